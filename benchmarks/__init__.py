@@ -1,0 +1,1 @@
+"""Commands that make every figure the README quotes."""

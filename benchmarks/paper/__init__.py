@@ -1,0 +1,1 @@
+"""The paper's model zoos: what they are, and how they are trained."""

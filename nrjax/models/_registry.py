@@ -1,0 +1,84 @@
+"""Architectures by name: what a zoo's `model.json` may ask for. Nothing named in a file is imported."""
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import nnx
+
+from nrjax.models._checkpoints import load_variables
+from nrjax.models._cnn import paper_cnn
+from nrjax.models._model import Model, Preprocessing, from_linen, from_nnx
+
+_factories: dict[str, Callable[..., nn.Module | nnx.Module]] = {}
+
+
+def register_architecture(name: str, factory: Callable[..., nn.Module | nnx.Module]) -> None:
+    """Makes an architecture known to zoos.
+
+    Args:
+      name: what `"architecture"` in `model.json` says. A name that is taken is replaced.
+      factory: called with `"config"` of `model.json` as keyword arguments; returns a linen module,
+        or an NNX module if it also takes `rngs`.
+    """
+    _factories[name] = factory
+    _template.cache_clear()
+
+
+def architectures() -> list[str]:
+    """Names of the registered architectures."""
+    return sorted(_factories)
+
+
+def build_model(
+    architecture: str,
+    config: Mapping[str, Any],
+    weights: Path,
+    input_shape: Sequence[int],
+    preprocessing: Preprocessing = Preprocessing(),
+) -> Model:
+    """A registered architecture with weights from a file.
+
+    Raises:
+      ValueError: unknown architecture, or a configuration it does not take.
+      CheckpointError: weights that cannot be read or do not fit.
+    """
+    template = _template(architecture, json.dumps(config, sort_keys=True), tuple(input_shape))
+    if isinstance(template, nnx.Module):
+        graphdef, rngs, state = nnx.split(template, nnx.RngState, ...)
+        nnx.replace_by_pure_dict(state, load_variables(weights, nnx.to_pure_dict(state)))
+        return from_nnx(nnx.merge(graphdef, rngs, state), input_shape=input_shape, preprocessing=preprocessing)
+    module, expected = template
+    variables = load_variables(weights, expected)
+    return from_linen(module, variables, input_shape=input_shape, preprocessing=preprocessing)
+
+
+@functools.lru_cache(maxsize=32)
+def _template(architecture: str, config: str, input_shape: tuple[int, ...]) -> Any:
+    """An NNX module, or a linen module and the shapes of its variables; shared by models of equal config."""
+    factory = _factories.get(architecture)
+    if factory is None:
+        raise ValueError(
+            f"unknown architecture {architecture!r}; registered are {', '.join(architectures())}. "
+            "Register your own with nrjax.register_architecture(name, factory) before loading."
+        )
+    try:
+        if "rngs" in inspect.signature(factory).parameters:
+            return factory(**json.loads(config), rngs=nnx.Rngs(0))
+        module = factory(**json.loads(config))
+        images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+        return module, jax.eval_shape(module.init, jax.random.key(0), images)  # pyright: ignore
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"architecture {architecture!r} cannot be built from config {config} for inputs {input_shape}: {reason}"
+        ) from error
+
+
+register_architecture("paper_cnn", paper_cnn)
