@@ -1,1 +1,75 @@
-"""nrjax."""
+"""nrjax: which pre-trained model should I start from, for my data?
+
+    ranking = nrjax.rank_batch({"vit": features_a, "resnet": features_b}, labels)
+
+What needs Flax or TFDS is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from nrjax._version import __version__
+from nrjax.metrics import pca, silhouette_samples, silhouette_score
+from nrjax.ranking import rank_batch, score_batch
+from nrjax.result import Ranking, ScoredModel
+
+if TYPE_CHECKING:
+    from nrjax.datasets import Dataset, load_dataset
+    from nrjax.demo import load_demo
+    from nrjax.extract import extract
+    from nrjax.models import Model, Preprocessing, from_linen, from_nnx, layers, register_architecture
+    from nrjax.search import rank
+    from nrjax.zoo import Zoo, load_zoo, save_model
+
+_LAZY = {
+    "Dataset": "datasets",
+    "load_dataset": "datasets",
+    "load_demo": "demo",
+    "extract": "extract",
+    "Model": "models",
+    "Preprocessing": "models",
+    "from_linen": "models",
+    "from_nnx": "models",
+    "layers": "models",
+    "register_architecture": "models",
+    "rank": "search",
+    "Zoo": "zoo",
+    "load_zoo": "zoo",
+    "save_model": "zoo",
+}
+
+__all__ = [
+    "Dataset",
+    "Model",
+    "Preprocessing",
+    "Ranking",
+    "ScoredModel",
+    "Zoo",
+    "__version__",
+    "extract",
+    "from_linen",
+    "from_nnx",
+    "layers",
+    "load_dataset",
+    "load_demo",
+    "load_zoo",
+    "pca",
+    "rank",
+    "rank_batch",
+    "register_architecture",
+    "save_model",
+    "score_batch",
+    "silhouette_samples",
+    "silhouette_score",
+]
+
+
+def __getattr__(name: str):
+    if name not in _LAZY:
+        raise AttributeError(f"module 'nrjax' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"nrjax.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
