@@ -63,7 +63,9 @@ def encode_labels(labels: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"labels must have one axis, a class per sample; got shape {labels.shape}.")
     missing = [i for i, label in enumerate(labels.tolist()) if label is None or label != label]
     if missing:
-        raise ValueError(f"labels must not be missing; sample {missing[0]} has {labels[missing[0]]} ({len(missing)} in all).")
+        raise ValueError(
+            f"labels must not be missing; sample {missing[0]} has {labels[missing[0]]} ({len(missing)} in all)."
+        )
     try:
         classes, ids = np.unique(labels, return_inverse=True)
     except TypeError:  # mixtures that do not sort: order of first appearance
@@ -100,10 +102,11 @@ def check_features(who: str, features: Any, samples: int | None = None) -> Array
     if not real:
         raise ValueError(f"{who}: expected real numbers; got dtype {array.dtype}. Convert the features to float32.")
     wide = jax.config.jax_enable_x64 and array.dtype.kind in "iuf" and array.dtype.itemsize == 8  # pyright: ignore
-    with np.errstate(over="ignore"):
-        array = array.astype(np.float64 if wide else np.float32)
     xp = np if isinstance(array, np.ndarray) else jnp
-    if not np.isfinite(float(xp.sum(array))):  # one read; a NaN or infinity anywhere shows in the sum
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = xp.asarray(array, np.float64 if wide else np.float32)
+        total = float(xp.sum(array))
+    if not np.isfinite(total):  # one read; a NaN or infinity anywhere shows in the sum
         rows = np.flatnonzero(~np.asarray(xp.isfinite(array).all(axis=1)))
         if len(rows):
             value = np.asarray(array[rows[0]])
@@ -142,6 +145,19 @@ def check_stack(features: Any) -> Array:
             f"got shape {array.shape}."
         )
     return array
+
+
+def each_checked(models: Mapping[str, Any], samples: int) -> Iterator[tuple[str, Array | str]]:
+    """Every model's features, checked, or what is wrong with them.
+
+    One model at a time: a mapping may compute features on access, and then they are not kept.
+    """
+    for name in models:
+        who = f"Model {name!r}"
+        try:
+            yield name, check_features(who, models[name], samples)
+        except (ValueError, TypeError, OSError) as error:
+            yield name, str(error).removeprefix(f"{who}: ")
 
 
 def padded(features: Array) -> Array:
@@ -184,12 +200,3 @@ def _positive(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1; got {value}.")
     return int(value)
-
-
-def each_checked(models: Mapping[str, Any], samples: int) -> Iterator[tuple[str, Array | Exception]]:
-    """Every model's features, checked, or what is wrong with them. One at a time: a mapping may compute on access."""
-    for name in models:
-        try:
-            yield name, check_features(f"Model {name!r}", models[name], samples)
-        except (ValueError, TypeError, OSError) as error:
-            yield name, error

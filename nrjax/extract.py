@@ -1,7 +1,7 @@
 """From a model and images to features `[samples, dims]`: batched forward passes, several layers in one."""
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any, overload
 
 import jax
@@ -15,13 +15,17 @@ BATCH_SIZE = 256
 
 
 @overload
-def extract(model: Any, images: Any, layer: LayerChoice = ..., **options: Any) -> np.ndarray: ...
+def extract(
+    model: Any, images: Any, layer: LayerChoice = ..., *, batch_size: int = ..., on_batch: Callable[[int], None] = ...
+) -> np.ndarray: ...
 @overload
-def extract(model: Any, images: Any, layer: Sequence[LayerChoice], **options: Any) -> dict[LayerChoice, np.ndarray]: ...
+def extract(
+    model: Any, images: Any, layer: list[LayerChoice], *, batch_size: int = ..., on_batch: Callable[[int], None] = ...
+) -> dict[LayerChoice, np.ndarray]: ...
 def extract(
     model: Any,
     images: Any,
-    layer: LayerChoice | Sequence[LayerChoice] = "penultimate",
+    layer: LayerChoice | list[LayerChoice] = "penultimate",
     *,
     batch_size: int = BATCH_SIZE,
     on_batch: Callable[[int], None] = lambda samples: None,
@@ -46,8 +50,7 @@ def extract(
       ValueError: images the network cannot take.
     """
     model = as_model(model)
-    several = isinstance(layer, Sequence) and not isinstance(layer, str)
-    wanted = tuple(layer) if several else (layer,)
+    wanted = tuple(layer) if isinstance(layer, list) else (layer,)
     images = np.asarray(images)
     if images.ndim < 2 or not len(images):
         raise ValueError(f"images must be an array (samples, ...) with at least one sample; got shape {images.shape}.")
@@ -72,7 +75,7 @@ def extract(
         for features, output in zip(kept, outputs, strict=True):
             features[start : start + count] = output[:count]
         on_batch(count)
-    return dict(zip(wanted, kept, strict=True)) if several else kept[0]
+    return dict(zip(wanted, kept, strict=True)) if isinstance(layer, list) else kept[0]
 
 
 @functools.partial(jax.jit, static_argnames=("trace", "definition", "preprocessing", "layers"))

@@ -22,7 +22,9 @@ class FeatureFiles(Mapping[str, Any]):
         if skip is not None:
             files = [p for p in files if not p.samefile(skip)]
         if not files:
-            raise ValueError(f"{str(directory)!r} holds no features: expected files {', '.join(SUFFIXES)}, one per model.")
+            raise ValueError(
+                f"{str(directory)!r} holds no features: expected files {', '.join(SUFFIXES)}, one per model."
+            )
         self._files = {p.stem: p for p in files}
         if len(self._files) < len(files):
             twice = sorted(p.name for p in files if self._files[p.stem] != p)
@@ -57,10 +59,14 @@ def read_array(path: Path, key: str) -> Any:
             return np.load(path, allow_pickle=False)
     except Exception as error:  # zip, header, safetensors and pickle refusals each have their own
         if "allow_pickle" in str(error):
-            raise ValueError(f"{path.name} holds pickled objects, which are refused; save an array of numbers.") from error
+            raise ValueError(
+                f"{path.name} holds pickled objects, which are refused; save an array of numbers."
+            ) from error
         raise ValueError(f"{path.name} cannot be read: {error}") from error
     if key not in arrays and len(arrays) != 1:
-        raise ValueError(f"{path.name} holds {len(arrays)} arrays ({', '.join(sorted(arrays))}); call one of them {key!r}.")
+        raise ValueError(
+            f"{path.name} holds {len(arrays)} arrays ({', '.join(sorted(arrays))}); call one of them {key!r}."
+        )
     return arrays[key] if key in arrays else next(iter(arrays.values()))
 
 

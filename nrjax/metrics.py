@@ -78,4 +78,4 @@ def silhouette_score(points: Any, labels: Any, **options: Any) -> float:
 
     Source: `sklearn.metrics.silhouette_score(points, labels, metric=distance)`.
     """
-    return float(np.mean(silhouette_samples(points, labels, **options), dtype=np.float64))
+    return float(np.asarray(silhouette_samples(points, labels, **options)).mean(dtype=np.float64))

@@ -70,18 +70,25 @@ def rank_batch(
     scorer = _Scorer(ids, len(classes), settings)
     failed: dict[str, str] = {}
     for name, checked in each_checked(models, len(ids)):
-        if isinstance(checked, Exception):
-            failed[name] = str(checked)
+        if isinstance(checked, str):
+            failed[name] = checked
         else:
             scorer.add(name, checked)
     scored = scorer.finish()
     if not scored:
-        reasons = "; ".join(failed.values())
-        raise ValueError(f"None of the {len(failed)} models could be scored: {reasons}")
+        raise ValueError(f"None of the models could be scored. {_by_reason(failed)}")
     made_with = {
         **dataclasses.asdict(settings), "samples": len(ids), "classes": len(classes), "backend": jax.default_backend(),
     }  # fmt: skip
     return Ranking.of([scored[name] for name in models if name in scored], failed, made_with)
+
+
+def _by_reason(failed: Mapping[str, str]) -> str:
+    """Every reason once, with the models it holds for."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, reason in failed.items():
+        names[reason].append(name)
+    return " ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
 
 
 def score_batch(
@@ -100,7 +107,12 @@ def score_batch(
     Args:
       features: `[models, samples, dims]`.
       labels: one per sample, of any type, shared by the models.
-      n_components: as for `rank_batch`, and so are the other options.
+      n_components: principal components kept, or `min(samples - 1, dims)` where there are fewer.
+      distance: as for `rank_batch`, and so are the rest.
+      definition: `rousseeuw` or `centroid`.
+      solver: `auto`, `svd` or `gram`.
+      method: `auto`, `linear` or `blockwise`.
+      block_size: rows at once in the silhouette; None chooses.
 
     Returns:
       `[models]`.
@@ -133,14 +145,16 @@ class _Scorer:
 
     def __init__(self, ids: np.ndarray, n_classes: int, settings: ScoreSettings):
         self._ids, self._n_classes, self._settings = jnp.asarray(ids), n_classes, settings
-        self._waiting: dict[tuple, list[tuple[str, Any, int]]] = defaultdict(list)
+        self._waiting: dict[tuple, list[tuple[str, Any, tuple[int, int]]]] = defaultdict(list)
         self._scored: dict[str, ScoredModel] = {}
 
     def add(self, name: str, features: Any) -> None:
-        settings = dataclasses.replace(self._settings, n_components=components_of(self._settings, features.shape))
         wide = padded(features)
+        # Of the bucket's width, not the model's: components that a narrow model lacks are zero columns,
+        # which change no cosine, and asking for fewer would compile again.
+        settings = dataclasses.replace(self._settings, n_components=components_of(self._settings, wide.shape))
         key = (wide.shape, str(wide.dtype), settings)
-        self._waiting[key].append((name, wide, features.shape[1]))
+        self._waiting[key].append((name, wide, features.shape))
         if _one_by_one() or len(self._waiting[key]) * wide.nbytes >= BATCH_BYTES:
             self._flush(key)
 
@@ -158,5 +172,5 @@ class _Scorer:
             models = [features for _, features, _ in waiting]
             models += models[-1:] * ((1 << (len(models) - 1).bit_length()) - len(models))  # few sizes, few compilations
             scores = kernels.score_models(jnp.stack(models), self._ids, **options)[: len(waiting)]
-        for (name, _, dims), score in zip(waiting, np.asarray(scores, np.float64), strict=True):
-            self._scored[name] = ScoredModel(name, float(score), dims, settings.n_components)
+        for (name, _, shape), score in zip(waiting, np.asarray(scores, np.float64), strict=True):
+            self._scored[name] = ScoredModel(name, float(score), shape[1], components_of(self._settings, shape))

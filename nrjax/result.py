@@ -1,12 +1,11 @@
 """`Ranking`: which model to start from, with scores, failures and the settings they came from."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nrjax._tables import as_csv
 from nrjax._version import __version__
 
 if TYPE_CHECKING:
@@ -94,11 +93,7 @@ class Ranking:
 
     def to_csv(self) -> str:
         """One line per model, best first, with a header; empty fields where a model failed."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(ScoredModel)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(model) for model in self.models)
-        return text.getvalue()
+        return as_csv([dataclasses.asdict(model) for model in self.models])
 
     def to_pandas(self) -> "pandas.DataFrame":
         """One row per model, best first. Needs pandas, which nrjax does not install."""

@@ -75,7 +75,9 @@ class _Features(Mapping[str, np.ndarray]):
 
         try:
             model = as_model(self._models[name])
-            return extract(model, self._fit(model.input_shape), self._layer, batch_size=self._batch_size, on_batch=on_batch)
+            return extract(
+                model, self._fit(model.input_shape), self._layer, batch_size=self._batch_size, on_batch=on_batch
+            )
         except Exception as error:  # whatever a model does, the others go on; rank_batch lists the reason
             known = isinstance(error, (ValueError, OSError))
             raise ValueError(str(error) if known else f"{type(error).__name__}: {error}") from error

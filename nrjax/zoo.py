@@ -197,5 +197,7 @@ def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
     for key, values in fields.items():
         numbers = isinstance(values, list) and all(type(v) in (int, float) and math.isfinite(v) for v in values)
         if key not in ("mean", "std") or not numbers or not values or (key == "std" and min(values) <= 0):
-            raise ZooError(f"{DESCRIPTION}: preprocessing takes mean and std, lists of numbers, std positive; got {key}")
+            raise ZooError(
+                f"{DESCRIPTION}: preprocessing takes mean and std, lists of numbers, std positive; got {key}"
+            )
     return Preprocessing(**{key: tuple(float(v) for v in values) for key, values in fields.items()})

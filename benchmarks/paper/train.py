@@ -28,7 +28,13 @@ def train_zoo(zoo: Path, models: list[Spec], recipe: Recipe, data_dir: str | Non
     """
     missing = [spec for spec in models if not _is_there(zoo, spec, recipe, max_samples)]
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     loaded: dict[tuple[str, str], Dataset] = {}
 
     def load(spec: Spec, split: str) -> Dataset:
@@ -49,7 +55,7 @@ def train_zoo(zoo: Path, models: list[Spec], recipe: Recipe, data_dir: str | Non
         steps = recipe.epochs * (len(data.labels) // recipe.batch_size)
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task(f"{spec.name} ({number} of {len(missing)})", total=steps)
-            variables = train(module, data, recipe, on_step=lambda loss: progress.advance(task))
+            variables = train(module, data, recipe, on_step=lambda loss, task=task: progress.advance(task))
         own = accuracy(module, variables, load(spec, "test"))
         save_model(
             zoo, spec.name, variables,

@@ -26,9 +26,7 @@ class Recipe:
     seed: int = 0
 
 
-def train(
-    module: PaperCNN, data: Dataset, recipe: Recipe, on_step: Callable[[float], None] = lambda loss: None
-) -> Any:
+def train(module: PaperCNN, data: Dataset, recipe: Recipe, on_step: Callable[[float], None] = lambda loss: None) -> Any:
     """Variables of `module` after training. The same recipe and data give the same weights on one machine.
 
     Args:
@@ -62,7 +60,7 @@ def train(
 @functools.partial(jax.jit, static_argnames=("module", "learning_rate"), donate_argnums=(0, 1))
 def _step(params, state, images, labels, dropout_key, *, module: PaperCNN, learning_rate: float):
     def loss_of(params):
-        logits = module.apply({"params": params}, _to_input(images), train=True, rngs={"dropout": dropout_key})
+        logits: Any = module.apply({"params": params}, _to_input(images), train=True, rngs={"dropout": dropout_key})
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     loss, gradients = jax.value_and_grad(loss_of)(params)
@@ -73,7 +71,7 @@ def _step(params, state, images, labels, dropout_key, *, module: PaperCNN, learn
 def accuracy(module: PaperCNN, variables: Any, data: Dataset, batch_size: int = 500) -> float:
     """Share of images whose largest logit is their class."""
     targets = np.unique(data.labels, return_inverse=True)[1]
-    predict = jax.jit(lambda v, x: module.apply(v, _to_input(x)).argmax(-1))
+    predict = jax.jit(lambda v, x: jnp.argmax(module.apply(v, _to_input(x)), -1))  # pyright: ignore[reportArgumentType]
     starts = range(0, len(targets), batch_size)
     predicted = np.concatenate([predict(variables, data.images[i : i + batch_size]) for i in starts])
     return float((predicted == targets).mean())

@@ -72,8 +72,7 @@ def load_dataset(
     if not len(indices):
         raise ValueError(f"Dataset {str(name)!r}, split {split!r}: no samples of classes {wanted}.")
     images = stack(
-        item if isinstance(item, np.ndarray) else decode(item, image_size, grayscale)
-        for item in source.images(indices)
+        item if isinstance(item, np.ndarray) else decode(item, image_size, grayscale) for item in source.images(indices)
     )
     if isinstance(source, _Npz):
         height, width = image_size or images.shape[1:3]
@@ -102,7 +101,9 @@ class _Npz:
                 self._images, labels = arrays["images"], arrays["labels"]
                 names = arrays["class_names"] if "class_names" in arrays else None
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise ValueError(f"Dataset {str(path)!r}: expected a .npz with arrays images and labels: {error}") from error
+            raise ValueError(
+                f"Dataset {str(path)!r}: expected a .npz with arrays images and labels: {error}"
+            ) from error
         if self._images.ndim == 3:
             self._images = self._images[..., None]
         if self._images.ndim != 4 or self._images.dtype != np.uint8 or labels.shape != self._images.shape[:1]:

@@ -42,10 +42,12 @@ def open_tfds(name: str, split: str, data_dir: str | Path | None) -> Records:
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        builder: Any = tfds.builder(name, data_dir=data_dir)
     except (ValueError, AssertionError, ImportError) as error:
         first_line = str(error).splitlines()[0]
-        raise ValueError(f"Dataset {name!r} is not one that TFDS knows: {first_line}") from error
+        raise ValueError(
+            f"Dataset {name!r} is neither a directory, nor a .npz file, nor a dataset of TFDS: {first_line}"
+        ) from error
     directory = Path(builder.data_dir)
     if not builder.is_prepared() or not any(directory.glob("*.array_record*")):
         root = Path(builder._data_dir_root)

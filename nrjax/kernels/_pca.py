@@ -62,13 +62,14 @@ def pca(
         solver = "svd" if min(features.shape) <= SVD_AT_MOST else "gram"
     if solver == "svd":
         left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
-        points = left[:, :n_components] * values[:n_components]
+        values = values[:n_components]
+        points = left[:, :n_components] * values
     else:
         points, values = _gram(centred, n_components)
     norms = jnp.linalg.norm(points, axis=1, keepdims=True)
     largest = jnp.sqrt(jnp.max(jnp.sum(centred * centred, axis=1)))
     points = jnp.where(norms > 10 * jnp.finfo(points.dtype).eps * largest, points, 0)
-    return Projection(points, jnp.ldexp(values[:n_components], exponent))
+    return Projection(jnp.ldexp(points, exponent), jnp.ldexp(values, exponent))
 
 
 def _centre(
@@ -92,10 +93,10 @@ def _gram(
         basis = jnp.linalg.eigh(matmul(centred.T, centred))[1][:, -block:]
         image = matmul(centred, basis)  # Y = X V
         values, rotation = _right_singular(image)
-        return matmul(image, rotation)[:, :n_components], values  # X V W = (left vectors) diag(s)
+        return matmul(image, rotation[:, :n_components]), values[:n_components]  # X V W = (left vectors) diag(s)
     basis = jnp.linalg.eigh(matmul(centred, centred.T))[1][:, -block:]
     values, rotation = _right_singular(matmul(centred.T, basis))  # X'U = P diag(s) W'
-    return matmul(basis, rotation * values)[:, :n_components], values  # U W diag(s)
+    return matmul(basis, (rotation * values)[:, :n_components]), values[:n_components]  # U W diag(s)
 
 
 def _right_singular(tall: Float[Array, "rows block"]) -> tuple[Float[Array, " block"], Float[Array, "block block"]]:

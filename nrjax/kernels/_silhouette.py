@@ -18,7 +18,6 @@ digits when all rows are nearly parallel.
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -47,7 +46,7 @@ class _Points(NamedTuple):
     is_zero: Float[Array, "*rows"]  # 1 for a zero vector under cosine distance
     labels: Int[Array, "*rows"]
     weights: Float[Array, "*rows"]  # 1, or 0 for padding and masked samples
-    index: Int[Array, "*rows"]
+    place: Int[Array, "*rows"]
 
 
 class _Classes(NamedTuple):
@@ -180,7 +179,9 @@ def _classes(blocks: _Points, points, shift, n_classes: int, distance: Distance)
     totals, _ = lax.scan(add, start, (blocks, points))
     counts = totals[:, -1]
     means = totals[:, :-1] / jnp.maximum(counts, 1)[:, None]
-    centroids, is_zero = _units(means[:, dims : 2 * dims]) if distance == "cosine" else (means[:, dims : 2 * dims], 0 * counts)
+    centroids, is_zero = (
+        _units(means[:, dims : 2 * dims]) if distance == "cosine" else (means[:, dims : 2 * dims], 0 * counts)
+    )
     return _Classes(counts, means[:, :dims], means[:, -2], means[:, -1], centroids - shift, is_zero)
 
 
@@ -196,7 +197,7 @@ def _blockwise(block: _Points, blocks: _Points, n_classes: int, distance: Distan
 
     def add(total, others: _Points):
         distances = _distances(block, others, distance)
-        distances = jnp.where(block.index[:, None] == others.index, 0, distances)
+        distances = jnp.where(block.place[:, None] == others.place, 0, distances)
         one_hot = _one_hot(others, n_classes)
         sums, counts = total
         return (sums + matmul(distances, one_hot), counts + jnp.sum(one_hot, axis=0)), None

@@ -99,7 +99,9 @@ def _arrays(tree: Any) -> dict[str, np.ndarray]:
 def _flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
     """`{"params/conv1/kernel": array}`; integer keys (NNX lists) become text."""
     leaves = jax.tree_util.tree_flatten_with_path(dict(tree))[0]
-    return {"/".join(str(getattr(part, "key", getattr(part, "idx", part))) for part in path): leaf for path, leaf in leaves}
+    return {
+        "/".join(str(getattr(part, "key", getattr(part, "idx", part))) for part in path): leaf for path, leaf in leaves
+    }
 
 
 def _kind(dtype: Any) -> str:

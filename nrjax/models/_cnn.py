@@ -26,7 +26,9 @@ class ConvReLU(nn.Module):
         size = self.kernel_size
         kernel = self.param("kernel", _INIT, (size, size, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return nn.relu(lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + bias)
+        return nn.relu(
+            lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + bias
+        )
 
 
 class MaxPool(nn.Module):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -34,6 +35,11 @@ class Layer(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
+
+    @property
+    def dims(self) -> int:
+        """Width of the layer's features: its outputs, flattened."""
+        return math.prod(self.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +141,9 @@ def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
     model = as_model(model)
     shape = _shape(input_shape) or model.input_shape
     if shape is None:
-        raise ValueError("layers: this model does not know its input shape; give input_shape=(height, width, channels).")
+        raise ValueError(
+            "layers: this model does not know its input shape; give input_shape=(height, width, channels)."
+        )
     images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
     traced = jax.eval_shape(lambda variables, x: model.trace(model.definition, variables, x), model.variables, images)
     names: list[str] = []

@@ -1,0 +1,55 @@
+"""Rows as text tables and as CSV."""
+
+import csv
+import io
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """Every key, in order of first appearance."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def as_table(rows: Sequence[Row], width: int = 100) -> str:
+    """Columns under headers; numbers to the right; long cells wrap at `width`."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    columns = columns_of(rows)
+    for column in columns:
+        numbers = all(_is_number(row[column]) for row in rows if row.get(column) not in (None, "", "-"))
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:  # Text: names come from files and are not markup
+        table.add_row(*(Text(printable(str(row.get(column, "")))) for column in columns))
+    text = io.StringIO()
+    Console(file=text, width=width, color_system=None).print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """One line per row after a header; fields that are missing or None are empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns_of(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def printable(text: str) -> str:
+    """Without control characters: names come from files and must not drive the terminal."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in text)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,215 @@
+"""`nrjax` on the command line: data on stdout, chatter on stderr; exit 1 when a model failed, 2 for usage."""
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nrjax._version import __version__
+from nrjax.kernels import DEFINITIONS, DISTANCES
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FORMAT = click.Choice(["table", "json", "csv"])
+
+
+class _OneLineErrors(click.Group):
+    """What is wrong with the input is one line on stderr, exit code 1; `--debug` shows where it was raised."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, KeyError, OSError) as error:
+            if ctx.params["debug"] or ctx.meta.get("debug"):
+                raise
+            raise click.ClickException(str(error.args[0] if isinstance(error, KeyError) else error)) from error
+
+
+class _Layer(click.ParamType):
+    name = "layer"
+
+    def convert(self, value, param, ctx):
+        return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
+
+
+class _Classes(click.ParamType):
+    name = "classes"
+
+    def convert(self, value, param, ctx):
+        from nrjax.datasets import parse_classes
+
+        try:
+            return parse_classes(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _set_debug(ctx: click.Context, _, value: bool) -> None:
+    if value:
+        ctx.meta["debug"] = True
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show the traceback of an error."
+)  # fmt: skip
+
+
+def _scoring_options(command):
+    """Options of every command that ranks."""
+    for option in reversed((
+        click.option("--components", "n_components", type=click.IntRange(min=1), default=10, show_default=True,
+                     help="Principal components kept."),
+        click.option("--distance", type=click.Choice(DISTANCES), default="cosine", show_default=True),
+        click.option("--definition", type=click.Choice(DEFINITIONS), default="rousseeuw", show_default=True,
+                     help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
+        click.option("--format", "output", type=FORMAT, default="table", show_default=True),
+        click.option("--plot", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
+                     help="Also draw the scores into FILE (.png, .pdf, .svg)."),
+        debug_option,
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nrjax")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Which pre-trained model should I start from, for my data?
+
+    neuralRank scores how well a layer of each model separates the classes of your labelled data, without
+    training anything: principal components of the layer's outputs, then their mean silhouette.
+    """
+
+
+@main.command()
+@click.argument("zoo", type=FOLDER, required=False)
+@click.option(
+    "--data", metavar="NAME", help="TFDS name, directory of images per class, or .npz. Default: bundled images."
+)
+@click.option("--split", default="test", show_default=True, help="Split of the dataset.")
+@click.option("--classes", type=_Classes(), metavar="IDS", help="Classes to use, such as 0-4 or 0,3,7-9. Default: all.")
+@click.option(
+    "--layer",
+    type=_Layer(),
+    default="penultimate",
+    show_default=True,
+    help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer.",
+)
+@click.option("--max-samples", type=click.IntRange(min=1), help="Use so many images, in the classes' proportions.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the images of --max-samples.")
+@click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once.")
+@_scoring_options
+def rank(zoo, data, split, classes, layer, max_samples, seed, data_dir, batch_size, output, plot, **options) -> None:
+    """Rank the models of ZOO on labelled images, best first.
+
+    Without ZOO the bundled zoo is ranked, without --data on 1,000 bundled Fashion-MNIST images.
+    """
+    import nrjax
+    from nrjax import demo
+
+    start = time.perf_counter()
+    target = nrjax.load_dataset(
+        data or demo.IMAGES, split, classes=classes, max_samples=max_samples, seed=seed, data_dir=data_dir
+    )
+    ranking = nrjax.rank(
+        zoo or demo.ZOO, target.images, target.labels, layer=layer, batch_size=batch_size, **options
+    )  # fmt: skip
+    shown = f"{zoo or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
+    _finish(ranking, output, plot, f"Ranked {shown} in {time.perf_counter() - start:.1f} s.")
+
+
+@main.command("rank-features")
+@click.argument("directory", type=FOLDER)
+@click.option(
+    "--labels",
+    "labels_path",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="One label per sample: .npy, .npz or .safetensors (key labels), or text, a label per line.",
+)
+@_scoring_options
+def rank_features(directory: Path, labels_path: Path, output, plot, **options) -> None:
+    """Rank features that were extracted elsewhere.
+
+    DIRECTORY holds one file per model, .npy, .npz or .safetensors, each [samples, dims].
+    """
+    import nrjax
+    from nrjax.files import FeatureFiles, read_labels
+
+    start = time.perf_counter()
+    features = FeatureFiles(directory, skip=labels_path)
+    ranking = nrjax.rank_batch(features, read_labels(labels_path), **options)
+    _finish(ranking, output, plot, f"Ranked {directory} in {time.perf_counter() - start:.1f} s.")
+
+
+@main.command()
+@click.argument("zoo", type=FOLDER, required=False)
+@click.option("--format", "output", type=FORMAT, default="table", show_default=True)
+@debug_option
+def zoo(zoo: Path | None, output: str) -> None:
+    """List the models of ZOO (default: the bundled one)."""
+    from nrjax import demo
+    from nrjax.zoo import ZooError, load_zoo
+
+    opened, rows, failed = load_zoo(zoo or demo.ZOO), [], False
+    for name in opened:
+        try:
+            info = opened.info(name)
+            tags = {key: value for key, value in info.tags.items() if isinstance(value, (str, int, float))}
+            shape = "x".join(map(str, info.input_shape))
+            rows.append(
+                {"model": name, "architecture": info.architecture, "input": shape, **tags, "license": info.license}
+            )
+        except ZooError as error:
+            failed = True
+            rows.append({"model": name, "problem": str(error)})
+    _print_rows(rows, output)
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("zoo", type=FOLDER)
+@click.argument("name")
+@click.option("--format", "output", type=FORMAT, default="table", show_default=True)
+@debug_option
+def layers(zoo: Path, name: str, output: str) -> None:
+    """List the layers of model NAME in ZOO, in order of execution."""
+    import nrjax
+
+    listed = nrjax.layers(nrjax.load_zoo(zoo)[name])
+    rows = [
+        {"index": i, "layer": layer.name, "shape": "x".join(map(str, layer.shape)), "dims": layer.dims}
+        for i, layer in enumerate(listed)
+    ]
+    _print_rows(rows, output)
+
+
+def _finish(ranking, output: str, plot: Path | None, news: str) -> None:
+    """The ranking on stdout, the picture if one was asked for, and the exit code."""
+    if plot is not None:
+        from matplotlib.figure import Figure
+
+        from nrjax.display import figure_size
+
+        figure = Figure(figsize=figure_size(ranking), layout="constrained")
+        ranking.plot(figure.subplots())
+        figure.savefig(plot, dpi=150)
+        news += f" Drew {plot}."
+    text = {"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking)
+    click.echo(text.rstrip("\n"))
+    click.echo(news, err=True)
+    if ranking.failed:
+        click.echo(f"{len(ranking.failed)} of {len(ranking.models)} models failed.", err=True)
+        sys.exit(1)
+
+
+def _print_rows(rows: list[dict[str, Any]], output: str) -> None:
+    from nrjax._tables import as_csv, as_table
+
+    text = {"table": as_table, "csv": as_csv, "json": lambda rows: json.dumps(rows, indent=2)}[output](rows)
+    click.echo(text.rstrip("\n"))

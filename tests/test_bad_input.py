@@ -1,0 +1,88 @@
+"""Every error at the door: who, the rule, what came, what to do."""
+
+import numpy as np
+import pytest
+
+import nrjax
+from tests.oracles import blobs
+
+X, Y = blobs(30, 6, 3)
+INF = X.copy()
+INF[4, 2] = np.inf
+
+# features, labels, settings, error, words of its message
+RANKING = {
+    "NaN": (np.where(np.arange(6) == 1, np.nan, X), Y, {}, ValueError, "'m'|m: .*finite; row 0 has nan .30 of 30 rows"),
+    "infinity": (INF, Y, {}, ValueError, "finite; row 4 has inf .1 of 30 rows"),
+    "beyond float32": (X.astype(np.float64) * 1e300, Y, {}, ValueError, "finite; row 0 has -?inf"),
+    "labels of another length": (X, Y[:-1], {}, ValueError, r"shape \(29, dims\).*got \(30, 6\)"),
+    "one class": (X, np.zeros(30), {}, ValueError, "at least 2 classes.*got 1 classes in 30 samples"),
+    "as many classes as samples": (X, np.arange(30), {}, ValueError, "fewer classes than samples.*got 30 classes"),
+    "no labels": (X, [], {}, ValueError, "got 0 classes in 0 samples"),
+    "missing labels": (X, [None, *Y[1:]], {}, ValueError, "missing; sample 0 has None"),
+    "NaN labels": (X, np.r_[Y[:-1], np.nan], {}, ValueError, "missing; sample 29 has nan"),
+    "one-hot labels": (X, np.eye(3)[Y], {}, ValueError, r"one axis.*got shape \(30, 3\)"),
+    "no components": (X, Y, {"n_components": 0}, ValueError, "n_components must be at least 1; got 0"),
+    "half a component": (X, Y, {"n_components": 2.5}, TypeError, "n_components must be an integer; got 2.5"),
+    "boolean components": (X, Y, {"n_components": True}, TypeError, "integer; got True"),
+    "1-D features": (X[:, 0], Y, {}, ValueError, r"\(30, dims\), one row per label; got \(30,\)"),
+    "3-D features": (X.reshape(30, 3, 2), Y, {}, ValueError, r"got \(30, 3, 2\). Flatten or pool"),
+    "0 rows": (X[:0], Y, {}, ValueError, r"got \(0, 6\)"),
+    "0 columns": (X[:, :0], Y, {}, ValueError, r"got \(30, 0\)"),
+    "object dtype": (X.astype(object), Y, {}, ValueError, "real numbers; got dtype object"),
+    "complex dtype": (X + 1j, Y, {}, ValueError, "real numbers; got dtype complex"),
+    "text": (X.astype(str), Y, {}, ValueError, "real numbers; got dtype <U"),
+    "ragged lists": ([[1.0], [1.0, 2.0]], Y, {}, TypeError | ValueError, "NumPy refuses"),
+    "unknown distance": (X, Y, {"distance": "manhattan"}, ValueError, "cosine, euclidean, sqeuclidean; got 'manhattan'"),
+    "unknown definition": (X, Y, {"definition": "x"}, ValueError, "rousseeuw, centroid; got 'x'"),
+    "unknown solver": (X, Y, {"solver": "x"}, ValueError, "auto, svd, gram; got 'x'"),
+    "unknown method": (X, Y, {"method": "x"}, ValueError, "auto, linear, blockwise; got 'x'"),
+    "linear Euclidean": (X, Y, {"distance": "euclidean", "method": "linear"}, ValueError, "Use method='blockwise'"),
+    "block of nothing": (X, Y, {"block_size": 0}, ValueError, "block_size must be at least 1"),
+}
+
+
+@pytest.mark.parametrize("case", RANKING)
+def test_rank_batch(case):
+    features, labels, settings, error, words = RANKING[case]
+    with pytest.raises((ValueError, TypeError), match=words) as raised:
+        nrjax.rank_batch({"m": features}, labels, **settings)
+    assert "\n" not in str(raised.value)
+    if settings:
+        assert isinstance(raised.value, error)
+
+
+def test_empty_zoo():
+    with pytest.raises(ValueError, match="at least one model; got none"):
+        nrjax.rank_batch({}, Y)
+
+
+def test_stack_without_models():
+    with pytest.raises(ValueError, match=r"\(models, samples, dims\); got shape \(30, 6\)"):
+        nrjax.rank_batch(X, Y)
+
+
+def test_names_that_are_not_strings():
+    with pytest.raises(TypeError, match="must be strings; got 3"):
+        nrjax.rank_batch({3: X}, Y)
+
+
+def test_score_batch_names_the_model():
+    with pytest.raises(ValueError, match="Model 1: features must be finite; row 4"):
+        nrjax.score_batch(np.stack([X, INF]), Y)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: nrjax.pca(INF, 2), "features must be finite; row 4"),
+        (lambda: nrjax.pca(X[0], 2), r"shape \(samples, dims\)"),
+        (lambda: nrjax.pca(X[:1], 2), "at least 2 samples; got 1"),
+        (lambda: nrjax.silhouette_score(X, Y[:5]), r"points: expected features of shape \(5, dims\)"),
+        (lambda: nrjax.silhouette_samples(INF, Y), "points: features must be finite"),
+        (lambda: nrjax.silhouette_score(X, Y, distance="euclidean", method="linear"), "closed form"),
+    ],
+)
+def test_metrics(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

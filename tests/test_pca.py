@@ -1,0 +1,70 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+import nrjax
+from nrjax import kernels
+from tests.oracles import F32_ATOL, blobs
+
+SHAPES = [(12, 7), (7, 12), (40, 40), (300, 60), (60, 300)]
+
+
+@pytest.mark.parametrize("solver", ["svd", "gram", "auto"])
+@pytest.mark.parametrize(("samples", "dims"), SHAPES)
+def test_agrees_with_scikit_learn(samples, dims, solver):
+    features, _ = blobs(samples, dims, 3)
+    ours = nrjax.pca(features, 2, solver=solver)  # three classes: the third component is noise, after a gap
+    pca = PCA(2, svd_solver="full").fit(features.astype(np.float64))
+    theirs = pca.transform(features.astype(np.float64))
+    np.testing.assert_allclose(ours.singular_values, pca.singular_values_, rtol=1e-5)
+    scale = np.square(theirs).sum(1).max()  # Gram matrices of the points do not depend on signs
+    np.testing.assert_allclose(ours.points @ ours.points.T / scale, theirs @ theirs.T / scale, atol=F32_ATOL)
+
+
+@pytest.mark.parametrize("solver", ["svd", "gram"])
+def test_masked_samples_change_nothing(solver):
+    features, _ = blobs(60, 20, 3)
+    padded = np.concatenate([features, np.full((9, 20), 1e3, np.float32)])
+    mask = jnp.arange(69) < 60
+    ours = kernels.pca(jnp.asarray(padded), 4, solver=solver, mask=mask)
+    alone = kernels.pca(jnp.asarray(features), 4, solver=solver)
+    np.testing.assert_allclose(ours.singular_values, alone.singular_values, rtol=1e-5)
+    np.testing.assert_array_equal(ours.points[60:], 0)
+
+
+@pytest.mark.parametrize("solver", ["svd", "gram"])
+@pytest.mark.parametrize("scale", [1e-30, 1e-6, 1e30])
+def test_scale_neither_underflows_nor_overflows(scale, solver):
+    features, _ = blobs(50, 40, 3)
+    ours = kernels.pca(jnp.asarray(features * np.float32(scale)), 4, solver=solver)
+    alone = kernels.pca(jnp.asarray(features), 4, solver=solver)
+    np.testing.assert_allclose(ours.singular_values / np.float32(scale), alone.singular_values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["svd", "gram"])
+def test_no_variance_gives_zero_points(solver):
+    points, values = nrjax.pca(np.full((20, 15), 3.7), 4, solver=solver)
+    np.testing.assert_array_equal(points, 0)
+    np.testing.assert_allclose(values, 0, atol=1e-5)
+
+
+def test_takes_what_exists():
+    assert nrjax.pca(blobs(5, 30, 2)[0], 10).points.shape == (5, 4)
+    assert nrjax.pca(blobs(30, 3, 2)[0], 10).points.shape == (30, 3)
+
+
+def test_rank_below_n_components_keeps_the_distances():
+    features, _ = blobs(80, 3, 3)
+    flat = features @ np.random.default_rng(1).normal(size=(3, 50)).astype(np.float32)
+    points = nrjax.pca(flat, 10, solver="gram").points
+    centred = flat - flat.mean(0)
+    np.testing.assert_allclose(points @ points.T, centred @ centred.T, atol=1e-3 * np.abs(centred @ centred.T).max())
+
+
+def test_vmapped_is_one_at_a_time():
+    stack = jnp.stack([blobs(50, 40, 3, seed=s)[0] for s in range(3)])
+    together = jax.vmap(lambda x: kernels.pca(x, 4, solver="gram").singular_values)(stack)
+    alone = jnp.stack([kernels.pca(x, 4, solver="gram").singular_values for x in stack])
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
