@@ -15,7 +15,7 @@ from nrjax.result import Ranking, ScoredModel
 if TYPE_CHECKING:
     from nrjax.datasets import Dataset, load_dataset
     from nrjax.demo import load_demo
-    from nrjax.extract import extract
+    from nrjax.extract import extract_features
     from nrjax.models import Model, Preprocessing, from_linen, from_nnx, layers, register_architecture
     from nrjax.search import rank
     from nrjax.zoo import Zoo, load_zoo, save_model
@@ -24,7 +24,7 @@ _LAZY = {
     "Dataset": "datasets",
     "load_dataset": "datasets",
     "load_demo": "demo",
-    "extract": "extract",
+    "extract_features": "extract",
     "Model": "models",
     "Preprocessing": "models",
     "from_linen": "models",
@@ -45,7 +45,7 @@ __all__ = [
     "ScoredModel",
     "Zoo",
     "__version__",
-    "extract",
+    "extract_features",
     "from_linen",
     "from_nnx",
     "layers",

@@ -15,14 +15,14 @@ BATCH_SIZE = 256
 
 
 @overload
-def extract(
+def extract_features(
     model: Any, images: Any, layer: LayerChoice = ..., *, batch_size: int = ..., on_batch: Callable[[int], None] = ...
 ) -> np.ndarray: ...
 @overload
-def extract(
+def extract_features(
     model: Any, images: Any, layer: list[LayerChoice], *, batch_size: int = ..., on_batch: Callable[[int], None] = ...
 ) -> dict[LayerChoice, np.ndarray]: ...
-def extract(
+def extract_features(
     model: Any,
     images: Any,
     layer: LayerChoice | list[LayerChoice] = "penultimate",

@@ -10,7 +10,7 @@ import numpy as np
 
 from nrjax.batch import encode_labels
 from nrjax.datasets import fit_images
-from nrjax.extract import BATCH_SIZE, extract
+from nrjax.extract import BATCH_SIZE, extract_features
 from nrjax.models import LayerChoice, as_model
 from nrjax.ranking import rank_batch
 from nrjax.result import Ranking
@@ -32,7 +32,7 @@ def rank(
     Args:
       models: a zoo (`load_zoo`, or its path), or a mapping from name to an NNX module, a pair (linen
         module, variables), or a `Model`. Each is loaded, used and dropped before the next.
-      images: `[samples, height, width, channels]`, or whatever the models take; see `extract`.
+      images: `[samples, height, width, channels]`, or whatever the models take; see `extract_features`.
       labels: one per image, of any type.
       layer: name, index (0 is the input, as in the paper, -1 the last) or `"penultimate"`, the input
         of the last dense layer.
@@ -75,7 +75,7 @@ class _Features(Mapping[str, np.ndarray]):
 
         try:
             model = as_model(self._models[name])
-            return extract(
+            return extract_features(
                 model, self._fit(model.input_shape), self._layer, batch_size=self._batch_size, on_batch=on_batch
             )
         except Exception as error:  # whatever a model does, the others go on; rank_batch lists the reason

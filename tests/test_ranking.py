@@ -167,14 +167,18 @@ def test_exports_agree():
     assert lines[0] == "name,score,dims,n_components,rank,reason"
     assert [line.split(",")[0] for line in lines[1:]] == list(frame["name"])
     settings = ranked.to_dict()["settings"]
-    assert settings["n_components"] == 10 and settings["samples"] == 60 and settings["nrjax"] == nrjax.__version__
+    assert settings["n_components"] == 10
+    assert settings["samples"] == 60
+    assert settings["nrjax"] == nrjax.__version__
 
 
 def test_hostile_names_are_shown_and_not_obeyed():
     name = "<script>alert(1)</script>[red]$x^$\x1b[2J"
     ranked = nrjax.rank_batch({name: FEATURES, "b": FEATURES[:, :3]}, LABELS)
-    assert "<script>" not in ranked._repr_html_() and "&lt;script&gt;" in ranked._repr_html_()
-    assert "\x1b" not in str(ranked) and "[red]" in str(ranked)
+    assert "<script>" not in ranked._repr_html_()
+    assert "&lt;script&gt;" in ranked._repr_html_()
+    assert "\x1b" not in str(ranked)
+    assert "[red]" in str(ranked)
     ranked.plot().figure.canvas.draw()
 
 

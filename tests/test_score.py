@@ -108,7 +108,8 @@ def test_every_dot_product_asks_for_full_precision(shape, solver, method, defini
     assert [equation for equation in found if equation.params["precision"] != highest] == []
     lowered = jax.jit(program).lower(*arguments).as_text()
     products = [line for line in lowered.splitlines() if "stablehlo.dot_general" in line]
-    assert len(products) >= len(found) and all("precision = [HIGHEST, HIGHEST]" in line for line in products)
+    assert len(products) >= len(found)
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
 
 
 @pytest.mark.parametrize("solver", ["svd", "gram", "auto"])

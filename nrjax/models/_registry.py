@@ -69,7 +69,8 @@ def _template(architecture: str, config: str, input_shape: tuple[int, ...]) -> A
             "Register your own with nrjax.register_architecture(name, factory) before loading."
         )
     try:
-        if "rngs" in inspect.signature(factory).parameters:
+        takes = inspect.signature(factory.__init__ if inspect.isclass(factory) else factory).parameters
+        if "rngs" in takes:
             return factory(**json.loads(config), rngs=nnx.Rngs(0))
         module = factory(**json.loads(config))
         images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)

@@ -1,0 +1,67 @@
+"""The training commands end to end at smoke size: structure and determinism, not accuracy."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import nrjax
+from benchmarks.paper import train
+from benchmarks.paper.zoos import Spec, specs
+from nrjax.datasets import Dataset
+
+
+@pytest.fixture
+def noise(monkeypatch):
+    """In place of TFDS: noise with ten classes, so that the test needs no data."""
+
+    def load_dataset(name, split, **options):
+        rng = np.random.default_rng([len(name), len(split)])
+        labels = np.arange(200) % 10
+        return Dataset(rng.integers(0, 255, (200, 28, 28, 1)).astype(np.uint8), labels, tuple("0123456789"))
+
+    monkeypatch.setattr(train, "load_dataset", load_dataset)
+
+
+def run(*arguments):
+    return CliRunner().invoke(train.main, [str(a) for a in arguments])
+
+
+def test_the_nine_models_of_table_1():
+    assert [spec.name for spec in specs("full")] == [
+        "M10",
+        "M0-4",
+        "M5-9",
+        "F10",
+        "F0-4",
+        "F5-9",
+        "C10",
+        "C0-4",
+        "C5-9",
+    ]
+    assert specs("512")[4] == Spec("F0-4", "fashion_mnist", "0-4", "512")
+    assert specs("512")[4].config == {"classes": 5, "conv_features": (32, 64), "dense_features": 512}
+
+
+def test_trains_a_zoo_that_can_be_ranked_resumes_and_is_deterministic(tmp_path, noise):
+    done = run(tmp_path / "one", "--variant", "demo", "--epochs", 1)
+    assert done.exit_code == 0, done.output
+    zoo = nrjax.load_zoo(tmp_path / "one")
+    assert sorted(zoo) == sorted(spec.name for spec in specs("demo"))
+    assert zoo.info("C0-4").tags["recipe"] == {"epochs": 1, "batch_size": 100, "learning_rate": 1e-3, "seed": 0}
+    kept = (tmp_path / "one" / "M10" / "weights.safetensors").stat().st_mtime_ns
+    lost = (tmp_path / "one" / "C5-9" / "weights.safetensors").read_bytes()
+    for file in (tmp_path / "one" / "C5-9").iterdir():
+        file.unlink()
+    (tmp_path / "one" / "C5-9").rmdir()
+    assert run(tmp_path / "one", "--variant", "demo", "--epochs", 1).exit_code == 0
+    assert (tmp_path / "one" / "M10" / "weights.safetensors").stat().st_mtime_ns == kept
+    assert (tmp_path / "one" / "C5-9" / "weights.safetensors").read_bytes() == lost
+    other = run(tmp_path / "one", "--variant", "demo", "--epochs", 2)
+    assert other.exit_code == 1
+    assert "trained with another configuration or recipe" in other.output
+
+
+def test_dataset_that_is_not_prepared(tmp_path):
+    done = run(tmp_path / "zoo", "--data-dir", tmp_path)
+    assert done.exit_code == 1
+    assert "tfds build mnist" in done.output
