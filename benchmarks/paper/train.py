@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from benchmarks.paper.convolution import training_convolution
 from benchmarks.paper.training import Recipe, accuracy, train
 from benchmarks.paper.zoos import IMAGE_SIZE, VARIANTS, Spec, specs
 from nrjax.datasets import Dataset, load_dataset
@@ -51,7 +52,8 @@ def train_zoo(zoo: Path, models: list[Spec], recipe: Recipe, data_dir: str | Non
 
     for number, spec in enumerate(missing, start=1):
         start = time.perf_counter()
-        module, data = paper_cnn(**spec.config), load(spec, "train")
+        module = paper_cnn(**spec.config, convolve=training_convolution())
+        data = load(spec, "train")
         steps = recipe.epochs * (len(data.labels) // recipe.batch_size)
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task(f"{spec.name} ({number} of {len(missing)})", total=steps)

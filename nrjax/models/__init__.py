@@ -2,7 +2,7 @@
 
 from nrjax.models._capture import Trace
 from nrjax.models._checkpoints import CheckpointError, load_variables, save_variables
-from nrjax.models._cnn import PaperCNN, paper_cnn
+from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
 from nrjax.models._model import (
     Layer,
     LayerChoice,
@@ -36,5 +36,6 @@ __all__ = [
     "load_variables",
     "paper_cnn",
     "register_architecture",
+    "same_convolution",
     "save_variables",
 ]
