@@ -5,12 +5,12 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from nrjax._version import __version__
-from nrjax.kernels import DEFINITIONS, DISTANCES
+from nrjax.kernels import Definition, Distance
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FORMAT = click.Choice(["table", "json", "csv"])
@@ -62,8 +62,8 @@ def _scoring_options(command):
     for option in reversed((
         click.option("--components", "n_components", type=click.IntRange(min=1), default=10, show_default=True,
                      help="Principal components kept."),
-        click.option("--distance", type=click.Choice(DISTANCES), default="cosine", show_default=True),
-        click.option("--definition", type=click.Choice(DEFINITIONS), default="rousseeuw", show_default=True,
+        click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
+        click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
         click.option("--format", "output", type=FORMAT, default="table", show_default=True),
         click.option("--plot", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",

@@ -16,10 +16,11 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     Args:
       features: `[samples, dims]`, finite real numbers; NumPy, JAX, or anything with `__array__` or DLPack.
       n_components: at least 1; where there are fewer, `min(samples - 1, dims)`, that many come back.
-      solver: `svd`, `gram` or `auto`, see `nrjax.kernels.pca`.
+      solver: `svd`, `gram`, `krylov` or `auto`, see `nrjax.kernels.pca`. Where `krylov` cannot certify
+        its result, `gram` is taken.
 
     Returns:
-      `Projection(points [samples, components], singular_values [components])`. Signs are arbitrary.
+      `Projection(points [samples, components], singular_values [components], error)`. Signs are arbitrary.
 
     Raises:
       ValueError: features of another shape or not finite; n_components below 1.
@@ -28,8 +29,12 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     Source: `sklearn.decomposition.PCA(n_components, svd_solver="full").fit_transform(features)`.
     """
     settings = check_settings(n_components=n_components, solver=solver)
-    array = check_features("features", features)
-    return kernels.pca(jnp.asarray(array), components_of(settings, array.shape), solver=solver)
+    array = jnp.asarray(check_features("features", features))
+    components = components_of(settings, array.shape)
+    projection = kernels.pca(array, components, solver=solver)
+    if float(projection.error) <= kernels.KRYLOV_ERROR:
+        return projection
+    return kernels.pca(array, components, solver="gram")
 
 
 def silhouette_samples(

@@ -49,7 +49,8 @@ def rank_batch(
       n_components: principal components kept; a model that has fewer uses those, and the result says so.
       distance: of the silhouette: `cosine` (the paper's), `euclidean` or `sqeuclidean`.
       definition: `rousseeuw` (the paper's tables) or `centroid` (its Eq. 4).
-      solver: of the PCA: `auto`, `svd` or `gram`.
+      solver: of the PCA: `auto`, `svd`, `gram` or `krylov`, see `nrjax.kernels.pca`. Where `krylov` cannot
+        certify its result the model is scored with `gram`, and the result says so.
       method: of the silhouette: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
 
@@ -110,7 +111,7 @@ def score_batch(
       n_components: principal components kept, or `min(samples - 1, dims)` where there are fewer.
       distance: as for `rank_batch`, and so are the rest.
       definition: `rousseeuw` or `centroid`.
-      solver: `auto`, `svd` or `gram`.
+      solver: `auto`, `svd`, `gram` or `krylov`.
       method: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
 
@@ -126,9 +127,8 @@ def score_batch(
     checked = [check_features(f"Model {i}", model, len(ids)) for i, model in enumerate(stacked)]
     stacked = stacked.astype(checked[0].dtype)
     settings = dataclasses.replace(settings, n_components=components_of(settings, stacked.shape[1:]))
-    return kernels.score_models(
-        jnp.asarray(stacked), jnp.asarray(ids), n_classes=len(classes), settings=settings, one_by_one=_one_by_one()
-    )
+    scores, _ = _score_stack(jnp.asarray(stacked), jnp.asarray(ids), len(classes), settings)
+    return jnp.asarray(scores, stacked.dtype)
 
 
 def _one_by_one() -> bool:
@@ -138,6 +138,25 @@ def _one_by_one() -> bool:
     eigenvectors of all models at once); on an accelerator one model does not fill the device.
     """
     return jax.default_backend() == "cpu"
+
+
+def _score_stack(
+    stack: jax.Array, ids: jax.Array, n_classes: int, settings: ScoreSettings
+) -> tuple[np.ndarray, list[str]]:
+    """Scores of `[models, samples, dims]`, and the solver of each; `gram` where Krylov cannot be certified."""
+    solver = kernels.resolve_solver(settings.solver, stack.shape[1:], settings.n_components)
+    settings = dataclasses.replace(settings, solver=solver)
+    if len(stack) == 1:
+        result = jax.tree.map(lambda x: x[None], kernels.score(stack[0], ids, n_classes=n_classes, settings=settings))
+    else:
+        result = kernels.score_models(
+            stack, ids, n_classes=n_classes, settings=settings, one_by_one=_one_by_one()
+        )  # fmt: skip
+    scores, solvers = np.array(result.value, np.float64), [solver] * len(stack)
+    exact = dataclasses.replace(settings, solver="gram")
+    for i in np.flatnonzero(~(np.asarray(result.error) <= kernels.KRYLOV_ERROR)):
+        scores[i], solvers[i] = kernels.score(stack[i], ids, n_classes=n_classes, settings=exact).value, "gram"
+    return scores, solvers
 
 
 class _Scorer:
@@ -165,12 +184,10 @@ class _Scorer:
 
     def _flush(self, key: tuple) -> None:
         waiting, settings = self._waiting.pop(key), key[-1]
-        options = {"n_classes": self._n_classes, "settings": settings}
-        if len(waiting) == 1:
-            scores = [kernels.score(jnp.asarray(waiting[0][1]), self._ids, **options)]
-        else:
-            models = [features for _, features, _ in waiting]
-            models += models[-1:] * ((1 << (len(models) - 1).bit_length()) - len(models))  # few sizes, few compilations
-            scores = kernels.score_models(jnp.stack(models), self._ids, **options)[: len(waiting)]
-        for (name, _, shape), score in zip(waiting, np.asarray(scores, np.float64), strict=True):
-            self._scored[name] = ScoredModel(name, float(score), shape[1], components_of(self._settings, shape))
+        models = [jnp.asarray(features) for _, features, _ in waiting]
+        spare = (1 << (len(models) - 1).bit_length()) - len(models)  # few sizes, few compilations
+        stack = models[0][None] if len(models) == 1 else jnp.stack(models + models[-1:] * spare)
+        scores, solvers = _score_stack(stack, self._ids, self._n_classes, settings)
+        for (name, _, shape), score, solver in zip(waiting, scores, solvers, strict=False):
+            components = components_of(self._settings, shape)
+            self._scored[name] = ScoredModel(name, float(score), shape[1], components, solver)

@@ -25,6 +25,7 @@ class ScoredModel:
       score: in [-1, 1]; higher is better; None where the model failed.
       dims: width of its features.
       n_components: principal components used: those asked for, or fewer where there are fewer.
+      solver: of the PCA, as it was in the end: `krylov` that could not be certified became `gram`.
       rank: 1 is best; tied models share one; None where the model failed.
       reason: why it failed.
     """
@@ -33,6 +34,7 @@ class ScoredModel:
     score: float | None = None
     dims: int | None = None
     n_components: int | None = None
+    solver: str | None = None
     rank: int | None = None
     reason: str | None = None
 

@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 
 import nrjax
 from nrjax import kernels
-from tests.oracles import F32_ATOL, blobs
+from tests.oracles import F32_ATOL, blobs, neuralrank
 
 SHAPES = [(12, 7), (7, 12), (40, 40), (300, 60), (60, 300)]
 
@@ -45,7 +45,7 @@ def test_scale_neither_underflows_nor_overflows(scale, solver):
 
 @pytest.mark.parametrize("solver", ["svd", "gram"])
 def test_no_variance_gives_zero_points(solver):
-    points, values = nrjax.pca(np.full((20, 15), 3.7), 4, solver=solver)
+    points, values, _ = nrjax.pca(np.full((20, 15), 3.7), 4, solver=solver)
     np.testing.assert_array_equal(points, 0)
     np.testing.assert_allclose(values, 0, atol=1e-5)
 
@@ -61,6 +61,54 @@ def test_rank_below_n_components_keeps_the_distances():
     points = nrjax.pca(flat, 10, solver="gram").points
     centred = flat - flat.mean(0)
     np.testing.assert_allclose(points @ points.T, centred @ centred.T, atol=1e-3 * np.abs(centred @ centred.T).max())
+
+
+def low_rank(samples=1500, dims=900, seed=0):
+    """Features like a trained layer's: a few strong directions, then a fast decay."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 5, samples)
+    scales = 1 / np.arange(1, dims + 1) ** 1.5
+    features = (rng.normal(size=(5, dims))[labels] + rng.normal(size=(samples, dims))) * scales
+    return (features @ np.linalg.qr(rng.normal(size=(dims, dims)))[0]).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_krylov_is_certified_on_a_decaying_spectrum(transposed):
+    features = low_rank()[0].T if transposed else low_rank()[0]
+    ours = kernels.pca(jnp.asarray(features), 10, solver="krylov")
+    theirs = PCA(10, svd_solver="full").fit(features.astype(np.float64))
+    assert float(ours.error) <= kernels.KRYLOV_ERROR
+    np.testing.assert_allclose(ours.singular_values, theirs.singular_values_, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        pytest.param(np.random.default_rng(0).normal(size=(1000, 800)), id="white noise"),
+        pytest.param(blobs(1000, 800, 5, separation=0.05, decay=True)[0], id="linear decay"),
+        pytest.param(low_rank(1000, 800)[0] * (np.arange(800) < 7), id="seven columns"),
+    ],
+)
+def test_krylov_that_cannot_be_certified_becomes_gram(features):
+    features = features.astype(np.float32)
+    labels = np.arange(len(features)) % 4
+    assert not float(kernels.pca(jnp.asarray(features), 10, solver="krylov").error) <= kernels.KRYLOV_ERROR
+    ranked = nrjax.rank_batch({"hard": features}, labels, solver="krylov")
+    assert ranked.models[0].solver == "gram"
+    assert ranked.scores["hard"] == pytest.approx(neuralrank(features, labels), abs=F32_ATOL)
+    exact = nrjax.pca(features, 10, solver="gram").singular_values
+    np.testing.assert_array_equal(nrjax.pca(features, 10, solver="krylov").singular_values, exact)
+
+
+def test_solver_that_auto_takes():
+    assert kernels.resolve_solver("auto", (20, 900), 10) == "svd"
+    assert kernels.resolve_solver("auto", (200, 900), 10) == "gram"
+    assert kernels.resolve_solver("auto", (5000, 1024), 10) == "krylov"
+    assert kernels.resolve_solver("auto", (5000, 1024), 400) == "gram"
+    assert kernels.resolve_solver("krylov", (50, 60), 10) == "gram"
+    features, labels = low_rank()
+    assert nrjax.rank_batch({"m": features}, labels).models[0].solver == "krylov"
+    assert nrjax.rank_batch({"m": features}, labels, solver="svd").models[0].solver == "svd"
 
 
 def test_vmapped_is_one_at_a_time():

@@ -164,7 +164,7 @@ def test_exports_agree():
     assert json.loads(ranked.to_json()) == ranked.to_dict()
     assert list(frame["name"]) == [model["name"] for model in ranked.to_dict()["models"]]
     lines = ranked.to_csv().splitlines()
-    assert lines[0] == "name,score,dims,n_components,rank,reason"
+    assert lines[0] == "name,score,dims,n_components,solver,rank,reason"
     assert [line.split(",")[0] for line in lines[1:]] == list(frame["name"])
     settings = ranked.to_dict()["settings"]
     assert settings["n_components"] == 10

@@ -58,7 +58,7 @@ def test_score(benchmark, who):
     else:
         device_features, device_labels = jnp.asarray(features), jnp.asarray(labels)
         value = benchmark.pedantic(
-            lambda: kernels.score(device_features, device_labels, n_classes=5).block_until_ready(),
+            lambda: kernels.score(device_features, device_labels, n_classes=5).value.block_until_ready(),
             rounds=7, warmup_rounds=2,
         )  # fmt: skip
     points = PCA(10, svd_solver="full").fit_transform(features.astype(np.float64))

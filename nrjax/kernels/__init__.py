@@ -4,13 +4,10 @@ They compose with `jit`, `vmap` and `shard_map`. The checked entries are `nrjax.
 `nrjax.silhouette_samples`, `nrjax.silhouette_score` and `nrjax.score_batch`.
 """
 
-from nrjax.kernels._pca import SOLVERS, Projection, Solver, pca
-from nrjax.kernels._score import ScoreSettings, score, score_models
+from nrjax.kernels._pca import KRYLOV_ERROR, Projection, Solver, pca, resolve_solver
+from nrjax.kernels._score import Score, ScoreSettings, score, score_models
 from nrjax.kernels._silhouette import (
-    DEFINITIONS,
-    DISTANCES,
     LINEAR_DISTANCES,
-    METHODS,
     Definition,
     Distance,
     Method,
@@ -19,18 +16,17 @@ from nrjax.kernels._silhouette import (
 )
 
 __all__ = [
-    "DEFINITIONS",
-    "DISTANCES",
+    "KRYLOV_ERROR",
     "LINEAR_DISTANCES",
-    "METHODS",
-    "SOLVERS",
     "Definition",
     "Distance",
     "Method",
     "Projection",
+    "Score",
     "ScoreSettings",
     "Solver",
     "pca",
+    "resolve_solver",
     "score",
     "score_models",
     "silhouette_samples",

@@ -9,19 +9,19 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Bool, Float
 
-Solver = Literal["auto", "svd", "gram"]
-SOLVERS: tuple[str, ...] = ("auto", "svd", "gram")
+from nrjax.kernels import _krylov
+from nrjax.kernels._linalg import matmul, right_singular
+
+Solver = Literal["auto", "svd", "gram", "krylov"]
 
 # Below this many samples or dims a full SVD costs no more than a Gram matrix and its eigenvectors.
 SVD_AT_MOST = 32
+# Above this `error` the score may be off by more than 1e-6: `gram` it is.
+KRYLOV_ERROR = 1e-2
 # Eigenvectors kept beyond n_components: the Rayleigh-Ritz step sorts out what the Gram matrix blurred.
 OVERSAMPLING = 10
-
-# JAX's default is TF32 on GPU and bfloat16 on TPU: 1e-3 to 1e-2 in the silhouette of a sample.
-matmul = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
 class Projection(NamedTuple):
@@ -30,10 +30,13 @@ class Projection(NamedTuple):
     Attributes:
       points: one row per sample, largest component first. Rows that are zero but for rounding are zero.
       singular_values: of the centred features, descending; `s**2 / (samples - 1)` are the variances.
+      error: bound on the sine of the angle between the subspace found and the true one, for `krylov`;
+        0 for the solvers that iterate to machine precision.
     """
 
     points: Float[Array, "samples components"]
     singular_values: Float[Array, " components"]
+    error: Float[Array, ""]
 
 
 @functools.partial(jax.jit, static_argnames=("n_components", "solver"))
@@ -50,26 +53,41 @@ def pca(
       features: finite; any scale and offset.
       n_components: static, at most `min(samples, dims)`.
       solver: `svd` is the thin SVD of the centred features; `gram` the eigenvectors of the smaller
-        Gram matrix, then a Rayleigh-Ritz step on `n_components + 10` of them; `auto` takes `svd`
-        where `min(samples, dims)` is at most 32, else `gram`.
+        Gram matrix, then a Rayleigh-Ritz step on `n_components + 10` of them; `krylov` reads the
+        features a few times and says how well it did (`error`), and is `gram` where the features are
+        too small for it; `auto` is `resolve_solver`'s choice.
       mask: samples that count; the others get zero points. None counts all.
 
     Source: agrees with `sklearn.decomposition.PCA(svd_solver="full").fit_transform` up to signs.
     """
     exponent = jnp.clip(jnp.frexp(jnp.max(jnp.abs(features)))[1], -125, 125)
     centred = _centre(features * jnp.ldexp(jnp.ones((), features.dtype), -exponent), mask)
-    if solver == "auto":
-        solver = "svd" if min(features.shape) <= SVD_AT_MOST else "gram"
+    solver, error = resolve_solver(solver, centred.shape, n_components), jnp.zeros((), centred.dtype)
     if solver == "svd":
         left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
         values = values[:n_components]
         points = left[:, :n_components] * values
+    elif solver == "krylov":
+        points, values, error = _krylov.krylov(centred, n_components)
     else:
         points, values = _gram(centred, n_components)
     norms = jnp.linalg.norm(points, axis=1, keepdims=True)
     largest = jnp.sqrt(jnp.max(jnp.sum(centred * centred, axis=1)))
     points = jnp.where(norms > 10 * jnp.finfo(points.dtype).eps * largest, points, 0)
-    return Projection(jnp.ldexp(points, exponent), jnp.ldexp(values, exponent))
+    return Projection(jnp.ldexp(points, exponent), jnp.ldexp(values, exponent), error)
+
+
+def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int) -> Solver:
+    """The solver that features of this shape get: the one place where `auto` is decided.
+
+    `svd` for at most 32 samples or dims. `krylov` on CPU where its blocks are small beside the
+    features; on accelerators, where its small factorisations are not batched, `gram`.
+    """
+    if solver == "auto" and min(shape) <= SVD_AT_MOST:
+        return "svd"
+    if solver == "krylov" or (solver == "auto" and jax.default_backend() == "cpu"):
+        return "krylov" if _krylov.fits(shape, n_components) else "gram"
+    return "gram" if solver == "auto" else solver
 
 
 def _centre(
@@ -92,14 +110,8 @@ def _gram(
     if samples >= dims:
         basis = jnp.linalg.eigh(matmul(centred.T, centred))[1][:, -block:]
         image = matmul(centred, basis)  # Y = X V
-        values, rotation = _right_singular(image)
+        values, rotation = right_singular(image)
         return matmul(image, rotation[:, :n_components]), values[:n_components]  # X V W = (left vectors) diag(s)
     basis = jnp.linalg.eigh(matmul(centred, centred.T))[1][:, -block:]
-    values, rotation = _right_singular(matmul(centred.T, basis))  # X'U = P diag(s) W'
+    values, rotation = right_singular(matmul(centred.T, basis))  # X'U = P diag(s) W'
     return matmul(basis, (rotation * values)[:, :n_components]), values[:n_components]  # U W diag(s)
-
-
-def _right_singular(tall: Float[Array, "rows block"]) -> tuple[Float[Array, " block"], Float[Array, "block block"]]:
-    """Singular values and right singular vectors of a tall matrix, from the triangle of its QR."""
-    _, values, right = jnp.linalg.svd(jnp.linalg.qr(tall, mode="r"))
-    return values, right.T

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import jax
 from jax import lax
@@ -23,6 +24,18 @@ class ScoreSettings:
     block_size: int | None = None
 
 
+class Score(NamedTuple):
+    """Score of a model, or of several along a leading axis `models`.
+
+    Attributes:
+      value: in [-1, 1]; higher is better.
+      error: of the principal subspace, see `Projection`; above `KRYLOV_ERROR` score again with `gram`.
+    """
+
+    value: Float[Array, "*models"]
+    error: Float[Array, "*models"]
+
+
 @functools.partial(jax.jit, static_argnames=("n_classes", "settings"))
 def score(
     features: Float[Array, "samples dims"],
@@ -31,7 +44,7 @@ def score(
     n_classes: int,
     settings: ScoreSettings = ScoreSettings(),
     mask: Bool[Array, " samples"] | None = None,
-) -> Float[Array, ""]:
+) -> Score:
     """neuralRank score of one model, in [-1, 1]; higher is better. Algorithm 1 of the paper.
 
     Args:
@@ -41,11 +54,12 @@ def score(
       settings: static; `n_components` at most `min(samples, dims)`.
       mask: samples that count; None counts all.
     """
-    points = pca(features, settings.n_components, solver=settings.solver, mask=mask).points
-    return silhouette_score(
-        points, labels, n_classes=n_classes, mask=mask, distance=settings.distance,
+    projection = pca(features, settings.n_components, solver=settings.solver, mask=mask)
+    value = silhouette_score(
+        projection.points, labels, n_classes=n_classes, mask=mask, distance=settings.distance,
         definition=settings.definition, method=settings.method, block_size=settings.block_size,
     )  # fmt: skip
+    return Score(value, projection.error)
 
 
 @functools.partial(jax.jit, static_argnames=("n_classes", "settings", "one_by_one"))
@@ -56,7 +70,7 @@ def score_models(
     n_classes: int,
     settings: ScoreSettings = ScoreSettings(),
     one_by_one: bool = False,
-) -> Float[Array, " models"]:
+) -> Score:
     """`score` of every model, in one compiled call.
 
     Args:

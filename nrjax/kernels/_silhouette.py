@@ -25,14 +25,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels._pca import matmul
+from nrjax.kernels._linalg import matmul
 
 Distance = Literal["cosine", "euclidean", "sqeuclidean"]
 Definition = Literal["rousseeuw", "centroid"]
 Method = Literal["auto", "linear", "blockwise"]
-DISTANCES: tuple[str, ...] = ("cosine", "euclidean", "sqeuclidean")
-DEFINITIONS: tuple[str, ...] = ("rousseeuw", "centroid")
-METHODS: tuple[str, ...] = ("auto", "linear", "blockwise")
 LINEAR_DISTANCES = ("cosine", "sqeuclidean")
 
 BLOCKWISE_ROWS = 512  # block x block distances stay in cache
