@@ -68,7 +68,7 @@ def test_trains_a_zoo_that_can_be_ranked_resumes_and_is_deterministic(tmp_path, 
 def test_dataset_that_is_not_prepared(tmp_path):
     done = run(tmp_path / "zoo", "--data-dir", tmp_path)
     assert done.exit_code == 1
-    assert "tfds build mnist" in done.output
+    assert "tfds build cifar10" in done.output
 
 
 @pytest.mark.parametrize(("samples", "channels"), [(10, 1), (7, 16), (30, 20)])

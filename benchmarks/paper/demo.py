@@ -8,7 +8,7 @@ Models that are there already are kept; remove `nrjax/demo/zoo` to train them ag
 import click
 import numpy as np
 
-from benchmarks.paper.train import train_zoo
+from benchmarks.paper.train import train_missing
 from benchmarks.paper.training import Recipe
 from benchmarks.paper.zoos import specs
 from nrjax.datasets import load_dataset
@@ -22,7 +22,7 @@ def main(data_dir: str | None) -> None:
     data = load_dataset("fashion_mnist", "test", classes="0-4", max_samples=1000, data_dir=data_dir)
     names = np.array(data.class_names[:5])
     np.savez_compressed(IMAGES, images=data.images, labels=data.labels.astype(np.uint8), class_names=names)
-    train_zoo(ZOO, specs("demo"), Recipe(epochs=4), data_dir, max_samples=None)
+    train_missing([(ZOO, spec, Recipe(epochs=4)) for spec in specs("demo")], data_dir)
 
 
 if __name__ == "__main__":

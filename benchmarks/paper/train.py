@@ -7,6 +7,7 @@ Models that are there already with the same recipe are kept, so an interrupted r
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -20,52 +21,78 @@ from nrjax.datasets import Dataset, load_dataset
 from nrjax.models import paper_cnn
 from nrjax.zoo import ZooError, load_zoo, save_model
 
+MEASURED = ("accuracy", "training_s")  # tags that are results, not part of what a model is
 
-def train_zoo(zoo: Path, models: list[Spec], recipe: Recipe, data_dir: str | None, max_samples: int | None) -> None:
-    """Trains the `models` that `zoo` does not have yet; progress on stderr.
+
+def train_missing(
+    jobs: Sequence[tuple[Path, Spec, Recipe]], data_dir: str | None = None, max_samples: int | None = None
+) -> int:
+    """Trains the models that their zoos do not have yet, data set by data set; progress on stderr.
+
+    Args:
+      jobs: zoo directory, model, recipe.
+      data_dir: where TFDS keeps its datasets.
+      max_samples: train on so many images of every data set only.
+
+    Returns:
+      How many were trained.
 
     Raises:
-      ValueError: the zoo has a model of that name with another configuration or recipe.
+      ValueError: a zoo has a model of that name with another configuration or recipe.
+      FileNotFoundError: a data set is not prepared; names the command.
     """
-    missing = [spec for spec in models if not _is_there(zoo, spec, recipe, max_samples)]
+    missing = [job for job in jobs if not _is_there(*job, max_samples)]
+    missing.sort(key=lambda job: job[1].dataset)
+    data = _Data(data_dir, max_samples)
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    loaded: dict[tuple[str, str], Dataset] = {}
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        steps = [_steps(spec, recipe, max_samples) for _, spec, recipe in missing]
+        whole = progress.add_task(f"{len(missing)} models, steps", total=sum(steps))
+        for (zoo, spec, recipe), total in zip(missing, steps, strict=True):
+            start = time.perf_counter()
+            task = progress.add_task(f"{spec.name} {spec.variant}", total=total)
 
-    def load(spec: Spec, split: str) -> Dataset:
-        key = (spec.dataset, split)
-        if key not in loaded:
-            loaded.clear() if split == "train" else None  # one training set in memory at a time
-            loaded[key] = load_dataset(
-                spec.dataset, split, image_size=IMAGE_SIZE, grayscale=True, max_samples=max_samples, data_dir=data_dir
-            )
-        data = loaded[key]
+            def on_step(loss: float, task=task) -> None:
+                progress.advance(task)
+                progress.advance(whole)
+
+            module = paper_cnn(**spec.config, convolve=training_convolution())
+            variables = train(module, data.load(spec, "train"), recipe, on_step)
+            own = accuracy(module, variables, data.load(spec, "test"))
+            seconds = time.perf_counter() - start
+            save_model(
+                zoo, spec.name, variables,
+                architecture="paper_cnn", config=spec.config, input_shape=(*IMAGE_SIZE, 1),
+                tags=_tags(spec, recipe, max_samples) | {"accuracy": round(own, 4), "training_s": round(seconds, 1)},
+                license="Apache-2.0", source="python -m benchmarks.paper.train (nrjax)",
+            )  # fmt: skip
+            progress.remove_task(task)
+            console.print(f"{spec.name} {spec.variant}: accuracy {own:.4f} on its own test images, {seconds:.0f} s")
+    return len(missing)
+
+
+class _Data:
+    """Splits by name; one training set in memory at a time."""
+
+    def __init__(self, data_dir: str | None, max_samples: int | None):
+        self._options = {"data_dir": data_dir, "max_samples": max_samples}
+        self._held: dict[str, tuple[str, Dataset]] = {}
+
+    def load(self, spec: Spec, split: str) -> Dataset:
+        if self._held.get(split, ("",))[0] != spec.dataset:
+            data = load_dataset(spec.dataset, split, image_size=IMAGE_SIZE, grayscale=True, **self._options)
+            self._held[split] = spec.dataset, data
+        _, data = self._held[split]
         first, last = map(int, spec.classes.split("-"))
         chosen = (data.labels >= first) & (data.labels <= last)
         return Dataset(data.images[chosen], data.labels[chosen], data.class_names)
 
-    for number, spec in enumerate(missing, start=1):
-        start = time.perf_counter()
-        module = paper_cnn(**spec.config, convolve=training_convolution())
-        data = load(spec, "train")
-        steps = recipe.epochs * (len(data.labels) // recipe.batch_size)
-        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-            task = progress.add_task(f"{spec.name} ({number} of {len(missing)})", total=steps)
-            variables = train(module, data, recipe, on_step=lambda loss, task=task: progress.advance(task))
-        own = accuracy(module, variables, load(spec, "test"))
-        save_model(
-            zoo, spec.name, variables,
-            architecture="paper_cnn", config=spec.config, input_shape=(*IMAGE_SIZE, 1),
-            tags=_tags(spec, recipe, max_samples) | {"accuracy": round(own, 4)},
-            license="Apache-2.0", source="python -m benchmarks.paper.train (nrjax)",
-        )  # fmt: skip
-        console.print(f"{spec.name}: accuracy {own:.4f} on its own test images, {time.perf_counter() - start:.0f} s")
+
+def _steps(spec: Spec, recipe: Recipe, max_samples: int | None) -> int:
+    """Steps that the model will take, to within the imbalance of MNIST's classes."""
+    images = min(50_000 if spec.dataset == "cifar10" else 60_000, max_samples or 60_000)
+    return recipe.epochs * int(images * spec.config["classes"] / 10 // recipe.batch_size)
 
 
 def _tags(spec: Spec, recipe: Recipe, max_samples: int | None) -> dict:
@@ -85,11 +112,11 @@ def _is_there(zoo: Path, spec: Spec, recipe: Recipe, max_samples: int | None) ->
     except ZooError as error:
         raise ValueError(f"{zoo / spec.name} is there and is not a model ({error}); remove it.") from error
     wanted = {**spec.config, "conv_features": list(spec.config["conv_features"])}
-    tags = {key: value for key, value in info.tags.items() if key != "accuracy"}
+    tags = {key: value for key, value in info.tags.items() if key not in MEASURED}
     if info.config != wanted or tags != _tags(spec, recipe, max_samples):
         raise ValueError(
             f"{zoo / spec.name} was trained with another configuration or recipe ({info.config}, {tags}); "
-            "remove it or choose another zoo."
+            "remove it or choose another place."
         )
     return True
 
@@ -103,8 +130,9 @@ def _is_there(zoo: Path, spec: Spec, recipe: Recipe, max_samples: int | None) ->
 @click.option("--max-samples", type=click.IntRange(min=1), help="Train on so many images only.")
 def main(zoo: Path, variant: str, epochs: int, seed: int, data_dir: str | None, max_samples: int | None) -> None:
     """The command."""
+    recipe = Recipe(epochs=epochs, seed=seed)
     try:
-        train_zoo(zoo, specs(variant), Recipe(epochs=epochs, seed=seed), data_dir, max_samples)
+        train_missing([(zoo, spec, recipe) for spec in specs(variant)], data_dir, max_samples)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
