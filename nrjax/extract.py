@@ -1,7 +1,7 @@
 """From a model and images to features `[samples, dims]`: batched forward passes, several layers in one."""
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, overload
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax.datasets import fit_images
-from nrjax.models import LayerChoice, Preprocessing, as_model, choose
+from nrjax.models import Definition, LayerChoice, Preprocessing, as_model, choose
 
 BATCH_SIZE = 256
 
@@ -84,7 +84,7 @@ def _forward(
     images: jax.Array,
     *,
     trace: Callable,
-    definition: Hashable,
+    definition: Definition,
     preprocessing: Preprocessing,
     layers: tuple[LayerChoice, ...],
 ) -> tuple[jax.Array, ...]:

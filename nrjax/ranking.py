@@ -144,7 +144,7 @@ def _score_stack(
     stack: jax.Array, ids: jax.Array, n_classes: int, settings: ScoreSettings
 ) -> tuple[np.ndarray, list[str]]:
     """Scores of `[models, samples, dims]`, and the solver of each; `gram` where Krylov cannot be certified."""
-    solver = kernels.resolve_solver(settings.solver, stack.shape[1:], settings.n_components)
+    solver = kernels.resolve_solver(settings.solver, stack.shape[1:], settings.n_components, stack.dtype)
     settings = dataclasses.replace(settings, solver=solver)
     if len(stack) == 1:
         result = jax.tree.map(lambda x: x[None], kernels.score(stack[0], ids, n_classes=n_classes, settings=settings))

@@ -79,8 +79,9 @@ class _Features(Mapping[str, np.ndarray]):
                 model, self._fit(model.input_shape), self._layer, batch_size=self._batch_size, on_batch=on_batch
             )
         except Exception as error:  # whatever a model does, the others go on; rank_batch lists the reason
+            first_line = (str(error).splitlines() or [""])[0]
             known = isinstance(error, (ValueError, OSError))
-            raise ValueError(str(error) if known else f"{type(error).__name__}: {error}") from error
+            raise ValueError(first_line if known else f"{type(error).__name__}: {first_line}") from error
         finally:
             self._advance(len(self._images) - done)
 

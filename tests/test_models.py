@@ -170,6 +170,29 @@ def test_models_of_one_definition_share_a_program():
     assert forward._cache_size() == before
 
 
+def test_modules_that_cannot_be_hashed():
+    class Sizes(nn.Module):
+        sizes: list
+
+        @nn.compact
+        def __call__(self, x):
+            x = x.reshape(len(x), -1)
+            for size in self.sizes:
+                x = nn.Dense(size)(x)
+            return x
+
+    class Options(nnx.Module):
+        def __init__(self, rngs):
+            self.options, self.linear = {"deep": [1, 2]}, nnx.Linear(64, 3, rngs=rngs)
+
+        def __call__(self, x):
+            return self.linear(x.reshape(len(x), -1))
+
+    module = Sizes([5, 4])
+    assert nrjax.extract_features((module, module.init(jax.random.key(0), IMAGES)), IMAGES).shape == (9, 5)
+    assert nrjax.extract_features(Options(nnx.Rngs(0)), IMAGES, "linear").shape == (9, 3)
+
+
 @pytest.mark.parametrize("layer", ["nonsense", 7, -8])
 def test_a_layer_that_is_not_there(layer):
     with pytest.raises(LayerError, match=r"no layer .*it has input \(0\), conv1 \(1\).*logits \(6\)"):
@@ -197,6 +220,19 @@ def test_preprocessing():
     normalised = nrjax.from_linen(module, variables, preprocessing=nrjax.Preprocessing((0.5,), (0.25,)))
     expected = (images.reshape(9, -1) / 255 - 0.5) / 0.25
     np.testing.assert_allclose(nrjax.extract_features(normalised, images, 0), expected, atol=1e-5)
+
+
+def test_token_ids_are_not_scaled():
+    class Embedding(nn.Module):
+        @nn.compact
+        def __call__(self, tokens):
+            return nn.Dense(3, name="logits")(nn.Embed(50, 4, name="embed")(tokens).mean(1))
+
+    tokens = np.random.default_rng(0).integers(0, 50, (6, 7)).astype(np.int32)
+    module = Embedding()
+    variables = module.init(jax.random.key(0), tokens)
+    expected = variables["params"]["embed"]["embedding"][tokens].mean(1)
+    np.testing.assert_allclose(nrjax.extract_features((module, variables), tokens), expected, atol=1e-6)
 
 
 def test_images_are_resized_to_the_models_input():

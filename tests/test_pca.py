@@ -105,6 +105,7 @@ def test_solver_that_auto_takes():
     assert kernels.resolve_solver("auto", (200, 900), 10) == "gram"
     assert kernels.resolve_solver("auto", (5000, 1024), 10) == "krylov"
     assert kernels.resolve_solver("auto", (5000, 1024), 400) == "gram"
+    assert kernels.resolve_solver("auto", (5000, 1024), 10, jnp.float64) == "gram"
     assert kernels.resolve_solver("krylov", (50, 60), 10) == "gram"
     features, labels = low_rank()
     assert nrjax.rank_batch({"m": features}, labels).models[0].solver == "krylov"

@@ -30,7 +30,7 @@ def test_float32_agrees_with_scikit_learn_in_float64(case, solver):
     assert through_buckets == pytest.approx(float(ours), abs=F32_ATOL)
 
 
-@pytest.mark.parametrize("solver", ["svd", "gram"])
+@pytest.mark.parametrize("solver", ["svd", "gram", "auto"])
 @pytest.mark.parametrize("case", ["12 x 7", "200 x 3,000", "slow decay", "offset of 100 standard deviations"])
 def test_x64_agrees_with_scikit_learn(case, solver):
     features, labels = blobs(**GRID[case])

@@ -28,7 +28,7 @@ def draw_figure_2(curves: Mapping[str, Mapping[int, float]], path: Path) -> None
     ax.set_ylabel("neuralRank score on Fashion 0-4 at L5")
     ax.grid(color="0.85", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(title="model", frameon=False)
+    ax.legend(title="model", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, dpi=150)
 
 
@@ -46,11 +46,11 @@ def draw_figure_3(
             shown = by_layer[layer][chosen]
             for c, color in zip(classes, COLORS, strict=False):
                 of_class = shown[labels[chosen] == c]
-                ax.scatter(*of_class.T, s=5, color=color, alpha=0.7, linewidths=0, label=class_names[c])
+                ax.scatter(*of_class.T, s=6, color=color, alpha=0.8, linewidths=0, label=class_names[c])
             ax.set_title(f"{model}, {layer}", fontsize=11, pad=0)
             for axis, name in ((ax.xaxis, "PC 1"), (ax.yaxis, "PC 2"), (ax.zaxis, "PC 3")):
                 axis.set_label_text(name)
-                axis.labelpad = -12
+                axis.labelpad = -10
                 axis.set_ticklabels([])
     handles, names = grid[0, 0].get_legend_handles_labels()
     figure.subplots_adjust(left=0.01, right=0.97, top=0.96, bottom=0.06, wspace=0.05, hspace=0.08)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from nrjax.kernels import _krylov
@@ -62,7 +63,8 @@ def pca(
     """
     exponent = jnp.clip(jnp.frexp(jnp.max(jnp.abs(features)))[1], -125, 125)
     centred = _centre(features * jnp.ldexp(jnp.ones((), features.dtype), -exponent), mask)
-    solver, error = resolve_solver(solver, centred.shape, n_components), jnp.zeros((), centred.dtype)
+    solver = resolve_solver(solver, centred.shape, n_components, centred.dtype)
+    error = jnp.zeros((), centred.dtype)
     if solver == "svd":
         left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
         values = values[:n_components]
@@ -77,17 +79,18 @@ def pca(
     return Projection(jnp.ldexp(points, exponent), jnp.ldexp(values, exponent), error)
 
 
-def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int) -> Solver:
+def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dtype: DTypeLike = jnp.float32) -> Solver:
     """The solver that features of this shape get: the one place where `auto` is decided.
 
     `svd` for at most 32 samples or dims. `krylov` on CPU where its blocks are small beside the
-    features; on accelerators, where its small factorisations are not batched, `gram`.
+    features; on accelerators, where its small factorisations are not batched, and in float64, where
+    more is expected than it certifies, `gram`.
     """
     if solver == "auto" and min(shape) <= SVD_AT_MOST:
         return "svd"
-    if solver == "krylov" or (solver == "auto" and jax.default_backend() == "cpu"):
-        return "krylov" if _krylov.fits(shape, n_components) else "gram"
-    return "gram" if solver == "auto" else solver
+    if solver == "auto":
+        solver = "krylov" if jax.default_backend() == "cpu" and dtype == jnp.float32 else "gram"
+    return "gram" if solver == "krylov" and not _krylov.fits(shape, n_components) else solver
 
 
 def _centre(

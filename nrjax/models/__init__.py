@@ -4,6 +4,7 @@ from nrjax.models._capture import Trace
 from nrjax.models._checkpoints import CheckpointError, load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
 from nrjax.models._model import (
+    Definition,
     Layer,
     LayerChoice,
     LayerError,
@@ -19,6 +20,7 @@ from nrjax.models._registry import architectures, build_model, register_architec
 
 __all__ = [
     "CheckpointError",
+    "Definition",
     "Layer",
     "LayerChoice",
     "LayerError",

@@ -8,7 +8,7 @@ not listed. Sown under `<call number>|<path>`, the keys alone give order and nam
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -32,9 +32,8 @@ class Trace(NamedTuple):
     penultimate: jax.Array | None
 
 
-def trace_linen(definition: Hashable, variables: Any, images: jax.Array) -> Trace:
-    """Layer outputs of `definition = (module, keyword arguments of its __call__)`."""
-    module, module_kwargs = definition  # pyright: ignore[reportGeneralTypeIssues]
+def trace_linen(definition: Any, variables: Any, images: jax.Array) -> Trace:
+    """Layer outputs of a linen module; see `Model` for the arguments."""
     calls = _Calls()
 
     def intercept(next_fun, args, kwargs, context):
@@ -45,7 +44,7 @@ def trace_linen(definition: Hashable, variables: Any, images: jax.Array) -> Trac
         return calls.run(layer.path, sow, isinstance(layer, _DENSE_LINEN), next_fun, args, kwargs)
 
     with nn.intercept_methods(intercept):
-        _, state = module.apply(variables, images, mutable=[COLLECTION], **dict(module_kwargs))
+        _, state = definition.module.apply(variables, images, mutable=[COLLECTION], **definition.call_kwargs)
     return _assemble(images, state.get(COLLECTION, {}))
 
 
@@ -53,10 +52,9 @@ class LayerOutput(nnx.Variable):
     """Where a traced NNX module leaves its output."""
 
 
-def trace_nnx(definition: Hashable, variables: Any, images: jax.Array) -> Trace:
-    """Layer outputs of `definition = (graph definition, keyword arguments of its __call__)`."""
-    graphdef, module_kwargs = definition  # pyright: ignore[reportGeneralTypeIssues]
-    module = nnx.merge(graphdef, *variables)
+def trace_nnx(definition: Any, variables: Any, images: jax.Array) -> Trace:
+    """Layer outputs of an NNX module, given as its graph definition and state."""
+    module = nnx.merge(definition.module, *variables)
     layers = list(nnx.iter_modules(module))
     paths = {id(layer): path for path, layer in layers}
     calls = _Calls()
@@ -69,7 +67,7 @@ def trace_nnx(definition: Hashable, variables: Any, images: jax.Array) -> Trace:
         return calls.run(paths[id(layer)], sow, isinstance(layer, _DENSE_NNX), bound, args, kwargs)
 
     with _intercepted({type(layer) for _, layer in layers}, intercept):
-        _, state = nnx.capture(lambda m, x: m(x, **dict(module_kwargs)), LayerOutput)(module, images)
+        _, state = nnx.capture(lambda m, x: m(x, **definition.call_kwargs), LayerOutput)(module, images)
     return _assemble(images, nnx.to_pure_dict(state))
 
 

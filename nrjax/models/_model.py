@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -44,18 +44,47 @@ class Layer(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """From images to network input: integers become [0, 1], then `(x - mean) / std` per channel."""
+    """From images to network input: uint8 becomes [0, 1], then `(x - mean) / std` per channel.
+
+    Other dtypes are not scaled: floating-point images enter as they are, and so do token ids.
+    """
 
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
 
     def __call__(self, images: jax.Array) -> jax.Array:
-        """Floating-point images; integer ones are divided by the largest value of their dtype."""
-        if jnp.issubdtype(images.dtype, jnp.integer):
-            images = images.astype(jnp.float32) / jnp.iinfo(images.dtype).max
+        """The network's input, in the compiled forward pass."""
+        if images.dtype == jnp.uint8:
+            images = images.astype(jnp.float32) / 255
         if self == Preprocessing():
             return images
         return (images - jnp.array(self.mean, images.dtype)) / jnp.array(self.std, images.dtype)
+
+
+class Definition:
+    """The part of a model without arrays, as a static argument of compiled functions.
+
+    Equal definitions share a program. A module that cannot be hashed (a list among its attributes) is
+    equal to itself alone.
+
+    Attributes:
+      module: a linen module or an NNX graph definition.
+      call_kwargs: further keyword arguments of its `__call__`.
+    """
+
+    def __init__(self, module: Any, call_kwargs: Mapping[str, Any]):
+        self.module, self.call_kwargs = module, dict(call_kwargs)
+        try:
+            self._key = (module, tuple(sorted(self.call_kwargs.items())))
+            self._hash = hash(self._key)
+        except TypeError:
+            self._key, self._hash = id(self), id(self)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Definition) and self._hash == other._hash and self._key == other._key
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,16 +92,16 @@ class Model:
     """A network with its weights. Models of equal `definition` share one compiled forward pass.
 
     Attributes:
-      definition: the hashable part: module and keyword arguments, no arrays.
+      definition: module and keyword arguments, no arrays.
       variables: the arrays.
       trace: `(definition, variables, images) -> Trace`, pure.
       input_shape: of one image `(height, width, channels)`; None takes images as they come.
       preprocessing: applied to the images inside the compiled forward pass.
     """
 
-    definition: Hashable
+    definition: Definition
     variables: Any
-    trace: Callable[[Hashable, Any, jax.Array], Trace]
+    trace: Callable[[Definition, Any, jax.Array], Trace]
     input_shape: tuple[int, ...] | None = None
     preprocessing: Preprocessing = Preprocessing()
 
@@ -95,7 +124,7 @@ def from_linen(
       call_kwargs: further keyword arguments of `__call__`. A switch named train, training,
         is_training, deterministic or use_running_average is set to inference by itself.
     """
-    definition = (module, _call_kwargs(module, call_kwargs))
+    definition = Definition(module, _call_kwargs(module, call_kwargs))
     return Model(definition, variables, trace_linen, _shape(input_shape), preprocessing)
 
 
@@ -109,7 +138,7 @@ def from_nnx(
     """An NNX module, in inference mode; the module itself is left as it is. Arguments: see `from_linen`."""
     inference = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graphdef, *state = nnx.split(inference, nnx.RngState, ...)
-    definition = (graphdef, _call_kwargs(module, call_kwargs))
+    definition = Definition(graphdef, _call_kwargs(module, call_kwargs))
     return Model(definition, tuple(state), trace_nnx, _shape(input_shape), preprocessing)
 
 
@@ -174,10 +203,10 @@ def _listing(names: Sequence[str]) -> str:
     return ", ".join(f"{name} ({i})" for i, name in enumerate(names))
 
 
-def _call_kwargs(module: Any, given: Mapping[str, Any] | None) -> tuple[tuple[str, Any], ...]:
+def _call_kwargs(module: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:
     accepted = inspect.signature(type(module).__call__).parameters
     inference = {name: value for name, value in _INFERENCE.items() if name in accepted}
-    return tuple(sorted((inference | dict(given or {})).items()))
+    return inference | dict(given or {})
 
 
 def _shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:

@@ -1,0 +1,135 @@
+"""`python -m benchmarks.paper` end to end at smoke size: structure and determinism, not the ranking."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nrjax
+from benchmarks.paper import __main__ as paper
+from benchmarks.paper import published, train, zoos
+from benchmarks.paper.agreement import agreement
+from benchmarks.paper.document import agreements, beside
+from nrjax.datasets import Dataset
+
+
+@pytest.fixture
+def smoke(monkeypatch, tmp_path):
+    """The command on small networks and on images that differ in brightness; no data set needed."""
+    tiny = {"full": ((2, 3), 40), "lite": ((2,), 40), "512": ((2, 3), 20)}
+    monkeypatch.setattr(
+        zoos, "VARIANTS", {v: {"conv_features": c, "dense_features": d} for v, (c, d) in tiny.items()}
+    )  # fmt: skip
+
+    def load_dataset(name, split, *, classes="0-9", **options):
+        rng = np.random.default_rng([len(name), len(split)])
+        labels = np.arange(240) % (int(classes[-1]) + 1)
+        images = rng.integers(0, 120, (240, 28, 28, 1)) + 12 * labels[:, None, None, None]
+        return Dataset(images.astype(np.uint8), labels, tuple("0123456789"))
+
+    monkeypatch.setattr(train, "load_dataset", load_dataset)
+    monkeypatch.setattr(nrjax, "load_dataset", load_dataset, raising=False)
+
+    def run(*words, out="out"):
+        arguments = ["--cache", tmp_path / "cache", "--out", tmp_path / out, "--epochs", 1, *words]
+        return paper.main([str(a) for a in arguments]), tmp_path / out
+
+    return run
+
+
+def without_times(doc):
+    times = ("wall_time_s", "peak_memory_mib", "commit")
+    return doc | {"made_with": {k: v for k, v in doc["made_with"].items() if k not in times}}
+
+
+def test_every_table_and_figure_twice_the_same(smoke):
+    code, out = smoke("--seeds", 2)
+    assert code == 0
+    doc = json.loads((out / "tables.json").read_text())
+    assert set(doc) == {f"table{n}" for n in range(1, 7)} | {"figure2", "agreement", "made_with"}
+    assert set(doc["table2"]) == set(doc["table3"]) == set(doc["table4"]) == set(published.MODELS)
+    assert doc["table2"]["M10"]["L0"]["paper"] == 0.346
+    assert len({doc["table2"][name]["L0"]["ours"] for name in published.MODELS}) == 1  # the input, whatever the model
+    assert set(doc["table5"]) == {"mnist", "fashion"}
+    assert set(doc["table5"]["mnist"]["C5-9"]) == {"score", "accuracy"}
+    assert doc["table5"]["fashion"]["F0-4"]["accuracy"]["paper"] == 0.939
+    assert list(doc["table6"])[:2] == ["F10", "F0-4"]
+    assert len(doc["table6"]) == 10
+    cell = doc["table3"]["F10"]
+    assert cell["ours"] == pytest.approx(np.mean(cell["seeds"]), abs=1e-4)
+    assert cell["std"] == pytest.approx(np.std(cell["seeds"], ddof=1), abs=2e-4)
+    assert doc["agreement"]["score_against_accuracy"]["table3_table4"]["tau_b"]["paper"] == 0.8889
+    files = {path.name for path in out.iterdir()}
+    assert files == {f"table{n}.md" for n in range(1, 7)} | {
+        "tables.json", "agreement.md", "README.md", "figure2.png", "figure3.png",
+    }  # fmt: skip
+    text = (out / "README.md").read_text()
+    assert all(f"## Q{n}" in text for n in range(1, 7))
+
+    code, again = smoke("--seeds", 2, out="again")
+    assert code == 0
+    assert without_times(json.loads((again / "tables.json").read_text())) == without_times(doc)
+
+
+def test_some_tables_train_only_what_they_need(smoke, capsys, tmp_path):
+    assert smoke("--tables", 3, 4)[0] == 0
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["full"]
+    assert "Table 3" in capsys.readouterr().out
+    doc = json.loads((tmp_path / "out" / "tables.json").read_text())
+    assert set(doc) == {"table3", "table4", "agreement", "made_with"}
+
+    assert smoke("--tables", 3, "--epochs", 2)[0] == 1  # a cache of another recipe
+    assert "trained with another configuration or recipe" in capsys.readouterr().err
+    assert smoke("--tables", 3, "--no-resume")[0] == 1
+    assert "already holds models" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tables", "7"], "invalid choice: 7"),
+        (["--tables", "two"], "invalid int value"),
+        (["--seeds", "0"], "must be at least 1, got 0"),
+        (["--epochs", "0"], "must be at least 1, got 0"),
+    ],
+)
+def test_usage(words, message, capsys):
+    with pytest.raises(SystemExit) as raised:
+        paper.main(words)
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_data_that_is_not_prepared(tmp_path, capsys):
+    assert paper.main(["--data-dir", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 1
+    assert "tfds build cifar10" in capsys.readouterr().err
+    assert paper.main(["--figures"]) == 1
+    assert "--out DIR" in capsys.readouterr().err
+
+
+def test_the_papers_own_agreement():
+    """As `shared/design/paper.md` has it: what the printed numbers say about the score."""
+    taus = agreements({
+        "table3": published.TABLE_3, "table4": published.TABLE_4, "table5": published.TABLE_5,
+        "table6": published.TABLE_6,
+    })["score_against_accuracy"]  # fmt: skip
+    rounded = {name: round(measures["tau_b"], 2) for name, measures in taus.items()}
+    assert rounded == {
+        "table3_table4": 0.89, "table5_mnist": 0.57, "table5_fashion": 0.59, "table6": 0.57, "tables3_4_5": 0.69,
+    }  # fmt: skip
+    assert round(taus["table3_table4"]["weighted_tau"], 2) == 0.95
+
+
+def test_agreement_of_orders():
+    same = {"a": 1.0, "b": 2.0, "c": 3.0}
+    assert agreement(same, {name: value**2 for name, value in same.items()}) == {
+        "tau_b": 1.0, "weighted_tau": 1.0, "weighted_tau_accuracy_first": 1.0,
+    }  # fmt: skip
+    assert agreement(same, {name: -value for name, value in same.items()})["tau_b"] == -1.0
+
+
+def test_seeds_become_mean_and_deviation():
+    assert beside([{"x": 1.0}, {"x": 3.0}], {"x": 5.0}) == {
+        "x": {"ours": 2.0, "std": 1.4142, "seeds": [1.0, 3.0], "paper": 5.0}
+    }
+    assert beside([{"x": 1.0}]) == {"x": {"ours": 1.0}}
