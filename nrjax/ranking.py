@@ -125,7 +125,7 @@ def score_batch(
     ids, classes = encode_labels(labels)
     stacked = check_stack(features)
     checked = [check_features(f"Model {i}", model, len(ids)) for i, model in enumerate(stacked)]
-    stacked = stacked.astype(checked[0].dtype)
+    stacked = stacked.astype(checked[0].dtype, copy=False)
     settings = dataclasses.replace(settings, n_components=components_of(settings, stacked.shape[1:]))
     scores, _ = _score_stack(jnp.asarray(stacked), jnp.asarray(ids), len(classes), settings)
     return jnp.asarray(scores, stacked.dtype)

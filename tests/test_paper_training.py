@@ -8,10 +8,12 @@ from click.testing import CliRunner
 
 import nrjax
 from benchmarks.paper import train
-from benchmarks.paper.convolution import blocked_convolution
+from benchmarks.paper.convolution import blocked_convolution, matmul_convolution
+from benchmarks.paper.training import Recipe
+from benchmarks.paper.training import train as train_models
 from benchmarks.paper.zoos import Spec, specs
 from nrjax.datasets import Dataset
-from nrjax.models import same_convolution
+from nrjax.models import PaperCNN, same_convolution
 
 
 @pytest.fixture
@@ -71,8 +73,9 @@ def test_dataset_that_is_not_prepared(tmp_path):
     assert "tfds build cifar10" in done.output
 
 
+@pytest.mark.parametrize("convolution", [blocked_convolution, matmul_convolution])
 @pytest.mark.parametrize(("samples", "channels"), [(10, 1), (7, 16), (30, 20)])
-def test_blocked_convolution_is_the_convolution(samples, channels):
+def test_training_convolutions_are_the_convolution(samples, channels, convolution):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(samples, 8, 6, channels)), rng.normal(size=(5, 5, channels, 4))
     weights = rng.normal(size=(samples, 8, 6, 4))
@@ -81,6 +84,18 @@ def test_blocked_convolution_is_the_convolution(samples, channels):
     def loss(convolve):
         return lambda x, kernel: jnp.sum(weights * convolve(x, kernel))
 
-    ours = jax.value_and_grad(loss(blocked_convolution), (0, 1))(x, kernel)
+    ours = jax.value_and_grad(loss(convolution), (0, 1))(x, kernel)
     theirs = jax.value_and_grad(loss(same_convolution), (0, 1))(x, kernel)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), ours, theirs)
+
+
+def test_seeds_trained_together_are_those_trained_alone():
+    """What accelerators do; in float32, so Adam's first steps agree to a few digits."""
+    rng = np.random.default_rng(0)
+    data = Dataset(rng.integers(0, 255, (60, 8, 8, 1)).astype(np.uint8), np.arange(60) % 3, ("a", "b", "c"))
+    module = PaperCNN(3, (2, 3), 8, dropout=0.4, convolve=matmul_convolution)
+    recipes = [Recipe(epochs=2, batch_size=20, seed=seed) for seed in (0, 1)]
+    alone, together = (train_models(module, data, recipes, together=which) for which in (False, True))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), alone, together)
+    first, second = (np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(v)]) for v in together)
+    assert np.abs(first - second).max() > 0.1

@@ -115,6 +115,15 @@ def test_cosine_invariances(change, method):
     assert nrjax.silhouette_score(*same, method=method) == pytest.approx(before, abs=2e-6)
 
 
+@pytest.mark.parametrize(("distance", "method"), ROUTES)
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_scale_neither_underflows_nor_overflows(scale, distance, method):
+    points, labels = blobs(200, 6, 4)
+    before = nrjax.silhouette_score(points, labels, distance=distance, method=method)
+    after = nrjax.silhouette_score(points.astype(np.float64) * scale, labels, distance=distance, method=method)
+    assert after == pytest.approx(before, abs=2e-6)
+
+
 @pytest.mark.parametrize("method", ["linear", "blockwise"])
 def test_nearly_parallel_rows_keep_their_digits(method):
     points, labels = blobs(400, 10, 4, offset=100.0)

@@ -7,6 +7,7 @@ Models that are there already with the same recipe are kept, so an interrupted r
 
 import dataclasses
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,33 +43,37 @@ def train_missing(
       FileNotFoundError: a data set is not prepared; names the command.
     """
     missing = [job for job in jobs if not _is_there(*job, max_samples)]
-    missing.sort(key=lambda job: job[1].dataset)
+    alike = defaultdict(list)  # the same model with several seeds
+    for zoo, spec, recipe in sorted(missing, key=lambda job: job[1].dataset):
+        alike[spec].append((zoo, recipe))
     data = _Data(data_dir, max_samples)
     console = Console(stderr=True)
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
-        steps = [_steps(spec, recipe, max_samples) for _, spec, recipe in missing]
-        whole = progress.add_task(f"{len(missing)} models, steps", total=sum(steps))
-        for (zoo, spec, recipe), total in zip(missing, steps, strict=True):
+        steps = {spec: sum(_steps(spec, recipe, max_samples) for _, recipe in group) for spec, group in alike.items()}
+        whole = progress.add_task(f"{len(missing)} models, steps", total=sum(steps.values()))
+        for spec, group in alike.items():
             start = time.perf_counter()
-            task = progress.add_task(f"{spec.name} {spec.variant}", total=total)
+            task = progress.add_task(f"{spec.name} {spec.variant}", total=steps[spec])
 
-            def on_step(loss: float, task=task) -> None:
+            def on_step(task=task) -> None:
                 progress.advance(task)
                 progress.advance(whole)
 
             module = paper_cnn(**spec.config, convolve=training_convolution())
-            variables = train(module, data.load(spec, "train"), recipe, on_step)
-            own = accuracy(module, variables, data.load(spec, "test"))
-            seconds = time.perf_counter() - start
-            save_model(
-                zoo, spec.name, variables,
-                architecture="paper_cnn", config=spec.config, input_shape=(*IMAGE_SIZE, 1),
-                tags=_tags(spec, recipe, max_samples) | {"accuracy": round(own, 4), "training_s": round(seconds, 1)},
-                license="Apache-2.0", source="python -m benchmarks.paper.train (nrjax)",
-            )  # fmt: skip
+            trained = train(module, data.load(spec, "train"), [recipe for _, recipe in group], on_step)
+            seconds = (time.perf_counter() - start) / len(group)
+            for (zoo, recipe), variables in zip(group, trained, strict=True):
+                own = accuracy(module, variables, data.load(spec, "test"))
+                results = {"accuracy": round(own, 4), "training_s": round(seconds, 1)}
+                save_model(
+                    zoo, spec.name, variables,
+                    architecture="paper_cnn", config=spec.config, input_shape=(*IMAGE_SIZE, 1),
+                    tags=_tags(spec, recipe, max_samples) | results,
+                    license="Apache-2.0", source="python -m benchmarks.paper.train (nrjax)",
+                )  # fmt: skip
+                console.print(f"{spec.name} {spec.variant}: accuracy {own:.4f} on its own test images, {seconds:.0f} s")
             progress.remove_task(task)
-            console.print(f"{spec.name} {spec.variant}: accuracy {own:.4f} on its own test images, {seconds:.0f} s")
     return len(missing)
 
 

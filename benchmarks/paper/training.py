@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -26,39 +26,87 @@ class Recipe:
     seed: int = 0
 
 
-def train(module: PaperCNN, data: Dataset, recipe: Recipe, on_step: Callable[[float], None] = lambda loss: None) -> Any:
-    """Variables of `module` after training. The same recipe and data give the same weights on one machine.
+def train(
+    module: PaperCNN,
+    data: Dataset,
+    recipes: Sequence[Recipe],
+    on_step: Callable[[], None] = lambda: None,
+    *,
+    together: bool | None = None,
+) -> list[Any]:
+    """Variables of `module` after training, for every recipe. Same recipe, data and machine: same weights.
 
     Args:
       module: the network; its outputs are the classes of `data` in ascending order.
       data: training images and labels.
-      recipe: see `Recipe`.
-      on_step: told of the loss after every step.
+      recipes: alike but for the seed.
+      on_step: called after every step of every model.
+      together: train the models as one, vmapped; None does so on accelerators, which one small network
+        does not fill, and not on CPU, where the cores are busy with one.
     """
-    classes, targets = np.unique(data.labels, return_inverse=True)
-    if len(classes) != module.classes:
-        raise ValueError(f"The network has {module.classes} outputs, the data {len(classes)} classes.")
-    init_key, dropout_key = jax.random.split(jax.random.key(recipe.seed))
-    params = module.init(init_key, jnp.zeros((1, *data.images.shape[1:])))["params"]
-    state = optax.adam(recipe.learning_rate).init(params)
-    order = np.random.default_rng(recipe.seed)
-    images, labels = jnp.asarray(data.images), jnp.asarray(targets)
-    step = 0
-    for _ in range(recipe.epochs):
-        shuffled = order.permutation(len(labels))
-        for start in range(0, len(labels) - recipe.batch_size + 1, recipe.batch_size):
-            batch = shuffled[start : start + recipe.batch_size]
-            params, state, loss = _step(
-                params, state, images[batch], labels[batch], jax.random.fold_in(dropout_key, step),
-                module=module, learning_rate=recipe.learning_rate,
-            )  # fmt: skip
-            on_step(float(loss))
-            step += 1
+    together = jax.default_backend() != "cpu" if together is None else together
+    if together:
+        return _train_together(module, data, recipes, on_step)
+    return [_train_one(module, data, recipe, on_step) for recipe in recipes]
+
+
+def _train_one(module: PaperCNN, data: Dataset, recipe: Recipe, on_step: Callable[[], None]) -> Any:
+    images, labels = jnp.asarray(data.images), _targets(module, data)
+    (params, state), dropout_key = _start(module, data, recipe)
+    for step, batch in enumerate(_batches(len(labels), recipe)):
+        params, state, loss = _step(
+            params, state, images[batch], labels[batch], jax.random.fold_in(dropout_key, step),
+            module=module, learning_rate=recipe.learning_rate,
+        )  # fmt: skip
+        loss.block_until_ready()
+        on_step()
     return {"params": params}
 
 
-@functools.partial(jax.jit, static_argnames=("module", "learning_rate"), donate_argnums=(0, 1))
-def _step(params, state, images, labels, dropout_key, *, module: PaperCNN, learning_rate: float):
+def _train_together(
+    module: PaperCNN, data: Dataset, recipes: Sequence[Recipe], on_step: Callable[[], None]
+) -> list[Any]:
+    images, labels = jnp.asarray(data.images), _targets(module, data)
+    starts = [_start(module, data, recipe) for recipe in recipes]
+    params, state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(start for start, _ in starts))
+    keys = jnp.stack([key for _, key in starts])
+    fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
+    for step, batches in enumerate(zip(*(_batches(len(labels), recipe) for recipe in recipes), strict=True)):
+        batch = np.stack(batches)
+        params, state, loss = _steps(
+            params, state, images[batch], labels[batch], fold(keys, step),
+            module=module, learning_rate=recipes[0].learning_rate,
+        )  # fmt: skip
+        loss.block_until_ready()
+        for _ in recipes:
+            on_step()
+    return [{"params": jax.tree.map(lambda leaf, i=i: leaf[i], params)} for i in range(len(recipes))]
+
+
+def _targets(module: PaperCNN, data: Dataset) -> jax.Array:
+    classes, targets = np.unique(data.labels, return_inverse=True)
+    if len(classes) != module.classes:
+        raise ValueError(f"The network has {module.classes} outputs, the data {len(classes)} classes.")
+    return jnp.asarray(targets)
+
+
+def _start(module: PaperCNN, data: Dataset, recipe: Recipe):
+    """Initial parameters and optimiser state, and the key of the dropout."""
+    init_key, dropout_key = jax.random.split(jax.random.key(recipe.seed))
+    params = module.init(init_key, jnp.zeros((1, *data.images.shape[1:])))["params"]
+    return (params, optax.adam(recipe.learning_rate).init(params)), dropout_key
+
+
+def _batches(samples: int, recipe: Recipe) -> Iterator[np.ndarray]:
+    """Indices of every batch of every epoch; the last, smaller batch of an epoch is left out."""
+    rng = np.random.default_rng(recipe.seed)
+    for _ in range(recipe.epochs):
+        shuffled = rng.permutation(samples)
+        for start in range(0, samples - recipe.batch_size + 1, recipe.batch_size):
+            yield shuffled[start : start + recipe.batch_size]
+
+
+def _update(params, state, images, labels, dropout_key, *, module: PaperCNN, learning_rate: float):
     def loss_of(params):
         logits: Any = module.apply({"params": params}, _to_input(images), train=True, rngs={"dropout": dropout_key})
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
@@ -66,6 +114,15 @@ def _step(params, state, images, labels, dropout_key, *, module: PaperCNN, learn
     loss, gradients = jax.value_and_grad(loss_of)(params)
     updates, state = optax.adam(learning_rate).update(gradients, state)
     return optax.apply_updates(params, updates), state, loss
+
+
+def _update_all(params, state, images, labels, dropout_keys, *, module: PaperCNN, learning_rate: float):
+    update = functools.partial(_update, module=module, learning_rate=learning_rate)
+    return jax.vmap(update)(params, state, images, labels, dropout_keys)
+
+
+_step = jax.jit(_update, static_argnames=("module", "learning_rate"), donate_argnums=(0, 1))
+_steps = jax.jit(_update_all, static_argnames=("module", "learning_rate"), donate_argnums=(0, 1))
 
 
 def accuracy(module: PaperCNN, variables: Any, data: Dataset, batch_size: int = 500) -> float:

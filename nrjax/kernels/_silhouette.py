@@ -34,6 +34,7 @@ LINEAR_DISTANCES = ("cosine", "sqeuclidean")
 
 BLOCKWISE_ROWS = 512  # block x block distances stay in cache
 LINEAR_ENTRIES = 1 << 22  # rows x classes held at once
+LINEAR_ROWS = 1 << 16  # summed in one product; sums of products keep more digits in float32 than one long sum
 
 
 class _Points(NamedTuple):
@@ -91,24 +92,22 @@ def silhouette_samples(
     """
     samples = len(points)
     linear = method == "linear" or (method == "auto" and distance in LINEAR_DISTANCES)
-    rows = block_size or (max(1, LINEAR_ENTRIES // n_classes) if linear else BLOCKWISE_ROWS)
+    rows = block_size or (min(LINEAR_ROWS, max(1, LINEAR_ENTRIES // n_classes)) if linear else BLOCKWISE_ROWS)
     rows = min(rows, samples)
     weights = jnp.ones(samples, points.dtype) if mask is None else mask.astype(points.dtype)
     points = jnp.where(weights[:, None] > 0, points, 0)
+    largest = jnp.max(jnp.abs(points))
+    points = points / jnp.where(largest > 0, largest, 1)  # no silhouette depends on scale; squares could overflow
     vectors, is_zero, shift = _vectors(points, weights, distance)
     blocks = _in_blocks(_Points(vectors, is_zero, labels, weights, jnp.arange(samples)), rows)
     classes = _classes(blocks, _in_blocks(points, rows), shift, n_classes, distance)
 
     def of_block(block: _Points) -> Float[Array, " rows"]:
-        to_classes = _linear(block, classes) if linear else _blockwise(block, blocks, n_classes, distance)
-        if linear and distance == "cosine":
-            to_classes = to_classes / 2 + (block.is_zero[:, None] + classes.zeros) / 2
-            own_zero = block.is_zero
-        else:
-            own_zero = jnp.zeros_like(block.is_zero)
+        to_classes = _linear(block, classes, distance) if linear else _blockwise(block, blocks, n_classes, distance)
+        itself = block.is_zero if linear else 0  # the closed form puts a zero vector at distance 1 from itself
         is_own = jax.nn.one_hot(block.labels, n_classes, dtype=bool)
         size = jnp.sum(jnp.where(is_own, classes.counts, 0), axis=1)
-        total = jnp.sum(jnp.where(is_own, to_classes, 0), axis=1) * size - own_zero  # the sample itself counts 0
+        total = jnp.sum(jnp.where(is_own, to_classes, 0), axis=1) * size - itself
         a = total / jnp.maximum(size - 1, 1)
         other = to_classes if definition == "rousseeuw" else _to_centroids(block, classes, distance)
         b = jnp.min(jnp.where(is_own | (classes.counts == 0), jnp.inf, other), axis=1)
@@ -182,11 +181,12 @@ def _classes(blocks: _Points, points, shift, n_classes: int, distance: Distance)
     return _Classes(counts, means[:, :dims], means[:, -2], means[:, -1], centroids - shift, is_zero)
 
 
-def _linear(block: _Points, classes: _Classes) -> Float[Array, "rows classes"]:
-    """Mean squared distance to the members of every class, itself included."""
+def _linear(block: _Points, classes: _Classes, distance: Distance) -> Float[Array, "rows classes"]:
+    """Mean distance to the members of every class, itself included, by the closed form."""
     squares = jnp.sum(block.vectors * block.vectors, axis=1, keepdims=True) + classes.mean_squares
     means = squares - 2 * matmul(block.vectors, classes.means.T)
-    return jnp.where(means > 4 * jnp.finfo(means.dtype).eps * squares, means, 0)  # below: rounding
+    means = jnp.where(means > 4 * jnp.finfo(means.dtype).eps * squares, means, 0)  # below: rounding
+    return (means + block.is_zero[:, None] + classes.zeros) / 2 if distance == "cosine" else means
 
 
 def _blockwise(block: _Points, blocks: _Points, n_classes: int, distance: Distance) -> Float[Array, "rows classes"]:
