@@ -178,7 +178,7 @@ def zoo(zoo: Path | None, output: str) -> None:
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def layers(zoo: Path, name: str, output: str) -> None:
-    """List the layers of model NAME in ZOO, in order of execution."""
+    """List the layers of a model, in order of execution."""
     import nrjax
 
     listed = nrjax.layers(nrjax.load_zoo(zoo)[name])
