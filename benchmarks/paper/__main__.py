@@ -82,7 +82,7 @@ def reproduce(options: argparse.Namespace) -> None:
     variants = {"full"} if wants_figures else set()
     for name in tables:
         variants |= NEEDS.get(name, {"full"})
-    clock = _Clock()
+    clock, commit = _Clock(), _commit()  # before results are written, which would make the tree look changed
 
     zoos = [{v: options.cache / v / f"seed-{seed}" for v in VARIANTS if v in variants} for seed in range(options.seeds)]
     if not options.resume and any(path.exists() for of_seed in zoos for path in of_seed.values()):
@@ -117,7 +117,7 @@ def reproduce(options: argparse.Namespace) -> None:
 
     made_with = {
         "command": "python -m benchmarks.paper",
-        "commit": _commit(),
+        "commit": commit,
         "nrjax": nrjax.__version__,
         "jax": jax.__version__,
         "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()}), {platform.machine()}",

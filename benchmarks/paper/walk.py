@@ -148,7 +148,7 @@ def _made_with(made: Mapping[str, Any]) -> str:
 def _contrast(cells: Document, layer: str, who: str) -> float:
     mnist = [cells[name][layer][who] for name in MODELS if name.startswith("M")]
     others = [cells[name][layer][who] for name in MODELS if not name.startswith("M")]
-    return sum(mnist) / len(mnist) - sum(others) / len(others) + 0.0
+    return round(sum(mnist) / len(mnist) - sum(others) / len(others), 6) + 0.0  # no "-0.000"
 
 
 def _order(cells: Document, who: str) -> list[str]:
