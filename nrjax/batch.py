@@ -61,7 +61,8 @@ def encode_labels(labels: Any) -> tuple[np.ndarray, np.ndarray]:
     labels = np.asarray(labels)
     if labels.ndim != 1:
         raise ValueError(f"labels must have one axis, a class per sample; got shape {labels.shape}.")
-    missing = [i for i, label in enumerate(labels.tolist()) if label is None or label != label]
+    can_miss = labels.dtype.kind not in "biuSU"  # integers and text have no None and no NaN: no loop over samples
+    missing = [i for i, label in enumerate(labels.tolist()) if label is None or label != label] if can_miss else []
     if missing:
         raise ValueError(
             f"labels must not be missing; sample {missing[0]} has {labels[missing[0]]} ({len(missing)} in all)."
