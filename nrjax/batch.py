@@ -18,6 +18,7 @@ from nrjax.kernels import (
     ScoreSettings,
     Solver,
 )
+from nrjax.memory import Staging
 
 Array = np.ndarray | jax.Array
 SMALLEST_WIDTH = 256
@@ -161,21 +162,17 @@ def each_checked(models: Mapping[str, Any], samples: int) -> Iterator[tuple[str,
             yield name, str(error).removeprefix(f"{who}: ")
 
 
-def padded(features: Array) -> Array:
-    """Features with zero columns up to the width of their bucket: a power of two, at least 256.
+def padded(features: Array, staging: Staging) -> Array:
+    """Features with zero columns up to the width of their bucket.
 
-    Zero columns change neither principal components nor distances. The width depends on this model
-    alone, so its score does not depend on what else is ranked; a zoo of any widths up to 8,192
-    compiles at most six times.
+    Zero columns change neither principal components nor distances. The width is a power of two, at least
+    256, and depends on this model alone, so its score does not depend on what else is ranked; a zoo of any
+    widths up to 8,192 compiles at most six times.
     """
     width = max(SMALLEST_WIDTH, 1 << (features.shape[1] - 1).bit_length())
-    if width == features.shape[1]:
-        return features
     if isinstance(features, np.ndarray):
-        out = np.zeros((len(features), width), features.dtype)
-        out[:, : features.shape[1]] = features
-        return out
-    return jnp.pad(features, ((0, 0), (0, width - features.shape[1])))
+        return staging(features, features.dtype, width)
+    return features if width == features.shape[1] else jnp.pad(features, ((0, 0), (0, width - features.shape[1])))
 
 
 def _as_array(who: str, value: Any) -> Array:
@@ -188,7 +185,7 @@ def _as_array(who: str, value: Any) -> Array:
         return np.asarray(value)
     except Exception as error:
         try:
-            return jnp.from_dlpack(value)  # memory NumPy cannot see: another device, bfloat16
+            return _as_array(who, jnp.from_dlpack(value))  # memory NumPy cannot see: another device, bfloat16
         except Exception:
             raise TypeError(
                 f"{who}: expected an array; got {type(value).__name__}, which NumPy refuses: {error}"

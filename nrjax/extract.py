@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax.datasets import fit_images
+from nrjax.memory import aligned_empty
 from nrjax.models import Definition, LayerChoice, Preprocessing, as_model, choose
 
 BATCH_SIZE = 256
@@ -71,7 +72,7 @@ def extract_features(
             batch = np.concatenate([batch, np.zeros((batch_size - count, *batch.shape[1:]), batch.dtype)])
         outputs = forward(variables, batch)
         if not kept:
-            kept = [np.empty((len(images), output.shape[1]), np.float32) for output in outputs]
+            kept = [aligned_empty((len(images), output.shape[1]), np.float32) for output in outputs]
         for features, output in zip(kept, outputs, strict=True):
             features[start : start + count] = output[:count]
         on_batch(count)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nrjax import kernels
 from nrjax.batch import check_features, check_settings, components_of, encode_labels
+from nrjax.scoring import conditions
 
 
 def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
@@ -16,8 +17,8 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     Args:
       features: `[samples, dims]`, finite real numbers; NumPy, JAX, or anything with `__array__` or DLPack.
       n_components: at least 1; where there are fewer, `min(samples - 1, dims)`, that many come back.
-      solver: `svd`, `gram`, `krylov` or `auto`, see `nrjax.kernels.pca`. Where `krylov` cannot certify
-        its result, `gram` is taken.
+      solver: `svd`, `gram`, `krylov` or `auto`, see `nrjax.kernels.pca`. What cannot be
+        certified is done again with `gram`, then with `gram` in float64.
 
     Returns:
       `Projection(points [samples, components], singular_values [components], error)`. Signs are arbitrary.
@@ -29,12 +30,16 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     Source: `sklearn.decomposition.PCA(n_components, svd_solver="full").fit_transform(features)`.
     """
     settings = check_settings(n_components=n_components, solver=solver)
-    array = jnp.asarray(check_features("features", features))
+    array = check_features("features", features)
     components = components_of(settings, array.shape)
-    projection = kernels.pca(array, components, solver=solver)
-    if float(projection.error) <= kernels.KRYLOV_ERROR:
-        return projection
-    return kernels.pca(array, components, solver="gram")
+    projection = None
+    for attempt in kernels.attempts(settings.solver, array.shape, components, array.dtype):
+        with conditions(attempt):
+            projection = kernels.pca(jnp.asarray(array, attempt.dtype), components, solver=attempt.solver)
+        if float(projection.error) <= kernels.MAX_ERROR:
+            break
+    assert projection is not None  # there is always an attempt
+    return jax.tree.map(lambda x: jnp.asarray(np.asarray(x), array.dtype), projection)
 
 
 def silhouette_samples(

@@ -25,7 +25,8 @@ class ScoredModel:
       score: in [-1, 1]; higher is better; None where the model failed.
       dims: width of its features.
       n_components: principal components used: those asked for, or fewer where there are fewer.
-      solver: of the PCA, as it was in the end: `krylov` that could not be certified became `gram`.
+      solver: of the PCA, as it was in the end: `krylov` that could not be certified became
+        `gram`, or `gram, float64`.
       rank: 1 is best; tied models share one; None where the model failed.
       reason: why it failed.
     """

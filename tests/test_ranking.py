@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax import kernels, ranking
+from nrjax import kernels, memory, scoring
 from tests.oracles import blobs, neuralrank
 
 FEATURES, LABELS = blobs(60, 20, 3)
@@ -114,12 +114,12 @@ def test_adding_a_model_never_changes_anothers_score():
     assert {name: after[name] for name in few} == before
 
 
-@pytest.mark.parametrize("held", [1, 10**6])
+@pytest.mark.parametrize("held", [1, 10**6, 10**9])
 def test_batches_of_an_accelerator_give_the_same_scores(monkeypatch, held):
     models = {f"m{i}": blobs(60, w, 3, seed=i)[0] for i, w in enumerate([20, 20, 300, 20, 300])}
     alone = nrjax.rank_batch(models, LABELS).scores
-    monkeypatch.setattr(ranking, "_one_by_one", lambda: False)
-    monkeypatch.setattr(ranking, "BATCH_BYTES", held)
+    monkeypatch.setattr(scoring, "_one_by_one", lambda: False)
+    monkeypatch.setattr(memory, "UNKNOWN_MEMORY", held)
     batched = nrjax.rank_batch(models, LABELS).scores
     assert batched == pytest.approx(alone, abs=2e-6)
 

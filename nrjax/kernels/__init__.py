@@ -4,7 +4,8 @@ They compose with `jit`, `vmap` and `shard_map`. The checked entries are `nrjax.
 `nrjax.silhouette_samples`, `nrjax.silhouette_score` and `nrjax.score_batch`.
 """
 
-from nrjax.kernels._pca import KRYLOV_ERROR, Projection, Solver, pca, resolve_solver
+from nrjax.kernels._certificate import MAX_ERROR
+from nrjax.kernels._pca import Attempt, Projection, Solver, attempts, pca, resolve_solver
 from nrjax.kernels._score import Score, ScoreSettings, score, score_models
 from nrjax.kernels._silhouette import (
     LINEAR_DISTANCES,
@@ -16,8 +17,9 @@ from nrjax.kernels._silhouette import (
 )
 
 __all__ = [
-    "KRYLOV_ERROR",
     "LINEAR_DISTANCES",
+    "MAX_ERROR",
+    "Attempt",
     "Definition",
     "Distance",
     "Method",
@@ -25,6 +27,7 @@ __all__ = [
     "Score",
     "ScoreSettings",
     "Solver",
+    "attempts",
     "pca",
     "resolve_solver",
     "score",

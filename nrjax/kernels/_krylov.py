@@ -1,83 +1,130 @@
 """Leading components by block Krylov iteration: a few reads of the features instead of a Gram matrix.
 
-    Q_0 = leading directions of a sample of the rows,   Q_{j+1} = orth(X'X Q_j - what Q_0..Q_j span)
+    Q_0 = leading directions of a sample of the rows
+    repeat: Y = X Q',  rotate all blocks by Rayleigh-Ritz,  Q = orth(residuals of the leading pairs)
 
-then a Rayleigh-Ritz step on all blocks together. Blocks are kept as rows `[block, dims]`: on CPU `X Q'`
-and `Y' X` in this layout cost one read each, transposed ones up to five.
+The residuals of Ritz pairs span the next Krylov block, so what certifies the result is also what the next
+step needs. Two blocks are kept, as the leading Ritz vectors (thick restart). When the error is small enough
+one more block is taken in, which makes it ten to a hundred times smaller, and the result is judged again.
 
-Musco and Musco 2015, arXiv:1504.05477. What it delivers is certified by the residuals, see `Krylov.error`.
+The features are neither copied nor centred: `X' C Y` needs no more than a centred Y (C the centring matrix).
+Blocks are rows `[block, dims]`: on CPU `X Q'` and `Y' X` in this layout cost one read each, transposed
+ones up to five.
+
+Musco and Musco 2015, arXiv:1504.05477; Wu and Simon 2000, doi:10.1137/S0895479898334605.
 """
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax import lax
+from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._linalg import matmul, right_singular
+from nrjax.kernels._certificate import points_error
+from nrjax.kernels._linalg import centre, cleaned, largest, matmul, total
 
-EXTRA = 22  # directions beyond n_components in each block
-STEPS = 2  # blocks after the first
+EXTRA = 14  # directions beyond n_components in each block
+LAST_STEP = 2e-2  # an error that one more block brings well below `MAX_ERROR`
+MOST_STEPS = 8  # then `gram` is faster
 SAMPLE = 16  # the first block comes from one row in so many,
 MOST_SAMPLED = 1024  # but from no more than these
+SAMPLE_STEPS = 2
+RANDOM = 4  # directions of the first block that are random: what the sample has no trace of is found, too
 
 
-class Krylov(NamedTuple):
-    """Points and singular values, and how far the subspace may be off.
+class _Pairs(NamedTuple):
+    """Ritz vectors as rows, and their images `C X v` as columns; largest first."""
 
-    Attributes:
-      points: as in `Projection`.
-      values: singular values, descending.
-      error: bound on the sine of the angle to the true subspace, by Davis and Kahan:
-        `max |X'X v - s^2 v| / (s_k^2 - s_{k+1}^2)` over the kept pairs. On features of trained CNNs the
-        score is off by less than 1e-4 times this.
-    """
-
-    points: Float[Array, "samples components"]
-    values: Float[Array, " components"]
-    error: Float[Array, ""]
-
-
-def krylov(centred: Float[Array, "samples dims"], n_components: int) -> Krylov:
-    """Leading components of centred features; `fits` must hold of their shape."""
-    samples, _ = centred.shape
-    width = n_components + EXTRA
-    sampled = min(samples, MOST_SAMPLED, max(samples // SAMPLE, 4 * width))
-    basis = _orthonormal(_leading_rows(centred[:: samples // sampled][:sampled], width))
-    image = matmul(centred, basis.T)  # Y = X Q'
-    last = image
-    for _ in range(STEPS):
-        block = _orthonormal(matmul(last.T, centred), basis)
-        last = matmul(centred, block.T)
-        basis, image = jnp.concatenate([basis, block]), jnp.concatenate([image, last], axis=1)
-    values, rotation = right_singular(image)
-    points = matmul(image, rotation[:, :n_components])
-    squares = values * values
-    vectors = matmul(rotation[:, :n_components].T, basis)
-    residuals = matmul(points.T, centred) - squares[:n_components, None] * vectors
-    gap = squares[n_components - 1] - squares[n_components]
-    largest = jnp.max(jnp.linalg.norm(residuals, axis=1))
-    return Krylov(points, values[:n_components], jnp.where(gap > 0, largest / jnp.where(gap > 0, gap, 1), jnp.inf))
+    vectors: Float[Array, "found dims"]
+    images: Float[Array, "samples found"]
 
 
 def fits(shape: tuple[int, ...], n_components: int) -> bool:
-    """Whether all blocks together are small beside the features, so that iterating is worth it."""
-    return 4 * (STEPS + 1) * (n_components + EXTRA) <= min(shape)
+    """Whether the blocks are small beside the features, so that iterating is worth it."""
+    return 12 * (n_components + EXTRA) <= min(shape)
 
 
-def _leading_rows(rows: Float[Array, "sampled dims"], width: int) -> Float[Array, "width dims"]:
-    """Directions of most variance in a few rows, from the smaller Gram matrix."""
-    sampled, dims = rows.shape
-    if sampled <= dims:
-        return matmul(jnp.linalg.eigh(matmul(rows, rows.T))[1][:, -width:].T, rows)
-    return jnp.linalg.eigh(matmul(rows.T, rows))[1][:, -width:].T
+def krylov(
+    features: Float[Array, "samples dims"],
+    n_components: int,
+    weights: Float[Array, " samples"],
+    axis_name: str | None = None,
+) -> tuple[Float[Array, "samples components"], Float[Array, " components"], Float[Array, ""], Int[Array, ""]]:
+    """Points, singular values, `points_error`, and the exponent of two by which both were divided; `fits` must hold."""
+    width = n_components + EXTRA
+    local = len(features)
+    devices = 1 if axis_name is None else lax.axis_size(axis_name)
+    sampled = min(local, max(MOST_SAMPLED // devices, 1), max(local // SAMPLE, 4 * width // devices))
+    rows, kept = (x[:: local // sampled][:sampled] for x in (features, weights))
+    exponent = jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(rows)), axis_name))[1], -125, 125)
+    scale = jnp.ldexp(jnp.ones((), features.dtype), -exponent)
+
+    def image(block: Float[Array, "width dims"]) -> Float[Array, "samples width"]:
+        return centre(scale * matmul(features, block.T), weights, axis_name)
+
+    def grown(pairs: _Pairs, block: Float[Array, "width dims"], keep: int) -> _Pairs:
+        """The leading `keep` Ritz pairs of what is spanned with one more block."""
+        vectors = jnp.concatenate([pairs.vectors, block])
+        images = jnp.concatenate([pairs.images, image(block)], axis=1)
+        rotation = jnp.linalg.eigh(total(matmul(images.T, images), axis_name))[1][:, ::-1][:, :keep]
+        return _Pairs(matmul(rotation.T, vectors), matmul(images, rotation))
+
+    def judged(
+        pairs: _Pairs, found: int
+    ) -> tuple[Float[Array, "found dims"], Float[Array, ""], Float[Array, " found"]]:
+        """Residuals of the leading pairs, how far the points may be off, and the squared singular values."""
+        points = pairs.images[:, :found]
+        squares = total(jnp.sum(points * points, axis=0), axis_name)
+        residuals = total(scale * matmul(points.T, features), axis_name) - squares[:, None] * pairs.vectors[:found]
+        return residuals, points_error(squares, residuals, n_components), squares
+
+    def step(state):
+        count, pairs, residuals, _ = state
+        pairs = grown(pairs, _orthonormal(residuals, pairs.vectors), 2 * width)
+        return count + 1, pairs, *judged(pairs, width)[:2]
+
+    def goes_on(state):
+        count, *_, error = state
+        return (count < MOST_STEPS) & ~(error <= LAST_STEP)
+
+    first = _start(scale * rows, kept, width, axis_name)
+    pairs = grown(_Pairs(first[:0], jnp.zeros((local, 0), features.dtype)), first, width)
+    _, pairs, residuals, _ = lax.while_loop(goes_on, step, step((0, pairs, *judged(pairs, width)[:2])))
+    pairs = grown(pairs, _orthonormal(residuals, pairs.vectors), n_components + 1)
+    _, error, squares = judged(pairs, n_components + 1)
+    points = cleaned(pairs.images[:, :n_components], scale * rows, axis_name)
+    return points, jnp.sqrt(squares[:n_components]), error, exponent
+
+
+def _start(
+    rows: Float[Array, "sampled dims"], weights: Float[Array, " sampled"], width: int, axis_name: str | None
+) -> Float[Array, "width dims"]:
+    """Directions of most variance in a few rows, by subspace iteration, and a few random ones."""
+    rows = centre(rows, weights, axis_name)
+    random = jax.random.normal(jax.random.key(0), (width, rows.shape[1]), rows.dtype)
+    block = random
+    for _ in range(1 + SAMPLE_STEPS):
+        block = _orthonormal(total(matmul(matmul(block, rows.T), rows), axis_name))
+    seen = matmul(block, rows.T)
+    rotation = jnp.linalg.eigh(total(matmul(seen, seen.T), axis_name))[1][:, RANDOM:]  # without the weakest
+    return _orthonormal(jnp.concatenate([matmul(rotation.T, block), random[:RANDOM]]))
 
 
 def _orthonormal(
     rows: Float[Array, "width dims"], against: Float[Array, "known dims"] | None = None
 ) -> Float[Array, "width dims"]:
-    """An orthonormal basis of the rows, without what `against` spans; twice, for one pass leaves rounding behind."""
+    """An orthonormal basis of the rows, without what `against` spans; rows of zeros where there is none.
+
+    By the eigenvectors of the rows' Gram matrix, which is small products only; twice, for one pass leaves
+    rounding behind.
+    """
     for _ in range(2):
         if against is not None:
             rows = rows - matmul(matmul(rows, against.T), against)
-        rows = jnp.linalg.qr(rows.T)[0].T
+        lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)
+        rows = rows / jnp.where(lengths > 0, lengths, 1)
+        squares, rotation = jnp.linalg.eigh(matmul(rows, rows.T))
+        keep = squares > 10 * jnp.finfo(rows.dtype).eps * squares[-1]
+        rows = matmul((rotation * jnp.where(keep, lax.rsqrt(jnp.where(keep, squares, 1)), 0)).T, rows)
     return rows

@@ -1,4 +1,8 @@
-"""The two pieces of linear algebra that every solver uses."""
+"""Sums over samples, and the linear algebra that every solver uses.
+
+Samples may be split over devices: inside `jax.shard_map`, `axis_name` is the mesh axis that splits them,
+and whatever is summed over samples is summed over that axis too. None: one device holds them all.
+"""
 
 import functools
 
@@ -10,9 +14,46 @@ from jaxtyping import Array, Float
 matmul = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
+def total(value, axis_name: str | None):
+    """Sum over the devices."""
+    return value if axis_name is None else lax.psum(value, axis_name)
+
+
+def largest(value, axis_name: str | None):
+    """Maximum over the devices."""
+    return value if axis_name is None else lax.pmax(value, axis_name)
+
+
+def centre(
+    rows: Float[Array, "samples dims"], weights: Float[Array, " samples"], axis_name: str | None
+) -> Float[Array, "samples dims"]:
+    """Rows minus their mean, twice: the second pass removes what the first mean lost to rounding."""
+    count = total(jnp.sum(weights), axis_name)
+    for _ in range(2):
+        rows = (rows - total(jnp.sum(rows * weights[:, None], axis=0), axis_name) / count) * weights[:, None]
+    return rows
+
+
+def cleaned(
+    points: Float[Array, "samples width"], rows: Float[Array, "_ dims"], axis_name: str | None
+) -> Float[Array, "samples width"]:
+    """Points with rows of zeros where there is nothing but rounding: a cosine would see a direction in it.
+
+    What rounding is follows from the longest of `rows`, the features or some of them.
+    """
+    norms = jnp.linalg.norm(points, axis=1, keepdims=True)
+    longest = jnp.sqrt(largest(jnp.max(jnp.sum(rows * rows, axis=1)), axis_name))
+    return jnp.where(norms > 10 * jnp.finfo(points.dtype).eps * longest, points, 0)
+
+
 def right_singular(
-    tall: Float[Array, "rows columns"],
+    tall: Float[Array, "rows columns"], axis_name: str | None = None
 ) -> tuple[Float[Array, " columns"], Float[Array, "columns columns"]]:
     """Singular values and right singular vectors (columns) of a tall matrix, from the triangle of its QR."""
-    _, values, right = jnp.linalg.svd(jnp.linalg.qr(tall, mode="r"))
+    triangle = jnp.linalg.qr(tall, mode="r")
+    if axis_name is not None:  # the triangles of all devices, one below the other, each put in its place by a sum
+        everyone = jnp.zeros((lax.axis_size(axis_name), *triangle.shape), tall.dtype)
+        everyone = lax.psum(everyone.at[lax.axis_index(axis_name)].set(triangle), axis_name)
+        triangle = jnp.linalg.qr(everyone.reshape(-1, tall.shape[1]), mode="r")
+    _, values, right = jnp.linalg.svd(triangle)
     return values, right.T

@@ -9,18 +9,18 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from nrjax.kernels import _krylov
-from nrjax.kernels._linalg import matmul, right_singular
+from nrjax.kernels._certificate import points_error
+from nrjax.kernels._linalg import centre, cleaned, largest, matmul, right_singular, total
 
 Solver = Literal["auto", "svd", "gram", "krylov"]
 
 # Below this many samples or dims a full SVD costs no more than a Gram matrix and its eigenvectors.
 SVD_AT_MOST = 32
-# Above this `error` the score may be off by more than 1e-6: `gram` it is.
-KRYLOV_ERROR = 1e-2
 # Eigenvectors kept beyond n_components: the Rayleigh-Ritz step sorts out what the Gram matrix blurred.
 OVERSAMPLING = 10
 
@@ -31,8 +31,9 @@ class Projection(NamedTuple):
     Attributes:
       points: one row per sample, largest component first. Rows that are zero but for rounding are zero.
       singular_values: of the centred features, descending; `s**2 / (samples - 1)` are the variances.
-      error: bound on the sine of the angle between the subspace found and the true one, for `krylov`;
-        0 for the solvers that iterate to machine precision.
+      error: bound on the share of the points that lies outside the true subspace, in [0, 1]. Up to
+        `MAX_ERROR` scores agree with float64 to 1e-6; above it take a safer solver: `gram` after `krylov`,
+        float64 after `gram`. 0 for `svd`.
     """
 
     points: Float[Array, "samples components"]
@@ -40,13 +41,14 @@ class Projection(NamedTuple):
     error: Float[Array, ""]
 
 
-@functools.partial(jax.jit, static_argnames=("n_components", "solver"))
+@functools.partial(jax.jit, static_argnames=("n_components", "solver", "axis_name"))
 def pca(
     features: Float[Array, "samples dims"],
     n_components: int,
     *,
     solver: Solver = "auto",
     mask: Bool[Array, " samples"] | None = None,
+    axis_name: str | None = None,
 ) -> Projection:
     """Coordinates of every sample on the leading principal components.
 
@@ -58,24 +60,23 @@ def pca(
         features a few times and says how well it did (`error`), and is `gram` where the features are
         too small for it; `auto` is `resolve_solver`'s choice.
       mask: samples that count; the others get zero points. None counts all.
+      axis_name: inside `jax.shard_map`, the mesh axis that splits the samples; `svd` cannot be split.
 
     Source: agrees with `sklearn.decomposition.PCA(svd_solver="full").fit_transform` up to signs.
     """
-    exponent = jnp.clip(jnp.frexp(jnp.max(jnp.abs(features)))[1], -125, 125)
-    centred = _centre(features * jnp.ldexp(jnp.ones((), features.dtype), -exponent), mask)
-    solver = resolve_solver(solver, centred.shape, n_components, centred.dtype)
-    error = jnp.zeros((), centred.dtype)
-    if solver == "svd":
-        left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
-        values = values[:n_components]
-        points = left[:, :n_components] * values
-    elif solver == "krylov":
-        points, values, error = _krylov.krylov(centred, n_components)
+    weights = jnp.ones(len(features), features.dtype) if mask is None else mask.astype(features.dtype)
+    devices = 1 if axis_name is None else lax.axis_size(axis_name)
+    samples, dims = features.shape
+    solver = resolve_solver(solver, (samples * devices, dims), n_components, features.dtype)
+    if solver == "krylov":
+        points, values, error, exponent = _krylov.krylov(features, n_components, weights, axis_name)
     else:
-        points, values = _gram(centred, n_components)
-    norms = jnp.linalg.norm(points, axis=1, keepdims=True)
-    largest = jnp.sqrt(jnp.max(jnp.sum(centred * centred, axis=1)))
-    points = jnp.where(norms > 10 * jnp.finfo(points.dtype).eps * largest, points, 0)
+        exponent = jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(features)), axis_name))[1], -125, 125)
+        scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent)
+        centred = centre(scaled, weights, axis_name)
+        points, values, error = (
+            _svd(centred, n_components) if solver == "svd" else _gram(centred, n_components, axis_name)
+        )
     return Projection(jnp.ldexp(points, exponent), jnp.ldexp(values, exponent), error)
 
 
@@ -83,8 +84,8 @@ def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dt
     """The solver that features of this shape get: the one place where `auto` is decided.
 
     `svd` for at most 32 samples or dims. `krylov` on CPU where its blocks are small beside the
-    features; on accelerators, where its small factorisations are not batched, and in float64, where
-    more is expected than it certifies, `gram`.
+    features; on accelerators, where it has not been measured, and in float64, where more is expected
+    than it certifies, `gram`.
     """
     if solver == "auto" and min(shape) <= SVD_AT_MOST:
         return "svd"
@@ -93,28 +94,60 @@ def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dt
     return "gram" if solver == "krylov" and not _krylov.fits(shape, n_components) else solver
 
 
-def _centre(
-    features: Float[Array, "samples dims"], mask: Bool[Array, " samples"] | None
-) -> Float[Array, "samples dims"]:
-    """Features minus their mean, twice: the second pass removes what the first mean lost to rounding."""
-    weights = jnp.ones(len(features), features.dtype) if mask is None else mask.astype(features.dtype)
-    for _ in range(2):
-        mean = jnp.sum(features * weights[:, None], axis=0) / jnp.sum(weights)
-        features = (features - mean) * weights[:, None]
-    return features
+class Attempt(NamedTuple):
+    """A solver, the type it computes in, and how a result names the two."""
+
+    name: str
+    solver: Solver
+    dtype: DTypeLike
 
 
-def _gram(
-    centred: Float[Array, "samples dims"], n_components: int
-) -> tuple[Float[Array, "samples components"], Float[Array, " components"]]:
-    """Points and singular values by way of the smaller of X'X and XX'."""
+def attempts(
+    solver: Solver, shape: tuple[int, ...], n_components: int, dtype: DTypeLike = jnp.float32
+) -> list[Attempt]:
+    """What to try, in order, until a result's `error` is at most `MAX_ERROR`; the last is as good as it gets.
+
+    In float64 (under `jax.enable_x64`) components tell apart that float32 rounding ties. TPUs have none.
+    """
+    solver = resolve_solver(solver, shape, n_components, dtype)
+    ladder = [Attempt(solver, solver, dtype)]
+    if solver == "krylov":
+        ladder.append(Attempt("gram", "gram", dtype))
+    if solver != "svd" and dtype != jnp.float64 and jax.default_backend() != "tpu":
+        ladder.append(Attempt("gram, float64", "gram", jnp.float64))
+    return ladder
+
+
+class _Found(NamedTuple):
+    points: Float[Array, "samples components"]
+    values: Float[Array, " components"]
+    error: Float[Array, ""]
+
+
+def _svd(centred: Float[Array, "samples dims"], n_components: int) -> _Found:
+    left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
+    points = left[:, :n_components] * values[:n_components]
+    return _Found(cleaned(points, centred, None), values[:n_components], jnp.zeros((), centred.dtype))
+
+
+def _gram(centred: Float[Array, "samples dims"], n_components: int, axis_name: str | None) -> _Found:
+    """By way of the smaller of X'X and XX'; of X'X, which is a sum over samples, where devices split them."""
     samples, dims = centred.shape
-    block = min(n_components + OVERSAMPLING, samples, dims)
-    if samples >= dims:
-        basis = jnp.linalg.eigh(matmul(centred.T, centred))[1][:, -block:]
-        image = matmul(centred, basis)  # Y = X V
-        values, rotation = right_singular(image)
-        return matmul(image, rotation[:, :n_components]), values[:n_components]  # X V W = (left vectors) diag(s)
-    basis = jnp.linalg.eigh(matmul(centred, centred.T))[1][:, -block:]
-    values, rotation = right_singular(matmul(centred.T, basis))  # X'U = P diag(s) W'
-    return matmul(basis, (rotation * values)[:, :n_components]), values[:n_components]  # U W diag(s)
+    block = min(n_components + OVERSAMPLING, dims, samples if axis_name is None else dims)
+    by_dims = samples >= dims or axis_name is not None
+    gram = total(matmul(centred.T, centred), axis_name) if by_dims else matmul(centred, centred.T)
+    vectors = jnp.linalg.eigh(gram)[1][:, -block:]
+    values, rotation = right_singular(matmul(centred if by_dims else centred.T, vectors), axis_name)
+    judged = min(n_components + 1, block)
+    vectors, squares = matmul(vectors, rotation[:, :judged]), values[:judged] ** 2
+    if by_dims:
+        points = matmul(centred, vectors)  # X V = (left vectors) diag(s)
+        residuals = total(matmul(points.T, centred), axis_name) - (vectors * squares).T
+    else:
+        points = vectors * values[:judged]  # U diag(s)
+        residuals = (matmul(centred, matmul(centred.T, vectors)) - vectors * squares).T
+    if judged == n_components:  # all there are: nothing lies outside
+        error = jnp.zeros((), centred.dtype)
+    else:
+        error = points_error(squares, residuals, n_components)
+    return _Found(cleaned(points[:, :n_components], centred, axis_name), values[:n_components], error)

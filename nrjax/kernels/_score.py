@@ -5,7 +5,6 @@ import functools
 from typing import NamedTuple
 
 import jax
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels._pca import Solver, pca
@@ -29,14 +28,14 @@ class Score(NamedTuple):
 
     Attributes:
       value: in [-1, 1]; higher is better.
-      error: of the principal subspace, see `Projection`; above `KRYLOV_ERROR` score again with `gram`.
+      error: of the points, see `Projection`; above `MAX_ERROR` take a safer solver.
     """
 
     value: Float[Array, "*models"]
     error: Float[Array, "*models"]
 
 
-@functools.partial(jax.jit, static_argnames=("n_classes", "settings"))
+@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "axis_name"))
 def score(
     features: Float[Array, "samples dims"],
     labels: Int[Array, " samples"],
@@ -44,6 +43,7 @@ def score(
     n_classes: int,
     settings: ScoreSettings = ScoreSettings(),
     mask: Bool[Array, " samples"] | None = None,
+    axis_name: str | None = None,
 ) -> Score:
     """neuralRank score of one model, in [-1, 1]; higher is better. Algorithm 1 of the paper.
 
@@ -53,23 +53,23 @@ def score(
       n_classes: static.
       settings: static; `n_components` at most `min(samples, dims)`.
       mask: samples that count; None counts all.
+      axis_name: inside `jax.shard_map`, the mesh axis that splits the samples.
     """
-    projection = pca(features, settings.n_components, solver=settings.solver, mask=mask)
+    projection = pca(features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name)
     value = silhouette_score(
-        projection.points, labels, n_classes=n_classes, mask=mask, distance=settings.distance,
+        projection.points, labels, n_classes=n_classes, mask=mask, axis_name=axis_name, distance=settings.distance,
         definition=settings.definition, method=settings.method, block_size=settings.block_size,
     )  # fmt: skip
     return Score(value, projection.error)
 
 
-@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "one_by_one"))
+@functools.partial(jax.jit, static_argnames=("n_classes", "settings"))
 def score_models(
     features: Float[Array, "models samples dims"],
     labels: Int[Array, " samples"],
     *,
     n_classes: int,
     settings: ScoreSettings = ScoreSettings(),
-    one_by_one: bool = False,
 ) -> Score:
     """`score` of every model, in one compiled call.
 
@@ -78,7 +78,5 @@ def score_models(
       labels: shared by the models.
       n_classes: static.
       settings: static.
-      one_by_one: static; walk the models with `lax.map` instead of `vmap`.
     """
-    one = functools.partial(score, labels=labels, n_classes=n_classes, settings=settings)
-    return lax.map(one, features) if one_by_one else jax.vmap(one)(features)
+    return jax.vmap(functools.partial(score, labels=labels, n_classes=n_classes, settings=settings))(features)

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels._linalg import matmul
+from nrjax.kernels._linalg import largest, matmul, total
 
 Distance = Literal["cosine", "euclidean", "sqeuclidean"]
 Definition = Literal["rousseeuw", "centroid"]
@@ -57,7 +57,7 @@ class _Classes(NamedTuple):
 
 
 @functools.partial(
-    jax.jit, static_argnames=("n_classes", "distance", "definition", "method", "block_size")
+    jax.jit, static_argnames=("n_classes", "distance", "definition", "method", "block_size", "axis_name")
 )  # fmt: skip
 def silhouette_samples(
     points: Float[Array, "samples dims"],
@@ -69,6 +69,7 @@ def silhouette_samples(
     method: Method = "auto",
     block_size: int | None = None,
     mask: Bool[Array, " samples"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, " samples"]:
     """Silhouette of every sample, in [-1, 1]; higher is better.
 
@@ -83,6 +84,8 @@ def silhouette_samples(
       block_size: rows at once; None chooses. Memory beyond the points is O(block_size * classes) for
         `linear`, O(block_size * (block_size + classes)) for `blockwise`.
       mask: samples that count; the others get 0. None counts all.
+      axis_name: inside `jax.shard_map`, the mesh axis that splits the samples; `linear` only, for
+        `blockwise` needs every sample on every device.
 
     Returns:
       One value per sample. A sample alone in its class gets 0, and so does one with a = b = 0.
@@ -96,19 +99,19 @@ def silhouette_samples(
     rows = min(rows, samples)
     weights = jnp.ones(samples, points.dtype) if mask is None else mask.astype(points.dtype)
     points = jnp.where(weights[:, None] > 0, points, 0)
-    largest = jnp.max(jnp.abs(points))
-    points = points / jnp.where(largest > 0, largest, 1)  # no silhouette depends on scale; squares could overflow
-    vectors, is_zero, shift = _vectors(points, weights, distance)
+    extent = largest(jnp.max(jnp.abs(points)), axis_name)
+    points = points / jnp.where(extent > 0, extent, 1)  # no silhouette depends on scale; squares could overflow
+    vectors, is_zero, shift = _vectors(points, weights, distance, axis_name)
     blocks = _in_blocks(_Points(vectors, is_zero, labels, weights, jnp.arange(samples)), rows)
-    classes = _classes(blocks, _in_blocks(points, rows), shift, n_classes, distance)
+    classes = _classes(blocks, _in_blocks(points, rows), shift, n_classes, distance, axis_name)
 
     def of_block(block: _Points) -> Float[Array, " rows"]:
         to_classes = _linear(block, classes, distance) if linear else _blockwise(block, blocks, n_classes, distance)
         itself = block.is_zero if linear else 0  # the closed form puts a zero vector at distance 1 from itself
         is_own = jax.nn.one_hot(block.labels, n_classes, dtype=bool)
         size = jnp.sum(jnp.where(is_own, classes.counts, 0), axis=1)
-        total = jnp.sum(jnp.where(is_own, to_classes, 0), axis=1) * size - itself
-        a = total / jnp.maximum(size - 1, 1)
+        to_own = jnp.sum(jnp.where(is_own, to_classes, 0), axis=1) * size - itself
+        a = to_own / jnp.maximum(size - 1, 1)
         other = to_classes if definition == "rousseeuw" else _to_centroids(block, classes, distance)
         b = jnp.min(jnp.where(is_own | (classes.counts == 0), jnp.inf, other), axis=1)
         larger = jnp.maximum(a, b)
@@ -124,26 +127,28 @@ def silhouette_score(
     *,
     n_classes: int,
     mask: Bool[Array, " samples"] | None = None,
+    axis_name: str | None = None,
     **options,
 ) -> Float[Array, ""]:
     """Mean silhouette of the samples that count, in [-1, 1]; higher is better. See `silhouette_samples`."""
-    values = silhouette_samples(points, labels, n_classes=n_classes, mask=mask, **options)
-    return jnp.mean(values) if mask is None else jnp.sum(values) / jnp.sum(mask)
+    values = silhouette_samples(points, labels, n_classes=n_classes, mask=mask, axis_name=axis_name, **options)
+    count = jnp.sum(mask, dtype=values.dtype) if mask is not None else jnp.asarray(len(values), values.dtype)
+    return total(jnp.sum(values), axis_name) / total(count, axis_name)
 
 
-def _vectors(points, weights, distance: Distance):
+def _vectors(points, weights, distance: Distance, axis_name: str | None):
     """Vectors whose (half) squared differences are the distance, which of them are zero, and their shift."""
     units, is_zero = _units(points) if distance == "cosine" else (points, jnp.zeros(len(points), points.dtype))
-    shift = jnp.sum(units * weights[:, None], axis=0) / jnp.sum(weights)
+    shift = total(jnp.sum(units * weights[:, None], axis=0), axis_name) / total(jnp.sum(weights), axis_name)
     return (units - shift) * weights[:, None], is_zero, shift
 
 
 def _units(points: Float[Array, "rows dims"]) -> tuple[Float[Array, "rows dims"], Float[Array, " rows"]]:
     """Rows at length 1, and 1 where a row is zero. Divided by their largest entry first, so none underflows."""
-    largest = jnp.max(jnp.abs(points), axis=1, keepdims=True)
-    scaled = points / jnp.where(largest > 0, largest, 1)
+    extent = jnp.max(jnp.abs(points), axis=1, keepdims=True)
+    scaled = points / jnp.where(extent > 0, extent, 1)
     norms = jnp.sqrt(jnp.sum(scaled * scaled, axis=1, keepdims=True))
-    return scaled / jnp.where(norms > 0, norms, 1), (largest[:, 0] == 0).astype(points.dtype)
+    return scaled / jnp.where(norms > 0, norms, 1), (extent[:, 0] == 0).astype(points.dtype)
 
 
 def _in_blocks(arrays, rows: int):
@@ -161,18 +166,18 @@ def _one_hot(block: _Points, n_classes: int) -> Float[Array, "rows classes"]:
     return jax.nn.one_hot(block.labels, n_classes, dtype=block.vectors.dtype) * block.weights[:, None]
 
 
-def _classes(blocks: _Points, points, shift, n_classes: int, distance: Distance) -> _Classes:
+def _classes(blocks: _Points, points, shift, n_classes: int, distance: Distance, axis_name: str | None) -> _Classes:
     """Counts, means and centroids of every class: products with one-hot labels, summed over blocks of rows."""
 
-    def add(total, block_and_points):
+    def add(sums, block_and_points):
         block, rows = block_and_points
         squares = jnp.sum(block.vectors * block.vectors, axis=1)
         columns = [block.vectors, rows, squares[:, None], block.is_zero[:, None], jnp.ones_like(squares)[:, None]]
-        return total + matmul(_one_hot(block, n_classes).T, jnp.concatenate(columns, axis=1)), None
+        return sums + matmul(_one_hot(block, n_classes).T, jnp.concatenate(columns, axis=1)), None
 
     dims = points.shape[-1]
     start = jnp.zeros((n_classes, 2 * dims + 3), points.dtype)
-    totals, _ = lax.scan(add, start, (blocks, points))
+    totals = total(lax.scan(add, start, (blocks, points))[0], axis_name)
     counts = totals[:, -1]
     means = totals[:, :-1] / jnp.maximum(counts, 1)[:, None]
     centroids, is_zero = (
@@ -192,11 +197,11 @@ def _linear(block: _Points, classes: _Classes, distance: Distance) -> Float[Arra
 def _blockwise(block: _Points, blocks: _Points, n_classes: int, distance: Distance) -> Float[Array, "rows classes"]:
     """Mean distance to the members of every class, itself included at 0: all distances, block by block."""
 
-    def add(total, others: _Points):
+    def add(so_far, others: _Points):
         distances = _distances(block, others, distance)
         distances = jnp.where(block.place[:, None] == others.place, 0, distances)
         one_hot = _one_hot(others, n_classes)
-        sums, counts = total
+        sums, counts = so_far
         return (sums + matmul(distances, one_hot), counts + jnp.sum(one_hot, axis=0)), None
 
     start = jnp.zeros((len(block.labels), n_classes), block.vectors.dtype), jnp.zeros(n_classes, block.vectors.dtype)

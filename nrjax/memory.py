@@ -1,0 +1,89 @@
+"""Where arrays lie and how many at once: buffers JAX can use as they are, slices that fit a device."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.typing import DTypeLike
+
+ALIGNMENT = 64  # bytes; XLA on CPU takes NumPy's memory as it is from here on, and copies any other
+COPIES = 4  # of the features of one model while it is scored: as they came, scaled, centred, and room for the rest
+UNKNOWN_MEMORY = 4 << 30  # bytes, where a device does not tell
+
+T = TypeVar("T")
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """`np.empty` whose memory JAX uses on CPU without a copy (`jax.device_put`)."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+class Staging:
+    """Puts arrays where JAX takes them without a copy on CPU: one buffer of its own, used again and again.
+
+    Copying into it costs a fifth of copying into fresh memory. What it returned last is overwritten by the
+    next call, so an array that is still being read needs a staging of its own.
+    """
+
+    def __init__(self):
+        self._buffer = np.empty((0, 0))
+
+    def __call__(self, array: np.ndarray, dtype: DTypeLike, width: int | None = None) -> np.ndarray:
+        """`[samples, dims]` as `dtype`, with zero columns up to `width`; `array` itself if nothing is to be done."""
+        samples, dims = array.shape
+        wanted, dtype = (samples, width or dims), np.dtype(dtype)
+        ready = array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0
+        if array.shape == wanted and array.dtype == dtype and ready:
+            return array
+        if self._buffer.shape != wanted or self._buffer.dtype != dtype:
+            self._buffer = aligned_empty(wanted, dtype)
+        self._buffer[:, :dims] = array
+        self._buffer[:, dims:] = 0
+        return self._buffer
+
+
+def models_that_fit(bytes_per_model: int) -> int:
+    """Models to score at once on the default device: a power of two, at least 1.
+
+    Scoring takes up to `COPIES` times the features' memory; half of what is free stays free.
+    """
+    stats = jax.devices()[0].memory_stats() or {}
+    free = stats.get("bytes_limit", UNKNOWN_MEMORY) - stats.get("bytes_in_use", 0)
+    return 1 << max(0, int(free / 2 / (COPIES * bytes_per_model)).bit_length() - 1)
+
+
+def in_slices(run: Callable[[np.ndarray], T], indices: np.ndarray, size: int) -> list[tuple[np.ndarray, T]]:
+    """`run` on slices of `indices`; a slice that is out of memory is halved, and those after it stay that small.
+
+    Returns:
+      Every slice and its result.
+
+    Raises:
+      jax.errors.JaxRuntimeError: not even one at a time fits, or anything else went wrong.
+    """
+    done: list[tuple[np.ndarray, Any]] = []
+    start, warned = 0, False
+    while start < len(indices):
+        piece = indices[start : start + size]
+        try:
+            done.append((piece, run(piece)))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error) or size == 1:
+                raise
+            if not warned:
+                warnings.warn(
+                    f"{len(piece)} models at once do not fit the memory of {jax.devices()[0]}; going on with fewer.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            size, warned = max(1, min(size, len(piece)) // 2), True
+        else:
+            start += len(piece)
+    return done
