@@ -11,11 +11,12 @@ from nrjax._version import __version__
 from nrjax.metrics import pca, silhouette_samples, silhouette_score
 from nrjax.ranking import rank_batch, score_batch
 from nrjax.result import Ranking, ScoredModel
+from nrjax.stream import score_stream
 
 if TYPE_CHECKING:
     from nrjax.datasets import Dataset, load_dataset
     from nrjax.demo import load_demo
-    from nrjax.extract import extract_features
+    from nrjax.extract import FeatureBatches, extract_features
     from nrjax.models import Model, Preprocessing, from_linen, from_nnx, layers, register_architecture
     from nrjax.search import rank
     from nrjax.zoo import Zoo, load_zoo, save_model
@@ -24,6 +25,7 @@ _LAZY = {
     "Dataset": "datasets",
     "load_dataset": "datasets",
     "load_demo": "demo",
+    "FeatureBatches": "extract",
     "extract_features": "extract",
     "Model": "models",
     "Preprocessing": "models",
@@ -39,6 +41,7 @@ _LAZY = {
 
 __all__ = [
     "Dataset",
+    "FeatureBatches",
     "Model",
     "Preprocessing",
     "Ranking",
@@ -58,6 +61,7 @@ __all__ = [
     "register_architecture",
     "save_model",
     "score_batch",
+    "score_stream",
     "silhouette_samples",
     "silhouette_score",
 ]

@@ -81,7 +81,7 @@ def encode_labels(labels: Any) -> tuple[np.ndarray, np.ndarray]:
     return ids.astype(np.int32), classes
 
 
-def check_features(who: str, features: Any, samples: int | None = None) -> Array:
+def check_features(who: str, features: Any, samples: int | None = None, *, at_least: int = 2) -> Array:
     """Finite floating-point features `[samples, dims]`, still where they were (host or device).
 
     Integers, booleans and low-precision floats become float32, and so does float64 unless
@@ -90,7 +90,8 @@ def check_features(who: str, features: Any, samples: int | None = None) -> Array
     Args:
       who: begins the error, such as `Model 'vit'`.
       features: NumPy, JAX, or anything with `__array__` or DLPack.
-      samples: rows there must be; None takes any number above one.
+      samples: rows there must be; None takes any number.
+      at_least: rows there must be then.
     """
     array = _as_array(who, features)
     if array.ndim != 2 or array.shape[1] < 1 or len(array) != (samples if samples is not None else len(array)):
@@ -98,8 +99,8 @@ def check_features(who: str, features: Any, samples: int | None = None) -> Array
             f"{who}: expected features of shape ({samples or 'samples'}, dims), one row per label; "
             f"got {array.shape}. Flatten or pool other axes before ranking."
         )
-    if len(array) < 2:
-        raise ValueError(f"{who}: expected at least 2 samples; got {len(array)}.")
+    if len(array) < at_least:
+        raise ValueError(f"{who}: expected at least {at_least} samples; got {len(array)}.")
     real = jnp.issubdtype(array.dtype, jnp.floating) or array.dtype.kind in "iub"
     if not real:
         raise ValueError(f"{who}: expected real numbers; got dtype {array.dtype}. Convert the features to float32.")
@@ -141,12 +142,23 @@ def named_models(features: Any) -> Mapping[str, Any]:
 def check_stack(features: Any) -> Array:
     """An array `[models, samples, dims]` with at least one model."""
     array = _as_array("features", features)
-    if array.ndim != 3 or not len(array):
+    check_shape(array)
+    return array
+
+
+def check_shape(features: Any, samples: int | None = None) -> None:
+    """Raises unless features are `[models, samples, dims]` of real numbers, by shape and type alone."""
+    if features.ndim != 3 or not len(features):
         raise ValueError(
             "features must be a mapping from model name to (samples, dims), or one array (models, samples, dims); "
-            f"got shape {array.shape}."
+            f"got shape {features.shape}."
         )
-    return array
+    if samples is not None and (features.shape[1] != samples or features.shape[2] < 1):
+        raise ValueError(
+            f"features must have shape (models, {samples}, dims), one row per label; got {features.shape}."
+        )
+    if not (jnp.issubdtype(features.dtype, jnp.floating) or features.dtype.kind in "iub"):
+        raise ValueError(f"features must be real numbers; got dtype {features.dtype}. Convert them to float32.")
 
 
 def each_checked(models: Mapping[str, Any], samples: int) -> Iterator[tuple[str, Array | str]]:

@@ -1,7 +1,7 @@
 """From a model and images to features `[samples, dims]`: batched forward passes, several layers in one."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, overload
 
 import jax
@@ -77,6 +77,33 @@ def extract_features(
             features[start : start + count] = output[:count]
         on_batch(count)
     return dict(zip(wanted, kept, strict=True)) if isinstance(layer, list) else kept[0]
+
+
+class FeatureBatches:
+    """Features and labels of a model, batch by batch; starts anew whenever it is iterated. For `score_stream`.
+
+    Every pass runs the model again: the features of a data set that does not fit are not kept anywhere.
+
+    Args:
+      model: as for `extract_features`, and so is `layer`.
+      source: pairs (images, labels), iterable more than once: a list, a TFDS or grain loader.
+      layer: name, index or `"penultimate"`.
+      batch_size: images at once in the forward pass.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        source: Iterable[tuple[Any, Any]],
+        layer: LayerChoice = "penultimate",
+        *,
+        batch_size: int = BATCH_SIZE,
+    ):
+        self._model, self._source, self._layer, self._batch_size = as_model(model), source, layer, batch_size
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, Any]]:
+        for images, labels in self._source:
+            yield extract_features(self._model, images, self._layer, batch_size=self._batch_size), labels
 
 
 @functools.partial(jax.jit, static_argnames=("trace", "definition", "preprocessing", "layers"))

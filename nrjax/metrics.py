@@ -34,7 +34,7 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     components = components_of(settings, array.shape)
     projection = None
     for attempt in kernels.attempts(settings.solver, array.shape, components, array.dtype):
-        with conditions(attempt):
+        with conditions(attempt.dtype):
             projection = kernels.pca(jnp.asarray(array, attempt.dtype), components, solver=attempt.solver)
         if float(projection.error) <= kernels.MAX_ERROR:
             break

@@ -7,17 +7,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from nrjax import kernels
 from nrjax.batch import (
     check_features,
     check_settings,
+    check_shape,
     check_stack,
     components_of,
     each_checked,
     encode_labels,
     named_models,
 )
+from nrjax.mesh import check_mesh, score_on_mesh
 from nrjax.result import Ranking
 from nrjax.scoring import Scorer, score_stack
 
@@ -98,6 +101,7 @@ def score_batch(
     solver: kernels.Solver = "auto",
     method: kernels.Method = "auto",
     block_size: int | None = None,
+    mesh: Mesh | None = None,
 ) -> jax.Array:
     """neuralRank scores of stacked models, by one compiled program; each in [-1, 1], higher is better.
 
@@ -110,15 +114,26 @@ def score_batch(
       solver: `auto`, `svd`, `gram` or `krylov`.
       method: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
+      mesh: devices to split the work over, of this process or of several: a `jax.sharding.Mesh` with axes
+        `models`, `samples` or both. Features are then a NumPy array that every process has, or a `jax.Array`
+        over the mesh, which stays where it is; labels are whole on every process.
 
     Returns:
-      `[models]`.
+      `[models]`; on a mesh the same on every process.
 
     Raises:
-      ValueError: any model that cannot be scored (`rank_batch` would list it and go on).
+      ValueError: any model that cannot be scored (`rank_batch` would list it and go on), or settings that
+        cannot be computed on a mesh.
     """
     settings = check_settings(n_components, distance, definition, solver, method, block_size)
     ids, classes = encode_labels(labels)
+    if mesh is not None:
+        check_mesh(mesh, settings)
+        if not isinstance(features, jax.Array):
+            features = check_stack(features)
+        check_shape(features, len(ids))
+        settings = dataclasses.replace(settings, n_components=components_of(settings, features.shape[1:]))
+        return jnp.asarray(score_on_mesh(features, ids, len(classes), settings, mesh), jnp.float32)
     stacked = check_stack(features)
     checked = [check_features(f"Model {i}", model, len(ids)) for i, model in enumerate(stacked)]
     stacked = stacked.astype(checked[0].dtype, copy=False)

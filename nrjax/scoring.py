@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
 from nrjax import kernels
@@ -24,7 +25,7 @@ def score_stack(stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSett
     scores, solvers = np.empty(len(stack)), [""] * len(stack)
     left = np.arange(len(stack))
     for attempt in kernels.attempts(settings.solver, stack.shape[1:], settings.n_components, stack.dtype):
-        with conditions(attempt):
+        with conditions(attempt.dtype):
             result = _walk(stack, left, ids, n_classes, dataclasses.replace(settings, solver=attempt.solver), attempt)
         for i, value in zip(left, result.value, strict=True):
             scores[i], solvers[i] = value, attempt.name
@@ -35,14 +36,14 @@ def score_stack(stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSett
 
 
 @contextlib.contextmanager
-def conditions(attempt: Attempt) -> Iterator[None]:
-    """JAX with the attempt's dtype and, on CPU, LAPACK on one thread.
+def conditions(dtype: DTypeLike) -> Iterator[None]:
+    """JAX with arrays of `dtype` and, on CPU, LAPACK on one thread.
 
     The factorisations are small, and after each the threads of OpenBLAS spin for 25 ms on cores that the
     products need: 70 ms instead of 38 for the components of 10,000 x 1,024 on two cores.
     """
     with contextlib.ExitStack() as stack:
-        if attempt.dtype == np.float64:
+        if dtype == np.float64:
             stack.enter_context(jax.enable_x64(True))
         if jax.default_backend() == "cpu":
             stack.enter_context(_libraries().limit(limits=1, user_api="blas"))

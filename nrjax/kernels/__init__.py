@@ -4,7 +4,8 @@ They compose with `jit`, `vmap` and `shard_map`. The checked entries are `nrjax.
 `nrjax.silhouette_samples`, `nrjax.silhouette_score` and `nrjax.score_batch`.
 """
 
-from nrjax.kernels._certificate import MAX_ERROR
+from nrjax.kernels._certificate import MAX_ERROR, points_error
+from nrjax.kernels._linalg import matmul
 from nrjax.kernels._pca import Attempt, Projection, Solver, attempts, pca, resolve_solver
 from nrjax.kernels._score import Score, ScoreSettings, score, score_models
 from nrjax.kernels._silhouette import (
@@ -28,7 +29,9 @@ __all__ = [
     "ScoreSettings",
     "Solver",
     "attempts",
+    "matmul",
     "pca",
+    "points_error",
     "resolve_solver",
     "score",
     "score_models",

@@ -8,7 +8,7 @@ MAX_ERROR = 1e-3
 
 
 def points_error(
-    squares: Float[Array, " found"], residuals: Float[Array, "found _"], n_components: int
+    squares: Float[Array, " found"], residuals: Float[Array, "judged _"], n_components: int
 ) -> Float[Array, ""]:
     """Bound on the share of the points that lies outside the true principal subspace, in [0, 1].
 
@@ -22,7 +22,7 @@ def points_error(
 
     Args:
       squares: squared singular values, descending; those kept and at least one more.
-      residuals: `A v_i - s_i^2 v_i` of the same pairs.
+      residuals: `A v_i - s_i^2 v_i` of as many pairs.
       n_components: k.
     """
     kept = squares[:n_components]
