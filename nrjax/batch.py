@@ -21,7 +21,7 @@ from nrjax.kernels import (
 from nrjax.memory import Staging
 
 Array = np.ndarray | jax.Array
-SMALLEST_WIDTH = 256
+SMALLEST_WIDTH, LARGEST_WIDTH = 256, 8192  # of buckets
 
 
 def check_settings(
@@ -179,12 +179,14 @@ def padded(features: Array, staging: Staging) -> Array:
 
     Zero columns change neither principal components nor distances. The width is a power of two, at least
     256, and depends on this model alone, so its score does not depend on what else is ranked; a zoo of any
-    widths up to 8,192 compiles at most six times.
+    widths up to 8,192 compiles at most six times. Wider features stay as they are: there the columns and
+    the copy cost more than a compilation.
     """
-    width = max(SMALLEST_WIDTH, 1 << (features.shape[1] - 1).bit_length())
+    dims = features.shape[1]
+    width = max(SMALLEST_WIDTH, 1 << (dims - 1).bit_length()) if dims <= LARGEST_WIDTH else dims
     if isinstance(features, np.ndarray):
         return staging(features, features.dtype, width)
-    return features if width == features.shape[1] else jnp.pad(features, ((0, 0), (0, width - features.shape[1])))
+    return features if width == dims else jnp.pad(features, ((0, 0), (0, width - dims)))
 
 
 def _as_array(who: str, value: Any) -> Array:

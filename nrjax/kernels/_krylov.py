@@ -88,7 +88,7 @@ def krylov(
         count, *_, error = state
         return (count < MOST_STEPS) & ~(error <= LAST_STEP)
 
-    first = _start(scale * rows, kept, width, axis_name)
+    first = _start(rows, kept, scale, width, axis_name)
     pairs = grown(_Pairs(first[:0], jnp.zeros((local, 0), features.dtype)), first, width)
     _, pairs, residuals, _ = lax.while_loop(goes_on, step, step((0, pairs, *judged(pairs, width)[:2])))
     pairs = grown(pairs, _orthonormal(residuals, pairs.vectors), n_components + 1)
@@ -98,16 +98,23 @@ def krylov(
 
 
 def _start(
-    rows: Float[Array, "sampled dims"], weights: Float[Array, " sampled"], width: int, axis_name: str | None
+    rows: Float[Array, "sampled dims"],
+    weights: Float[Array, " sampled"],
+    scale: Float[Array, ""],
+    width: int,
+    axis_name: str | None,
 ) -> Float[Array, "width dims"]:
     """Directions of most variance in a few rows, by subspace iteration, and a few random ones."""
-    rows = centre(rows, weights, axis_name)
+
+    def image(block: Float[Array, "width dims"]) -> Float[Array, "sampled width"]:
+        return centre(scale * matmul(rows, block.T), weights, axis_name)
+
     random = jax.random.normal(jax.random.key(0), (width, rows.shape[1]), rows.dtype)
     block = random
     for _ in range(1 + SAMPLE_STEPS):
-        block = _orthonormal(total(matmul(matmul(block, rows.T), rows), axis_name))
-    seen = matmul(block, rows.T)
-    rotation = jnp.linalg.eigh(total(matmul(seen, seen.T), axis_name))[1][:, RANDOM:]  # without the weakest
+        block = _orthonormal(total(scale * matmul(image(block).T, rows), axis_name))
+    seen = image(block)
+    rotation = jnp.linalg.eigh(total(matmul(seen.T, seen), axis_name))[1][:, RANDOM:]  # without the weakest
     return _orthonormal(jnp.concatenate([matmul(rotation.T, block), random[:RANDOM]]))
 
 

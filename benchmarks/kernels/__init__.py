@@ -1,0 +1,1 @@
+"""How fast the kernels are, beside others, beside the machine, and as their inputs grow."""

@@ -1,0 +1,43 @@
+"""The same score as others compute it, one model at a time, and the oracle."""
+
+import numpy as np
+import scipy.linalg
+from sklearn.decomposition import PCA
+from sklearn.metrics import silhouette_score
+
+N_COMPONENTS = 10
+
+
+def scikit_learn(features: np.ndarray, labels: np.ndarray) -> float:
+    """scikit-learn with its defaults."""
+    return float(silhouette_score(PCA(N_COMPONENTS).fit_transform(features), labels, metric="cosine"))
+
+
+def scib_metrics(features: np.ndarray, labels: np.ndarray) -> float:
+    """scib-metrics, which is JAX too."""
+    from scib_metrics.utils import pca, silhouette_samples
+
+    points = np.asarray(pca(features, n_components=N_COMPONENTS).coordinates)
+    return float(np.mean(silhouette_samples(points, labels, metric="cosine")))
+
+
+def float64(features: np.ndarray, labels: np.ndarray) -> float:
+    """Exact components, by LAPACK in float64, and scikit-learn's silhouette."""
+    centred = features.astype(np.float64)
+    centred -= centred.mean(axis=0)
+    samples, dims = centred.shape
+    gram = centred.T @ centred if samples >= dims else centred @ centred.T
+    size = len(gram)
+    values, vectors = scipy.linalg.eigh(gram, subset_by_index=[size - N_COMPONENTS, size - 1])
+    points = centred @ vectors if samples >= dims else vectors * np.sqrt(values)
+    return float(silhouette_score(points, labels, metric="cosine"))
+
+
+def installed() -> dict:
+    """Who is there to race against, by name."""
+    rivals = {"scikit-learn": scikit_learn}
+    try:
+        import scib_metrics as _  # noqa: F401
+    except ImportError:
+        return rivals
+    return rivals | {"scib-metrics": scib_metrics}
