@@ -65,17 +65,26 @@ def extract_features(
     batch_size = min(batch_size, len(images))
     variables = jax.device_put(model.variables)
     kept: list[np.ndarray] = []
+    running: tuple[int, int, tuple[jax.Array, ...]] | None = None
+
+    def store(start: int, count: int, outputs: tuple[jax.Array, ...]) -> None:
+        if not kept:
+            kept.extend(aligned_empty((len(images), output.shape[1]), np.float32) for output in outputs)
+        for features, output in zip(kept, outputs, strict=True):
+            features[start : start + count] = output[:count]
+        on_batch(count)
+
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         count = len(batch)
         if count < batch_size:
             batch = np.concatenate([batch, np.zeros((batch_size - count, *batch.shape[1:]), batch.dtype)])
-        outputs = forward(variables, batch)
-        if not kept:
-            kept = [aligned_empty((len(images), output.shape[1]), np.float32) for output in outputs]
-        for features, output in zip(kept, outputs, strict=True):
-            features[start : start + count] = output[:count]
-        on_batch(count)
+        outputs = forward(variables, batch)  # returns at once: what ran before is fetched while this runs
+        if running:
+            store(*running)
+        running = start, count, outputs
+    assert running is not None  # there is an image
+    store(*running)
     return dict(zip(wanted, kept, strict=True)) if isinstance(layer, list) else kept[0]
 
 

@@ -47,7 +47,7 @@ def test_every_table_and_figure_twice_the_same(smoke):
     code, out = smoke("--seeds", 2)
     assert code == 0
     doc = json.loads((out / "tables.json").read_text())
-    assert set(doc) == {f"table{n}" for n in range(1, 7)} | {"figure2", "agreement", "made_with"}
+    assert set(doc) == {f"table{n}" for n in range(1, 7)} | {"table4_by_recipe", "figure2", "agreement", "made_with"}
     assert set(doc["table2"]) == set(doc["table3"]) == set(doc["table4"]) == set(published.MODELS)
     assert doc["table2"]["M10"]["L0"]["paper"] == 0.346
     assert len({doc["table2"][name]["L0"]["ours"] for name in published.MODELS}) == 1  # the input, whatever the model
@@ -62,7 +62,7 @@ def test_every_table_and_figure_twice_the_same(smoke):
     assert doc["agreement"]["score_against_accuracy"]["table3_table4"]["tau_b"]["paper"] == 0.8889
     files = {path.name for path in out.iterdir()}
     assert files == {f"table{n}.md" for n in range(1, 7)} | {
-        "tables.json", "agreement.md", "README.md", "figure2.png", "figure3.png",
+        "table4_by_recipe.md", "tables.json", "agreement.md", "README.md", "figure2.png", "figure3.png",
     }  # fmt: skip
     text = (out / "README.md").read_text()
     assert all(f"## Q{n}" in text for n in range(1, 7))
@@ -77,7 +77,7 @@ def test_some_tables_train_only_what_they_need(smoke, capsys, tmp_path):
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["full"]
     assert "Table 3" in capsys.readouterr().out
     doc = json.loads((tmp_path / "out" / "tables.json").read_text())
-    assert set(doc) == {"table3", "table4", "agreement", "made_with"}
+    assert set(doc) == {"table3", "table4", "table4_by_recipe", "agreement", "made_with"}
 
     assert smoke("--tables", 3, "--epochs", 2)[0] == 1  # a cache of another recipe
     assert "trained with another configuration or recipe" in capsys.readouterr().err

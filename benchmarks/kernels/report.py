@@ -93,6 +93,14 @@ def markdown(results: list[dict[str, Any]], made_with: dict[str, Any], backend: 
                 f"| {p['size']:,} | {_time(p['median_s'])} | {_bytes(p.get('temporary_bytes'))} |" for p in points
             ]
             lines += ["", *_slope(points, axis), f"![{title}]({backend}-{axis}.png)", ""]
+    for r in (r for r in results if r["group"] == "extraction"):
+        rates = r["images_per_s"]
+        lines += ["## Forward passes", "", "The paper's CNN, 10,000 images of 28 x 28.", ""]
+        lines += ["| | images a second | nrjax over it |", "|---|---|---|"]
+        lines += [f"| {who} | {rate:,.0f} | {rates['nrjax'] / rate:.2f} |" for who, rate in rates.items()]
+        by_size = sorted((b for b in results if b["group"] == "batch size"), key=lambda b: b["size"])
+        listed = ", ".join(f"{b['size']}: {b['images_per_s']:,.0f}" for b in by_size)
+        lines += ["", f"By batch size: {listed}." if by_size else "", ""]
     for stream in (r for r in results if r["group"] == "stream"):
         once, whole = stream["streamed"], stream["whole"]
         lines += [

@@ -78,6 +78,8 @@ def reproduce(options: argparse.Namespace) -> None:
     if options.figures and out is None:
         raise ValueError("--figures: say where they go with --out DIR.")
     tables = [f"table{n}" for n in (range(1, 7) if all_of_it else sorted(set(options.tables or ())))]
+    if "table4" in tables:
+        tables.insert(tables.index("table4") + 1, "table4_by_recipe")
     wants_figures = all_of_it or options.figures
     variants = {"full"} if wants_figures else set()
     for name in tables:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,18 @@ import numpy as np
 import optax
 
 from nrjax.datasets import Dataset
-from nrjax.models import PaperCNN, Preprocessing
+from nrjax.models import Preprocessing
 
 _to_input = Preprocessing()  # pixels in [0, 1]
+
+
+class Classifier(Protocol):
+    """A linen module that knows how many classes it tells apart: `PaperCNN`, or a logits layer alone."""
+
+    @property
+    def classes(self) -> int: ...  # noqa: D102
+    def init(self, rngs: Any, *args: Any) -> Any: ...  # noqa: D102
+    def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Recipe:
 
 
 def train(
-    module: PaperCNN,
+    module: Classifier,
     data: Dataset,
     recipes: Sequence[Recipe],
     on_step: Callable[[], None] = lambda: None,
@@ -50,7 +59,7 @@ def train(
     return [_train_one(module, data, recipe, on_step) for recipe in recipes]
 
 
-def _train_one(module: PaperCNN, data: Dataset, recipe: Recipe, on_step: Callable[[], None]) -> Any:
+def _train_one(module: Classifier, data: Dataset, recipe: Recipe, on_step: Callable[[], None]) -> Any:
     images, labels = jnp.asarray(data.images), _targets(module, data)
     (params, state), dropout_key = _start(module, data, recipe)
     for step, batch in enumerate(_batches(len(labels), recipe)):
@@ -64,7 +73,7 @@ def _train_one(module: PaperCNN, data: Dataset, recipe: Recipe, on_step: Callabl
 
 
 def _train_together(
-    module: PaperCNN, data: Dataset, recipes: Sequence[Recipe], on_step: Callable[[], None]
+    module: Classifier, data: Dataset, recipes: Sequence[Recipe], on_step: Callable[[], None]
 ) -> list[Any]:
     images, labels = jnp.asarray(data.images), _targets(module, data)
     starts = [_start(module, data, recipe) for recipe in recipes]
@@ -83,14 +92,14 @@ def _train_together(
     return [{"params": jax.tree.map(lambda leaf, i=i: leaf[i], params)} for i in range(len(recipes))]
 
 
-def _targets(module: PaperCNN, data: Dataset) -> jax.Array:
+def _targets(module: Classifier, data: Dataset) -> jax.Array:
     classes, targets = np.unique(data.labels, return_inverse=True)
     if len(classes) != module.classes:
         raise ValueError(f"The network has {module.classes} outputs, the data {len(classes)} classes.")
     return jnp.asarray(targets)
 
 
-def _start(module: PaperCNN, data: Dataset, recipe: Recipe):
+def _start(module: Classifier, data: Dataset, recipe: Recipe):
     """Initial parameters and optimiser state, and the key of the dropout."""
     init_key, dropout_key = jax.random.split(jax.random.key(recipe.seed))
     params = module.init(init_key, jnp.zeros((1, *data.images.shape[1:])))["params"]
@@ -106,7 +115,7 @@ def _batches(samples: int, recipe: Recipe) -> Iterator[np.ndarray]:
             yield shuffled[start : start + recipe.batch_size]
 
 
-def _update(params, state, images, labels, dropout_key, *, module: PaperCNN, learning_rate: float):
+def _update(params, state, images, labels, dropout_key, *, module: Classifier, learning_rate: float):
     def loss_of(params):
         logits: Any = module.apply({"params": params}, _to_input(images), train=True, rngs={"dropout": dropout_key})
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
@@ -116,7 +125,7 @@ def _update(params, state, images, labels, dropout_key, *, module: PaperCNN, lea
     return optax.apply_updates(params, updates), state, loss
 
 
-def _update_all(params, state, images, labels, dropout_keys, *, module: PaperCNN, learning_rate: float):
+def _update_all(params, state, images, labels, dropout_keys, *, module: Classifier, learning_rate: float):
     update = functools.partial(_update, module=module, learning_rate=learning_rate)
     return jax.vmap(update)(params, state, images, labels, dropout_keys)
 
@@ -125,7 +134,7 @@ _step = jax.jit(_update, static_argnames=("module", "learning_rate"), donate_arg
 _steps = jax.jit(_update_all, static_argnames=("module", "learning_rate"), donate_argnums=(0, 1))
 
 
-def accuracy(module: PaperCNN, variables: Any, data: Dataset, batch_size: int = 500) -> float:
+def accuracy(module: Classifier, variables: Any, data: Dataset, batch_size: int = 500) -> float:
     """Share of images whose largest logit is their class."""
     targets = np.unique(data.labels, return_inverse=True)[1]
     predict = jax.jit(lambda v, x: jnp.argmax(module.apply(v, _to_input(x)), -1))  # pyright: ignore[reportArgumentType]
