@@ -8,6 +8,7 @@ What needs Flax or TFDS is imported when it is first used.
 from typing import TYPE_CHECKING
 
 from nrjax._version import __version__
+from nrjax.compilation import cache_compilations
 from nrjax.metrics import pca, silhouette_samples, silhouette_score
 from nrjax.ranking import rank_batch, score_batch
 from nrjax.result import Ranking, ScoredModel
@@ -48,6 +49,7 @@ __all__ = [
     "ScoredModel",
     "Zoo",
     "__version__",
+    "cache_compilations",
     "extract_features",
     "from_linen",
     "from_nnx",

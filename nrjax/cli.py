@@ -77,12 +77,23 @@ def _scoring_options(command):
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nrjax")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(debug: bool) -> None:
+@click.option(
+    "--compilation-cache",
+    envvar="NRJAX_COMPILATION_CACHE",
+    show_envvar=True,
+    metavar="DIR",
+    help="Keep compiled programs in DIR, for a faster start next time.",
+)
+def main(debug: bool, compilation_cache: str | None) -> None:
     """Which pre-trained model should I start from, for my data?
 
     neuralRank scores how well a layer of each model separates the classes of your labelled data, without
     training anything: principal components of the layer's outputs, then their mean silhouette.
     """
+    if compilation_cache:
+        from nrjax.compilation import cache_compilations
+
+        cache_compilations(compilation_cache)
 
 
 @main.command()

@@ -44,6 +44,12 @@ def test_bundled_default_in_a_fresh_process():
     assert "bundled" not in done.stdout
 
 
+def test_a_compilation_cache_is_filled(tmp_path, zoo, target):
+    command = [sys.executable, "-m", "nrjax", "--compilation-cache", str(tmp_path / "cache"), "rank", str(zoo)]
+    subprocess.run([*command, "--data", str(target)], capture_output=True, check=True)
+    assert list((tmp_path / "cache").iterdir())
+
+
 def test_rank_formats_agree(zoo, target):
     table = run("rank", zoo, "--data", target, "--layer", "dense", "--components", 3)
     assert table.exit_code == 0, table.output
