@@ -103,9 +103,14 @@ HARD = {
 
 
 @pytest.mark.parametrize("solver", ["krylov", "gram"])
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("case", HARD)
-def test_hard_spectra(case, solver):
+def test_hard_spectra(case, wide, solver):
     features, labels = with_spectrum(HARD[case])
+    if wide:  # 600 samples of 2,000 dims; labels follow the leading directions again
+        features = np.ascontiguousarray(features.T)
+        leading = np.linalg.svd(features, full_matrices=False)[0]
+        labels = (leading[:, 0] > 0) + 2 * (leading[:, 2] > 0)
     ours = nrjax.rank_batch({"hard": features}, labels, solver=solver).scores["hard"]
     assert ours == pytest.approx(neuralrank(features, labels), abs=F32_ATOL)
 

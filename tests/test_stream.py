@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax import stream
+from nrjax import passes, stream
 from tests.conftest import tiny_variables
 from tests.oracles import F32_ATOL, neuralrank
 from tests.test_pca import HARD, with_spectrum
@@ -84,9 +84,9 @@ def test_takes_the_components_there_are(shape):
 def test_any_number_of_batches_compiles_once():
     features, labels = low_rank(3000, 77)
     nrjax.score_stream(Batches(features, labels))
-    before = stream._gram_of._cache_size()
+    before = passes._gram_of._cache_size()
     nrjax.score_stream(Batches(features[:2500], labels[:2500], sizes=(1, 99, 1000)))
-    assert stream._gram_of._cache_size() == before
+    assert passes._gram_of._cache_size() == before
 
 
 def test_model_and_images(tiny_images):

@@ -1,6 +1,7 @@
 """How time and memory grow with samples, classes, dims and models."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -85,15 +86,26 @@ def test_models(benchmark, models):
     note(benchmark, "score by models (2,000 x 512)", models)
 
 
+def in_its_own_process(module: str, *arguments: str, **environment: str) -> dict:
+    """What a module prints as JSON."""
+    command = [sys.executable, "-m", f"benchmarks.kernels.{module}", *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
+    return json.loads(done.stdout)
+
+
+def test_mesh(benchmark):
+    """8 x 10,000 x 1,024 on four virtual devices: the same scores, and what each device holds."""
+    found = benchmark.pedantic(
+        in_its_own_process, ("mesh",), {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}, rounds=1
+    )
+    assert max(mesh["difference"] for mesh in found.values()) <= 1e-6
+    benchmark.extra_info |= {"group": "mesh", "case": "8 x 10,000 x 1,024", "meshes": found}
+
+
 def test_stream(benchmark):
     """1.28 million x 256 from a file, in a process of its own; the same score as from memory."""
-
-    def run(*arguments: str) -> dict:
-        command = [sys.executable, "-m", "benchmarks.kernels.stream", *arguments]
-        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-    streamed = benchmark.pedantic(run, rounds=1)
-    whole = run("--whole")
+    streamed = benchmark.pedantic(in_its_own_process, ("stream",), rounds=1)
+    whole = in_its_own_process("stream", "--whole")
     assert streamed["peak_mib"] < 2048
     assert streamed["score"] == pytest.approx(whole["score"], abs=1e-6)
     benchmark.extra_info["group"] = "stream"
