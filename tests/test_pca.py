@@ -134,7 +134,7 @@ def test_krylov_finds_what_its_sample_has_no_trace_of():
     features[hidden, 400:] = 0.4 * np.random.default_rng(3).normal(size=400)
     theirs = PCA(10, svd_solver="full").fit(features.astype(np.float64))
     ours = kernels.pca(jnp.asarray(features), 10, solver="krylov")
-    np.testing.assert_allclose(ours.singular_values, theirs.singular_values_, rtol=1e-5)
+    np.testing.assert_allclose(ours.singular_values, theirs.singular_values_, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
