@@ -4,8 +4,7 @@
     repeat: Y = X Q',  rotate all blocks by Rayleigh-Ritz,  Q = orth(residuals of the leading pairs)
 
 The residuals of Ritz pairs span the next Krylov block, so what certifies the result is also what the next
-step needs. Two blocks are kept, as the leading Ritz vectors (thick restart). When the error is small enough
-one more block is taken in, which makes it ten to a hundred times smaller, and the result is judged again.
+step needs; they also say when to stop. Only the leading Ritz vectors are kept from step to step (thick restart).
 
 The features are neither copied nor centred: `X' C Y` needs no more than a centred Y (C the centring matrix).
 Blocks are rows `[block, dims]`: on CPU `X Q'` and `Y' X` in this layout cost one read each, transposed
@@ -21,11 +20,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._certificate import points_error
+from nrjax.kernels._certificate import MAX_ERROR, points_error
 from nrjax.kernels._linalg import centre, cleaned, largest, matmul, total
 
-EXTRA = 14  # directions beyond n_components in each block
-LAST_STEP = 2e-2  # an error that one more block brings well below `MAX_ERROR`
+EXTRA = 14  # directions beyond n_components in the first block,
+EXTRA_LATER = 6  # and in those after it
 MOST_STEPS = 8  # then `gram` is faster
 SAMPLE = 16  # the first block comes from one row in so many,
 MOST_SAMPLED = 1024  # but from no more than these
@@ -52,7 +51,7 @@ def krylov(
     axis_name: str | None = None,
 ) -> tuple[Float[Array, "samples components"], Float[Array, " components"], Float[Array, ""], Int[Array, ""]]:
     """Points, singular values, `points_error`, and the exponent of two by which both were divided; `fits` must hold."""
-    width = n_components + EXTRA
+    width, later = n_components + EXTRA, n_components + EXTRA_LATER
     local = len(features)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
     sampled = min(local, max(MOST_SAMPLED // devices, 1), max(local // SAMPLE, 4 * width // devices))
@@ -70,31 +69,28 @@ def krylov(
         rotation = jnp.linalg.eigh(total(matmul(images.T, images), axis_name))[1][:, ::-1][:, :keep]
         return _Pairs(matmul(rotation.T, vectors), matmul(images, rotation))
 
-    def judged(
-        pairs: _Pairs, found: int
-    ) -> tuple[Float[Array, "found dims"], Float[Array, ""], Float[Array, " found"]]:
-        """Residuals of the leading pairs, how far the points may be off, and the squared singular values."""
-        points = pairs.images[:, :found]
+    def judged(pairs: _Pairs) -> tuple[_Pairs, Float[Array, "later dims"], Float[Array, ""]]:
+        """The pairs, the residuals of the leading ones, and how far the points may be off."""
+        points = pairs.images[:, :later]
         squares = total(jnp.sum(points * points, axis=0), axis_name)
-        residuals = total(scale * matmul(points.T, features), axis_name) - squares[:, None] * pairs.vectors[:found]
-        return residuals, points_error(squares, residuals, n_components), squares
+        residuals = total(scale * matmul(points.T, features), axis_name) - squares[:, None] * pairs.vectors[:later]
+        return pairs, residuals, points_error(squares, residuals, n_components)
 
     def step(state):
         count, pairs, residuals, _ = state
-        pairs = grown(pairs, _orthonormal(residuals, pairs.vectors), 2 * width)
-        return count + 1, pairs, *judged(pairs, width)[:2]
+        return count + 1, *judged(grown(pairs, _orthonormal(residuals, pairs.vectors), width + later))
 
     def goes_on(state):
         count, *_, error = state
-        return (count < MOST_STEPS) & ~(error <= LAST_STEP)
+        return (count < MOST_STEPS) & ~(error <= MAX_ERROR)
 
     first = _start(rows, kept, scale, width, axis_name)
-    pairs = grown(_Pairs(first[:0], jnp.zeros((local, 0), features.dtype)), first, width)
-    _, pairs, residuals, _ = lax.while_loop(goes_on, step, step((0, pairs, *judged(pairs, width)[:2])))
-    pairs = grown(pairs, _orthonormal(residuals, pairs.vectors), n_components + 1)
-    _, error, squares = judged(pairs, n_components + 1)
-    points = cleaned(pairs.images[:, :n_components], scale * rows, axis_name)
-    return points, jnp.sqrt(squares[:n_components]), error, exponent
+    nothing = _Pairs(first[:0], jnp.zeros((local, 0), features.dtype))
+    state = 0, *judged(grown(nothing, first, width))
+    _, pairs, _, error = lax.while_loop(goes_on, step, step(step(state)))  # two at least: trained layers need no more
+    points = pairs.images[:, :n_components]
+    values = jnp.sqrt(total(jnp.sum(points * points, axis=0), axis_name))
+    return cleaned(points, scale * rows, axis_name), values, error, exponent
 
 
 def _start(
