@@ -40,7 +40,7 @@ def conditions(dtype: DTypeLike) -> Iterator[None]:
     """JAX with arrays of `dtype` and, on CPU, LAPACK on one thread.
 
     The factorisations are small, and after each the threads of OpenBLAS spin for 25 ms on cores that the
-    products need: 70 ms instead of 38 for the components of 10,000 x 1,024 on two cores.
+    products need: the components of 10,000 x 1,024 take twice the time with them on two cores.
     """
     with contextlib.ExitStack() as stack:
         if dtype == np.float64:
@@ -52,7 +52,8 @@ def conditions(dtype: DTypeLike) -> Iterator[None]:
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
-    jnp.linalg.eigh(jnp.eye(2)).eigenvalues.block_until_ready()  # JAX loads LAPACK on first use
+    import scipy.linalg as _  # noqa: F401  (whose LAPACK JAX calls; loaded, it can be limited)
+
     return ThreadpoolController()
 
 

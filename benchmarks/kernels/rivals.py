@@ -1,5 +1,8 @@
 """The same score as others compute it, one model at a time, and the oracle."""
 
+import importlib
+import importlib.util
+
 import numpy as np
 import scipy.linalg
 from sklearn.decomposition import PCA
@@ -15,10 +18,15 @@ def scikit_learn(features: np.ndarray, labels: np.ndarray) -> float:
 
 def scib_metrics(features: np.ndarray, labels: np.ndarray) -> float:
     """scib-metrics, which is JAX too."""
-    from scib_metrics.utils import pca, silhouette_samples
+    utils = importlib.import_module("scib_metrics.utils")  # not a dependency: types are not checked
+    points = np.asarray(utils.pca(features, n_components=N_COMPONENTS).coordinates)
+    return scib_silhouette(points, labels)
 
-    points = np.asarray(pca(features, n_components=N_COMPONENTS).coordinates)
-    return float(np.mean(silhouette_samples(points, labels, metric="cosine")))
+
+def scib_silhouette(points: np.ndarray, labels: np.ndarray) -> float:
+    """Its silhouette alone."""
+    utils = importlib.import_module("scib_metrics.utils")
+    return float(np.mean(utils.silhouette_samples(points, labels, metric="cosine")))
 
 
 def float64(features: np.ndarray, labels: np.ndarray) -> float:
@@ -35,9 +43,5 @@ def float64(features: np.ndarray, labels: np.ndarray) -> float:
 
 def installed() -> dict:
     """Who is there to race against, by name."""
-    rivals = {"scikit-learn": scikit_learn}
-    try:
-        import scib_metrics as _  # noqa: F401
-    except ImportError:
-        return rivals
-    return rivals | {"scib-metrics": scib_metrics}
+    scib = {"scib-metrics": scib_metrics} if importlib.util.find_spec("scib_metrics") else {}
+    return {"scikit-learn": scikit_learn} | scib

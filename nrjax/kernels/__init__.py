@@ -1,7 +1,8 @@
 """Pure JAX kernels, written for one model: arrays in, arrays out, nothing checked.
 
 They compose with `jit`, `vmap` and `shard_map`. The checked entries are `nrjax.pca`,
-`nrjax.silhouette_samples`, `nrjax.silhouette_score` and `nrjax.score_batch`.
+`nrjax.silhouette_samples`, `nrjax.silhouette_score` and `nrjax.score_batch`. On CPU those also keep OpenBLAS on one
+thread, which halves the time of `krylov`; who calls the kernels directly sets `OPENBLAS_NUM_THREADS=1`.
 """
 
 from nrjax.kernels._certificate import MAX_ERROR, points_error
