@@ -71,7 +71,7 @@ def extract_features(
         if not kept:
             kept.extend(aligned_empty((len(images), output.shape[1]), np.float32) for output in outputs)
         for features, output in zip(kept, outputs, strict=True):
-            features[start : start + count] = output[:count]
+            features[start : start + count] = np.asarray(output)[:count]  # a view, where a slice in JAX copies
         on_batch(count)
 
     for start in range(0, len(images), batch_size):
