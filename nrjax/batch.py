@@ -104,10 +104,9 @@ def check_features(who: str, features: Any, samples: int | None = None, *, at_le
     real = jnp.issubdtype(array.dtype, jnp.floating) or array.dtype.kind in "iub"
     if not real:
         raise ValueError(f"{who}: expected real numbers; got dtype {array.dtype}. Convert the features to float32.")
-    wide = jax.config.jax_enable_x64 and array.dtype.kind in "iuf" and array.dtype.itemsize == 8  # pyright: ignore
     xp = np if isinstance(array, np.ndarray) else jnp
     with np.errstate(over="ignore", invalid="ignore"):
-        array = xp.asarray(array, np.float64 if wide else np.float32)
+        array = xp.asarray(array, working_dtype(array.dtype))
         total = float(xp.sum(array))
     if not np.isfinite(total):  # one read; a NaN or infinity anywhere shows in the sum
         rows = np.flatnonzero(~np.asarray(xp.isfinite(array).all(axis=1)))
@@ -118,6 +117,12 @@ def check_features(who: str, features: Any, samples: int | None = None, *, at_le
                 f"({len(rows)} of {len(array)} rows). Remove those samples for every model, or mend the model."
             )
     return array
+
+
+def working_dtype(dtype: np.dtype) -> type[np.floating]:
+    """What features of a real type are computed in: float32, or float64 for eight bytes with `jax_enable_x64`."""
+    wide = jax.config.jax_enable_x64 and dtype.kind in "iuf" and dtype.itemsize == 8  # pyright: ignore
+    return np.float64 if wide else np.float32
 
 
 def components_of(settings: ScoreSettings, shape: tuple[int, ...]) -> int:

@@ -15,6 +15,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nrjax import kernels
+from nrjax.batch import working_dtype
 from nrjax.kernels import LINEAR_DISTANCES, ScoreSettings
 from nrjax.scoring import conditions
 
@@ -96,8 +97,7 @@ def _placed(features: Any, ids: np.ndarray, mesh: Mesh) -> tuple[jax.Array, jax.
         features = np.asarray(features)
         features = np.concatenate([features, features[-1:].repeat(spare_models, axis=0)])
         features = np.pad(features, ((0, 0), (0, spare_samples), (0, 0)))
-    if not jnp.issubdtype(features.dtype, jnp.floating) or features.dtype.itemsize < 4:
-        features = features.astype(np.float32)
+    features = features.astype(working_dtype(features.dtype), copy=False)
     over_samples = PartitionSpec(spec(mesh)[1])
     mask = np.arange(samples + spare_samples) < samples
     labels = np.pad(ids, (0, spare_samples))

@@ -19,6 +19,7 @@ from nrjax.batch import (
     each_checked,
     encode_labels,
     named_models,
+    working_dtype,
 )
 from nrjax.mesh import check_mesh, score_on_mesh
 from nrjax.result import Ranking
@@ -133,7 +134,8 @@ def score_batch(
             features = check_stack(features)
         check_shape(features, len(ids))
         settings = dataclasses.replace(settings, n_components=components_of(settings, features.shape[1:]))
-        return jnp.asarray(score_on_mesh(features, ids, len(classes), settings, mesh), jnp.float32)
+        scores = score_on_mesh(features, ids, len(classes), settings, mesh)
+        return jnp.asarray(scores, working_dtype(features.dtype))
     stacked = check_stack(features)
     checked = [check_features(f"Model {i}", model, len(ids)) for i, model in enumerate(stacked)]
     stacked = stacked.astype(checked[0].dtype, copy=False)

@@ -35,9 +35,10 @@ def score_stream(
     """neuralRank score of one model from batches of its features, in [-1, 1]; higher is better.
 
     Args:
-      batches: pairs (features `[batch, dims]`, labels `[batch]`) of any sizes. Iterated over two times (three to
-        nine times above 4,096 dims), so it must start anew, with the same samples in the same order, whenever
-        it is iterated: a list, a data loader, a `FeatureBatches`, but not a generator.
+      batches: pairs (features `[batch, dims]`, labels `[batch]`) of any sizes. After a look at the first batch
+        iterated over two times (three to nine times above 4,096 dims), so it must start anew, with the same
+        samples in the same order, whenever it is iterated: a list, a data loader, a `FeatureBatches`, but not
+        a generator.
       n_components: principal components kept, or `min(samples - 1, dims)` where there are fewer.
       distance: as for `rank_batch`, and so are the rest. `euclidean` takes time O(samples^2).
       definition: `rousseeuw` or `centroid`.

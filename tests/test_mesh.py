@@ -76,6 +76,14 @@ def test_a_mesh_of_one_device():
         np.testing.assert_allclose(on_mesh, alone, atol=1e-6)
 
 
+def test_x64_on_a_mesh():
+    features, classes = blobs(60, 40, 3)[0].astype(np.float64)[None], blobs(60, 40, 3)[1]
+    with jax.enable_x64(True):
+        scores = nrjax.score_batch(features, classes, mesh=one_device("samples"))
+    assert scores.dtype == np.float64
+    assert float(scores[0]) == pytest.approx(neuralrank(features[0], classes), abs=1e-9)
+
+
 BAD = {
     "axes": ({"mesh": one_device("batch")}, ValueError, "mesh must have axes named models or samples, or both"),
     "no mesh": ({"mesh": 4}, TypeError, "mesh must be a jax.sharding.Mesh; got int"),
