@@ -32,7 +32,7 @@ def smoke(monkeypatch, tmp_path):
     monkeypatch.setattr(nrjax, "load_dataset", load_dataset, raising=False)
 
     def run(*words, out="out"):
-        arguments = ["--cache", tmp_path / "cache", "--out", tmp_path / out, "--epochs", 1, *words]
+        arguments = ["--cache", tmp_path / "cache", "--out", tmp_path / out, "--steps", 4, *words]
         return paper.main([str(a) for a in arguments]), tmp_path / out
 
     return run
@@ -79,7 +79,7 @@ def test_some_tables_train_only_what_they_need(smoke, capsys, tmp_path):
     doc = json.loads((tmp_path / "out" / "tables.json").read_text())
     assert set(doc) == {"table3", "table4", "table4_by_recipe", "agreement", "made_with"}
 
-    assert smoke("--tables", 3, "--epochs", 2)[0] == 1  # a cache of another recipe
+    assert smoke("--tables", 3, "--steps", 5)[0] == 1  # a cache of another recipe
     assert "trained with another configuration or recipe" in capsys.readouterr().err
     assert smoke("--tables", 3, "--no-resume")[0] == 1
     assert "already holds models" in capsys.readouterr().err
@@ -91,7 +91,7 @@ def test_some_tables_train_only_what_they_need(smoke, capsys, tmp_path):
         (["--tables", "7"], "invalid choice: 7"),
         (["--tables", "two"], "invalid int value"),
         (["--seeds", "0"], "must be at least 1, got 0"),
-        (["--epochs", "0"], "must be at least 1, got 0"),
+        (["--steps", "0"], "must be at least 1, got 0"),
     ],
 )
 def test_usage(words, message, capsys):

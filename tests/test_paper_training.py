@@ -53,7 +53,7 @@ def test_trains_a_zoo_that_can_be_ranked_resumes_and_is_deterministic(tmp_path, 
     assert done.exit_code == 0, done.output
     zoo = nrjax.load_zoo(tmp_path / "one")
     assert sorted(zoo) == sorted(spec.name for spec in specs("demo"))
-    assert zoo.info("C0-4").tags["recipe"] == {"epochs": 1, "batch_size": 100, "learning_rate": 1e-3, "seed": 0}
+    assert zoo.info("C0-4").tags["recipe"] == {"steps": None, "epochs": 1, "batch_size": 100, "learning_rate": 1e-3, "seed": 0}
     kept = (tmp_path / "one" / "M10" / "weights.safetensors").stat().st_mtime_ns
     lost = (tmp_path / "one" / "C5-9" / "weights.safetensors").read_bytes()
     for file in (tmp_path / "one" / "C5-9").iterdir():
@@ -94,7 +94,7 @@ def test_seeds_trained_together_are_those_trained_alone():
     rng = np.random.default_rng(0)
     data = Dataset(rng.integers(0, 255, (60, 8, 8, 1)).astype(np.uint8), np.arange(60) % 3, ("a", "b", "c"))
     module = PaperCNN(3, (2, 3), 8, dropout=0.4, convolve=matmul_convolution)
-    recipes = [Recipe(epochs=2, batch_size=20, seed=seed) for seed in (0, 1)]
+    recipes = [Recipe(steps=6, batch_size=20, seed=seed) for seed in (0, 1)]
     alone, together = (train_models(module, data, recipes, together=which) for which in (False, True))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), alone, together)
     first, second = (np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(v)]) for v in together)

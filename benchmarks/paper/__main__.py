@@ -1,12 +1,13 @@
 """Reproduces the paper's tables and figures: trains whatever models are missing, evaluates, writes.
 
-    python -m benchmarks.paper [--tables 2 3] [--figures] [--seeds N] [--epochs N] [--data-dir DIR] [--out DIR]
+    python -m benchmarks.paper [--tables 2 3] [--figures] [--seeds N] [--steps N | --epochs N] [--data-dir DIR] [--out DIR]
 
 Without --tables and --figures everything is made, into benchmarks/paper/results. With them the tables asked for are
 printed, and files are written where --out says. Trained models are kept in a cache and reused.
 """
 
 import argparse
+import dataclasses
 import json
 import platform
 import resource
@@ -24,8 +25,7 @@ import nrjax
 from benchmarks.paper import figures, markdown
 from benchmarks.paper.document import document
 from benchmarks.paper.evaluate import Evaluation, parts
-from benchmarks.paper.train import train_missing
-from benchmarks.paper.training import Recipe
+from benchmarks.paper.train import recipe_of, train_missing
 from benchmarks.paper.walk import readme
 from benchmarks.paper.zoos import specs
 
@@ -46,7 +46,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--figures", action="store_true", help="Only the figures (and the tables named).")
     parser.add_argument("--seeds", type=_positive, default=1, metavar="N", help="Seeds to train and average [1].")
-    parser.add_argument("--epochs", type=_positive, default=2, metavar="N", help="Epochs of training [2].")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=_positive, metavar="N", help="Steps of training, for every model [1200].")
+    length.add_argument("--epochs", type=_positive, metavar="N", help="Epochs of training, instead of steps.")
     parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
     parser.add_argument("--out", type=Path, help="Where results go; needed for --figures alone.")
@@ -90,7 +92,7 @@ def reproduce(options: argparse.Namespace) -> None:
     if not options.resume and any(path.exists() for of_seed in zoos for path in of_seed.values()):
         raise ValueError(f"--no-resume: {options.cache} already holds models; remove them or choose another --cache.")
     jobs = [
-        (path, spec, Recipe(epochs=options.epochs, seed=seed))
+        (path, spec, recipe_of(options.steps, options.epochs, seed))
         for seed, of_seed in enumerate(zoos)
         for variant, path in of_seed.items()
         for spec in specs(variant)
@@ -122,7 +124,7 @@ def reproduce(options: argparse.Namespace) -> None:
         "jax": jax.__version__,
         "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()}), {platform.machine()}",
         "seeds": list(range(options.seeds)),
-        "epochs": options.epochs,
+        "recipe": dataclasses.asdict(jobs[0][-1]),
         "max_samples": options.max_samples,
         "training_s_of_these_models": round(trained_s, 1),
         "wall_time_s": clock.seconds,

@@ -22,7 +22,7 @@ def main(data_dir: str | None) -> None:
     data = load_dataset("fashion_mnist", "test", classes="0-4", max_samples=1000, data_dir=data_dir)
     names = np.array(data.class_names[:5])
     np.savez_compressed(IMAGES, images=data.images, labels=data.labels.astype(np.uint8), class_names=names)
-    train_missing([(ZOO, spec, Recipe(epochs=4)) for spec in specs("demo")], data_dir)
+    train_missing([(ZOO, spec, Recipe(steps=None, epochs=4)) for spec in specs("demo")], data_dir)
 
 
 if __name__ == "__main__":

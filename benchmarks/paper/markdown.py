@@ -13,7 +13,7 @@ TITLES = {
     "table2": "Table 2: scores at L0 to L5 on MNIST 0-4, ours and (the paper's)",
     "table3": "Table 3: scores at L5 on Fashion 0-4",
     "table4": "Table 4: accuracy on Fashion 0-4 after retraining the logits layer",
-    "table4_by_recipe": "Table 4 again, the logits layer trained as the models were: same optimiser, as many epochs",
+    "table4_by_recipe": "Table 4 again, the logits layer trained as the models were: same optimiser, as many steps",
     "table5": "Table 5: `lite` models, score at their last dense layer and accuracy after transfer",
     "table6": "Table 6: the five best and their versions of 512 neurons on Fashion 0-4",
 }

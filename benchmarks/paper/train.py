@@ -1,6 +1,6 @@
 """Trains the nine models of the paper's Table 1 on the real train splits and saves them as a zoo.
 
-    python -m benchmarks.paper.train ZOO [--variant full|lite|512|demo] [--epochs N] [--seed N]
+    python -m benchmarks.paper.train ZOO [--variant full|lite|512|demo] [--steps N | --epochs N] [--seed N]
 
 Models that are there already with the same recipe are kept, so an interrupted run goes on where it was.
 """
@@ -97,7 +97,7 @@ class _Data:
 def _steps(spec: Spec, recipe: Recipe, max_samples: int | None) -> int:
     """Steps that the model will take, to within the imbalance of MNIST's classes."""
     images = min(50_000 if spec.dataset == "cifar10" else 60_000, max_samples or 60_000)
-    return recipe.epochs * int(images * spec.config["classes"] / 10 // recipe.batch_size)
+    return recipe.steps_on(int(images * spec.config["classes"] / 10))
 
 
 def _tags(spec: Spec, recipe: Recipe, max_samples: int | None) -> dict:
@@ -126,17 +126,28 @@ def _is_there(zoo: Path, spec: Spec, recipe: Recipe, max_samples: int | None) ->
     return True
 
 
+def recipe_of(steps: int | None, epochs: int | None, seed: int) -> Recipe:
+    """The recipe that options ask for: steps, or epochs, or neither."""
+    if steps is None and epochs is None:
+        return Recipe(seed=seed)
+    return Recipe(steps=steps, epochs=epochs, seed=seed)
+
+
 @click.command(help=__doc__)
 @click.argument("zoo", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--variant", type=click.Choice(sorted(VARIANTS)), default="full", show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="Of the optimiser, for every model.  [default: 1200]")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of steps.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--data-dir", help="Where TFDS keeps its datasets.")
 @click.option("--max-samples", type=click.IntRange(min=1), help="Train on so many images only.")
-def main(zoo: Path, variant: str, epochs: int, seed: int, data_dir: str | None, max_samples: int | None) -> None:
+def main(
+    zoo: Path, variant: str, steps: int | None, epochs: int | None, seed: int, data_dir: str | None,
+    max_samples: int | None,
+) -> None:  # fmt: skip
     """The command."""
-    recipe = Recipe(epochs=epochs, seed=seed)
     try:
+        recipe = recipe_of(steps, epochs, seed)
         train_missing([(zoo, spec, recipe) for spec in specs(variant)], data_dir, max_samples)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -27,12 +27,26 @@ class Classifier(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a model is trained; saved beside its weights. The paper gives the learning rate only."""
+    """How a model is trained; saved beside its weights. The paper gives the learning rate only.
 
-    epochs: int = 2
+    Attributes:
+      steps: of the optimiser, the same for every model: an epoch of half the classes is half the training.
+      epochs: instead of steps.
+    """
+
+    steps: int | None = 1200
+    epochs: int | None = None
     batch_size: int = 100
     learning_rate: float = 1e-3
     seed: int = 0
+
+    def __post_init__(self):
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"a recipe has steps or epochs; got {self.steps} and {self.epochs}.")
+
+    def steps_on(self, samples: int) -> int:
+        """Steps that training on so many samples takes."""
+        return self.steps if self.steps is not None else (self.epochs or 0) * (samples // self.batch_size)
 
 
 def train(
@@ -107,12 +121,15 @@ def _start(module: Classifier, data: Dataset, recipe: Recipe):
 
 
 def _batches(samples: int, recipe: Recipe) -> Iterator[np.ndarray]:
-    """Indices of every batch of every epoch; the last, smaller batch of an epoch is left out."""
+    """Indices of every batch, epoch after epoch; the last, smaller batch of an epoch is left out."""
     rng = np.random.default_rng(recipe.seed)
-    for _ in range(recipe.epochs):
-        shuffled = rng.permutation(samples)
-        for start in range(0, samples - recipe.batch_size + 1, recipe.batch_size):
-            yield shuffled[start : start + recipe.batch_size]
+    per_epoch = samples // recipe.batch_size
+    shuffled = np.empty(0, int)
+    for step in range(recipe.steps_on(samples)):
+        if step % per_epoch == 0:
+            shuffled = rng.permutation(samples)
+        start = step % per_epoch * recipe.batch_size
+        yield shuffled[start : start + recipe.batch_size]
 
 
 def _update(params, state, images, labels, dropout_key, *, module: Classifier, learning_rate: float):
