@@ -12,6 +12,7 @@ from nrjax.compilation import cache_compilations
 from nrjax.metrics import pca, silhouette_samples, silhouette_score
 from nrjax.ranking import rank_batch, score_batch
 from nrjax.result import Ranking, ScoredModel
+from nrjax.scores import ScoreKind, available_scores, register_score
 from nrjax.stream import score_stream
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ __all__ = [
     "Model",
     "Preprocessing",
     "Ranking",
+    "ScoreKind",
     "ScoredModel",
     "Zoo",
     "__version__",
+    "available_scores",
     "cache_compilations",
     "extract_features",
     "from_linen",
@@ -61,6 +64,7 @@ __all__ = [
     "rank",
     "rank_batch",
     "register_architecture",
+    "register_score",
     "save_model",
     "score_batch",
     "score_stream",

@@ -14,8 +14,8 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
-def as_table(rows: Sequence[Row], width: int = 100) -> str:
-    """Columns under headers; numbers to the right; long cells wrap at `width`."""
+def as_table(rows: Sequence[Row], widest: int = 60) -> str:
+    """Columns under headers; numbers to the right and whole; text cells wrap at `widest` characters."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -25,11 +25,11 @@ def as_table(rows: Sequence[Row], width: int = 100) -> str:
     columns = columns_of(rows)
     for column in columns:
         numbers = all(_is_number(row[column]) for row in rows if row.get(column) not in (None, "", "-"))
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers, max_width=widest)
     for row in rows:  # Text: names come from files and are not markup
         table.add_row(*(Text(printable(str(row.get(column, "")))) for column in columns))
     text = io.StringIO()
-    Console(file=text, width=width, color_system=None).print(table)
+    Console(file=text, width=10_000, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())
 
 

@@ -119,6 +119,19 @@ def check_features(who: str, features: Any, samples: int | None = None, *, at_le
     return array
 
 
+def check_probabilities(who: str, probabilities: Any, samples: int) -> Array:
+    """Probabilities `[samples, source_classes]`: not negative, and rows that sum to 1 (to 1e-3)."""
+    array = check_features(who, probabilities, samples)
+    sums = np.asarray(array.sum(axis=1))
+    wrong = np.flatnonzero((np.asarray(array.min(axis=1)) < 0) | (np.abs(sums - 1) > 1e-3))
+    if len(wrong):
+        raise ValueError(
+            f"{who}: expected probabilities, rows that sum to 1 and have no negative entry; row {wrong[0]} sums to "
+            f"{sums[wrong[0]]:.6g}. Apply a softmax to logits."
+        )
+    return array
+
+
 def working_dtype(dtype: np.dtype) -> type[np.floating]:
     """What features of a real type are computed in: float32, or float64 for eight bytes with `jax_enable_x64`."""
     wide = jax.config.jax_enable_x64 and dtype.kind in "iuf" and dtype.itemsize == 8  # pyright: ignore

@@ -1,29 +1,30 @@
 """How a ranking looks: as text, in a notebook, as a picture."""
 
 import html
+import math
 from typing import TYPE_CHECKING
 
 from nrjax._tables import as_table, printable
-from nrjax.result import Ranking
+from nrjax.result import Ranking, ScoredModel
+from nrjax.scores import available_scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def as_text(ranking: Ranking) -> str:
-    """A table, the reasons of what failed, and a line that says how it was made."""
-    reasons = [f"{printable(name)} failed: {printable(reason)}" for name, reason in ranking.failed.items()]
-    return "\n".join([as_table(_rows(ranking)), "", *reasons, how(ranking)])
+    """A table, what is missing and why, where scores disagree, and a line that says how it was made."""
+    return "\n".join([as_table(_rows(ranking)), "", *map(printable, remarks(ranking)), how(ranking)])
 
 
 def as_html(ranking: Ranking) -> str:
     """The same in HTML; names and reasons are escaped."""
+    remarked = "".join(f"<br>{html.escape(remark)}" for remark in remarks(ranking))
     rows = _rows(ranking)
     head = "".join(f"<th>{column}</th>" for column in rows[0])
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row.values()) + "</tr>" for row in rows)
-    reasons = "".join(f"<br>{html.escape(f'{name} failed: {reason}')}" for name, reason in ranking.failed.items())
     return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(how(ranking))}{reasons}</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(how(ranking))}{remarked}</p>"
     )
 
 
@@ -46,7 +47,10 @@ def draw(ranking: Ranking, ax: "Axes | None" = None) -> "Axes":
     ax.invert_yaxis()
     ax.axvline(0, color="black", linewidth=0.8)
     ax.margins(x=0.14)
-    ax.set_xlabel(f"neuralRank score ({ranking.settings['distance']} silhouette; higher is better)")
+    for place, model in enumerate(ranking.models):
+        if model.interval and model.score is not None:
+            ax.plot(model.interval, [place, place], color="black", linewidth=1.2, solid_capstyle="butt")
+    ax.set_xlabel(f"{_by(ranking)}; {_direction(ranking)}")
     ax.spines[["top", "right", "left"]].set_visible(False)
     return ax
 
@@ -56,29 +60,86 @@ def figure_size(ranking: Ranking) -> tuple[float, float]:
     return 7, 1.2 + 0.32 * len(ranking.models)
 
 
+def remarks(ranking: Ranking) -> list[str]:
+    """Why models failed, why scores are missing, and which scores put another model first."""
+    lines = [f"{name} failed: {reason}" for name, reason in ranking.failed.items()]
+    without: dict[str, list[str]] = {}
+    for model in ranking.models:
+        if model.rank is not None:
+            for name, reason in model.missing.items():
+                without.setdefault(f"{name}: {reason}", []).append(model.name)
+    for reason, names in without.items():
+        everyone = len(names) == len(ranking.order)
+        lines.append(f"{'No model' if everyone else 'Not ' + ', '.join(names)} has {reason}.")
+    others = {name: best for name, best in _first_by_score(ranking).items() if best != ranking.best}
+    if others:
+        said = ", ".join(f"{name} puts {best} first" for name, best in others.items())
+        lines.append(f"The scores disagree: {said}. See 'When scores disagree' in the README.")
+    return lines
+
+
 def how(ranking: Ranking) -> str:
     """One line: score, components, layer, samples."""
     made = ranking.settings
-    parts = [f"{made['distance']} silhouette ({made['definition']}) of {made['n_components']} principal components"]
+    parts = [_by(ranking)]
+    if made["by"] == "silhouette":
+        parts = [f"{made['distance']} silhouette ({made['definition']}) of {made['n_components']} principal components"]
     parts += [f"layer {made['layer']}"] if "layer" in made else []
     parts += [f"{made['samples']:,} samples in {made['classes']:,} classes"]
-    return f"Score: {', '.join(parts)}; from -1 to 1, higher is better."
+    sure = f" Intervals hold with probability {made['confidence']:g}." if made["confidence"] else ""
+    return f"Score: {', '.join(parts)}; {_direction(ranking)}.{sure}"
+
+
+def _by(ranking: Ranking) -> str:
+    made = ranking.settings
+    if made["by"] == "silhouette":
+        return f"neuralRank score ({made['distance']} silhouette)"
+    kind = available_scores().get(made["by"])
+    return kind.meaning if kind else made["by"]
+
+
+def _direction(ranking: Ranking) -> str:
+    kind = available_scores().get(ranking.settings["by"])
+    low, high = kind.bounds(ranking.settings["classes"]) if kind else (-math.inf, math.inf)
+    bounds = f"from {low:g} to {high:g}, " if math.isfinite(low) and math.isfinite(high) else ""
+    return f"{bounds}{'higher' if kind is None or kind.higher_is_better else 'lower'} is better"
+
+
+def _first_by_score(ranking: Ranking) -> dict[str, str]:
+    """The model that each of the scores puts first."""
+    first = {}
+    for name in ranking.settings["scores"]:
+        column = ranking.column(name)
+        if column:
+            kind = available_scores().get(name)
+            pick = max if kind is None or kind.higher_is_better else min
+            first[name] = pick(column, key=column.__getitem__)
+    return first
 
 
 def _rows(ranking: Ranking) -> list[dict[str, str]]:
-    rows = []
+    made, rows = ranking.settings, []
+    others = [name for name in made["scores"] if name != made["by"] and ranking.column(name)]
     for model in ranking.models:
-        row = {"rank": "-", "model": model.name, "score": "-", "dims": ""}
-        if model.score is not None:
-            row |= {"rank": str(model.rank), "score": f"{model.score:.4f}", "dims": str(model.dims)}
-        rows.append(row | {"": _note(ranking, model)})
+        scored = model.score is not None
+        row = {"rank": str(model.rank) if scored else "-", "model": model.name, "score": "-"}
+        if scored:
+            row["score"] = f"{model.score:.4f}"
+        if made["confidence"]:
+            row["score"] += " [{:.3f}, {:.3f}]".format(*model.interval) if model.interval else ""
+            row["P(best)"] = f"{model.p_best:.2f}" if scored else "-"
+        row |= {name: f"{model.scores[name]:.4f}" if name in model.scores else "-" for name in others}
+        row |= {"layer": model.layer or "-"} if ranking.by_layer else {}
+        rows.append(row | {"dims": str(model.dims) if scored else "", "": _note(ranking, model)})
     return rows
 
 
-def _note(ranking: Ranking, model) -> str:
+def _note(ranking: Ranking, model: ScoredModel) -> str:
     if model.score is None:
         return "failed"
     asked = ranking.settings["n_components"]
     notes = ["tied"] if ranking.tied(model) else []
-    notes += [f"{model.n_components} of {asked} components"] if model.n_components != asked else []
-    return ", ".join(notes)
+    leader = next((m for m in ranking.models if m.group is not None and m.group == model.group), model)
+    notes += [f"not told from {leader.name}"] if leader is not model and "tied" not in notes else []
+    fewer = model.n_components is not None and model.n_components != asked
+    return ", ".join(notes + ([f"{model.n_components} of {asked} components"] if fewer else []))

@@ -73,7 +73,7 @@ def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: Scor
                 placed.astype(attempt.dtype), labels, mask,
                 n_classes=n_classes, settings=dataclasses.replace(settings, solver=attempt.solver), mesh=mesh,
             )  # fmt: skip
-            values, errors = (np.asarray(x)[:models] for x in result)
+            values, errors = (np.asarray(x)[:models] for x in (result.value, result.error))
         scores[left] = values[left]
         left &= ~(errors <= kernels.MAX_ERROR)
         if not left.any():

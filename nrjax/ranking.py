@@ -2,16 +2,18 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from nrjax import kernels
 from nrjax.batch import (
     check_features,
+    check_probabilities,
     check_settings,
     check_shape,
     check_stack,
@@ -21,9 +23,12 @@ from nrjax.batch import (
     named_models,
     working_dtype,
 )
+from nrjax.confidence import LEVEL, confidence
+from nrjax.evaluation import Evaluated, Evaluator, Request
 from nrjax.mesh import check_mesh, score_on_mesh
-from nrjax.result import Ranking
-from nrjax.scoring import Scorer, score_stack
+from nrjax.result import TIE, Ranking, ScoredModel
+from nrjax.scores import check_scores
+from nrjax.scoring import score_stack
 
 
 def rank_batch(
@@ -36,8 +41,12 @@ def rank_batch(
     solver: kernels.Solver = "auto",
     method: kernels.Method = "auto",
     block_size: int | None = None,
+    scores: str | Sequence[str] = ("silhouette",),
+    by: str | None = None,
+    confidence: bool = False,
+    probabilities: Mapping[str, Any] | None = None,
 ) -> Ranking:
-    """Ranks models by the neuralRank score of their features; best first.
+    """Ranks models by the neuralRank score of their features, or by another score; best first.
 
     Args:
       features: model name to features `[samples, dims]` (widths may differ), or one array
@@ -53,9 +62,19 @@ def rank_batch(
         component kept and the next are as good as tied) with `gram` in float64; the result says so.
       method: of the silhouette: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
+      scores: to compute, of `nrjax.available_scores()`: `silhouette` (the paper's, the only one that the
+        settings above concern), `probe`, `knn`, `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`,
+        `leep`, `nce`, and your own (`nrjax.register_score`). They share what they have in common.
+      by: the score to order by; None takes the first.
+      confidence: say how sure the order is: an interval for each score, the probability that each model is
+        the best, and which models the samples cannot tell apart. From the samples' influences, at little
+        cost, for the silhouette and for accuracies; the other scores are computed 20 more times.
+      probabilities: model name to the probabilities `[samples, source_classes]` of its own classes, which
+        `leep` and `nce` read.
 
     Returns:
-      A `Ranking`. Models whose features cannot be scored are listed in it, last, with the reason. A
+      A `Ranking`. Where another score than `by` means nothing for a model, or is no finite number, the
+      ranking says so and goes on without it. Models whose features cannot be scored are listed in it, last, with the reason. A
       model's score does not depend on the other models.
 
     Raises:
@@ -66,22 +85,77 @@ def rank_batch(
     `silhouette_score(metric="cosine")` of scikit-learn.
     """
     settings = check_settings(n_components, distance, definition, solver, method, block_size)
+    request = Request(settings, *check_scores(scores, by), confidence)
     ids, classes = encode_labels(labels)
     models = named_models(features)
-    scorer = Scorer(ids, len(classes), settings)
-    failed: dict[str, str] = {}
-    for name, checked in each_checked(models, len(ids)):
-        if isinstance(checked, str):
-            failed[name] = checked
+    probabilities = {} if probabilities is None else probabilities
+    units = ((name, checked, probabilities.get(name)) for name, checked in each_checked(models, len(ids)))
+    evaluated, failed = evaluate(units, ids, len(classes), request)
+    return ranked(list(models), evaluated, failed, request, {"samples": len(ids), "classes": len(classes)})
+
+
+def evaluate(
+    units: Iterable[tuple[Hashable, Any, Any]], ids: np.ndarray, n_classes: int, request: Request
+) -> tuple[dict[Any, Evaluated], dict[Any, str]]:
+    """Scores of units, which are models or their layers, and the reasons of those that have none to order by.
+
+    Args:
+      units: key, checked features or the reason why there are none, and probabilities or None.
+      ids: class ids of the samples.
+      n_classes: of the labels.
+      request: what to compute.
+    """
+    evaluator = Evaluator(ids, n_classes, request)
+    failed: dict[Any, str] = {}
+    for key, features, theta in units:
+        if isinstance(features, str):
+            failed[key] = features
+            continue
+        try:
+            theta = None if theta is None else check_probabilities(f"Model {key!r}", theta, len(ids))
+        except (ValueError, TypeError) as error:
+            failed[key] = str(error).removeprefix(f"Model {key!r}: ")
         else:
-            scorer.add(name, checked)
-    scored = scorer.finish()
-    if not scored:
+            evaluator.add(key, features, theta)
+    evaluated = evaluator.finish()
+    by = request.by.name
+    failed |= {key: f"{by}: {one.missing[by]}" for key, one in evaluated.items() if by in one.missing}
+    return {key: one for key, one in evaluated.items() if by in one.values}, failed
+
+
+def ranked(
+    names: Sequence[str],
+    evaluated: Mapping[str, Evaluated],
+    failed: Mapping[str, str],
+    request: Request,
+    made_with: Mapping[str, Any],
+    layers: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Ranking:
+    """The ranking of evaluated models; `layers` has more fields of `ScoredModel` by model."""
+    if not evaluated:
         raise ValueError(f"None of the models could be scored. {_by_reason(failed)}")
-    made_with = {
-        **dataclasses.asdict(settings), "samples": len(ids), "classes": len(classes), "backend": jax.default_backend(),
+    by = request.by
+    sign = 1 if by.higher_is_better else -1
+    order = sorted((name for name in names if name in evaluated), key=lambda name: -sign * evaluated[name].values[by.name])
+    models = {
+        name: ScoredModel(
+            name, one.values[by.name], one.dims, one.n_components, one.solver, scores=one.values, missing=one.missing,
+            **(layers or {}).get(name, {}),
+        ) for name, one in evaluated.items()
     }  # fmt: skip
-    return Ranking.of([scored[name] for name in models if name in scored], failed, made_with)
+    if request.confidence:
+        influences = np.stack([sign * evaluated[name].influences for name in order])
+        signed = [sign * evaluated[name].values[by.name] for name in order]
+        for name, sure in zip(order, confidence(signed, influences, TIE), strict=True):
+            low, high = sorted(sign * bound for bound in sure.interval)
+            models[name] = dataclasses.replace(
+                models[name], interval=(low, high), p_best=sure.p_best, group=sure.group
+            )  # fmt: skip
+    settings = {
+        **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
+        "confidence": LEVEL if request.confidence else None, **made_with, "backend": jax.default_backend(),
+    }  # fmt: skip
+    return Ranking.of([models[name] for name in order], {name: failed[name] for name in names if name in failed}, settings)
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:
@@ -140,5 +214,5 @@ def score_batch(
     checked = [check_features(f"Model {i}", model, len(ids)) for i, model in enumerate(stacked)]
     stacked = stacked.astype(checked[0].dtype, copy=False)
     settings = dataclasses.replace(settings, n_components=components_of(settings, stacked.shape[1:]))
-    scores, _ = score_stack(stacked, ids, len(classes), settings)
-    return jnp.asarray(scores, stacked.dtype)
+    scored = score_stack(stacked, ids, len(classes), settings)
+    return jnp.asarray(scored.values, stacked.dtype)

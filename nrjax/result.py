@@ -22,13 +22,20 @@ class ScoredModel:
 
     Attributes:
       name: the model's.
-      score: in [-1, 1]; higher is better; None where the model failed.
+      score: the one that the ranking is ordered by; None where the model failed.
       dims: width of its features.
-      n_components: principal components used: those asked for, or fewer where there are fewer.
+      n_components: principal components used by the silhouette: those asked for, or fewer where there are fewer.
       solver: of the PCA, as it was in the end: `krylov` that could not be certified became
         `gram`, or `gram, float64`.
       rank: 1 is best; tied models share one; None where the model failed.
       reason: why it failed.
+      scores: every score asked for, by name.
+      missing: reason for each that means nothing for this model, by name.
+      interval: in which the score lies with the probability `settings["confidence"]`.
+      p_best: probability that the model is the best.
+      group: models of one group cannot be told apart; 1 holds the first.
+      layer: the layer that the score is of, where several were scored.
+      layers: score of each of those, by layer.
     """
 
     name: str
@@ -38,6 +45,13 @@ class ScoredModel:
     solver: str | None = None
     rank: int | None = None
     reason: str | None = None
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    p_best: float | None = None
+    group: int | None = None
+    layer: str | None = None
+    layers: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +68,10 @@ class Ranking:
 
     @classmethod
     def of(cls, scored: Sequence[ScoredModel], failed: Mapping[str, str], settings: Mapping[str, Any]) -> "Ranking":
-        """Orders scored models (ties keep the order they came in) and puts the failed ones last."""
+        """Numbers models that are in order (those tied share a rank) and puts the failed ones last."""
         ordered: list[ScoredModel] = []
-        for place, model in enumerate(sorted(scored, key=lambda m: -_score(m)), start=1):
-            tied = ordered and _score(ordered[-1]) - _score(model) <= TIE
+        for place, model in enumerate(scored, start=1):
+            tied = ordered and abs(_score(ordered[-1]) - _score(model)) <= TIE
             ordered.append(dataclasses.replace(model, rank=ordered[-1].rank if tied else place))
         lost = [ScoredModel(name, reason=reason) for name, reason in failed.items()]
         return cls((*ordered, *lost), {**settings, "nrjax": __version__})
@@ -71,6 +85,17 @@ class Ranking:
     def scores(self) -> dict[str, float]:
         """Score of every ranked model, best first."""
         return {model.name: _score(model) for model in self.models if model.rank is not None}
+
+    def column(self, name: str) -> dict[str, float]:
+        """Another score, `name`, of every ranked model for which it means something, in the ranking's order."""
+        if name not in self.settings["scores"]:
+            raise ValueError(f"the ranking has {', '.join(self.settings['scores'])}; got {name!r}.")
+        return {m.name: m.scores[name] for m in self.models if m.rank is not None and name in m.scores}
+
+    @property
+    def by_layer(self) -> dict[str, dict[str, float]]:
+        """Score of every layer that was scored, by model and layer; empty unless several were asked for."""
+        return {m.name: dict(m.layers) for m in self.models if m.layers}
 
     @property
     def failed(self) -> dict[str, str]:
@@ -90,19 +115,33 @@ class Ranking:
         """`{"models": [{"name", "rank", "score", ...}, ...], "settings": {...}}`, plain Python values."""
         return {"models": [dataclasses.asdict(model) for model in self.models], "settings": dict(self.settings)}
 
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row per model: its fields, the other scores, and what was asked for beyond them."""
+        made, rows = self.settings, []
+        for m in self.models:
+            row = {"name": m.name, "score": m.score}
+            row |= {name: m.scores.get(name) for name in made["scores"] if name != made["by"]}
+            if made["confidence"]:
+                low, high = m.interval or (None, None)
+                row |= {"low": low, "high": high, "p_best": m.p_best, "group": m.group}
+            row |= {"layer": m.layer} if self.by_layer else {}
+            row |= {"dims": m.dims, "n_components": m.n_components, "solver": m.solver}
+            rows.append(row | {"rank": m.rank, "reason": m.reason})
+        return rows
+
     def to_json(self) -> str:
         """`to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def to_csv(self) -> str:
         """One line per model, best first, with a header; empty fields where a model failed."""
-        return as_csv([dataclasses.asdict(model) for model in self.models])
+        return as_csv(self.rows())
 
     def to_pandas(self) -> "pandas.DataFrame":
         """One row per model, best first. Needs pandas, which nrjax does not install."""
         import pandas
 
-        return pandas.DataFrame([dataclasses.asdict(model) for model in self.models])
+        return pandas.DataFrame(self.rows())
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Scores as horizontal bars, best on top, on `ax` or a new figure; returns the axes."""

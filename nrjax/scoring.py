@@ -1,11 +1,10 @@
-"""Scores of checked features: how models are walked, and what follows where a result cannot be certified."""
+"""neuralRank scores of checked features: how models are walked, and what follows where one cannot be certified."""
 
 import contextlib
 import dataclasses
 import functools
-from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,25 +13,46 @@ from jax.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
 from nrjax import kernels
-from nrjax.batch import components_of, padded
-from nrjax.kernels import Attempt, ScoreSettings
+from nrjax.kernels import ScoreSettings
 from nrjax.memory import Staging, in_slices, models_that_fit
-from nrjax.result import ScoredModel
 
 
-def score_stack(stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings) -> tuple[np.ndarray, list[str]]:
-    """Scores of `[models, samples, dims]`, and the solver that gave each in the end."""
-    scores, solvers = np.empty(len(stack)), [""] * len(stack)
+T = TypeVar("T")
+
+
+class Scored(NamedTuple):
+    """Models scored: their values, the solver that gave each in the end, and what every sample adds, if asked for."""
+
+    values: np.ndarray  # [models]
+    solvers: list[str]
+    influences: np.ndarray | None  # [models, samples]
+
+
+def score_stack(
+    stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, *, influences: bool = False
+) -> Scored:
+    """Scores of `[models, samples, dims]`."""
+    scored = Scored(
+        np.empty(len(stack)), [""] * len(stack), np.empty((len(stack), len(ids))) if influences else None
+    )  # fmt: skip
     left = np.arange(len(stack))
     for attempt in kernels.attempts(settings.solver, stack.shape[1:], settings.n_components, stack.dtype):
+        options = {
+            "labels": ids, "n_classes": n_classes, "influences": influences,
+            "settings": dataclasses.replace(settings, solver=attempt.solver),
+        }  # fmt: skip
+        one = functools.partial(kernels.score, **options)
         with conditions(attempt.dtype):
-            result = _walk(stack, left, ids, n_classes, dataclasses.replace(settings, solver=attempt.solver), attempt)
-        for i, value in zip(left, result.value, strict=True):
-            scores[i], solvers[i] = value, attempt.name
+            result = walk(stack, left, attempt.dtype, one, functools.partial(kernels.score_models, **options))
+        scored.values[left] = result.value
+        for i in left:
+            scored.solvers[i] = attempt.name
+        if scored.influences is not None:
+            scored.influences[left] = result.influences
         left = left[~(result.error <= kernels.MAX_ERROR)]
         if not len(left):
             break
-    return scores, solvers
+    return scored
 
 
 @contextlib.contextmanager
@@ -57,7 +77,7 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _one_by_one() -> bool:
+def one_by_one() -> bool:
     """How models are walked: one after another on CPU, as one batch on accelerators.
 
     On CPU one model keeps the cores busy; `vmap` would only cost memory (the Gram matrices and eigenvectors
@@ -67,62 +87,30 @@ def _one_by_one() -> bool:
     return jax.default_backend() == "cpu"
 
 
-def _walk(
-    stack: Any, which: np.ndarray, ids: np.ndarray, n_classes: int, settings: ScoreSettings, attempt: Attempt
-) -> kernels.Score:
-    """Values and errors of the models `which`."""
-    labels = jnp.asarray(ids)
-    if _one_by_one():
+def walk(
+    stack: Any, which: np.ndarray, dtype: DTypeLike, one: Callable[[jax.Array], T], many: Callable[[jax.Array], T]
+) -> T:
+    """Results of the models `which` of a stack, as NumPy arrays with a leading axis `models`.
+
+    Args:
+      stack: `[models, samples, dims]`; on CPU also a list.
+      which: indices.
+      dtype: computed in.
+      one: of `[samples, dims]`.
+      many: the same of several at once.
+    """
+    if one_by_one():
         each, staging = [], Staging()
         for i in which:
-            features = jax.device_put(staging(stack[i], attempt.dtype))
-            result = kernels.score(features, labels, n_classes=n_classes, settings=settings)
-            each.append(jax.tree.map(float, result))  # waits: the staging is free for the next model
-        return jax.tree.map(lambda *values: np.array(values), *each)
+            result = one(jax.device_put(staging(stack[i], dtype)))
+            each.append(jax.tree.map(np.array, result))  # waits: the staging is free for the next model
+        return jax.tree.map(lambda *values: np.stack(values), *each)
 
-    def together(piece: np.ndarray) -> kernels.Score:
+    def together(piece: np.ndarray) -> T:
         spare = (1 << (len(piece) - 1).bit_length()) - len(piece)  # few sizes, few compilations
-        models = jnp.asarray(stack[np.append(piece, piece[-1:].repeat(spare))], attempt.dtype)
-        result = kernels.score_models(models, labels, n_classes=n_classes, settings=settings)
-        return jax.tree.map(lambda x: np.asarray(x)[: len(piece)], result)
+        models = jnp.asarray(stack[np.append(piece, piece[-1:].repeat(spare))], dtype)
+        return jax.tree.map(lambda x: np.asarray(x)[: len(piece)], many(models))
 
     fit = models_that_fit(stack[0].nbytes)
     pieces = in_slices(together, which, min(fit, len(which)))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *(result for _, result in pieces))
-
-
-class Scorer:
-    """Scores models as they come; on accelerators it collects those of one shape into batches."""
-
-    def __init__(self, ids: np.ndarray, n_classes: int, settings: ScoreSettings):
-        self._ids, self._n_classes, self._settings = ids, n_classes, settings
-        self._waiting: dict[tuple, list[tuple[str, Any, tuple[int, int]]]] = defaultdict(list)
-        self._scored: dict[str, ScoredModel] = {}
-        self._staging = Staging()
-
-    def add(self, name: str, features: Any) -> None:
-        """Takes one model; `features` are not needed any more once the next one is added."""
-        wide = padded(features, self._staging if _one_by_one() else Staging())
-        # Of the bucket's width, not the model's: components that a narrow model lacks are zero columns,
-        # which change no cosine, and asking for fewer would compile again.
-        settings = dataclasses.replace(self._settings, n_components=components_of(self._settings, wide.shape))
-        key = (wide.shape, str(wide.dtype), settings)
-        self._waiting[key].append((name, wide, features.shape))
-        if _one_by_one() or len(self._waiting[key]) >= models_that_fit(wide.nbytes):
-            self._flush(key)
-
-    def finish(self) -> dict[str, ScoredModel]:
-        """Every model that was added, by name."""
-        for key in list(self._waiting):
-            self._flush(key)
-        return self._scored
-
-    def _flush(self, key: tuple) -> None:
-        waiting, settings = self._waiting.pop(key), key[-1]
-        models = [features for _, features, _ in waiting]
-        stack = models[0][None] if len(models) == 1 else jnp.stack([jnp.asarray(features) for features in models])
-        for (name, _, shape), score, solver in zip(
-            waiting, *score_stack(stack, self._ids, self._n_classes, settings), strict=True
-        ):
-            components = components_of(self._settings, shape)
-            self._scored[name] = ScoredModel(name, float(score), shape[1], components, solver)

@@ -118,7 +118,7 @@ def test_adding_a_model_never_changes_anothers_score():
 def test_batches_of_an_accelerator_give_the_same_scores(monkeypatch, held):
     models = {f"m{i}": blobs(60, w, 3, seed=i)[0] for i, w in enumerate([20, 20, 300, 20, 300])}
     alone = nrjax.rank_batch(models, LABELS).scores
-    monkeypatch.setattr(scoring, "_one_by_one", lambda: False)
+    monkeypatch.setattr(scoring, "one_by_one", lambda: False)
     monkeypatch.setattr(memory, "UNKNOWN_MEMORY", held)
     batched = nrjax.rank_batch(models, LABELS).scores
     assert batched == pytest.approx(alone, abs=2e-6)

@@ -159,10 +159,10 @@ def test_masks_and_empty_classes_change_nothing(distance, method):
     more = jnp.concatenate([jnp.asarray(points), jnp.full((11, 5), 1e6)])
     more_labels = jnp.concatenate([jnp.asarray(labels) + 2, jnp.full(11, 3)])  # classes 0, 1, 6 are empty
     mask = jnp.arange(111) < 100
-    masked = kernels.silhouette_samples(more, more_labels, n_classes=7, mask=mask, **options)
+    masked = kernels.silhouette_samples(more, more_labels, n_classes=7, weights=mask.astype(jnp.float32), **options)
     np.testing.assert_allclose(masked[:100], alone, atol=2e-6)
     np.testing.assert_array_equal(masked[100:], 0)
-    score = kernels.silhouette_score(more, more_labels, n_classes=7, mask=mask, **options)
+    score = kernels.silhouette_score(more, more_labels, n_classes=7, weights=mask.astype(jnp.float32), **options)
     assert float(score) == pytest.approx(float(alone.mean()), abs=2e-6)
 
 

@@ -6,36 +6,56 @@ thread, which halves the time of `krylov`; who calls the kernels directly sets `
 """
 
 from nrjax.kernels._certificate import MAX_ERROR, points_error
+from nrjax.kernels._evidence import logme
+from nrjax.kernels._knn import NEIGHBOURS, knn
+from nrjax.kernels._leep import leep, nce
 from nrjax.kernels._linalg import matmul
 from nrjax.kernels._pca import Attempt, Projection, Solver, attempts, pca, resolve_solver
+from nrjax.kernels._probe import ALPHAS, Probe, fit_probe, probe
 from nrjax.kernels._score import Score, ScoreSettings, score, score_models
+from nrjax.kernels._separation import gbc, h_score, regularized_h_score, transrate
 from nrjax.kernels._silhouette import (
     LINEAR_DISTANCES,
     Definition,
     Distance,
     Method,
+    silhouette_influences,
     silhouette_samples,
     silhouette_score,
 )
 
 __all__ = [
+    "ALPHAS",
     "LINEAR_DISTANCES",
     "MAX_ERROR",
+    "NEIGHBOURS",
     "Attempt",
     "Definition",
     "Distance",
     "Method",
+    "Probe",
     "Projection",
     "Score",
     "ScoreSettings",
     "Solver",
     "attempts",
+    "fit_probe",
+    "gbc",
+    "h_score",
+    "knn",
+    "leep",
+    "logme",
     "matmul",
+    "nce",
     "pca",
     "points_error",
+    "probe",
+    "regularized_h_score",
     "resolve_solver",
     "score",
     "score_models",
+    "silhouette_influences",
     "silhouette_samples",
     "silhouette_score",
+    "transrate",
 ]

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._linalg import largest, matmul, total
 
@@ -43,7 +43,7 @@ class _Points(NamedTuple):
     vectors: Float[Array, "*rows dims"]  # shifted by the mean; of unit length before that for cosine
     is_zero: Float[Array, "*rows"]  # 1 for a zero vector under cosine distance
     labels: Int[Array, "*rows"]
-    weights: Float[Array, "*rows"]  # 1, or 0 for padding and masked samples
+    weights: Float[Array, "*rows"]  # 0 for padding
     place: Int[Array, "*rows"]
 
 
@@ -68,7 +68,7 @@ def silhouette_samples(
     definition: Definition = "rousseeuw",
     method: Method = "auto",
     block_size: int | None = None,
-    mask: Bool[Array, " samples"] | None = None,
+    weights: Float[Array, " samples"] | None = None,
     axis_name: str | None = None,
 ) -> Float[Array, " samples"]:
     """Silhouette of every sample, in [-1, 1]; higher is better.
@@ -83,7 +83,7 @@ def silhouette_samples(
         distances in blocks of `block_size` squared; `auto` takes `linear` where it exists.
       block_size: rows at once; None chooses. Memory beyond the points is O(block_size * classes) for
         `linear`, O(block_size * (block_size + classes)) for `blockwise`.
-      mask: samples that count; the others get 0. None counts all.
+      weights: how often each sample counts; those of weight 0 get 0. None counts all once.
       axis_name: inside `jax.shard_map`, the mesh axis that splits the samples; `linear` only, for
         `blockwise` needs every sample on every device.
 
@@ -97,7 +97,7 @@ def silhouette_samples(
     linear = method == "linear" or (method == "auto" and distance in LINEAR_DISTANCES)
     rows = block_size or (min(LINEAR_ROWS, max(1, LINEAR_ENTRIES // n_classes)) if linear else BLOCKWISE_ROWS)
     rows = min(rows, samples)
-    weights = jnp.ones(samples, points.dtype) if mask is None else mask.astype(points.dtype)
+    weights = jnp.ones(samples, points.dtype) if weights is None else weights
     points = jnp.where(weights[:, None] > 0, points, 0)
     extent = largest(jnp.max(jnp.abs(points)), axis_name)
     points = points / jnp.where(extent > 0, extent, 1)  # no silhouette depends on scale; squares could overflow
@@ -105,17 +105,19 @@ def silhouette_samples(
     blocks = _in_blocks(_Points(vectors, is_zero, labels, weights, jnp.arange(samples)), rows)
     classes = _classes(blocks, _in_blocks(points, rows), shift, n_classes, distance, axis_name)
 
+    @jax.checkpoint  # a gradient by the weights forms the distances again, and does not keep them
     def of_block(block: _Points) -> Float[Array, " rows"]:
         to_classes = _linear(block, classes, distance) if linear else _blockwise(block, blocks, n_classes, distance)
-        itself = block.is_zero if linear else 0  # the closed form puts a zero vector at distance 1 from itself
+        itself = block.is_zero * block.weights if linear else 0  # the closed form puts a zero vector at distance 1 from itself
         is_own = jax.nn.one_hot(block.labels, n_classes, dtype=bool)
         size = jnp.sum(jnp.where(is_own, classes.counts, 0), axis=1)
         to_own = jnp.sum(jnp.where(is_own, to_classes, 0), axis=1) * size - itself
-        a = to_own / jnp.maximum(size - 1, 1)
+        others = size - block.weights
+        a = to_own / jnp.where(others > 0, others, 1)
         other = to_classes if definition == "rousseeuw" else _to_centroids(block, classes, distance)
         b = jnp.min(jnp.where(is_own | (classes.counts == 0), jnp.inf, other), axis=1)
         larger = jnp.maximum(a, b)
-        counts = (size > 1) & (larger > 0) & (block.weights > 0)
+        counts = (others > 0) & (larger > 0) & (block.weights > 0)
         return jnp.where(counts, (b - a) / jnp.where(counts, larger, 1), 0)
 
     return lax.map(of_block, blocks).reshape(-1)[:samples]
@@ -126,29 +128,52 @@ def silhouette_score(
     labels: Int[Array, " samples"],
     *,
     n_classes: int,
-    mask: Bool[Array, " samples"] | None = None,
+    weights: Float[Array, " samples"] | None = None,
     axis_name: str | None = None,
     **options,
 ) -> Float[Array, ""]:
-    """Mean silhouette of the samples that count, in [-1, 1]; higher is better. See `silhouette_samples`."""
-    values = silhouette_samples(points, labels, n_classes=n_classes, mask=mask, axis_name=axis_name, **options)
-    count = jnp.sum(mask, dtype=values.dtype) if mask is not None else jnp.asarray(len(values), values.dtype)
-    return total(jnp.sum(values), axis_name) / total(count, axis_name)
+    """Weighted mean of the samples' silhouettes, in [-1, 1]; higher is better. See `silhouette_samples`."""
+    values = silhouette_samples(points, labels, n_classes=n_classes, weights=weights, axis_name=axis_name, **options)
+    weights = jnp.ones_like(values) if weights is None else weights
+    return total(jnp.sum(values * weights), axis_name) / total(jnp.sum(weights), axis_name)
+
+
+def silhouette_influences(
+    points: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int, **options
+) -> Float[Array, " samples"]:
+    """What each sample adds to the mean silhouette: its derivative by the sample's weight, times samples.
+
+    They sum to 0, and `score + mean((w - 1) * influences)` is, to first order, the score of samples that count
+    w times. Options are those of `silhouette_samples`; the points stay where they are.
+
+    Source: the infinitesimal jackknife, Jaeckel 1972; Efron 1982, doi:10.1137/1.9781611970319.
+    """
+
+    def weighted(weights: Float[Array, " samples"]) -> Float[Array, ""]:
+        return silhouette_score(points, labels, n_classes=n_classes, weights=weights, **options)
+
+    return len(points) * jax.grad(weighted)(jnp.ones(len(points), points.dtype))
 
 
 def _vectors(points, weights, distance: Distance, axis_name: str | None):
     """Vectors whose (half) squared differences are the distance, which of them are zero, and their shift."""
     units, is_zero = _units(points) if distance == "cosine" else (points, jnp.zeros(len(points), points.dtype))
     shift = total(jnp.sum(units * weights[:, None], axis=0), axis_name) / total(jnp.sum(weights), axis_name)
-    return (units - shift) * weights[:, None], is_zero, shift
+    shift = lax.stop_gradient(shift)  # no distance depends on it
+    return jnp.where(weights[:, None] > 0, units - shift, 0), is_zero, shift
 
 
 def _units(points: Float[Array, "rows dims"]) -> tuple[Float[Array, "rows dims"], Float[Array, " rows"]]:
     """Rows at length 1, and 1 where a row is zero. Divided by their largest entry first, so none underflows."""
     extent = jnp.max(jnp.abs(points), axis=1, keepdims=True)
     scaled = points / jnp.where(extent > 0, extent, 1)
-    norms = jnp.sqrt(jnp.sum(scaled * scaled, axis=1, keepdims=True))
+    norms = _root(jnp.sum(scaled * scaled, axis=1, keepdims=True))
     return scaled / jnp.where(norms > 0, norms, 1), (extent[:, 0] == 0).astype(points.dtype)
+
+
+def _root(squares):
+    """Square root whose derivative at 0 is 0."""
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
 def _in_blocks(arrays, rows: int):
@@ -197,6 +222,7 @@ def _linear(block: _Points, classes: _Classes, distance: Distance) -> Float[Arra
 def _blockwise(block: _Points, blocks: _Points, n_classes: int, distance: Distance) -> Float[Array, "rows classes"]:
     """Mean distance to the members of every class, itself included at 0: all distances, block by block."""
 
+    @jax.checkpoint
     def add(so_far, others: _Points):
         distances = _distances(block, others, distance)
         distances = jnp.where(block.place[:, None] == others.place, 0, distances)
@@ -215,7 +241,7 @@ def _distances(block, others, distance: Distance) -> Float[Array, "rows others"]
     squared = jnp.sum(differences * differences, axis=-1)
     if distance == "cosine":
         return (squared + block.is_zero[:, None] + others.is_zero) / 2
-    return squared if distance == "sqeuclidean" else jnp.sqrt(squared)
+    return squared if distance == "sqeuclidean" else _root(squared)
 
 
 def _to_centroids(block: _Points, classes: _Classes, distance: Distance) -> Float[Array, "rows classes"]:

@@ -1,0 +1,97 @@
+"""How sure an order is: what every sample adds to every score, resampled for all models alike.
+
+Near the samples at hand a score is linear in how often each of them counts, and its derivatives are the
+samples' influences. Scores of resampled targets are then one matrix product for any number of models: every
+resample counts a random half of the samples twice and the others not at all (the variance of half-samples is
+that of the bootstrap), the same half for every model, so what models have in common cancels between them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nrjax.kernels import matmul
+
+LEVEL = 0.9  # of the intervals, and of the differences that tell two models apart
+RESAMPLES = 4096
+AT_ONCE = 128  # resamples held at a time
+GROUPS = 20  # of samples left out in turn, for scores whose influences are not known in closed form
+
+
+class Confidence(NamedTuple):
+    """Statements about one model of a ranking.
+
+    Attributes:
+      interval: in which its score lies with probability `LEVEL`.
+      p_best: probability that it is the best.
+      group: 1 for the models that cannot be told from the first, 2 for those below them, and so on.
+    """
+
+    interval: tuple[float, float]
+    p_best: float
+    group: int
+
+
+def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> list[Confidence]:
+    """Of every model, given in order, best first.
+
+    Args:
+      scores: `[models]`, higher is better.
+      influences: `[models, units]`, units being samples or groups of samples; rows sum to 0.
+      tie: scores this close share the first place.
+    """
+    units = influences.shape[1]
+    shifts = jax.jit(_shifts)(jnp.asarray(influences / np.sqrt(units * (units - 1)), jnp.float32))
+    resampled = np.asarray(scores) + np.asarray(shifts, np.float64)  # [resamples, models]
+    first = resampled >= resampled.max(axis=1, keepdims=True) - tie
+    p_best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
+    tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
+    low, high = np.quantile(resampled, tails, axis=0)
+    leader, groups = 0, [1]
+    for model in range(1, len(scores)):
+        apart = np.quantile(resampled[:, leader] - resampled[:, model], tails[0]) > tie
+        leader = model if apart else leader
+        groups.append(groups[-1] + apart)
+    return [
+        Confidence((float(low[i]), float(high[i])), float(p_best[i]), int(groups[i])) for i in range(len(scores))
+    ]
+
+
+def _shifts(influences: jax.Array) -> jax.Array:
+    """What each resample does to each score, `[resamples, models]`: sums of influences with random signs."""
+    models, units = influences.shape
+    words = -(-units // 32)
+
+    def some(key: jax.Array) -> jax.Array:
+        bits = jax.random.bits(key, (AT_ONCE, words), jnp.uint32)
+        bits = (bits[:, :, None] >> jnp.arange(32, dtype=jnp.uint32)) & 1
+        signs = 2 * bits.reshape(AT_ONCE, -1)[:, :units].astype(influences.dtype) - 1
+        return matmul(signs, influences.T)
+
+    keys = jax.random.split(jax.random.key(0), RESAMPLES // AT_ONCE)
+    return jax.lax.map(some, keys).reshape(-1, models)
+
+
+def of_samples(values: np.ndarray) -> np.ndarray:
+    """Influences of samples on the mean of their values."""
+    return values - values.mean(dtype=np.float64)
+
+
+def of_groups(without: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
+    """Influences of groups of samples on any score, by leaving out one group after another.
+
+    Args:
+      without: the score of the samples with these indices.
+      ids: class ids; the groups, at most `GROUPS`, have the proportions of the classes.
+
+    Source: the delete-a-group jackknife, Kott 2001.
+    """
+    shuffled = np.random.default_rng(0).permutation(len(ids))
+    groups = min(GROUPS, len(ids))
+    group = np.empty(len(ids), int)
+    group[shuffled[np.argsort(ids[shuffled], kind="stable")]] = np.arange(len(ids)) % groups
+    left_out = np.array([without(np.flatnonzero(group != g)) for g in range(groups)])
+    return (groups - 1) * (left_out.mean() - left_out)

@@ -1,0 +1,36 @@
+"""Accuracy of the nearest neighbours, one sample left out."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from nrjax.kernels._linalg import matmul
+
+NEIGHBOURS = 5
+KNN_ROWS = 256  # compared with all samples at once
+
+
+def knn(
+    features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int
+) -> Float[Array, " samples"]:
+    """Right or wrong, 1 or 0, of every sample by the vote of its 5 nearest others; the mean is the accuracy.
+
+    Cosine distance; a zero row is at distance 1 from every other. Equal votes go to the smaller class id.
+    A sample is left out by its place, so a duplicate of it votes.
+
+    Source: `KNeighborsClassifier(5, metric="cosine")` of scikit-learn, fitted without the sample.
+    """
+    samples = len(features)
+    largest = jnp.max(jnp.abs(features), axis=1, keepdims=True)
+    rows = features / jnp.where(largest > 0, largest, 1)
+    lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)
+    units = rows / jnp.where(lengths > 0, lengths, 1)
+
+    def hit(place: Int[Array, ""]) -> Float[Array, ""]:
+        similar = matmul(units, units[place])
+        nearest = lax.top_k(similar.at[place].set(-jnp.inf), NEIGHBOURS)[1]
+        votes = jnp.sum(jax.nn.one_hot(labels[nearest], n_classes, dtype=features.dtype), axis=0)
+        return (jnp.argmax(votes) == labels[place]).astype(features.dtype)
+
+    return lax.map(hit, jnp.arange(samples), batch_size=min(KNN_ROWS, samples))
