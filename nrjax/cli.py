@@ -2,8 +2,10 @@
 
 import json
 import re
+import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,6 +35,23 @@ class _Layer(click.ParamType):
 
     def convert(self, value, param, ctx):
         return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
+
+
+class _List(click.ParamType):
+    """Names separated by commas; indices become integers."""
+
+    name = "list"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        if value == "help" and param and param.name == "scores":
+            from nrjax.scores import available_scores
+
+            width = max(map(len, available_scores()))
+            click.echo("\n".join(f"{kind.name:{width}}  {kind.meaning}" for kind in available_scores().values()))
+            ctx.exit()
+        return [_Layer().convert(part.strip(), param, ctx) for part in value.split(",")]
 
 
 class _Classes(click.ParamType):
@@ -65,7 +84,14 @@ def _scoring_options(command):
         click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
         click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
+        click.option("--scores", type=_List(), default="silhouette", show_default=True, metavar="NAMES",
+                     help="Scores to compute, such as silhouette,probe; --scores help lists them."),
+        click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),
+        click.option("--confidence", is_flag=True,
+                     help="Say how sure the order is: intervals, P(best), and models that cannot be told apart."),
         click.option("--format", "output", type=FORMAT, default="table", show_default=True),
+        click.option("--report", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
+                     help="Also write a page about the ranking into FILE (.html)."),
         click.option("--plot", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
                      help="Also draw the scores into FILE (.png, .pdf, .svg)."),
         debug_option,
@@ -108,14 +134,18 @@ def main(debug: bool, compilation_cache: str | None) -> None:
     type=_Layer(),
     default="penultimate",
     show_default=True,
-    help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer.",
+    help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer; best is "
+    "the one that scores best.",
 )
+@click.option("--layers", type=_List(), metavar="NAMES", help="Several layers, such as 0,2,penultimate: the best counts.")
 @click.option("--max-samples", type=click.IntRange(min=1), help="Use so many images, in the classes' proportions.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the images of --max-samples.")
 @click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once.")
 @_scoring_options
-def rank(zoo, data, split, classes, layer, max_samples, seed, data_dir, batch_size, output, plot, **options) -> None:
+def rank(
+    zoo, data, split, classes, layer, layers, max_samples, seed, data_dir, batch_size, output, report, plot, **options
+) -> None:  # fmt: skip
     """Rank the models of ZOO on labelled images, best first.
 
     Without ZOO the bundled zoo is ranked, without --data on 1,000 bundled Fashion-MNIST images.
@@ -128,10 +158,16 @@ def rank(zoo, data, split, classes, layer, max_samples, seed, data_dir, batch_si
         data or demo.IMAGES, split, classes=classes, max_samples=max_samples, seed=seed, data_dir=data_dir
     )
     ranking = nrjax.rank(
-        zoo or demo.ZOO, target.images, target.labels, layer=layer, batch_size=batch_size, **options
+        zoo or demo.ZOO, target.images, target.labels, layer=layer, layers=layers, batch_size=batch_size, **options
     )  # fmt: skip
     shown = f"{zoo or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
-    _finish(ranking, output, plot, f"Ranked {shown} in {time.perf_counter() - start:.1f} s.")
+    took = time.perf_counter() - start
+
+    def features(model: str) -> Any:
+        chosen = next(m.layer for m in ranking.models if m.name == model) or layer
+        return nrjax.extract_features(nrjax.load_zoo(zoo or demo.ZOO)[model], target.images, _Layer().convert(chosen, None, None))
+
+    _finish(ranking, output, plot, report, features, target.labels, f"Ranked {shown} in {took:.1f} s.")
 
 
 @main.command("rank-features")
@@ -143,8 +179,12 @@ def rank(zoo, data, split, classes, layer, max_samples, seed, data_dir, batch_si
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="One label per sample: .npy, .npz or .safetensors (key labels), or text, a label per line.",
 )
+@click.option(
+    "--probabilities", type=FOLDER, metavar="DIR",
+    help="Files as in DIRECTORY with the probabilities of each model's own classes, for leep and nce.",
+)  # fmt: skip
 @_scoring_options
-def rank_features(directory: Path, labels_path: Path, output, plot, **options) -> None:
+def rank_features(directory: Path, labels_path: Path, probabilities, output, report, plot, **options) -> None:
     """Rank features that were extracted elsewhere.
 
     DIRECTORY holds one file per model, .npy, .npz or .safetensors, each [samples, dims].
@@ -154,8 +194,11 @@ def rank_features(directory: Path, labels_path: Path, output, plot, **options) -
 
     start = time.perf_counter()
     features = FeatureFiles(directory, skip=labels_path)
-    ranking = nrjax.rank_batch(features, read_labels(labels_path), **options)
-    _finish(ranking, output, plot, f"Ranked {directory} in {time.perf_counter() - start:.1f} s.")
+    labels = read_labels(labels_path)
+    theta = FeatureFiles(probabilities, skip=labels_path) if probabilities else None
+    ranking = nrjax.rank_batch(features, labels, probabilities=theta, **options)
+    took = time.perf_counter() - start
+    _finish(ranking, output, plot, report, features.__getitem__, labels, f"Ranked {directory} in {took:.1f} s.")
 
 
 @main.command()
@@ -200,8 +243,10 @@ def layers(zoo: Path, name: str, output: str) -> None:
     _print_rows(rows, output)
 
 
-def _finish(ranking, output: str, plot: Path | None, news: str) -> None:
-    """The ranking on stdout, the picture if one was asked for, and the exit code."""
+def _finish(
+    ranking, output: str, plot: Path | None, report: Path | None, features: Callable[[str], Any], labels: Any, news: str
+) -> None:
+    """The ranking on stdout, the picture and the page if they were asked for, and the exit code."""
     if plot is not None:
         from matplotlib.figure import Figure
 
@@ -211,6 +256,11 @@ def _finish(ranking, output: str, plot: Path | None, news: str) -> None:
         ranking.plot(figure.subplots())
         figure.savefig(plot, dpi=150)
         news += f" Drew {plot}."
+    if report is not None:
+        from nrjax.report import write_report
+
+        write_report(ranking, report, features, labels, command=shlex.join(["nrjax", *sys.argv[1:]]))
+        news += f" Wrote {report}."
     text = {"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking)
     click.echo(text.rstrip("\n"))
     click.echo(news, err=True)

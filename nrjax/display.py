@@ -41,9 +41,9 @@ def draw(ranking: Ranking, ax: "Axes | None" = None) -> "Axes":
         negative = scores[place] < 0
         value = "failed" if model.score is None else f"{model.score:.3f}"
         side = {"xytext": (-4, 0), "ha": "right"} if negative else {"xytext": (4, 0), "ha": "left"}
-        ax.annotate(value, (scores[place], place), textcoords="offset points", va="center", fontsize=9, **side)
-    names = [printable(model.name).replace("$", r"\$") for model in ranking.models]  # $ would begin a formula
-    ax.set_yticks(places, names)
+        low, high = model.interval or (scores[place], scores[place])
+        ax.annotate(value, (low if negative else high, place), textcoords="offset points", va="center", fontsize=9, **side)
+    ax.set_yticks(places, [axis_text(model.name) for model in ranking.models])
     ax.invert_yaxis()
     ax.axvline(0, color="black", linewidth=0.8)
     ax.margins(x=0.14)
@@ -53,6 +53,11 @@ def draw(ranking: Ranking, ax: "Axes | None" = None) -> "Axes":
     ax.set_xlabel(f"{_by(ranking)}; {_direction(ranking)}")
     ax.spines[["top", "right", "left"]].set_visible(False)
     return ax
+
+
+def axis_text(name: str) -> str:
+    """A name as Matplotlib shows it: $ would begin a formula."""
+    return printable(name).replace("$", r"\$")
 
 
 def figure_size(ranking: Ranking) -> tuple[float, float]:
@@ -140,6 +145,6 @@ def _note(ranking: Ranking, model: ScoredModel) -> str:
     asked = ranking.settings["n_components"]
     notes = ["tied"] if ranking.tied(model) else []
     leader = next((m for m in ranking.models if m.group is not None and m.group == model.group), model)
-    notes += [f"not told from {leader.name}"] if leader is not model and "tied" not in notes else []
+    notes += [f"not told apart from {leader.name}"] if leader is not model and "tied" not in notes else []
     fewer = model.n_components is not None and model.n_components != asked
     return ", ".join(notes + ([f"{model.n_components} of {asked} components"] if fewer else []))

@@ -18,6 +18,9 @@ from nrjax.memory import Staging, models_that_fit
 from nrjax.scores import ScoreKind
 
 
+NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """What to compute: the scores, the one to order by, and whether to say how sure that order is."""
@@ -72,8 +75,9 @@ class Evaluator:
         kinds = []
         for kind in self._request.scores:
             reason = kind.undefined(*features.shape, self._counts)
-            if kind.reads == "probabilities" and probabilities is None:
-                reason = "it needs the probabilities of the model's own classes, and there are none"
+            if kind.reads == "probabilities":
+                reason = NO_PROBABILITIES if probabilities is None else reason
+                reason = probabilities if isinstance(probabilities, str) else reason
             if reason:
                 evaluated.missing[kind.name] = reason
             elif kind.reads == "probabilities":

@@ -1,16 +1,17 @@
 """From a model and images to features `[samples, dims]`: batched forward passes, several layers in one."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import special
 
 from nrjax.datasets import fit_images
 from nrjax.memory import aligned_empty
-from nrjax.models import Definition, LayerChoice, Preprocessing, as_model, choose
+from nrjax.models import Definition, LayerChoice, LayerError, Model, Preprocessing, as_model, choose, layers
 
 BATCH_SIZE = 256
 
@@ -113,6 +114,87 @@ class FeatureBatches:
     def __iter__(self) -> Iterator[tuple[np.ndarray, Any]]:
         for images, labels in self._source:
             yield extract_features(self._model, images, self._layer, batch_size=self._batch_size), labels
+
+
+class Features:
+    """Features of many models, one model after another; iterates over (model, layer, features, probabilities).
+
+    Features are a reason, a string, where a model fails, whatever it does: the others go on. Models of one
+    input shape share the resized images, and nothing is kept of a model when the next one comes.
+
+    Args:
+      models: by name, as for `extract_features`.
+      images: `[samples, ...]`.
+      layers: of every model, all from one forward pass; None takes every layer.
+      batch_size: images at once.
+      advance: told the number of images that are done with.
+      probabilities: give also those of the model's own classes, the softmax of its last layer; else None.
+    """
+
+    def __init__(
+        self, models: Mapping[str, Any], images: np.ndarray, layers: list[LayerChoice] | None, batch_size: int,
+        advance: Callable[[int], None], probabilities: bool = False,
+    ):  # fmt: skip
+        self._models, self._images, self._layers = models, images, layers
+        self._batch_size, self._advance, self._probabilities = batch_size, advance, probabilities
+        self._fitted: dict[tuple[int, ...], np.ndarray] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, str, np.ndarray | str, np.ndarray | None]]:
+        for name in self._models:
+            done = 0
+
+            def on_batch(samples: int) -> None:
+                nonlocal done
+                done += samples
+                self._advance(samples)
+
+            try:
+                model = as_model(self._models[name])
+                images = self._fit(model.input_shape)
+                chosen = self._layers or [layer.name for layer in layers(model, images.shape[1:])]
+                found = self._extract(model, images, chosen, on_batch)
+            except Exception as error:
+                chosen = self._layers or ["best"]
+                found = dict.fromkeys(chosen, _reason(error))
+            self._advance(len(self._images) - done)
+            logits = found.get(_LAST) if self._probabilities else None
+            for layer in chosen:
+                yield name, str(layer), found[layer], None if logits is None else _softmax(logits)
+
+    def _extract(self, model: Model, images: np.ndarray, chosen: list[LayerChoice], on_batch) -> dict[Any, Any]:
+        last = [_LAST] if self._probabilities else []
+        try:
+            return extract_features(model, images, chosen + last, batch_size=self._batch_size, on_batch=on_batch)
+        except LayerError as error:
+            if len(chosen) == 1:
+                return {chosen[0]: _reason(error)}
+            found = {}
+            for layer in chosen:  # some may be there
+                found |= self._extract(model, images, [layer], lambda samples: None)
+            return found
+
+    def _fit(self, input_shape: tuple[int, ...] | None) -> np.ndarray:
+        """Images resized once for all models of one input shape."""
+        if input_shape is None:
+            return self._images
+        if input_shape not in self._fitted:
+            self._fitted[input_shape] = fit_images(self._images, input_shape)
+        return self._fitted[input_shape]
+
+
+_LAST = -1
+
+
+def _reason(error: Exception) -> str:
+    first_line = (str(error).splitlines() or [""])[0]
+    return first_line if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {first_line}"
+
+
+def _softmax(outputs: np.ndarray) -> np.ndarray:
+    """Probabilities of a model's own classes; outputs that are probabilities already stay as they are."""
+    if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        return outputs
+    return special.softmax(outputs, axis=1)
 
 
 @functools.partial(jax.jit, static_argnames=("trace", "definition", "preprocessing", "layers"))

@@ -84,14 +84,33 @@ def rank_batch(
     Source: Algorithm 1 of the neuralRank paper; `PCA(n_components)` then
     `silhouette_score(metric="cosine")` of scikit-learn.
     """
-    settings = check_settings(n_components, distance, definition, solver, method, block_size)
-    request = Request(settings, *check_scores(scores, by), confidence)
+    request = check_request(
+        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+        block_size=block_size, scores=scores, by=by, confidence=confidence,
+    )  # fmt: skip
     ids, classes = encode_labels(labels)
     models = named_models(features)
     probabilities = {} if probabilities is None else probabilities
-    units = ((name, checked, probabilities.get(name)) for name, checked in each_checked(models, len(ids)))
+    units = (
+        (name, checked, _probabilities(probabilities, name, len(ids))) for name, checked in each_checked(models, len(ids))
+    )
     evaluated, failed = evaluate(units, ids, len(classes), request)
     return ranked(list(models), evaluated, failed, request, {"samples": len(ids), "classes": len(classes)})
+
+
+def _probabilities(given: Mapping[str, Any], name: str, samples: int) -> Any:
+    """A model's probabilities, checked; None where there are none, or what is wrong with them."""
+    try:
+        return check_probabilities("its probabilities", given[name], samples) if name in given else None
+    except (ValueError, TypeError, OSError) as error:
+        return str(error)
+
+
+def check_request(
+    *, scores: Any = ("silhouette",), by: Any = None, confidence: bool = False, **settings: Any
+) -> Request:  # fmt: skip
+    """What the options of `rank_batch` ask for. Raises TypeError or ValueError with the valid ones."""
+    return Request(check_settings(**settings), *check_scores(scores, by), bool(confidence))
 
 
 def evaluate(
@@ -100,7 +119,7 @@ def evaluate(
     """Scores of units, which are models or their layers, and the reasons of those that have none to order by.
 
     Args:
-      units: key, checked features or the reason why there are none, and probabilities or None.
+      units: key, checked features and probabilities, or the reason why there are none.
       ids: class ids of the samples.
       n_classes: of the labels.
       request: what to compute.
@@ -110,11 +129,6 @@ def evaluate(
     for key, features, theta in units:
         if isinstance(features, str):
             failed[key] = features
-            continue
-        try:
-            theta = None if theta is None else check_probabilities(f"Model {key!r}", theta, len(ids))
-        except (ValueError, TypeError) as error:
-            failed[key] = str(error).removeprefix(f"Model {key!r}: ")
         else:
             evaluator.add(key, features, theta)
     evaluated = evaluator.finish()

@@ -1,18 +1,17 @@
-"""The paper's Algorithm 1: outputs of one layer of every model, then a ranking. Joins the two wings."""
+"""The paper's Algorithm 1: outputs of layers of every model, then a ranking. Joins the two wings."""
 
 import contextlib
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nrjax.batch import encode_labels
-from nrjax.datasets import fit_images
-from nrjax.extract import BATCH_SIZE, extract_features
-from nrjax.models import LayerChoice, as_model
-from nrjax.ranking import rank_batch
+from nrjax.batch import check_features, encode_labels, named_models
+from nrjax.evaluation import Request
+from nrjax.extract import BATCH_SIZE, Features
+from nrjax.models import LayerChoice
+from nrjax.ranking import check_request, evaluate, ranked
 from nrjax.result import Ranking
 from nrjax.zoo import load_zoo
 
@@ -23,6 +22,7 @@ def rank(
     labels: Any,
     *,
     layer: LayerChoice = "penultimate",
+    layers: Sequence[LayerChoice] | None = None,
     batch_size: int = BATCH_SIZE,
     progress: bool = True,
     **options: Any,
@@ -34,11 +34,15 @@ def rank(
         module, variables), or a `Model`. Each is loaded, used and dropped before the next.
       images: `[samples, height, width, channels]`, or whatever the models take; see `extract_features`.
       labels: one per image, of any type.
-      layer: name, index (0 is the input, as in the paper, -1 the last) or `"penultimate"`, the input
-        of the last dense layer.
+      layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, the input
+        of the last dense layer, or `"best"`: whichever layer of the model scores best.
+      layers: several of those instead; every model is ranked by the best of them, and
+        `Ranking.by_layer` has them all. One forward pass serves all layers of a model, whose features are
+        held together.
       batch_size: images at once in the forward pass.
       progress: show a progress bar, where stderr is a terminal.
-      options: as for `rank_batch`: n_components, distance, definition, solver, method, block_size.
+      options: as for `rank_batch`: n_components, distance, definition, solver, method, block_size, scores, by,
+        confidence. `leep` and `nce` read the softmax of the model's last layer.
 
     Returns:
       A `Ranking`. A model that cannot be loaded, has no such layer, or gives features that cannot be
@@ -46,58 +50,66 @@ def rank(
 
     Raises:
       ValueError: labels that do not fit the images, an empty zoo, or no model that can be scored.
+      TypeError: an option that `rank_batch` does not know.
     """
+    request = check_request(**options)
     zoo = load_zoo(models) if isinstance(models, (str, Path)) else models
     images = np.asarray(images)
-    encode_labels(labels)  # before any model runs
-    if len(images) != len(labels):
-        raise ValueError(f"labels must be one per image; got {len(labels)} labels for {len(images)} images.")
+    ids, classes = encode_labels(labels)  # before any model runs
+    if len(images) != len(ids):
+        raise ValueError(f"labels must be one per image; got {len(ids)} labels for {len(images)} images.")
+    if layers is not None and (isinstance(layers, (str, int)) or not len(layers)):
+        raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")
+    named_models(zoo)
+    several = layers is not None or layer == "best"
+    chosen = None if layer == "best" and layers is None else list(layers if layers is not None else [layer])
     with _progress(len(zoo) * len(images), progress) as advance:
-        ranking = rank_batch(_Features(zoo, images, layer, batch_size, advance), labels, **options)
-    return dataclasses.replace(ranking, settings={**ranking.settings, "layer": layer})
+        with_probabilities = any(kind.reads == "probabilities" for kind in request.scores)
+        features = Features(zoo, images, chosen, batch_size, advance, with_probabilities)
+        evaluated, failed = evaluate(_checked(features, len(ids)), ids, len(classes), request)
+    made_with = {
+        "samples": len(ids), "classes": len(classes),
+        "layer": f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
+    }  # fmt: skip
+    best, lost, found = _best_layers(list(zoo), evaluated, failed, request)
+    return ranked(list(zoo), best, lost, request, made_with, found if several else None)
 
 
-class _Features(Mapping[str, np.ndarray]):
-    """Features by model name, extracted when they are looked up, and not kept."""
+def _checked(features: Features, samples: int) -> Iterator[tuple[tuple[str, str], Any, Any]]:
+    """Checked features, or what is wrong with them, of every layer of every model."""
+    for model, layer, array, probabilities in features:
+        who = f"Model {model!r}"
+        if not isinstance(array, str):
+            try:
+                array = check_features(who, array, samples)
+            except (ValueError, TypeError) as error:
+                array = str(error).removeprefix(f"{who}: ")
+        yield (model, layer), array, probabilities
 
-    def __init__(self, models: Mapping[str, Any], images: np.ndarray, layer: LayerChoice, batch_size: int, advance):
-        self._models, self._images, self._layer = models, images, layer
-        self._batch_size, self._advance = batch_size, advance
-        self._fitted: dict[tuple[int, ...], np.ndarray] = {}
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        done = 0
-
-        def on_batch(samples: int) -> None:
-            nonlocal done
-            done += samples
-            self._advance(samples)
-
-        try:
-            model = as_model(self._models[name])
-            return extract_features(
-                model, self._fit(model.input_shape), self._layer, batch_size=self._batch_size, on_batch=on_batch
-            )
-        except Exception as error:  # whatever a model does, the others go on; rank_batch lists the reason
-            first_line = (str(error).splitlines() or [""])[0]
-            known = isinstance(error, (ValueError, OSError))
-            raise ValueError(first_line if known else f"{type(error).__name__}: {first_line}") from error
-        finally:
-            self._advance(len(self._images) - done)
-
-    def _fit(self, input_shape: tuple[int, ...] | None) -> np.ndarray:
-        """Images resized once for all models of one input shape."""
-        if input_shape is None:
-            return self._images
-        if input_shape not in self._fitted:
-            self._fitted[input_shape] = fit_images(self._images, input_shape)
-        return self._fitted[input_shape]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
+def _best_layers(
+    names: Sequence[str], evaluated: Mapping[tuple[str, str], Any], failed: Mapping[tuple[str, str], str],
+    request: Request,
+) -> tuple[dict[str, Any], dict[str, str], dict[str, dict[str, Any]]]:  # fmt: skip
+    """Of every model the layer that scores best, or why none does, and the scores of all its layers."""
+    by, sign = request.by.name, 1 if request.by.higher_is_better else -1
+    scores: dict[str, dict[str, float]] = {name: {} for name in names}
+    reasons: dict[str, dict[str, list[str]]] = {name: {} for name in names}
+    for (name, layer), one in evaluated.items():
+        scores[name][layer] = one.values[by]
+    for (name, layer), reason in failed.items():
+        reasons[name].setdefault(reason, []).append(layer)
+    best, found = {}, {}
+    for name, of_layers in scores.items():
+        if of_layers:
+            layer = max(of_layers, key=lambda layer: sign * of_layers[layer])
+            best[name] = evaluated[name, layer]
+            found[name] = {"layer": layer, "layers": of_layers}
+    lost = {
+        name: " ".join(why if len(why_of) == 1 else f"{', '.join(of)}: {why}" for why, of in why_of.items())
+        for name, why_of in reasons.items() if name not in best
+    }  # fmt: skip
+    return best, lost, found
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ def reproduce(options: argparse.Namespace) -> None:
     variants = {"full"} if wants_figures else set()
     for name in tables:
         variants |= NEEDS.get(name, {"full"})
-    clock, commit = _Clock(), _commit()  # before results are written, which would make the tree look changed
+    clock, commit = _Clock(), commit_of()  # before results are written, which would make the tree look changed
 
     zoos = [{v: options.cache / v / f"seed-{seed}" for v in VARIANTS if v in variants} for seed in range(options.seeds)]
     if not options.resume and any(path.exists() for of_seed in zoos for path in of_seed.values()):
@@ -177,7 +177,7 @@ class _Clock:
         return result
 
 
-def _commit() -> str:
+def commit_of() -> str:
     """The commit, with `+` where the working tree has changes."""
 
     def git(*words: str) -> str:

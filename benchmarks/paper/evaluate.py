@@ -38,11 +38,9 @@ class Evaluation:
     def table_2(self) -> dict[str, dict[str, float]]:
         """Scores at L0..L5 of the nine models on MNIST 0-4."""
         data = self.data("mnist", "test")
-        by_layer = {
-            name: nrjax.rank(self._zoos["full"], data.images, data.labels, layer=index).scores
-            for index, name in enumerate(LAYERS)
-        }
-        return {model: {layer: by_layer[layer][model] for layer in LAYERS} for model in MODELS}
+        ranking = nrjax.rank(self._zoos["full"], data.images, data.labels, layers=range(len(LAYERS)))
+        by_layer = ranking.by_layer
+        return {model: {name: by_layer[model][str(i)] for i, name in enumerate(LAYERS)} for model in MODELS}
 
     def table_3(self) -> dict[str, float]:
         """Scores at L5 on Fashion 0-4."""

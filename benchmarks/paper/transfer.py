@@ -32,7 +32,14 @@ MAX_ITERATIONS = 2000
 def transfer_accuracy(
     train_features: np.ndarray, train_labels: np.ndarray, test_features: np.ndarray, test_labels: np.ndarray
 ) -> float:
-    """Share of test samples that the retrained logits layer gets right.
+    """Share of test samples that the retrained logits layer gets right; see `transfer_hits`."""
+    return float(transfer_hits(train_features, train_labels, test_features, test_labels).mean())
+
+
+def transfer_hits(
+    train_features: np.ndarray, train_labels: np.ndarray, test_features: np.ndarray, test_labels: np.ndarray
+) -> np.ndarray:
+    """Whether the retrained logits layer gets each test sample right.
 
     Raises:
       ValueError: the solver stopped before it had converged.
@@ -42,7 +49,7 @@ def transfer_accuracy(
     scale[scale == 0] = 1  # neurons that never fire
     weights, biases = fit_logits((train_features - mean) / scale, targets, len(classes))
     logits = (test_features - mean) / scale @ weights + biases
-    return float((classes[logits.argmax(1)] == test_labels).mean())
+    return classes[logits.argmax(1)] == test_labels
 
 
 def trained_by_recipe(

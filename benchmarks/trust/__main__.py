@@ -1,0 +1,125 @@
+"""Which scores to trust, and when.
+
+    python -m benchmarks.trust [--parts scores calibration timing] [--out DIR] [--cache DIR] [--data-dir DIR]
+
+Scores 25 candidates (the zoos that `python -m benchmarks.paper` trains, raw pixels, an untrained network) on nine
+targets (MNIST, Fashion-MNIST and CIFAR-10, with classes 0-4, 5-9 and all ten; 5,000 labelled images each) with every
+score, and judges each by the accuracy of a retrained head on the test images. Counts how often 90 % statements of
+confidence hold. Times every score beside its definition in NumPy and scikit-learn.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+from scipy import special
+
+import nrjax
+from benchmarks.paper.__main__ import CACHE, commit_of
+from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
+from benchmarks.trust import document, plots
+from benchmarks.trust.calibration import calibration
+from benchmarks.trust.candidates import Candidates
+from benchmarks.trust.judge import by_step, judge, mean_over_targets
+from benchmarks.trust.measure import SAMPLES, measure
+from benchmarks.trust.timing import timing
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("scores", "calibration", "timing")
+CALIBRATED = {"F10": "fashion_mnist", "M10": "mnist", "C10": "cifar10"}
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.trust", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="Only these; the others stay as they are.")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
+    parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
+    parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help=f"Labelled images of a target [{SAMPLES}].")
+    parser.add_argument("--draws", type=int, default=100, help="Small targets of each size, for the calibration [100].")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; 0, or 1 with one line on stderr."""
+    options = arguments(argv)
+    try:
+        run(options)
+    except (ValueError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measures the parts asked for and writes everything anew."""
+    commit, console = commit_of(), Console(stderr=True)
+    candidates = Candidates(options.cache)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "trust.json"
+    doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for part in options.parts:
+        start = time.perf_counter()
+        doc[part] = {"scores": _scores, "calibration": _calibration, "timing": _timing}[part](
+            candidates, options, lambda news: console.print(f"{news} is done", highlight=False)
+        )
+        doc.setdefault("made_with", {})[part] = {
+            "command": f"python -m benchmarks.trust --parts {part}", "commit": commit,
+            "seconds": round(time.perf_counter() - start), "samples": options.samples, "draws": options.draws,
+            "jax": jax.__version__, "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()}), {platform.machine()}",
+        }  # fmt: skip
+        path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
+    _draw(doc, options.out)
+    (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
+
+
+def _scores(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
+    found = measure(candidates, options.data_dir, options.samples, on_done)
+    judged = judge(found, {name: candidates.facts(name) for name in candidates.names})
+    curves = {key: by_step(found, key) for key in ("by_samples", "by_components")}
+    every = {name: means["weighted_tau"] for name, means in mean_over_targets(judged).items()}
+    for score, curve in curves["by_samples"].items():
+        curve[str(options.samples)] = every[score]
+    return {"models": found, "judged": judged, "means": mean_over_targets(judged), "curves": curves}
+
+
+def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -> list[dict[str, Any]]:
+    names = [f"full/{spec.name}" for spec in specs("full")]
+    targets = {}
+    for target, dataset in CALIBRATED.items():
+        data = nrjax.load_dataset(dataset, "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=options.data_dir)
+        targets[target] = {name: candidates.arrays(name, data.images)[0] for name in names}, data.labels
+    return calibration(targets, options.draws, on_done)
+
+
+def _timing(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
+    data = nrjax.load_dataset(DATASETS["F"], "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=options.data_dir)
+    features, outputs = {}, {}
+    for spec in specs("full"):
+        features[spec.name], logits = candidates.arrays(f"full/{spec.name}", data.images)
+        outputs[spec.name] = special.softmax(logits, axis=1)
+    return timing(features, outputs, data.labels, on_done)
+
+
+def _draw(doc: dict[str, Any], out: Path) -> None:
+    if "scores" not in doc:
+        return
+    found = doc["scores"]
+    for score in ("silhouette", "probe"):
+        plots.score_against_accuracy(found["models"], score, out / f"{score}_against_accuracy.png")
+    plots.tau_by_score(found["judged"], found["means"], out / "tau_by_score.png")
+    plots.tau_against(found["curves"]["by_samples"], "labelled samples of the target", out / "tau_by_samples.png")
+    plots.tau_against(found["curves"]["by_components"], "principal components kept by the silhouette", out / "tau_by_components.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

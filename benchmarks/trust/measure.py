@@ -1,0 +1,74 @@
+"""Every score, and the truth, of every candidate on every target."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+import nrjax
+from benchmarks.paper.transfer import transfer_hits
+from benchmarks.paper.zoos import CLASSES, DATASETS, IMAGE_SIZE
+from benchmarks.trust.candidates import Candidates
+
+SAMPLES = 5000  # labelled images of a target: the scores see them, and the head is trained on them
+FEWER_SAMPLES = (100, 300, 1000, 2000)
+COMPONENTS = (2, 5, 10, 20, 50, 100, 200, 500)
+SCORES = tuple(nrjax.available_scores())
+Truths = dict[str, dict[str, Any]]  # of one target, by model
+
+
+def measure(
+    candidates: Candidates, data_dir: str | None, samples: int, on_done: Callable[[str], None]
+) -> dict[str, Truths]:
+    """Target to model to `{"accuracy", "halves", "scores", "by_samples", "by_components"}`.
+
+    Args:
+      candidates: the models.
+      data_dir: where TFDS keeps its datasets.
+      samples: labelled images a target has.
+      on_done: told each model and target.
+    """
+    found: dict[str, Truths] = {}
+    for letter, dataset in DATASETS.items():
+        options = {"image_size": IMAGE_SIZE, "grayscale": True, "data_dir": data_dir, "seed": 0}
+        train = nrjax.load_dataset(dataset, "train", max_samples=min(2 * samples + 1000, 60_000), **options)
+        test = nrjax.load_dataset(dataset, "test", **options)
+        for name in candidates.names:
+            features, outputs = candidates.arrays(name, train.images)
+            test_features, _ = candidates.arrays(name, test.images)
+            for suffix, classes in CLASSES.items():
+                first, last = map(int, classes.split("-"))
+                rows, of_test = (
+                    np.flatnonzero((d.labels >= first) & (d.labels <= last)) for d in (train, test)
+                )  # fmt: skip
+                rows = np.random.default_rng(0).permutation(rows)[:samples]
+                theta = None if outputs is None else special.softmax(outputs[rows], axis=1)
+                hits = transfer_hits(features[rows], train.labels[rows], test_features[of_test], test.labels[of_test])
+                found.setdefault(letter + suffix, {})[name] = {
+                    "accuracy": _rounded(hits.mean()),
+                    "halves": [_rounded(hits[0::2].mean()), _rounded(hits[1::2].mean())],
+                    **_scores(features[rows], train.labels[rows], theta),
+                }
+                on_done(f"{name} on {letter + suffix}")
+    return found
+
+
+def _scores(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> dict[str, Any]:
+    def some(n: int) -> dict[str, float]:
+        probabilities = None if theta is None else {"it": theta[:n]}
+        ranking = nrjax.rank_batch({"it": features[:n]}, labels[:n], scores=SCORES, probabilities=probabilities)
+        return {name: _rounded(value) for name, value in ranking.models[0].scores.items()}
+
+    by_components = {
+        str(k): _rounded(nrjax.rank_batch({"it": features}, labels, n_components=k).scores["it"]) for k in COMPONENTS
+    }
+    return {
+        "scores": some(len(labels)),
+        "by_samples": {str(n): some(n) for n in FEWER_SAMPLES if n < len(labels)},
+        "by_components": by_components | {"none": _rounded(nrjax.silhouette_score(features, labels))},
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 5)
