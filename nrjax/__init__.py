@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nrjax._version import __version__
 from nrjax.compilation import cache_compilations
-from nrjax.metrics import pca, silhouette_samples, silhouette_score
+from nrjax.metrics import leep, nce, pca, silhouette_samples, silhouette_score
 from nrjax.ranking import rank_batch, score_batch
 from nrjax.result import Ranking, ScoredModel
 from nrjax.scores import ScoreKind, available_scores, register_score
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nrjax.demo import load_demo
     from nrjax.extract import FeatureBatches, extract_features
     from nrjax.models import Model, Preprocessing, from_linen, from_nnx, layers, register_architecture
+    from nrjax.report import write_report
     from nrjax.search import rank
     from nrjax.zoo import Zoo, load_zoo, save_model
 
@@ -39,6 +40,7 @@ _LAZY = {
     "Zoo": "zoo",
     "load_zoo": "zoo",
     "save_model": "zoo",
+    "write_report": "report",
 }
 
 __all__ = [
@@ -57,9 +59,11 @@ __all__ = [
     "from_linen",
     "from_nnx",
     "layers",
+    "leep",
     "load_dataset",
     "load_demo",
     "load_zoo",
+    "nce",
     "pca",
     "rank",
     "rank_batch",
@@ -70,6 +74,7 @@ __all__ = [
     "score_stream",
     "silhouette_samples",
     "silhouette_score",
+    "write_report",
 ]
 
 

@@ -36,10 +36,10 @@ class Confidence(NamedTuple):
 
 
 def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> list[Confidence]:
-    """Of every model, given in order, best first.
+    """Of every model, given in the ranking's order.
 
     Args:
-      scores: `[models]`, higher is better.
+      scores: `[models]`, without their bias; higher is better.
       influences: `[models, units]`, units being samples or groups of samples; rows sum to 0.
       tie: scores this close share the first place.
     """

@@ -42,6 +42,7 @@ class Evaluated:
       n_components: used by the silhouette.
       solver: that gave it in the end.
       influences: on the score to order by, of samples or of groups of samples, if confidence was asked for.
+      bias: of that score, beside many more samples; 0 where it is not known.
     """
 
     dims: int
@@ -50,6 +51,7 @@ class Evaluated:
     n_components: int | None = None
     solver: str | None = None
     influences: np.ndarray | None = None
+    bias: float = 0.0
 
     def add(self, name: str, value: float) -> None:
         """Takes a value, unless it is no number."""
@@ -113,12 +115,13 @@ class Evaluator:
             self._add_others(models, [one.features for one in waiting], group.others)
 
     def _add_silhouettes(self, models: list[Evaluated], features: list[Any], settings: ScoreSettings) -> None:
-        influences = self._request.confidence and self._request.by.name == "silhouette"
-        scored = scoring.score_stack(_stacked(features), self._ids, self._n_classes, settings, influences=influences)
+        sampling = self._request.confidence and self._request.by.name == "silhouette"
+        scored = scoring.score_stack(_stacked(features), self._ids, self._n_classes, settings, sampling=sampling)
         for i, model in enumerate(models):
             model.add("silhouette", float(scored.values[i]))
             model.solver = scored.solvers[i]
-            model.influences = scored.influences[i] if scored.influences is not None else None
+            if scored.sampling is not None:
+                model.influences, model.bias = scored.sampling.influences[i], float(scored.sampling.bias[i])
 
     def _add_others(self, models: list[Evaluated], arrays: list[Any], kinds: tuple[ScoreKind, ...]) -> None:
         try:

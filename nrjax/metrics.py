@@ -1,4 +1,4 @@
-"""The kernels behind the checked door, one model at a time: `pca`, `silhouette_samples`, `silhouette_score`."""
+"""The kernels behind the checked door, one model at a time: PCA, silhouettes, and what reads probabilities."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax import kernels
-from nrjax.batch import check_features, check_settings, components_of, encode_labels
+from nrjax.batch import check_features, check_probabilities, check_settings, components_of, encode_labels
 from nrjax.scoring import conditions
 
 
@@ -89,3 +89,39 @@ def silhouette_score(points: Any, labels: Any, **options: Any) -> float:
     Source: `sklearn.metrics.silhouette_score(points, labels, metric=distance)`.
     """
     return float(np.asarray(silhouette_samples(points, labels, **options)).mean(dtype=np.float64))
+
+
+def leep(probabilities: Any, labels: Any) -> float:
+    """LEEP, at most 0; higher is better: log likelihood of the labels given the model's own classes.
+
+    Args:
+      probabilities: `[samples, source_classes]` of the model's own classes; rows sum to 1.
+      labels: one per sample, of any type.
+
+    Raises:
+      ValueError: what are no probabilities, or labels that do not fit them.
+
+    Source: Nguyen et al. 2020, arXiv:2002.12462.
+    """
+    return _of_probabilities(kernels.leep, probabilities, labels)
+
+
+def nce(probabilities: Any, labels: Any) -> float:
+    """Negative conditional entropy of the labels, in [-log classes, 0]; higher is better.
+
+    Args:
+      probabilities: `[samples, source_classes]`, of which the largest of every row counts.
+      labels: one per sample, of any type.
+
+    Raises:
+      ValueError: what are no probabilities, or labels that do not fit them.
+
+    Source: Tran et al. 2019, arXiv:1908.08142.
+    """
+    return _of_probabilities(kernels.nce, probabilities, labels)
+
+
+def _of_probabilities(kernel: Any, probabilities: Any, labels: Any) -> float:
+    ids, classes = encode_labels(labels)
+    array = check_probabilities("probabilities", probabilities, len(ids))
+    return float(kernel(jnp.asarray(array), jnp.asarray(ids), n_classes=len(classes)))

@@ -67,8 +67,10 @@ def rank_batch(
         `leep`, `nce`, and your own (`nrjax.register_score`). They share what they have in common.
       by: the score to order by; None takes the first.
       confidence: say how sure the order is: an interval for each score, the probability that each model is
-        the best, and which models the samples cannot tell apart. From the samples' influences, at little
-        cost, for the silhouette and for accuracies; the other scores are computed 20 more times.
+        the best, and which models the samples cannot tell apart. The statements are about many more samples of
+        the kind at hand, whose silhouette is higher where classes are hard to tell apart: its interval is
+        shifted by that; for the other scores they are about as many samples again. From the samples'
+        influences, at little cost, for the silhouette and for accuracies; the others are computed 20 more times.
       probabilities: model name to the probabilities `[samples, source_classes]` of its own classes, which
         `leep` and `nce` read.
 
@@ -159,7 +161,7 @@ def ranked(
     }  # fmt: skip
     if request.confidence:
         influences = np.stack([sign * evaluated[name].influences for name in order])
-        signed = [sign * evaluated[name].values[by.name] for name in order]
+        signed = [sign * (evaluated[name].values[by.name] - evaluated[name].bias) for name in order]
         for name, sure in zip(order, confidence(signed, influences, TIE), strict=True):
             low, high = sorted(sign * bound for bound in sure.interval)
             models[name] = dataclasses.replace(

@@ -31,7 +31,8 @@ class ScoredModel:
       reason: why it failed.
       scores: every score asked for, by name.
       missing: reason for each that means nothing for this model, by name.
-      interval: in which the score lies with the probability `settings["confidence"]`.
+      interval: in which the score of many more such samples (of as many, for other scores than the silhouette)
+        lies with the probability `settings["confidence"]`.
       p_best: probability that the model is the best.
       group: models of one group cannot be told apart; 1 holds the first.
       layer: the layer that the score is of, where several were scored.

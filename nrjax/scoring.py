@@ -21,24 +21,23 @@ T = TypeVar("T")
 
 
 class Scored(NamedTuple):
-    """Models scored: their values, the solver that gave each in the end, and what every sample adds, if asked for."""
+    """Models scored: their values, the solver that gave each in the end, and `kernels.Sampling` if asked for."""
 
     values: np.ndarray  # [models]
     solvers: list[str]
-    influences: np.ndarray | None  # [models, samples]
+    sampling: kernels.Sampling | None
 
 
 def score_stack(
-    stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, *, influences: bool = False
+    stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, *, sampling: bool = False
 ) -> Scored:
     """Scores of `[models, samples, dims]`."""
-    scored = Scored(
-        np.empty(len(stack)), [""] * len(stack), np.empty((len(stack), len(ids))) if influences else None
-    )  # fmt: skip
+    drawn = kernels.Sampling(np.empty((len(stack), len(ids))), np.empty(len(stack))) if sampling else None
+    scored = Scored(np.empty(len(stack)), [""] * len(stack), drawn)
     left = np.arange(len(stack))
     for attempt in kernels.attempts(settings.solver, stack.shape[1:], settings.n_components, stack.dtype):
         options = {
-            "labels": ids, "n_classes": n_classes, "influences": influences,
+            "labels": ids, "n_classes": n_classes, "sampling": sampling,
             "settings": dataclasses.replace(settings, solver=attempt.solver),
         }  # fmt: skip
         one = functools.partial(kernels.score, **options)
@@ -47,8 +46,8 @@ def score_stack(
         scored.values[left] = result.value
         for i in left:
             scored.solvers[i] = attempt.name
-        if scored.influences is not None:
-            scored.influences[left] = result.influences
+        if drawn is not None and result.sampling is not None:
+            drawn.influences[left], drawn.bias[left] = result.sampling
         left = left[~(result.error <= kernels.MAX_ERROR)]
         if not len(left):
             break

@@ -19,8 +19,9 @@ from nrjax.kernels._silhouette import (
     Definition,
     Distance,
     Method,
-    silhouette_influences,
+    Sampling,
     silhouette_samples,
+    silhouette_sampling,
     silhouette_score,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "Method",
     "Probe",
     "Projection",
+    "Sampling",
     "Score",
     "ScoreSettings",
     "Solver",
@@ -54,8 +56,8 @@ __all__ = [
     "resolve_solver",
     "score",
     "score_models",
-    "silhouette_influences",
     "silhouette_samples",
+    "silhouette_sampling",
     "silhouette_score",
     "transrate",
 ]

@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels._pca import Solver, pca
-from nrjax.kernels._silhouette import Definition, Distance, Method, silhouette_influences, silhouette_score
+from nrjax.kernels._silhouette import Definition, Distance, Method, Sampling, silhouette_sampling, silhouette_score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,22 +29,22 @@ class Score(NamedTuple):
     Attributes:
       value: in [-1, 1]; higher is better.
       error: of the points, see `Projection`; above `MAX_ERROR` take a safer solver.
-      influences: of every sample on the score, see `silhouette_influences`, where they were asked for.
+      sampling: how the score follows from which samples were drawn, where that was asked for.
     """
 
     value: Float[Array, "*models"]
     error: Float[Array, "*models"]
-    influences: Float[Array, "*models samples"] | None = None
+    sampling: Sampling | None = None
 
 
-@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "influences", "axis_name"))
+@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "sampling", "axis_name"))
 def score(
     features: Float[Array, "samples dims"],
     labels: Int[Array, " samples"],
     *,
     n_classes: int,
     settings: ScoreSettings = ScoreSettings(),
-    influences: bool = False,
+    sampling: bool = False,
     mask: Bool[Array, " samples"] | None = None,
     axis_name: str | None = None,
 ) -> Score:
@@ -55,7 +55,7 @@ def score(
       labels: class ids in `0..n_classes-1`.
       n_classes: static.
       settings: static; `n_components` at most `min(samples, dims)`.
-      influences: static; whether to return those of the samples too. They take the components as given.
+      sampling: static; whether to return that too. It takes the components as given.
       mask: samples that count; None counts all.
       axis_name: inside `jax.shard_map`, the mesh axis that splits the samples.
     """
@@ -66,18 +66,18 @@ def score(
     }  # fmt: skip
     weights = None if mask is None else mask.astype(features.dtype)
     value = silhouette_score(projection.points, labels, weights=weights, axis_name=axis_name, **options)
-    of_samples = silhouette_influences(projection.points, labels, **options) if influences else None
-    return Score(value, projection.error, of_samples)
+    drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
+    return Score(value, projection.error, drawn)
 
 
-@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "influences"))
+@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "sampling"))
 def score_models(
     features: Float[Array, "models samples dims"],
     labels: Int[Array, " samples"],
     *,
     n_classes: int,
     settings: ScoreSettings = ScoreSettings(),
-    influences: bool = False,
+    sampling: bool = False,
 ) -> Score:
     """`score` of every model, in one compiled call.
 
@@ -86,7 +86,7 @@ def score_models(
       labels: shared by the models.
       n_classes: static.
       settings: static.
-      influences: static.
+      sampling: static.
     """
-    one = functools.partial(score, labels=labels, n_classes=n_classes, settings=settings, influences=influences)
+    one = functools.partial(score, labels=labels, n_classes=n_classes, settings=settings, sampling=sampling)
     return jax.vmap(one)(features)

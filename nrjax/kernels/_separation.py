@@ -34,7 +34,10 @@ def h_score(
 def regularized_h_score(
     features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int
 ) -> Float[Array, ""]:
-    """tr(cov_a(X)^-1 (1 - a) cov(E[X|y])) with Ledoit-Wolf shrinkage a, in [0, classes - 1]; higher is better.
+    """tr(cov_a(X)^-1 (1 - a) cov(E[X|y])) with Ledoit-Wolf shrinkage a; higher is better.
+
+    In [0, classes - 1], times samples / (samples - 1): as published, the covariance of the means divides by
+    samples - 1 and that of the features by samples.
 
     Source: Ibrahim et al. 2021, arXiv:2110.06893; `sklearn.covariance.LedoitWolf`.
     """

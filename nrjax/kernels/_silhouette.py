@@ -34,6 +34,7 @@ LINEAR_DISTANCES = ("cosine", "sqeuclidean")
 
 BLOCKWISE_ROWS = 512  # block x block distances stay in cache
 LINEAR_ENTRIES = 1 << 22  # rows x classes held at once
+SPLITS = 4  # into two halves each
 LINEAR_ROWS = 1 << 16  # summed in one product; sums of products keep more digits in float32 than one long sum
 
 
@@ -138,21 +139,45 @@ def silhouette_score(
     return total(jnp.sum(values * weights), axis_name) / total(jnp.sum(weights), axis_name)
 
 
-def silhouette_influences(
-    points: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int, **options
-) -> Float[Array, " samples"]:
-    """What each sample adds to the mean silhouette: its derivative by the sample's weight, times samples.
+class Sampling(NamedTuple):
+    """How the mean silhouette follows from which samples were drawn.
 
-    They sum to 0, and `score + mean((w - 1) * influences)` is, to first order, the score of samples that count
-    w times. Options are those of `silhouette_samples`; the points stay where they are.
+    Attributes:
+      influences: what each sample adds: the derivative of the score by the sample's weight, times samples.
+        They sum to 0, and `score + mean((w - 1) * influences)` is, to first order, the score of samples that
+        count w times.
+      bias: by which the score is off from that of many more such samples. The nearest of several classes is
+        nearer than it should be where their means are uncertain, which costs the score c / samples; halves of
+        the samples have twice that.
+    """
+
+    influences: Float[Array, "*models samples"]
+    bias: Float[Array, "*models"]
+
+
+def silhouette_sampling(
+    points: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int, **options
+) -> Sampling:
+    """`Sampling` of points that stay where they are; options are those of `silhouette_samples`.
 
     Source: the infinitesimal jackknife, Jaeckel 1972; Efron 1982, doi:10.1137/1.9781611970319.
     """
+    samples = len(points)
 
     def weighted(weights: Float[Array, " samples"]) -> Float[Array, ""]:
         return silhouette_score(points, labels, n_classes=n_classes, weights=weights, **options)
 
-    return len(points) * jax.grad(weighted)(jnp.ones(len(points), points.dtype))
+    score, gradient = jax.value_and_grad(weighted)(jnp.ones(samples, points.dtype))
+
+    def of_half(key_and_half) -> Float[Array, ""]:
+        key, half = key_and_half
+        shuffled = jnp.argsort(labels + jax.random.uniform(key, (samples,)))  # class after class
+        weights = jnp.zeros(samples, points.dtype).at[shuffled].set((jnp.arange(samples) % 2 == half).astype(points.dtype))
+        return weighted(weights)
+
+    keys = jnp.repeat(jax.random.split(jax.random.key(0), SPLITS), 2)
+    of_halves = lax.map(of_half, (keys, jnp.arange(2 * SPLITS) % 2))
+    return Sampling(samples * gradient, jnp.mean(of_halves) - score)
 
 
 def _vectors(points, weights, distance: Distance, axis_name: str | None):
@@ -204,7 +229,7 @@ def _classes(blocks: _Points, points, shift, n_classes: int, distance: Distance,
     start = jnp.zeros((n_classes, 2 * dims + 3), points.dtype)
     totals = total(lax.scan(add, start, (blocks, points))[0], axis_name)
     counts = totals[:, -1]
-    means = totals[:, :-1] / jnp.maximum(counts, 1)[:, None]
+    means = totals[:, :-1] / jnp.where(counts > 0, counts, 1)[:, None]
     centroids, is_zero = (
         _units(means[:, dims : 2 * dims]) if distance == "cosine" else (means[:, dims : 2 * dims], 0 * counts)
     )
@@ -232,7 +257,7 @@ def _blockwise(block: _Points, blocks: _Points, n_classes: int, distance: Distan
 
     start = jnp.zeros((len(block.labels), n_classes), block.vectors.dtype), jnp.zeros(n_classes, block.vectors.dtype)
     (sums, counts), _ = lax.scan(add, start, blocks)
-    return sums / jnp.maximum(counts, 1)
+    return sums / jnp.where(counts > 0, counts, 1)
 
 
 def _distances(block, others, distance: Distance) -> Float[Array, "rows others"]:
