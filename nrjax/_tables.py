@@ -25,7 +25,9 @@ def as_table(rows: Sequence[Row], widest: int = 60) -> str:
     columns = columns_of(rows)
     for column in columns:
         numbers = all(_is_number(row[column]) for row in rows if row.get(column) not in (None, "", "-"))
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers, max_width=widest)
+        table.add_column(
+            column, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers, max_width=widest
+        )
     for row in rows:  # Text: names come from files and are not markup
         table.add_row(*(Text(printable(str(row.get(column, "")))) for column in columns))
     text = io.StringIO()

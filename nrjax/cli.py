@@ -45,13 +45,25 @@ class _List(click.ParamType):
     def convert(self, value, param, ctx):
         if not isinstance(value, str):
             return value
-        if value == "help" and param and param.name == "scores":
-            from nrjax.scores import available_scores
+        return [_Layer().convert(part.strip(), param, ctx) for part in value.split(",")]
 
+
+class _Scores(click.ParamType):
+    name = "scores"
+
+    def convert(self, value, param, ctx):
+        from nrjax.scores import available_scores, check_scores
+
+        if not isinstance(value, str):
+            return value
+        if value == "help":
             width = max(map(len, available_scores()))
             click.echo("\n".join(f"{kind.name:{width}}  {kind.meaning}" for kind in available_scores().values()))
-            ctx.exit()
-        return [_Layer().convert(part.strip(), param, ctx) for part in value.split(",")]
+            raise click.exceptions.Exit
+        try:
+            return [kind.name for kind in check_scores([part.strip() for part in value.split(",")], None)[0]]
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class _Classes(click.ParamType):
@@ -84,7 +96,7 @@ def _scoring_options(command):
         click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
         click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
-        click.option("--scores", type=_List(), default="silhouette", show_default=True, metavar="NAMES",
+        click.option("--scores", type=_Scores(), default="silhouette", show_default=True, metavar="NAMES",
                      help="Scores to compute, such as silhouette,probe; --scores help lists them."),
         click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),
         click.option("--confidence", is_flag=True,
@@ -137,7 +149,9 @@ def main(debug: bool, compilation_cache: str | None) -> None:
     help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer; best is "
     "the one that scores best.",
 )
-@click.option("--layers", type=_List(), metavar="NAMES", help="Several layers, such as 0,2,penultimate: the best counts.")
+@click.option(
+    "--layers", type=_List(), metavar="NAMES", help="Several layers, such as 0,2,penultimate: the best counts."
+)
 @click.option("--max-samples", type=click.IntRange(min=1), help="Use so many images, in the classes' proportions.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the images of --max-samples.")
 @click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets.")
@@ -165,7 +179,9 @@ def rank(
 
     def features(model: str) -> Any:
         chosen = next(m.layer for m in ranking.models if m.name == model) or layer
-        return nrjax.extract_features(nrjax.load_zoo(zoo or demo.ZOO)[model], target.images, _Layer().convert(chosen, None, None))
+        return nrjax.extract_features(
+            nrjax.load_zoo(zoo or demo.ZOO)[model], target.images, _Layer().convert(chosen, None, None)
+        )
 
     _finish(ranking, output, plot, report, features, target.labels, f"Ranked {shown} in {took:.1f} s.")
 
@@ -246,7 +262,9 @@ def layers(zoo: Path, name: str, output: str) -> None:
 def _finish(
     ranking, output: str, plot: Path | None, report: Path | None, features: Callable[[str], Any], labels: Any, news: str
 ) -> None:
-    """The ranking on stdout, the picture and the page if they were asked for, and the exit code."""
+    """The ranking on stdout, then the picture and the page if they were asked for, and the exit code."""
+    text = {"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking)
+    click.echo(text.rstrip("\n"))
     if plot is not None:
         from matplotlib.figure import Figure
 
@@ -261,8 +279,6 @@ def _finish(
 
         write_report(ranking, report, features, labels, command=shlex.join(["nrjax", *sys.argv[1:]]))
         news += f" Wrote {report}."
-    text = {"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking)
-    click.echo(text.rstrip("\n"))
     click.echo(news, err=True)
     if ranking.failed:
         click.echo(f"{len(ranking.failed)} of {len(ranking.models)} models failed.", err=True)

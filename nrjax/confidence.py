@@ -54,10 +54,8 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
     for model in range(1, len(scores)):
         apart = np.quantile(resampled[:, leader] - resampled[:, model], tails[0]) > tie
         leader = model if apart else leader
-        groups.append(groups[-1] + apart)
-    return [
-        Confidence((float(low[i]), float(high[i])), float(p_best[i]), int(groups[i])) for i in range(len(scores))
-    ]
+        groups.append(groups[-1] + int(apart))
+    return [Confidence((float(low[i]), float(high[i])), float(p_best[i]), int(groups[i])) for i in range(len(scores))]
 
 
 def _shifts(influences: jax.Array) -> jax.Array:

@@ -19,13 +19,13 @@ def as_text(ranking: Ranking) -> str:
 
 def as_html(ranking: Ranking) -> str:
     """The same in HTML; names and reasons are escaped."""
-    remarked = "".join(f"<br>{html.escape(remark)}" for remark in remarks(ranking))
+    remarked = "".join(f"<br>{html.escape(printable(remark))}" for remark in remarks(ranking))
     rows = _rows(ranking)
     head = "".join(f"<th>{column}</th>" for column in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row.values()) + "</tr>" for row in rows)
-    return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(how(ranking))}{remarked}</p>"
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
     )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(how(ranking))}{remarked}</p>"
 
 
 def draw(ranking: Ranking, ax: "Axes | None" = None) -> "Axes":
@@ -42,7 +42,9 @@ def draw(ranking: Ranking, ax: "Axes | None" = None) -> "Axes":
         value = "failed" if model.score is None else f"{model.score:.3f}"
         side = {"xytext": (-4, 0), "ha": "right"} if negative else {"xytext": (4, 0), "ha": "left"}
         low, high = model.interval or (scores[place], scores[place])
-        ax.annotate(value, (low if negative else high, place), textcoords="offset points", va="center", fontsize=9, **side)
+        ax.annotate(
+            value, (low if negative else high, place), textcoords="offset points", va="center", fontsize=9, **side
+        )
     ax.set_yticks(places, [axis_text(model.name) for model in ranking.models])
     ax.invert_yaxis()
     ax.axvline(0, color="black", linewidth=0.8)
@@ -68,14 +70,15 @@ def figure_size(ranking: Ranking) -> tuple[float, float]:
 def remarks(ranking: Ranking) -> list[str]:
     """Why models failed, why scores are missing, and which scores put another model first."""
     lines = [f"{name} failed: {reason}" for name, reason in ranking.failed.items()]
-    without: dict[str, list[str]] = {}
+    without: dict[tuple[str, str], list[str]] = {}
     for model in ranking.models:
         if model.rank is not None:
             for name, reason in model.missing.items():
-                without.setdefault(f"{name}: {reason}", []).append(model.name)
-    for reason, names in without.items():
+                without.setdefault((name, reason.rstrip(".")), []).append(model.name)
+    for (score, reason), names in without.items():
         everyone = len(names) == len(ranking.order)
-        lines.append(f"{'No model' if everyone else 'Not ' + ', '.join(names)} has {reason}.")
+        some = f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no"
+        lines.append(f"{'No model has' if everyone else some} {score}: {reason}.")
     others = {name: best for name, best in _first_by_score(ranking).items() if best != ranking.best}
     if others:
         said = ", ".join(f"{name} puts {best} first" for name, best in others.items())

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,6 @@ from nrjax.confidence import of_groups, of_samples
 from nrjax.kernels import ScoreSettings
 from nrjax.memory import Staging, models_that_fit
 from nrjax.scores import ScoreKind
-
 
 NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
 
@@ -76,7 +75,7 @@ class Evaluator:
         evaluated = self._done[key] = Evaluated(features.shape[1])
         kinds = []
         for kind in self._request.scores:
-            reason = kind.undefined(*features.shape, self._counts)
+            reason = kind.undefined(len(features), features.shape[1], self._counts)
             if kind.reads == "probabilities":
                 reason = NO_PROBABILITIES if probabilities is None else reason
                 reason = probabilities if isinstance(probabilities, str) else reason
@@ -121,7 +120,8 @@ class Evaluator:
             model.add("silhouette", float(scored.values[i]))
             model.solver = scored.solvers[i]
             if scored.sampling is not None:
-                model.influences, model.bias = scored.sampling.influences[i], float(scored.sampling.bias[i])
+                model.influences = np.asarray(scored.sampling.influences[i])
+                model.bias = float(scored.sampling.bias[i])
 
     def _add_others(self, models: list[Evaluated], arrays: list[Any], kinds: tuple[ScoreKind, ...]) -> None:
         try:
@@ -146,7 +146,7 @@ class Evaluator:
 
         return of_groups(without, self._ids)
 
-    def _values(self, arrays: list[Any], ids: np.ndarray, kinds: tuple[ScoreKind, ...]) -> tuple[np.ndarray, ...]:
+    def _values(self, arrays: list[Any], ids: np.ndarray, kinds: tuple[ScoreKind, ...]) -> Sequence[np.ndarray]:
         """Of every kind, `[models]` or `[models, samples]`."""
         options = {"labels": ids, "n_classes": self._n_classes, "kinds": kinds}
         one, many = functools.partial(_values, **options), functools.partial(_values_of_models, **options)
@@ -157,8 +157,8 @@ class Evaluator:
 class _Group(NamedTuple):
     """Models that are scored by the same programs."""
 
-    wide_shape: tuple[int, int]
-    shape: tuple[int, int] | None
+    wide_shape: tuple[int, ...]
+    shape: tuple[int, ...] | None
     dtype: str
     settings: ScoreSettings | None
     others: tuple[ScoreKind, ...]

@@ -158,8 +158,9 @@ class Features:
                 found = dict.fromkeys(chosen, _reason(error))
             self._advance(len(self._images) - done)
             logits = found.get(_LAST) if self._probabilities else None
+            theta = _softmax(logits) if isinstance(logits, np.ndarray) else None
             for layer in chosen:
-                yield name, str(layer), found[layer], None if logits is None else _softmax(logits)
+                yield name, str(layer), found[layer], theta
 
     def _extract(self, model: Model, images: np.ndarray, chosen: list[LayerChoice], on_batch) -> dict[Any, Any]:
         last = [_LAST] if self._probabilities else []

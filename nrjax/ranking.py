@@ -94,7 +94,8 @@ def rank_batch(
     models = named_models(features)
     probabilities = {} if probabilities is None else probabilities
     units = (
-        (name, checked, _probabilities(probabilities, name, len(ids))) for name, checked in each_checked(models, len(ids))
+        (name, checked, _probabilities(probabilities, name, len(ids)))
+        for name, checked in each_checked(models, len(ids))
     )
     evaluated, failed = evaluate(units, ids, len(classes), request)
     return ranked(list(models), evaluated, failed, request, {"samples": len(ids), "classes": len(classes)})
@@ -151,8 +152,10 @@ def ranked(
     if not evaluated:
         raise ValueError(f"None of the models could be scored. {_by_reason(failed)}")
     by = request.by
-    sign = 1 if by.higher_is_better else -1
-    order = sorted((name for name in names if name in evaluated), key=lambda name: -sign * evaluated[name].values[by.name])
+    sign = by.sign
+    order = sorted(
+        (name for name in names if name in evaluated), key=lambda name: -sign * evaluated[name].values[by.name]
+    )
     models = {
         name: ScoredModel(
             name, one.values[by.name], one.dims, one.n_components, one.solver, scores=one.values, missing=one.missing,
@@ -160,7 +163,7 @@ def ranked(
         ) for name, one in evaluated.items()
     }  # fmt: skip
     if request.confidence:
-        influences = np.stack([sign * evaluated[name].influences for name in order])
+        influences = sign * np.stack([np.asarray(evaluated[name].influences) for name in order])
         signed = [sign * (evaluated[name].values[by.name] - evaluated[name].bias) for name in order]
         for name, sure in zip(order, confidence(signed, influences, TIE), strict=True):
             low, high = sorted(sign * bound for bound in sure.interval)
@@ -171,7 +174,9 @@ def ranked(
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
         "confidence": LEVEL if request.confidence else None, **made_with, "backend": jax.default_backend(),
     }  # fmt: skip
-    return Ranking.of([models[name] for name in order], {name: failed[name] for name in names if name in failed}, settings)
+    return Ranking.of(
+        [models[name] for name in order], {name: failed[name] for name in names if name in failed}, settings
+    )
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:

@@ -65,7 +65,7 @@ def write_report(
     Path(path).write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'\">"
         f"<title>nrjax: {title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>{body}</body></html>\n",
         encoding="utf-8",
@@ -79,7 +79,9 @@ def _settings(ranking: Ranking, command: str | None) -> str:
         "jax": jax.__version__, "device": f"{jax.devices()[0].device_kind}, {platform.machine()}",
         "written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"), "nrjax": __version__,
     }  # fmt: skip
-    rows = (f"<tr><th>{html.escape(name)}</th><td><code>{html.escape(_words(made[name]))}</code></td></tr>" for name in made)
+    rows = (
+        f"<tr><th>{html.escape(name)}</th><td><code>{html.escape(_words(made[name]))}</code></td></tr>" for name in made
+    )
     return f"<table>{''.join(rows)}</table>"
 
 

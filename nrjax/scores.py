@@ -44,6 +44,11 @@ class ScoreKind:
     undefined: Callable[[int, int, np.ndarray], str | None] = _always
     reads: Literal["features", "probabilities"] = "features"
 
+    @property
+    def sign(self) -> int:
+        """What turns its values into ones of which higher is better."""
+        return 1 if self.higher_is_better else -1
+
 
 def register_score(name: str, kernel: Kernel, meaning: str = "", **about: Any) -> ScoreKind:
     """Makes `rank_batch(scores=(name, ...))` and `nrjax rank --scores` know a score of your own.

@@ -16,7 +16,6 @@ from nrjax import kernels
 from nrjax.kernels import ScoreSettings
 from nrjax.memory import Staging, in_slices, models_that_fit
 
-
 T = TypeVar("T")
 
 
@@ -25,14 +24,14 @@ class Scored(NamedTuple):
 
     values: np.ndarray  # [models]
     solvers: list[str]
-    sampling: kernels.Sampling | None
+    sampling: Any
 
 
 def score_stack(
     stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, *, sampling: bool = False
 ) -> Scored:
     """Scores of `[models, samples, dims]`."""
-    drawn = kernels.Sampling(np.empty((len(stack), len(ids))), np.empty(len(stack))) if sampling else None
+    drawn: Any = kernels.Sampling(np.empty((len(stack), len(ids))), np.empty(len(stack))) if sampling else None  # pyright: ignore
     scored = Scored(np.empty(len(stack)), [""] * len(stack), drawn)
     left = np.arange(len(stack))
     for attempt in kernels.attempts(settings.solver, stack.shape[1:], settings.n_components, stack.dtype):

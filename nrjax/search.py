@@ -92,7 +92,7 @@ def _best_layers(
     request: Request,
 ) -> tuple[dict[str, Any], dict[str, str], dict[str, dict[str, Any]]]:  # fmt: skip
     """Of every model the layer that scores best, or why none does, and the scores of all its layers."""
-    by, sign = request.by.name, 1 if request.by.higher_is_better else -1
+    by, sign = request.by.name, request.by.sign
     scores: dict[str, dict[str, float]] = {name: {} for name in names}
     reasons: dict[str, dict[str, list[str]]] = {name: {} for name in names}
     for (name, layer), one in evaluated.items():

@@ -150,12 +150,57 @@ def test_pickled_objects_are_refused_and_not_run(tmp_path, capfd):
     )  # fmt: skip
 
 
+def test_scores_confidence_layers_and_a_report(zoo, target, tmp_path):
+    done = run(
+        "rank", zoo, "--data", target, "--scores", "silhouette,probe,leep", "--by", "probe", "--confidence",
+        "--layers", "0,penultimate,-1", "--report", tmp_path / "r.html",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    for words in ("P(best)", "silhouette", "leep", "layer", "accuracy of a linear probe"):
+        assert words in done.stdout
+    assert "Wrote" in done.stderr
+    assert "Score by layer" in (tmp_path / "r.html").read_text()
+    rows = list(csv.DictReader(io.StringIO(
+        run("rank", zoo, "--data", target, "--layer", "best", "--confidence", "--format", "csv").stdout
+    )))  # fmt: skip
+    assert {row["layer"] for row in rows} <= {"input", "conv1", "pool1", "conv2", "pool2", "dense", "logits"}
+    assert all(float(row["low"]) < float(row["high"]) for row in rows)
+    listed = run("rank", "--scores", "help")
+    assert listed.exit_code == 0
+    assert {line.split()[0] for line in listed.stdout.splitlines()} == set(nrjax.available_scores())
+
+
+def test_rank_features_with_probabilities(tmp_path):
+    features, labels = blobs(60, 8, 3)
+    theta = np.random.default_rng(0).dirichlet(np.ones(5), 60).astype(np.float32)
+    for folder, array in (("features", features), ("theta", theta)):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "a.npy", array)
+        np.save(tmp_path / folder / "b.npy", array)
+    (tmp_path / "theta" / "b.npy").write_bytes(b"damaged")
+    np.save(tmp_path / "labels.npy", labels)
+    arguments = [
+        "rank-features",
+        tmp_path / "features",
+        "--labels",
+        tmp_path / "labels.npy",
+        "--scores",
+        "silhouette,leep",
+    ]
+    done = run(*arguments, "--probabilities", tmp_path / "theta", "--report", tmp_path / "r.html")
+    assert done.exit_code == 0, done.output
+    assert "b has no leep: b.npy holds pickled objects" in done.stdout
+    assert f"{nrjax.leep(theta, labels):.4f}" in done.stdout
+    assert "No model has leep" in run(*arguments).stdout
+
+
 USAGE = {
     "backwards classes": (["rank", "--classes", "7-3"], "the range 7-3 runs backwards"),
     "no components": (["rank", "--components", "0"], "0 is not in the range x>=1"),
     "no such zoo": (["rank", "nowhere"], "does not exist"),
     "unknown format": (["rank", "--format", "xml"], "'xml' is not one of"),
     "unknown command": (["rang"], "No such command"),
+    "unknown score": (["rank", "--scores", "accuracy"], "scores must be of silhouette, probe"),
     "labels missing": (["rank-features", "."], "Missing option '--labels'"),
 }
 

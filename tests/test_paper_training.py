@@ -53,7 +53,13 @@ def test_trains_a_zoo_that_can_be_ranked_resumes_and_is_deterministic(tmp_path, 
     assert done.exit_code == 0, done.output
     zoo = nrjax.load_zoo(tmp_path / "one")
     assert sorted(zoo) == sorted(spec.name for spec in specs("demo"))
-    assert zoo.info("C0-4").tags["recipe"] == {"steps": None, "epochs": 1, "batch_size": 100, "learning_rate": 1e-3, "seed": 0}
+    assert zoo.info("C0-4").tags["recipe"] == {
+        "steps": None,
+        "epochs": 1,
+        "batch_size": 100,
+        "learning_rate": 1e-3,
+        "seed": 0,
+    }
     kept = (tmp_path / "one" / "M10" / "weights.safetensors").stat().st_mtime_ns
     lost = (tmp_path / "one" / "C5-9" / "weights.safetensors").read_bytes()
     for file in (tmp_path / "one" / "C5-9").iterdir():

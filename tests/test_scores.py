@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmarks.trust import references
 
 import nrjax
+from benchmarks.trust import references
 from nrjax import evaluation, kernels
 from tests.oracles import blobs, iris
 

@@ -1,6 +1,7 @@
 """Reproduces the paper's tables and figures: trains whatever models are missing, evaluates, writes.
 
-    python -m benchmarks.paper [--tables 2 3] [--figures] [--seeds N] [--steps N | --epochs N] [--data-dir DIR] [--out DIR]
+    python -m benchmarks.paper [--tables 2 3] [--figures] [--seeds N] [--steps N | --epochs N]
+        [--data-dir DIR] [--out DIR]
 
 Without --tables and --figures everything is made, into benchmarks/paper/results. With them the tables asked for are
 printed, and files are written where --out says. Trained models are kept in a cache and reused.

@@ -3,7 +3,7 @@
     python -m benchmarks.trust [--parts scores calibration timing] [--out DIR] [--cache DIR] [--data-dir DIR]
 
 Scores 25 candidates (the zoos that `python -m benchmarks.paper` trains, raw pixels, an untrained network) on nine
-targets (MNIST, Fashion-MNIST and CIFAR-10, with classes 0-4, 5-9 and all ten; 5,000 labelled images each) with every
+targets (MNIST, Fashion-MNIST and CIFAR-10, with classes 0-4, 5-9 and all ten; 3,000 labelled images each) with every
 score, and judges each by the accuracy of a retrained head on the test images. Counts how often 90 % statements of
 confidence hold. Times every score beside its definition in NumPy and scikit-learn.
 """
@@ -40,7 +40,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.trust", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="Only these; the others stay as they are.")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=PARTS, help="Only these; the others stay as they are."
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
     parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
@@ -75,7 +77,8 @@ def run(options: argparse.Namespace) -> None:
         doc.setdefault("made_with", {})[part] = {
             "command": f"python -m benchmarks.trust --parts {part}", "commit": commit,
             "seconds": round(time.perf_counter() - start), "samples": options.samples, "draws": options.draws,
-            "jax": jax.__version__, "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()}), {platform.machine()}",
+            "jax": jax.__version__,
+            "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()}), {platform.machine()}",
         }  # fmt: skip
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
     _draw(doc, options.out)
@@ -118,7 +121,9 @@ def _draw(doc: dict[str, Any], out: Path) -> None:
         plots.score_against_accuracy(found["models"], score, out / f"{score}_against_accuracy.png")
     plots.tau_by_score(found["judged"], found["means"], out / "tau_by_score.png")
     plots.tau_against(found["curves"]["by_samples"], "labelled samples of the target", out / "tau_by_samples.png")
-    plots.tau_against(found["curves"]["by_components"], "principal components kept by the silhouette", out / "tau_by_components.png")
+    plots.tau_against(
+        found["curves"]["by_components"], "principal components kept by the silhouette", out / "tau_by_components.png"
+    )
 
 
 if __name__ == "__main__":

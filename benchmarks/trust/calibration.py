@@ -49,7 +49,9 @@ def _row(features: Mapping[str, np.ndarray], labels: np.ndarray, by: str, size: 
     for ranking in rankings:
         models = [model for model in ranking.models if model.rank is not None]
         for i, model in enumerate(models):
-            assert model.interval is not None and model.p_best is not None and model.group is not None
+            assert model.interval is not None
+            assert model.p_best is not None
+            assert model.group is not None
             inside.append(model.interval[0] <= truth[model.name] <= model.interval[1])
             for of in BINS:
                 if of[0] <= model.p_best < of[1]:

@@ -21,7 +21,9 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
     columns = ("weighted_tau", "weighted_tau_accuracy_first", "tau_b", "regret")
     overall = [[name, *(f"{means[name][m]:.2f}" for m in columns)] for name in order]
     targets = list(judged)
-    by_target = [[n, *(f"{judged[t][n]['weighted_tau']:.2f}" if n in judged[t] else "" for t in targets)] for n in order]
+    by_target = [
+        [n, *(f"{judged[t][n]['weighted_tau']:.2f}" if n in judged[t] else "" for t in targets)] for n in order
+    ]
     regrets = [[n, *(f"{judged[t][n]['regret']:.1f}" if n in judged[t] else "" for t in targets)] for n in order]
     models = len(next(iter(scores["models"].values())))
     return [
@@ -32,8 +34,8 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
         "## Mean over the targets", "",
         _table(["", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
                 "regret (points)"], overall), "",
-        "![tau by score](tau_by_score.png)", "", "## Weighted tau by target", "", _table(["", *targets], by_target), "",
-        "## Regret by target", "", _table(["", *targets], regrets), "",
+        "![tau by score](tau_by_score.png)", "", "## Weighted tau by target", "", _table(["", *targets], by_target("weighted_tau", 2)), "",
+        "## Regret by target", "", _table(["", *targets], by_target("regret", 1)), "",
         "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
         "## Fewer samples", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
         "## Components of the silhouette", "", _curves(scores["curves"]["by_components"]), "",
@@ -65,10 +67,11 @@ def _calibration(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> 
     return [
         "## Do 90 % statements hold?", "",
         f"{made['draws']} small targets of each size were drawn from the 10,000 test images, and nine models ranked on",
-        "each with `confidence=True`. `interval`: how often it held the truth, which for the silhouette is the score of",
-        "all 10,000 and for the probe, which learns from what it is given, its mean over the draws. `told apart`: how often",
-        "a model put into a lower group than the first of the group above was in truth below it. `P(best)`: how often",
-        "the model was in truth the best, beside what was said on average and how many statements there were.", "",
+        "each with `confidence=True`. `interval`: how often it held the truth, which for the silhouette is the score",
+        "of all 10,000 and for the probe, which learns from what it is given, its mean over the draws. `told apart`:",
+        "how often a model put into a lower group than the first of the group above was in truth below it. `P(best)`:",
+        "how often the model was in truth the best, and beside it what was said on average and how many statements",
+        "there were.", "",
         f"Intervals held in {100 * min(held):.0f} to {100 * max(held):.0f} % of the cases, "
         f"{100 * sum(held) / len(held):.0f} % on average.", "", _made(made), "",
         _table(["target", "score", "samples", "interval", "told apart", *(f"P(best) {b}" for b in bins)], table), "",
@@ -79,11 +82,14 @@ def _timing(timing: Mapping[str, Mapping[str, Any]], made: Mapping[str, Any]) ->
     rows = []
     for name, one in timing.items():
         if "times_the_score" in one:
-            rows.append([name, f"{one['seconds']:.3f}", "", f"{one['times_the_score']} times the score alone", "", "", ""])
+            rows.append(
+                [name, f"{one['seconds']:.3f}", "", f"{one['times_the_score']} times the score alone", "", "", ""]
+            )
             continue
         value = [f"{one['value']:.5f}", f"{one['reference']:.5f}"] if "value" in one else ["", ""]
         rows.append([
-            name, f"{one['seconds']:.3f}", f"{one['reference_s']:.2f}", f"{one['ratio']:g}", *value, f"{one['compile_s']:.1f}"
+            name, f"{one['seconds']:.3f}", f"{one['reference_s']:.2f}", f"{one['ratio']:g}", *value,
+            f"{one['compile_s']:.1f}",
         ])  # fmt: skip
     return [
         "## How long it takes", "",

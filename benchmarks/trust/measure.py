@@ -11,8 +11,8 @@ from benchmarks.paper.transfer import transfer_hits
 from benchmarks.paper.zoos import CLASSES, DATASETS, IMAGE_SIZE
 from benchmarks.trust.candidates import Candidates
 
-SAMPLES = 5000  # labelled images of a target: the scores see them, and the head is trained on them
-FEWER_SAMPLES = (100, 300, 1000, 2000)
+SAMPLES = 3000  # labelled images of a target: the scores see them, and the head is trained on them
+FEWER_SAMPLES = (100, 300, 1000)
 COMPONENTS = (2, 5, 10, 20, 50, 100, 200, 500)
 SCORES = tuple(nrjax.available_scores())
 Truths = dict[str, dict[str, Any]]  # of one target, by model

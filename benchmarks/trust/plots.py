@@ -19,7 +19,9 @@ def score_against_accuracy(found: Mapping[str, Mapping[str, Any]], score: str, p
     for ax, (target, models) in zip(axes, found.items(), strict=False):
         for group, (colour, marker) in GROUPS.items():
             names = [n for n in models if (n.split("/")[0] if "/" in n else "other") == group]
-            values = [(models[n]["scores"][score], 100 * models[n]["accuracy"]) for n in names if score in models[n]["scores"]]
+            values = [
+                (models[n]["scores"][score], 100 * models[n]["accuracy"]) for n in names if score in models[n]["scores"]
+            ]
             if values:
                 ax.scatter(*zip(*values, strict=True), color=colour, marker=marker, s=28, label=group)
         best = max(models, key=lambda n: models[n]["scores"].get(score, -np.inf))
@@ -60,7 +62,9 @@ def tau_against(curves: Mapping[str, Mapping[str, float]], label: str, path: Pat
     for (score, curve), colour, marker in zip(curves.items(), LINES, MARKERS, strict=False):
         places = [steps.index(step) for step in curve]
         order = np.argsort(places)
-        ax.plot(np.array(places)[order], np.array(list(curve.values()))[order], color=colour, marker=marker, label=score)
+        ax.plot(
+            np.array(places)[order], np.array(list(curve.values()))[order], color=colour, marker=marker, label=score
+        )
     ax.set_xticks(range(len(steps)), [f"{int(s):,}" if s != "none" else "all (no PCA)" for s in steps])
     ax.set_xlabel(label)
     ax.set_ylabel("weighted tau, mean over targets")

@@ -1,5 +1,7 @@
 """The scores again, from their definitions in NumPy, SciPy and scikit-learn, in float64: oracles and rivals."""
 
+from typing import Any
+
 import numpy as np
 from scipy import optimize, special
 from sklearn.covariance import LedoitWolf
@@ -16,7 +18,7 @@ REFIT_AT_MOST = 500  # samples
 def probe(features, labels):
     """Leave-one-out accuracy of scikit-learn's ridge classifier, and the alpha it chose."""
     rows = StandardScaler().fit_transform(np.asarray(features, np.float64))
-    alpha = RidgeClassifierCV(ALPHAS).fit(rows, labels).alpha_
+    alpha: Any = RidgeClassifierCV(ALPHAS).fit(rows, labels).alpha_
     if len(rows) <= REFIT_AT_MOST:  # also because RidgeClassifierCV(scoring="accuracy") is wrong for two classes
         named = cross_val_predict(RidgeClassifier(alpha), rows, labels, cv=LeaveOneOut())
         return np.mean(named == labels), alpha
@@ -42,7 +44,7 @@ def logme(features, labels):
     for c in np.unique(labels):
         t = (labels == c).astype(float)
         z = (left.T @ t) ** 2
-        outside, r = max(t @ t - z.sum(), 0), 1.0
+        outside, r, alpha, beta = max(t @ t - z.sum(), 0), 1.0, 1.0, 1.0
         for _ in range(100_000):
             gamma = np.sum(sigma / (sigma + r))
             alpha = gamma / np.sum(sigma * z / (sigma + r) ** 2)

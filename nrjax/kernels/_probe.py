@@ -10,7 +10,6 @@ so that one factorisation serves every regularisation and every class.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
@@ -33,9 +32,7 @@ class Probe(NamedTuple):
     alpha: Float[Array, ""]
 
 
-def fit_probe(
-    features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int
-) -> Probe:
+def fit_probe(features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int) -> Probe:
     """Ridge classifier on standardised features. The scaling sees all samples, the fit leaves one out.
 
     Source: `RidgeClassifierCV(ALPHAS, store_cv_results=True)` of scikit-learn after a `StandardScaler`.

@@ -1,6 +1,5 @@
 """Scores from means and covariances of the classes: H-score and its regularised form, TransRate, GBC."""
 
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -103,9 +102,7 @@ def transrate(
     return whole - jnp.sum(counts / samples * lax.map(rate, jnp.arange(n_classes)))
 
 
-def gbc(
-    features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int
-) -> Float[Array, ""]:
+def gbc(features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int) -> Float[Array, ""]:
     """Overlap of the classes as Gaussians with diagonal covariances, in [-classes (classes - 1), 0]; higher is better.
 
     -sum over pairs i != j of exp(-D_B), with Bhattacharyya's distance on 64 principal components

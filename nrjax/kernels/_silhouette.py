@@ -109,7 +109,9 @@ def silhouette_samples(
     @jax.checkpoint  # a gradient by the weights forms the distances again, and does not keep them
     def of_block(block: _Points) -> Float[Array, " rows"]:
         to_classes = _linear(block, classes, distance) if linear else _blockwise(block, blocks, n_classes, distance)
-        itself = block.is_zero * block.weights if linear else 0  # the closed form puts a zero vector at distance 1 from itself
+        itself = (
+            block.is_zero * block.weights if linear else 0
+        )  # the closed form puts a zero vector at distance 1 from itself
         is_own = jax.nn.one_hot(block.labels, n_classes, dtype=bool)
         size = jnp.sum(jnp.where(is_own, classes.counts, 0), axis=1)
         to_own = jnp.sum(jnp.where(is_own, to_classes, 0), axis=1) * size - itself
@@ -172,7 +174,9 @@ def silhouette_sampling(
     def of_half(key_and_half) -> Float[Array, ""]:
         key, half = key_and_half
         shuffled = jnp.argsort(labels + jax.random.uniform(key, (samples,)))  # class after class
-        weights = jnp.zeros(samples, points.dtype).at[shuffled].set((jnp.arange(samples) % 2 == half).astype(points.dtype))
+        weights = (
+            jnp.zeros(samples, points.dtype).at[shuffled].set((jnp.arange(samples) % 2 == half).astype(points.dtype))
+        )
         return weighted(weights)
 
     keys = jnp.repeat(jax.random.split(jax.random.key(0), SPLITS), 2)
