@@ -25,7 +25,8 @@ def as_html(ranking: Ranking) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(how(ranking))}{remarked}</p>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"{table}<p>{html.escape(how(ranking))}{remarked}</p>"
 
 
 def draw(ranking: Ranking, ax: "Axes | None" = None) -> "Axes":

@@ -142,7 +142,8 @@ class Evaluator:
 
     def _of_groups(self, kind: ScoreKind, array: Any) -> np.ndarray:
         def without(left: np.ndarray) -> float:
-            return float(self._values([array[left]], self._ids[left], (kind,))[0][0])
+            of_kind, *_ = self._values([array[left]], self._ids[left], (kind,))
+            return float(of_kind[0])
 
         return of_groups(without, self._ids)
 

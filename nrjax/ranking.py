@@ -76,8 +76,8 @@ def rank_batch(
 
     Returns:
       A `Ranking`. Where another score than `by` means nothing for a model, or is no finite number, the
-      ranking says so and goes on without it. Models whose features cannot be scored are listed in it, last, with the reason. A
-      model's score does not depend on the other models.
+      ranking says so and goes on without it. Models whose features cannot be scored are listed in it, last,
+      with the reason. A model's score does not depend on the other models.
 
     Raises:
       ValueError: labels or settings that fit no model, an empty mapping, or no model that can be scored.

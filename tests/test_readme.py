@@ -8,7 +8,7 @@ import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```(?:\n```\n(.*?)```)?", README, re.DOTALL)
-NUMBER = re.compile(r"\d\.\d{4}")
+NUMBER = re.compile(r"-?\d\.\d{2,4}")
 
 
 def test_python_blocks(capsys):

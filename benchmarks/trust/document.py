@@ -21,10 +21,13 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
     columns = ("weighted_tau", "weighted_tau_accuracy_first", "tau_b", "regret")
     overall = [[name, *(f"{means[name][m]:.2f}" for m in columns)] for name in order]
     targets = list(judged)
-    by_target = [
-        [n, *(f"{judged[t][n]['weighted_tau']:.2f}" if n in judged[t] else "" for t in targets)] for n in order
-    ]
-    regrets = [[n, *(f"{judged[t][n]['regret']:.1f}" if n in judged[t] else "" for t in targets)] for n in order]
+
+    def by_target(measure: str, digits: int) -> list[Row]:
+        return [
+            [name, *(f"{judged[t][name][measure]:.{digits}f}" if name in judged[t] else "" for t in targets)]
+            for name in order
+        ]
+
     models = len(next(iter(scores["models"].values())))
     return [
         f"{models} candidates, {len(targets)} targets of {made['samples']:,} labelled training images each. Truth: the",
@@ -34,7 +37,8 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
         "## Mean over the targets", "",
         _table(["", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
                 "regret (points)"], overall), "",
-        "![tau by score](tau_by_score.png)", "", "## Weighted tau by target", "", _table(["", *targets], by_target("weighted_tau", 2)), "",
+        "![tau by score](tau_by_score.png)", "", "## Weighted tau by target", "",
+        _table(["", *targets], by_target("weighted_tau", 2)), "",
         "## Regret by target", "", _table(["", *targets], by_target("regret", 1)), "",
         "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
         "## Fewer samples", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
@@ -96,7 +100,8 @@ def _timing(timing: Mapping[str, Mapping[str, Any]], made: Mapping[str, Any]) ->
         "Seconds a model at 10,000 x 1,024, from NumPy arrays to the ranking, nine models in one call (median of three",
         "calls), beside the definition in NumPy, SciPy and scikit-learn (float64, one model) in the same process.", "",
         _made(made), "",
-        _table(["score", "ours (s)", "reference (s)", "times", "our value", "the reference's", "compilation (s)"], rows), "",
+        _table(["score", "ours (s)", "reference (s)", "times", "our value", "the reference's", "compiling (s)"], rows),
+        "",
     ]  # fmt: skip
 
 

@@ -1,0 +1,91 @@
+"""The trust benchmark's parts, on small numbers whose answers are known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.trust import document, plots
+from benchmarks.trust.__main__ import main
+from benchmarks.trust.calibration import calibration
+from benchmarks.trust.judge import by_step, judge, mean_over_targets, measures
+from benchmarks.trust.timing import timing
+from tests.oracles import blobs
+
+MODELS = {f"full/m{i}": 0.5 + 0.05 * i for i in range(8)}  # accuracies
+FACTS = {name: {"parameters": 10 - i, "own_accuracy": 0.9} for i, name in enumerate(MODELS)}
+
+
+def found():
+    """One score that is right, one that is the wrong way round, one that only the best model has not."""
+    return {
+        target: {
+            name: {
+                "accuracy": accuracy,
+                "halves": [accuracy, accuracy + 0.001],
+                "scores": {"silhouette": accuracy, "probe": -accuracy} | ({"leep": accuracy} if i < 7 else {}),
+                "by_samples": {"100": {"silhouette": accuracy, "probe": accuracy}},
+                "by_components": {"2": -accuracy, "none": accuracy},
+            }
+            for i, (name, accuracy) in enumerate(MODELS.items())
+        }
+        for target in ("M10", "F10")
+    }
+
+
+def test_measures():
+    assert measures({"a": 1, "b": 2, "c": 3}, {"a": 0.1, "b": 0.2, "c": 0.3}) == {
+        "tau_b": 1, "weighted_tau": 1, "weighted_tau_accuracy_first": 1, "regret": 0,
+    }  # fmt: skip
+    assert measures({"a": 3, "b": 3, "c": 1}, {"a": 0.1, "b": 0.2, "c": 0.3})["regret"] == pytest.approx(15)
+
+
+def test_judgement_of_known_orders():
+    judged = judge(found(), FACTS)
+    means = mean_over_targets(judged)
+    assert means["silhouette"]["weighted_tau"] == 1
+    assert means["silhouette"]["regret"] == 0
+    assert means["probe"]["tau_b"] == -1
+    assert means["probe"]["regret"] == pytest.approx(35)
+    assert means["leep"]["regret"] == 0  # of the models that have it
+    assert means["ceiling"]["tau_b"] == 1
+    assert means["largest model"]["tau_b"] == -1
+    assert means["best on its own data"]["regret"] == pytest.approx(17.5)  # all tie
+    assert abs(means["random order"]["tau_b"]) < 0.1
+    assert by_step(found(), "by_components") == {"silhouette": {"2": -1, "none": 1}}
+    assert by_step(found(), "by_samples") == {"silhouette": {"100": 1}, "probe": {"100": 1}}
+
+
+def test_the_whole_document(tmp_path):
+    features, labels = blobs(1500, 12, 3)
+    targets = {"blobs": ({"a": features, "b": features[:, :3]}, labels)}
+    outputs = {"a": np.full((1500, 2), 0.5), "b": np.full((1500, 2), 0.5)}
+    news = []
+    timed = timing(
+        {"a": features[:300], "b": features[:300]}, {n: o[:300] for n, o in outputs.items()}, labels[:300], news.append
+    )
+    rows = calibration(targets, 3, news.append)
+    scores = found()
+    judged = judge(scores, FACTS)
+    curves = {key: by_step(scores, key) for key in ("by_samples", "by_components")}
+    made = {"command": "c", "commit": "x", "seconds": 1, "samples": 9, "draws": 3, "jax": "0", "device": "cpu"}
+    doc = {
+        "scores": {"models": scores, "judged": judged, "means": mean_over_targets(judged), "curves": curves},
+        "calibration": rows, "timing": timed, "made_with": dict.fromkeys(("scores", "calibration", "timing"), made),
+    }  # fmt: skip
+    text = document.readme(json.loads(json.dumps(doc)))
+    for words in ("| ceiling | 1.00 |", "Intervals held in", "| blobs | probe | 1,000 |", "silhouette with confidence"):
+        assert words in text
+    for score, one in timed.items():
+        if "reference" in one:
+            assert one["value"] == pytest.approx(one["reference"], rel=1e-3, abs=1e-5), score
+    assert all(0 <= row["intervals_hold"] <= 1 for row in rows)
+    plots.score_against_accuracy(scores, "silhouette", tmp_path / "a.png")
+    plots.tau_by_score(judged, mean_over_targets(judged), tmp_path / "b.png")
+    plots.tau_against(curves["by_components"], "components", tmp_path / "c.png")
+    assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in "abc")
+
+
+def test_without_trained_models_it_names_the_command(tmp_path, capsys):
+    assert main(["--cache", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert "run python -m benchmarks.paper" in capsys.readouterr().err
