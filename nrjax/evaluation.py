@@ -95,7 +95,7 @@ class Evaluator:
             evaluated.n_components = components_of(settings, features.shape)
             settings = dataclasses.replace(settings, n_components=components_of(settings, wide.shape))
         group = _Group(wide.shape, features.shape if others else None, str(wide.dtype), settings, others)
-        self._waiting[group].append(_Waiting(evaluated, features, wide))
+        self._waiting[group].append(_Waiting(evaluated, features if others else None, wide))
         if scoring.one_by_one() or len(self._waiting[group]) >= models_that_fit(wide.nbytes):
             self._flush(group)
 

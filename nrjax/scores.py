@@ -138,7 +138,7 @@ register_score(
 )  # fmt: skip
 register_score(
     "transrate", kernels.transrate, "coding rate of the features less that of the classes (TransRate, eps 1e-4)",
-    cost="one eigendecomposition, and a Cholesky factor per class, of min(samples, dims)", source="arXiv:2106.09362",
+    cost="a Cholesky factor of min(samples, dims) per class", source="arXiv:2106.09362",
 )  # fmt: skip
 register_score(
     "gbc", kernels.gbc, "overlap of the classes as Gaussians on 64 principal components (GBC)",

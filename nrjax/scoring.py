@@ -31,7 +31,9 @@ def score_stack(
     stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, *, sampling: bool = False
 ) -> Scored:
     """Scores of `[models, samples, dims]`."""
-    drawn: Any = kernels.Sampling(np.empty((len(stack), len(ids))), np.empty(len(stack))) if sampling else None  # pyright: ignore
+    drawn: Any = None
+    if sampling:
+        drawn = kernels.Sampling(np.empty((len(stack), len(ids)), np.float32), np.empty(len(stack)))  # pyright: ignore
     scored = Scored(np.empty(len(stack)), [""] * len(stack), drawn)
     left = np.arange(len(stack))
     for attempt in kernels.attempts(settings.solver, stack.shape[1:], settings.n_components, stack.dtype):

@@ -47,7 +47,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
     parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
     parser.add_argument("--samples", type=int, default=SAMPLES, help=f"Labelled images of a target [{SAMPLES}].")
-    parser.add_argument("--draws", type=int, default=100, help="Small targets of each size, for the calibration [100].")
+    parser.add_argument("--draws", type=int, default=40, help="Small targets of each size, for the calibration [40].")
     return parser.parse_args(argv)
 
 

@@ -75,14 +75,19 @@ def transrate(
 
     Source: Huang et al. 2022, arXiv:2106.09362.
     """
-    samples = len(features)
-    squares, left = spectrum(centred(features))
-    scale = samples / jnp.maximum(jnp.sum(squares), jnp.finfo(features.dtype).tiny)
-    squares = squares * scale
-    whole = jnp.sum(jnp.log1p(squares / (samples * EPSILON))) / 2
-    # Coordinates along the components, classes one after another: Gram matrices of some of their rows have
-    # the eigenvalues of the features' own, and are of the smaller side.
-    rows = (left * jnp.sqrt(squares))[jnp.argsort(labels)]
+    samples, dims = features.shape
+    rows = centred(features)
+    if dims > samples:  # coordinates along the components: Gram matrices of the smaller side, same eigenvalues
+        squares, left = spectrum(rows)
+        rows = left * jnp.sqrt(squares)
+    rows = rows * jnp.sqrt(samples / jnp.maximum(jnp.sum(rows * rows), jnp.finfo(rows.dtype).tiny))
+
+    def rate_of(gram: Float[Array, "width width"], count) -> Float[Array, ""]:
+        matrix = jnp.eye(len(gram), dtype=gram.dtype) + gram / (jnp.maximum(count, 1) * EPSILON)
+        return jnp.sum(jnp.log(jnp.diagonal(jnp.linalg.cholesky(matrix))))
+
+    whole = rate_of(matmul(rows.T, rows), samples)
+    rows = rows[jnp.argsort(labels)]  # class after class
     rows = jnp.concatenate([rows, jnp.zeros((CLASS_ROWS, rows.shape[1]), rows.dtype)])
     counts = jnp.bincount(labels, length=n_classes)
     starts = jnp.cumsum(counts) - counts
@@ -95,9 +100,7 @@ def transrate(
             return gram + matmul(block.T, block)
 
         blocks = (counts[c] + CLASS_ROWS - 1) // CLASS_ROWS
-        gram = lax.fori_loop(0, blocks, add, jnp.zeros((rows.shape[1],) * 2, rows.dtype))
-        matrix = jnp.eye(len(gram), dtype=rows.dtype) + gram / (jnp.maximum(counts[c], 1) * EPSILON)
-        return jnp.sum(jnp.log(jnp.diagonal(jnp.linalg.cholesky(matrix))))
+        return rate_of(lax.fori_loop(0, blocks, add, jnp.zeros((rows.shape[1],) * 2, rows.dtype)), counts[c])
 
     return whole - jnp.sum(counts / samples * lax.map(rate, jnp.arange(n_classes)))
 
