@@ -131,8 +131,9 @@ class Evaluator:
                 for kind in kinds:
                     self._add_others(models, arrays, (kind,))
                 return
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             for model in models:
-                model.missing[kinds[0].name] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+                model.missing |= {kind.name: reason for kind in kinds}
             return
         for kind, result in zip(kinds, results, strict=True):
             for model, array, value in zip(models, arrays, result, strict=True):
@@ -142,8 +143,8 @@ class Evaluator:
 
     def _of_groups(self, kind: ScoreKind, array: Any) -> np.ndarray:
         def without(left: np.ndarray) -> float:
-            of_kind, *_ = self._values([array[left]], self._ids[left], (kind,))
-            return float(of_kind[0])
+            (of_models,) = self._values([array[left]], self._ids[left], (kind,))
+            return float(of_models[0])
 
         return of_groups(without, self._ids)
 
