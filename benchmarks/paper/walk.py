@@ -148,6 +148,8 @@ _SECTIONS: Sequence[tuple[set[str], Any]] = (
 
 def _made_with(made: Mapping[str, Any]) -> str:
     facts = [f"- {key.replace('_', ' ')}: {value}" for key, value in made.items() if not isinstance(value, Mapping)]
+    recipe = {key: value for key, value in made["recipe"].items() if value is not None and key != "seed"}
+    facts.append("- recipe: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in recipe.items()))
     rows = [[part, f"{s:,.0f} s", f"{made['peak_memory_mib'][part]:,} MiB"] for part, s in made["wall_time_s"].items()]
     head = ["part", "wall time", "peak memory of the process so far"]
     return "\n".join(["## Made with", "", *facts, "", markdown(head, rows), ""])
