@@ -24,10 +24,9 @@ def score_against_accuracy(found: Mapping[str, Mapping[str, Any]], score: str, p
             ]
             if values:
                 ax.scatter(*zip(*values, strict=True), color=colour, marker=marker, s=28, label=group)
-        best = max(models, key=lambda n: models[n]["scores"].get(score, -np.inf))
-        ax.annotate(best, (models[best]["scores"][score], 100 * models[best]["accuracy"]), fontsize=8,
-                    textcoords="offset points", xytext=(-4, -11), ha="right")  # fmt: skip
-        ax.set_title(f"target {target}", fontsize=10)
+        first = max(models, key=lambda n: models[n]["scores"].get(score, -np.inf))
+        ax.set_title(f"target {target}: {first} first", fontsize=10)
+        ax.set_axisbelow(True)
         ax.grid(color="0.9", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel(score)
