@@ -34,8 +34,8 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
         "accuracy on the test images of a logits layer retrained on those images with cross-entropy, the rest frozen.",
         "`ceiling` compares two such truths, from disjoint halves of the test images: what noise leaves to be reached.",
         "Regret: points of accuracy that the first choice loses to the best candidate. The labelled images are of the",
-        "train splits, which the models of the same data set have seen: accuracies that `probe` and `knn` give those are",
-        "too high, most on CIFAR-10.", "", _made(made), "",
+        "train splits, which the models of the same data set have seen: accuracies that `probe` and `knn` give those",
+        "are too high, most on CIFAR-10.", "", _made(made), "",
         "## Mean over the targets", "",
         _table(["", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
                 "regret (points)"], overall), "",
@@ -57,7 +57,7 @@ def _curves(curves: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _calibration(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> list[str]:
-    bins = list(dict.fromkeys(b for row in rows for b in row["p_best"]))
+    bins = sorted({b for row in rows for b in row["p_best"]})
     table = []
     for row in rows:
         said = [
