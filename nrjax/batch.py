@@ -3,7 +3,7 @@
 Inside `jit` nothing can be checked: a label out of range would not fail, it would score something else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
 import jax
@@ -185,11 +185,16 @@ def each_checked(models: Mapping[str, Any], samples: int) -> Iterator[tuple[str,
     One model at a time: a mapping may compute features on access, and then they are not kept.
     """
     for name in models:
-        who = f"Model {name!r}"
-        try:
-            yield name, check_features(who, models[name], samples)
-        except (ValueError, TypeError, OSError) as error:
-            yield name, str(error).removeprefix(f"{who}: ")
+        yield name, checked_or_reason(name, lambda name=name: models[name], samples)
+
+
+def checked_or_reason(name: str, features: Callable[[], Any], samples: int) -> Array | str:
+    """A model's features, checked, or what is wrong with them or with getting them."""
+    who = f"Model {name!r}"
+    try:
+        return check_features(who, features(), samples)
+    except (ValueError, TypeError, OSError) as error:
+        return str(error).removeprefix(f"{who}: ")
 
 
 def padded(features: Array, staging: Staging) -> Array:

@@ -161,6 +161,7 @@ class Features:
             theta = _softmax(logits) if isinstance(logits, np.ndarray) else None
             for layer in chosen:
                 yield name, str(layer), found[layer], theta
+            del found, logits, theta  # before the next model's are made
 
     def _extract(self, model: Model, images: np.ndarray, chosen: list[LayerChoice], on_batch) -> dict[Any, Any]:
         last = [_LAST] if self._probabilities else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.batch import check_features, encode_labels, named_models
+from nrjax.batch import checked_or_reason, encode_labels, named_models
 from nrjax.evaluation import Request
 from nrjax.extract import BATCH_SIZE, Features
 from nrjax.models import LayerChoice
@@ -78,13 +78,8 @@ def rank(
 def _checked(features: Features, samples: int) -> Iterator[tuple[tuple[str, str], Any, Any]]:
     """Checked features, or what is wrong with them, of every layer of every model."""
     for model, layer, array, probabilities in features:
-        who = f"Model {model!r}"
-        if not isinstance(array, str):
-            try:
-                array = check_features(who, array, samples)
-            except (ValueError, TypeError) as error:
-                array = str(error).removeprefix(f"{who}: ")
-        yield (model, layer), array, probabilities
+        checked = array if isinstance(array, str) else checked_or_reason(model, lambda array=array: array, samples)
+        yield (model, layer), checked, probabilities
 
 
 def _best_layers(

@@ -62,9 +62,8 @@ def test_a_layer_that_some_models_lack(models, tiny_images):
 
 
 def test_a_broken_model_is_listed_once(models, tiny_images):
-    module, variables = models["m0"].definition.module, models["m0"].variables
+    module = models["m0"].definition.module
     models["broken"] = from_linen(module, {"params": {}}, input_shape=(8, 8, 1))
-    del module, variables
     for options in ({"layer": "best"}, {"layers": [0, 1]}, {"layer": "penultimate"}):
         ranking = nrjax.rank(models, *tiny_images, **options)
         assert list(ranking.failed) == ["broken"]

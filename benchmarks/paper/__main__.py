@@ -10,9 +10,7 @@ printed, and files are written where --out says. Trained models are kept in a ca
 import argparse
 import dataclasses
 import json
-import platform
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +21,7 @@ import jax
 from rich.console import Console
 
 import nrjax
+from benchmarks.command import answer, commit, device
 from benchmarks.paper import figures, markdown
 from benchmarks.paper.document import document
 from benchmarks.paper.evaluate import Evaluation, parts
@@ -66,12 +65,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """The command; 0, or 1 with one line on stderr."""
     options = arguments(argv)
-    try:
-        reproduce(options)
-    except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return answer(lambda: reproduce(options))
 
 
 def reproduce(options: argparse.Namespace) -> None:
@@ -87,7 +81,7 @@ def reproduce(options: argparse.Namespace) -> None:
     variants = {"full"} if wants_figures else set()
     for name in tables:
         variants |= NEEDS.get(name, {"full"})
-    clock, commit = _Clock(), commit_of()  # before results are written, which would make the tree look changed
+    clock, made_at = _Clock(), commit()  # before results are written, which would make the tree look changed
 
     zoos = [{v: options.cache / v / f"seed-{seed}" for v in VARIANTS if v in variants} for seed in range(options.seeds)]
     if not options.resume and any(path.exists() for of_seed in zoos for path in of_seed.values()):
@@ -120,10 +114,10 @@ def reproduce(options: argparse.Namespace) -> None:
 
     made_with = {
         "command": "python -m benchmarks.paper",
-        "commit": commit,
+        "commit": made_at,
         "nrjax": nrjax.__version__,
         "jax": jax.__version__,
-        "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()}), {platform.machine()}",
+        "device": device(),
         "seeds": list(range(options.seeds)),
         "recipe": dataclasses.asdict(jobs[0][-1]),
         "max_samples": options.max_samples,
@@ -176,15 +170,6 @@ class _Clock:
         self.peaks[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         self._console.print(f"{name}: {self.seconds[name]:.0f} s")
         return result
-
-
-def commit_of() -> str:
-    """The commit, with `+` where the working tree has changes."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
-
-    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain") else "")
 
 
 def _positive(text: str) -> int:

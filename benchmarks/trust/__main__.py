@@ -10,7 +10,6 @@ confidence hold. Times every score beside its definition in NumPy and scikit-lea
 
 import argparse
 import json
-import platform
 import sys
 import time
 from pathlib import Path
@@ -21,7 +20,8 @@ from rich.console import Console
 from scipy import special
 
 import nrjax
-from benchmarks.paper.__main__ import CACHE, commit_of
+from benchmarks.command import answer, commit, device
+from benchmarks.paper.__main__ import CACHE
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
 from benchmarks.trust import document, plots
 from benchmarks.trust.calibration import calibration
@@ -54,17 +54,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """The command; 0, or 1 with one line on stderr."""
     options = arguments(argv)
-    try:
-        run(options)
-    except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return answer(lambda: run(options))
 
 
 def run(options: argparse.Namespace) -> None:
     """Measures the parts asked for and writes everything anew."""
-    commit, console = commit_of(), Console(stderr=True)
+    made_at, console = commit(), Console(stderr=True)
     candidates = Candidates(options.cache)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "trust.json"
@@ -75,10 +70,10 @@ def run(options: argparse.Namespace) -> None:
             candidates, options, lambda news: console.print(f"{news} is done", highlight=False)
         )
         doc.setdefault("made_with", {})[part] = {
-            "command": f"python -m benchmarks.trust --parts {part}", "commit": commit,
+            "command": f"python -m benchmarks.trust --parts {part}", "commit": made_at,
             "seconds": round(time.perf_counter() - start), "samples": options.samples, "draws": options.draws,
             "jax": jax.__version__,
-            "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()}), {platform.machine()}",
+            "device": device(),
         }  # fmt: skip
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
     _draw(doc, options.out)

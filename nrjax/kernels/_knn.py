@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._linalg import matmul
+from nrjax.kernels._linalg import matmul, units
 
 NEIGHBOURS = 5
 KNN_ROWS = 256  # compared with all samples at once
@@ -22,13 +22,10 @@ def knn(
     Source: `KNeighborsClassifier(5, metric="cosine")` of scikit-learn, fitted without the sample.
     """
     samples = len(features)
-    largest = jnp.max(jnp.abs(features), axis=1, keepdims=True)
-    rows = features / jnp.where(largest > 0, largest, 1)
-    lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)
-    units = rows / jnp.where(lengths > 0, lengths, 1)
+    rows, _ = units(features)
 
     def hit(place: Int[Array, ""]) -> Float[Array, ""]:
-        similar = matmul(units, units[place])
+        similar = matmul(rows, rows[place])
         nearest = lax.top_k(similar.at[place].set(-jnp.inf), NEIGHBOURS)[1]
         votes = jnp.sum(jax.nn.one_hot(labels[nearest], n_classes, dtype=features.dtype), axis=0)
         return (jnp.argmax(votes) == labels[place]).astype(features.dtype)

@@ -21,7 +21,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._certificate import MAX_ERROR, points_error
-from nrjax.kernels._linalg import centre, cleaned, largest, matmul, total
+from nrjax.kernels._linalg import centre, cleaned, exponent_of, matmul, total
 
 EXTRA = 14  # directions beyond n_components in the first block,
 EXTRA_LATER = 6  # and in those after it
@@ -56,7 +56,7 @@ def krylov(
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
     sampled = min(local, max(MOST_SAMPLED // devices, 1), max(local // SAMPLE, 4 * width // devices))
     rows, kept = (x[:: local // sampled][:sampled] for x in (features, weights))
-    exponent = jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(rows)), axis_name))[1], -125, 125)
+    exponent = exponent_of(rows, axis_name)
     scale = jnp.ldexp(jnp.ones((), features.dtype), -exponent)
 
     def image(block: Float[Array, "width dims"]) -> Float[Array, "samples width"]:

@@ -8,7 +8,7 @@ import functools
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 # JAX's default is TF32 on GPU and bfloat16 on TPU: 1e-3 to 1e-2 in the silhouette of a sample.
 matmul = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
@@ -22,6 +22,24 @@ def total(value, axis_name: str | None):
 def largest(value, axis_name: str | None):
     """Maximum over the devices."""
     return value if axis_name is None else lax.pmax(value, axis_name)
+
+
+def exponent_of(rows: Float[Array, "samples dims"], axis_name: str | None = None) -> Int[Array, ""]:
+    """Of the power of two above the largest entry; divided by it, squares do not overflow and no digit is lost."""
+    return jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(rows)), axis_name))[1], -125, 125)
+
+
+def root(squares):
+    """Square root whose derivative at 0 is 0."""
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+
+
+def units(points: Float[Array, "rows dims"]) -> tuple[Float[Array, "rows dims"], Float[Array, " rows"]]:
+    """Rows at length 1, and 1 where a row is zero. Divided by their largest entry first, so none underflows."""
+    extent = jnp.max(jnp.abs(points), axis=1, keepdims=True)
+    scaled = points / jnp.where(extent > 0, extent, 1)
+    norms = root(jnp.sum(scaled * scaled, axis=1, keepdims=True))
+    return scaled / jnp.where(norms > 0, norms, 1), (extent[:, 0] == 0).astype(points.dtype)
 
 
 def centre(

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from nrjax.kernels import _krylov
 from nrjax.kernels._certificate import points_error
-from nrjax.kernels._linalg import centre, cleaned, largest, matmul, right_singular, total
+from nrjax.kernels._linalg import centre, cleaned, exponent_of, matmul, right_singular, total
 
 Solver = Literal["auto", "svd", "gram", "krylov"]
 
@@ -71,7 +71,7 @@ def pca(
     if solver == "krylov":
         points, values, error, exponent = _krylov.krylov(features, n_components, weights, axis_name)
     else:
-        exponent = jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(features)), axis_name))[1], -125, 125)
+        exponent = exponent_of(features, axis_name)
         scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent)
         centred = centre(scaled, weights, axis_name)
         points, values, error = (

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._linalg import matmul
+from nrjax.kernels._linalg import exponent_of, matmul
 from nrjax.kernels._spectrum import centred, members, spectrum, standardised
 
 EPSILON = 1e-4  # of TransRate, beside features of total variance 1
@@ -114,7 +114,6 @@ def gbc(features: Float[Array, "samples dims"], labels: Int[Array, " samples"], 
 
     Source: Pandy et al. 2022, arXiv:2111.12780.
     """
-    exponent = jnp.clip(jnp.frexp(jnp.max(jnp.abs(features)))[1], -125, 125)
     squares, left = spectrum(centred(features))
     points = (left * jnp.sqrt(squares))[:, -GBC_COMPONENTS:]
     indicators = members(labels, n_classes, features.dtype)
@@ -123,7 +122,7 @@ def gbc(features: Float[Array, "samples dims"], labels: Int[Array, " samples"], 
     around = points - matmul(indicators, means)
     variances = matmul(indicators.T, around * around) / counts
     # In units of `centred`, where nothing overflows; the floor is of the features' own.
-    floor = GBC_FLOOR * jnp.ldexp(jnp.ones((), features.dtype), -jnp.clip(2 * exponent, -120, 120))
+    floor = GBC_FLOOR * jnp.ldexp(jnp.ones((), features.dtype), -jnp.clip(2 * exponent_of(features), -120, 120))
     variances = jnp.maximum(variances, floor)
 
     def overlaps(mean: Float[Array, " components"], variance: Float[Array, " components"]) -> Float[Array, ""]:

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._linalg import largest, matmul, total
+from nrjax.kernels._linalg import largest, matmul, root, total, units
 
 Distance = Literal["cosine", "euclidean", "sqeuclidean"]
 Definition = Literal["rousseeuw", "centroid"]
@@ -186,23 +186,10 @@ def silhouette_sampling(
 
 def _vectors(points, weights, distance: Distance, axis_name: str | None):
     """Vectors whose (half) squared differences are the distance, which of them are zero, and their shift."""
-    units, is_zero = _units(points) if distance == "cosine" else (points, jnp.zeros(len(points), points.dtype))
-    shift = total(jnp.sum(units * weights[:, None], axis=0), axis_name) / total(jnp.sum(weights), axis_name)
+    vectors, is_zero = units(points) if distance == "cosine" else (points, jnp.zeros(len(points), points.dtype))
+    shift = total(jnp.sum(vectors * weights[:, None], axis=0), axis_name) / total(jnp.sum(weights), axis_name)
     shift = lax.stop_gradient(shift)  # no distance depends on it
-    return jnp.where(weights[:, None] > 0, units - shift, 0), is_zero, shift
-
-
-def _units(points: Float[Array, "rows dims"]) -> tuple[Float[Array, "rows dims"], Float[Array, " rows"]]:
-    """Rows at length 1, and 1 where a row is zero. Divided by their largest entry first, so none underflows."""
-    extent = jnp.max(jnp.abs(points), axis=1, keepdims=True)
-    scaled = points / jnp.where(extent > 0, extent, 1)
-    norms = _root(jnp.sum(scaled * scaled, axis=1, keepdims=True))
-    return scaled / jnp.where(norms > 0, norms, 1), (extent[:, 0] == 0).astype(points.dtype)
-
-
-def _root(squares):
-    """Square root whose derivative at 0 is 0."""
-    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+    return jnp.where(weights[:, None] > 0, vectors - shift, 0), is_zero, shift
 
 
 def _in_blocks(arrays, rows: int):
@@ -235,7 +222,7 @@ def _classes(blocks: _Points, points, shift, n_classes: int, distance: Distance,
     counts = totals[:, -1]
     means = totals[:, :-1] / jnp.where(counts > 0, counts, 1)[:, None]
     centroids, is_zero = (
-        _units(means[:, dims : 2 * dims]) if distance == "cosine" else (means[:, dims : 2 * dims], 0 * counts)
+        units(means[:, dims : 2 * dims]) if distance == "cosine" else (means[:, dims : 2 * dims], 0 * counts)
     )
     return _Classes(counts, means[:, :dims], means[:, -2], means[:, -1], centroids - shift, is_zero)
 
@@ -270,7 +257,7 @@ def _distances(block, others, distance: Distance) -> Float[Array, "rows others"]
     squared = jnp.sum(differences * differences, axis=-1)
     if distance == "cosine":
         return (squared + block.is_zero[:, None] + others.is_zero) / 2
-    return squared if distance == "sqeuclidean" else _root(squared)
+    return squared if distance == "sqeuclidean" else root(squared)
 
 
 def _to_centroids(block: _Points, classes: _Classes, distance: Distance) -> Float[Array, "rows classes"]:

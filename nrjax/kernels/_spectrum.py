@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._linalg import centre, matmul
+from nrjax.kernels._linalg import centre, exponent_of, matmul
 
 
 class Spectrum(NamedTuple):
@@ -47,8 +47,7 @@ def centred(features: Float[Array, "samples dims"]) -> Float[Array, "samples dim
 
 def scaled(features: Float[Array, "samples dims"]) -> Float[Array, "samples dims"]:
     """Features divided by the power of two above their largest entry."""
-    exponent = jnp.clip(jnp.frexp(jnp.max(jnp.abs(features)))[1], -125, 125)
-    return features * jnp.ldexp(jnp.ones((), features.dtype), -exponent)
+    return features * jnp.ldexp(jnp.ones((), features.dtype), -exponent_of(features))
 
 
 def standardised(features: Float[Array, "samples dims"]) -> Float[Array, "samples dims"]:

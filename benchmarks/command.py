@@ -1,0 +1,33 @@
+"""What the benchmarks' commands share: one line for what is wrong, and what results say they were made with."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+
+def answer(work: Callable[[], None]) -> int:
+    """Exit code of a command: 0, or 1 with one line on stderr."""
+    try:
+        work()
+    except (ValueError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def commit() -> str:
+    """The commit, with `+` where the working tree has changes."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain") else "")
+
+
+def device() -> str:
+    """What JAX computes on."""
+    return f"{jax.devices()[0].device_kind} ({jax.default_backend()}), {platform.machine()}"
