@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 
 from nrjax.kernels import matmul
 
@@ -19,6 +20,9 @@ LEVEL = 0.9  # of the intervals, and of the differences that tell two models apa
 RESAMPLES = 4096
 AT_ONCE = 128  # resamples held at a time
 GROUPS = 20  # of samples left out in turn, for scores whose influences are not known in closed form
+HALVES = 32  # of the samples, for accuracies of few samples: a power of two
+FEWEST = 20  # samples about which anything is said
+FEW = 1000  # samples; from there on what one sample teaches the others no longer shows
 
 
 class Confidence(NamedTuple):
@@ -40,7 +44,7 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
 
     Args:
       scores: `[models]`, without their bias; higher is better.
-      influences: `[models, units]`, units being samples or groups of samples; rows sum to 0.
+      influences: `[models, units]`, units being samples or groups of them.
       tie: scores this close share the first place.
     """
     units = influences.shape[1]
@@ -93,3 +97,25 @@ def of_groups(without: Callable[[np.ndarray], float], ids: np.ndarray) -> np.nda
     group[shuffled[np.argsort(ids[shuffled], kind="stable")]] = np.arange(len(ids)) % groups
     left_out = np.array([without(np.flatnonzero(group != g)) for g in range(groups)])
     return (groups - 1) * (left_out.mean() - left_out)
+
+
+def of_halves(of_half: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
+    """Influences of pairs of groups of samples on a score that jumps, such as an accuracy, by scoring halves.
+
+    Leaving out little makes such a score jump by more than its slope, and a jump counts many times over: the
+    errors came out 60 % too large.
+
+    Args:
+      of_half: the score of the samples with these indices, half of them.
+      ids: class ids; the halves have the proportions of the classes.
+
+    Source: balanced half-samples, McCarthy 1969, doi:10.2307/1402260.
+    """
+    shuffled = np.random.default_rng(0).permutation(len(ids))
+    places = np.arange(len(ids) // 2 * 2)  # neighbours are of one class, and only one of the two is in a half
+    by_class = shuffled[np.argsort(ids[shuffled], kind="stable")][places]
+    signs = scipy.linalg.hadamard(HALVES)[:, 1:]  # orthogonal columns: one for each pair of groups
+    pairs = signs.shape[1]
+    halves = [np.sort(by_class[(row[places // 2 % pairs] > 0) == (places % 2 > 0)]) for row in signs]
+    slopes = signs.T @ np.array([of_half(half) for half in halves]) / HALVES
+    return slopes * np.sqrt(pairs * (pairs - 1))

@@ -12,7 +12,7 @@ import numpy as np
 
 from nrjax import scoring
 from nrjax.batch import components_of, padded
-from nrjax.confidence import of_groups, of_samples
+from nrjax.confidence import FEW, FEWEST, of_groups, of_halves, of_samples
 from nrjax.kernels import ScoreSettings
 from nrjax.memory import Staging, models_that_fit
 from nrjax.scores import ScoreKind
@@ -64,6 +64,8 @@ class Evaluator:
     """Evaluates models one at a time on CPU; on accelerators it scores those of one shape together."""
 
     def __init__(self, ids: np.ndarray, n_classes: int, request: Request):
+        if request.confidence and len(ids) < FEWEST:
+            raise ValueError(f"confidence needs at least {FEWEST} samples; got {len(ids)}. Leave it out.")
         self._ids, self._n_classes, self._request = ids, n_classes, request
         self._counts = np.bincount(ids, minlength=n_classes)
         self._waiting: dict[_Group, list[_Waiting]] = defaultdict(list)
@@ -124,8 +126,12 @@ class Evaluator:
                 model.bias = float(scored.sampling.bias[i])
 
     def _add_others(self, models: list[Evaluated], arrays: list[Any], kinds: tuple[ScoreKind, ...]) -> None:
+        by = self._request.by
         try:
-            results = self._values(arrays, self._ids, kinds)
+            results = dict(zip(kinds, self._values(arrays, self._ids, kinds), strict=True))
+            if self._request.confidence and by in results:
+                for model, array, value in zip(models, arrays, results[by], strict=True):
+                    model.influences = self._influences(by, array, value)
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it
             if len(kinds) > 1:
                 for kind in kinds:
@@ -135,18 +141,19 @@ class Evaluator:
             for model in models:
                 model.missing |= {kind.name: reason for kind in kinds}
             return
-        for kind, result in zip(kinds, results, strict=True):
-            for model, array, value in zip(models, arrays, result, strict=True):
+        for kind, result in results.items():
+            for model, value in zip(models, result, strict=True):
                 model.add(kind.name, float(value.mean(dtype=np.float64)))
-                if kind is self._request.by and self._request.confidence and kind.name in model.values:
-                    model.influences = of_samples(value) if value.ndim else self._of_groups(kind, array)
 
-    def _of_groups(self, kind: ScoreKind, array: Any) -> np.ndarray:
-        def without(left: np.ndarray) -> float:
-            (of_models,) = self._values([array[left]], self._ids[left], (kind,))
-            return float(of_models[0])
+    def _influences(self, kind: ScoreKind, array: Any, value: np.ndarray) -> np.ndarray:
+        if value.ndim and len(value) >= FEW:
+            return of_samples(value)
 
-        return of_groups(without, self._ids)
+        def of_some(chosen: np.ndarray) -> float:
+            (of_models,) = self._values([array[chosen]], self._ids[chosen], (kind,))
+            return float(of_models[0].mean(dtype=np.float64))
+
+        return (of_halves if value.ndim else of_groups)(of_some, self._ids)
 
     def _values(self, arrays: list[Any], ids: np.ndarray, kinds: tuple[ScoreKind, ...]) -> Sequence[np.ndarray]:
         """Of every kind, `[models]` or `[models, samples]`."""

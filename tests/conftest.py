@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nrjax
+from nrjax.datasets import Dataset
 from nrjax.models import PaperCNN
 
 TFDS_DIR = Path(os.environ.get("TFDS_DATA_DIR", Path.home() / "tensorflow_datasets"))
@@ -53,3 +54,30 @@ def tiny_images():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 40)
     return (rng.integers(0, 90, (40, 8, 8, 1)) + 80 * labels[:, None, None, None]).astype(np.uint8), labels
+
+
+@pytest.fixture
+def paper_smoke(monkeypatch, tmp_path):
+    """`python -m benchmarks.paper` on small networks and on images that differ in brightness; no data set needed."""
+    from benchmarks.paper import train, zoos
+    from benchmarks.paper.__main__ import main
+
+    tiny = {"full": ((2, 3), 40), "lite": ((2,), 40), "512": ((2, 3), 20)}
+    monkeypatch.setattr(
+        zoos, "VARIANTS", {v: {"conv_features": c, "dense_features": d} for v, (c, d) in tiny.items()}
+    )  # fmt: skip
+
+    def load_dataset(name, split, *, classes="0-9", **options):
+        rng = np.random.default_rng([len(name), len(split)])
+        labels = np.arange(240) % (int(classes[-1]) + 1)
+        images = rng.integers(0, 120, (240, 28, 28, 1)) + 12 * labels[:, None, None, None]
+        return Dataset(images.astype(np.uint8), labels, tuple("0123456789"))
+
+    monkeypatch.setattr(train, "load_dataset", load_dataset)
+    monkeypatch.setattr(nrjax, "load_dataset", load_dataset, raising=False)
+
+    def run(*words, out="out"):
+        arguments = ["--cache", tmp_path / "cache", "--out", tmp_path / out, "--steps", 4, *words]
+        return main([str(a) for a in arguments]), tmp_path / out
+
+    return run

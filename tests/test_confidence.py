@@ -125,6 +125,41 @@ def test_groups_left_out_give_the_error_of_a_mean():
     assert influences.sum() == pytest.approx(0, abs=1e-9)
 
 
+def test_halves_give_the_error_of_a_mean():
+    values = np.random.default_rng(0).normal(size=501)
+    sizes = []
+
+    def mean(half):
+        sizes.append(len(half))
+        return values[half].mean()
+
+    influences = confidence.of_halves(mean, np.arange(501) % 4)
+    error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
+    assert error == pytest.approx(values.std() / np.sqrt(501), rel=0.3)
+    assert set(sizes) == {250}  # one shape, one compilation
+
+
+def test_accuracies_of_few_samples_are_as_sure_as_repeated_draws_say():
+    """What a sample teaches the others counts too: without it the errors are 25 % too small here."""
+    features, labels = blobs(20_000, 60, 6, separation=0.25)
+    rng, drawn, widths = np.random.default_rng(0), [], []
+    for _ in range(60):
+        i = rng.choice(len(labels), 200, replace=False)
+        (model,) = nrjax.rank_batch({"m": features[i]}, labels[i], scores="probe", confidence=True).models
+        drawn.append(model.score)
+        widths.append((model.interval[1] - model.interval[0]) / (2 * 1.645))
+    assert np.mean(widths) == pytest.approx(np.std(drawn), rel=0.2)
+
+
+def test_confidence_in_few_samples():
+    features, labels = blobs(20, 5, 2)
+    for name in ("silhouette", "knn", "probe", "logme"):
+        (model,) = nrjax.rank_batch({"m": features}, labels, scores=name, confidence=True).models
+        assert np.isfinite(model.interval).all(), name
+    with pytest.raises(ValueError, match="confidence needs at least 20 samples; got 19"):
+        nrjax.rank_batch({"m": features[1:]}, labels[1:], confidence=True)
+
+
 def test_own_scores(own_score):
     own_score("spread", lambda features, labels, *, n_classes: jnp.std(features), higher_is_better=False)
     features, labels = blobs(60, 5, 3)

@@ -5,37 +5,11 @@ import json
 import numpy as np
 import pytest
 
-import nrjax
 from benchmarks.paper import __main__ as paper
-from benchmarks.paper import published, train, zoos
+from benchmarks.paper import published
 from benchmarks.paper.agreement import agreement
 from benchmarks.paper.document import agreements, beside
 from benchmarks.paper.transfer import fit_logits, transfer_accuracy
-from nrjax.datasets import Dataset
-
-
-@pytest.fixture
-def smoke(monkeypatch, tmp_path):
-    """The command on small networks and on images that differ in brightness; no data set needed."""
-    tiny = {"full": ((2, 3), 40), "lite": ((2,), 40), "512": ((2, 3), 20)}
-    monkeypatch.setattr(
-        zoos, "VARIANTS", {v: {"conv_features": c, "dense_features": d} for v, (c, d) in tiny.items()}
-    )  # fmt: skip
-
-    def load_dataset(name, split, *, classes="0-9", **options):
-        rng = np.random.default_rng([len(name), len(split)])
-        labels = np.arange(240) % (int(classes[-1]) + 1)
-        images = rng.integers(0, 120, (240, 28, 28, 1)) + 12 * labels[:, None, None, None]
-        return Dataset(images.astype(np.uint8), labels, tuple("0123456789"))
-
-    monkeypatch.setattr(train, "load_dataset", load_dataset)
-    monkeypatch.setattr(nrjax, "load_dataset", load_dataset, raising=False)
-
-    def run(*words, out="out"):
-        arguments = ["--cache", tmp_path / "cache", "--out", tmp_path / out, "--steps", 4, *words]
-        return paper.main([str(a) for a in arguments]), tmp_path / out
-
-    return run
 
 
 def without_times(doc):
@@ -43,8 +17,8 @@ def without_times(doc):
     return doc | {"made_with": {k: v for k, v in doc["made_with"].items() if k not in times}}
 
 
-def test_every_table_and_figure_twice_the_same(smoke):
-    code, out = smoke("--seeds", 2)
+def test_every_table_and_figure_twice_the_same(paper_smoke):
+    code, out = paper_smoke("--seeds", 2)
     assert code == 0
     doc = json.loads((out / "tables.json").read_text())
     assert set(doc) == {f"table{n}" for n in range(1, 7)} | {"table4_by_recipe", "figure2", "agreement", "made_with"}
@@ -67,21 +41,21 @@ def test_every_table_and_figure_twice_the_same(smoke):
     text = (out / "README.md").read_text()
     assert all(f"## Q{n}" in text for n in range(1, 7))
 
-    code, again = smoke("--seeds", 2, out="again")
+    code, again = paper_smoke("--seeds", 2, out="again")
     assert code == 0
     assert without_times(json.loads((again / "tables.json").read_text())) == without_times(doc)
 
 
-def test_some_tables_train_only_what_they_need(smoke, capsys, tmp_path):
-    assert smoke("--tables", 3, 4)[0] == 0
+def test_some_tables_train_only_what_they_need(paper_smoke, capsys, tmp_path):
+    assert paper_smoke("--tables", 3, 4)[0] == 0
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["full"]
     assert "Table 3" in capsys.readouterr().out
     doc = json.loads((tmp_path / "out" / "tables.json").read_text())
     assert set(doc) == {"table3", "table4", "table4_by_recipe", "agreement", "made_with"}
 
-    assert smoke("--tables", 3, "--steps", 5)[0] == 1  # a cache of another recipe
+    assert paper_smoke("--tables", 3, "--steps", 5)[0] == 1  # a cache of another recipe
     assert "trained with another configuration or recipe" in capsys.readouterr().err
-    assert smoke("--tables", 3, "--no-resume")[0] == 1
+    assert paper_smoke("--tables", 3, "--no-resume")[0] == 1
     assert "already holds models" in capsys.readouterr().err
 
 

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.trust import document, plots
+from benchmarks.trust import document, measure, plots
 from benchmarks.trust.__main__ import main
 from benchmarks.trust.calibration import calibration
-from benchmarks.trust.judge import by_step, judge, mean_over_targets, measures
+from benchmarks.trust.candidates import Candidates
+from benchmarks.trust.judge import by_step, judge, mean_over_targets, measures, places
 from benchmarks.trust.timing import timing
 from tests.oracles import blobs
 
@@ -52,8 +53,36 @@ def test_judgement_of_known_orders():
     assert means["largest model"]["tau_b"] == -1
     assert means["best on its own data"]["regret"] == pytest.approx(17.5)  # all tie
     assert abs(means["random order"]["tau_b"]) < 0.1
+    assert places(found()) == {"accuracy": {"full": 4.5}, "silhouette": {"full": 4.5}, "probe": {"full": 4.5}}
     assert by_step(found(), "by_components") == {"silhouette": {"2": -1, "none": 1}}
     assert by_step(found(), "by_samples") == {"silhouette": {"100": 1}, "probe": {"100": 1}}
+
+
+def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
+    """Every kind of candidate, on images that differ in brightness: a head learns them, from images it has not seen."""
+    assert paper_smoke("--tables", 5, 6)[0] == 0
+    monkeypatch.setattr(measure, "DATASETS", {"F": "fashion_mnist"})
+    monkeypatch.setattr(measure, "CLASSES", {"0-4": "0-4"})
+    monkeypatch.setattr(measure, "FEWER_SAMPLES", (40,))
+    monkeypatch.setattr(measure, "COMPONENTS", (2, 5))
+    candidates = Candidates(tmp_path / "cache")
+    assert len(candidates.names) == 37
+    kinds = ["full/F10", "narrow/F10", "conv/F10", "pixels", "untrained"]
+    candidates.names = kinds
+    news = []
+    measured = measure.measure(candidates, None, 60, news.append)
+    assert list(measured) == ["F0-4"]
+    assert news[0] == "full/F10 on F0-4"
+    models = measured["F0-4"]
+    assert list(models) == kinds
+    assert [name for name, one in models.items() if "leep" in one["scores"]] == ["full/F10"]
+    assert set(models["pixels"]["by_components"]) == {"2", "5", "none"}
+    assert set(models["pixels"]["by_samples"]) == {"40"}
+    assert all(np.mean(one["halves"]) == pytest.approx(one["accuracy"], abs=1e-4) for one in models.values())
+    assert models["pixels"]["accuracy"] > 0.4  # by chance 0.2
+    size = {name: candidates.facts(name)["parameters"] for name in kinds}
+    assert size["pixels"] == 0 < size["conv/F10"] < size["full/F10"] < size["untrained"]
+    assert candidates.facts("narrow/F10")["own_accuracy"] == candidates.facts("full/F10")["own_accuracy"] > 0
 
 
 def test_the_whole_document(tmp_path):
@@ -70,7 +99,8 @@ def test_the_whole_document(tmp_path):
     curves = {key: by_step(scores, key) for key in ("by_samples", "by_components")}
     made = {"command": "c", "commit": "x", "seconds": 1, "samples": 9, "draws": 3, "jax": "0", "device": "cpu"}
     doc = {
-        "scores": {"models": scores, "judged": judged, "means": mean_over_targets(judged), "curves": curves},
+        "scores": {"models": scores, "judged": judged, "means": mean_over_targets(judged), "curves": curves,
+                   "places": places(scores)},
         "calibration": rows, "timing": timed, "made_with": dict.fromkeys(("scores", "calibration", "timing"), made),
     }  # fmt: skip
     text = document.readme(json.loads(json.dumps(doc)))

@@ -2,10 +2,10 @@
 
     python -m benchmarks.trust [--parts scores calibration timing] [--out DIR] [--cache DIR] [--data-dir DIR]
 
-Scores 25 candidates (the zoos that `python -m benchmarks.paper` trains, raw pixels, an untrained network) on nine
-targets (MNIST, Fashion-MNIST and CIFAR-10, with classes 0-4, 5-9 and all ten; 3,000 labelled images each) with every
-score, and judges each by the accuracy of a retrained head on the test images. Counts how often 90 % statements of
-confidence hold. Times every score beside its definition in NumPy and scikit-learn.
+Scores 37 candidates (the zoos that `python -m benchmarks.paper` trains, narrower and wider parts of them, pixels, an
+untrained network) on nine targets (MNIST, Fashion-MNIST and CIFAR-10, with classes 0-4, 5-9 and all ten; 2,000 labelled
+images of the test split each) with every score, and judges each by the accuracy of a retrained head on the images left.
+Counts how often 90 % statements of confidence hold. Times every score beside its definition in NumPy and scikit-learn.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
 from benchmarks.trust import document, plots
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
-from benchmarks.trust.judge import by_step, judge, mean_over_targets
+from benchmarks.trust.judge import by_step, judge, mean_over_targets, places
 from benchmarks.trust.measure import SAMPLES, measure
 from benchmarks.trust.timing import timing
 
@@ -47,7 +47,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
     parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
     parser.add_argument("--samples", type=int, default=SAMPLES, help=f"Labelled images of a target [{SAMPLES}].")
-    parser.add_argument("--draws", type=int, default=40, help="Small targets of each size, for the calibration [40].")
+    parser.add_argument("--draws", type=int, default=30, help="Small targets of each size, for the calibration [30].")
     return parser.parse_args(argv)
 
 
@@ -87,7 +87,13 @@ def _scores(candidates: Candidates, options: argparse.Namespace, on_done) -> dic
     every = {name: means["weighted_tau"] for name, means in mean_over_targets(judged).items()}
     for score, curve in curves["by_samples"].items():
         curve[str(options.samples)] = every[score]
-    return {"models": found, "judged": judged, "means": mean_over_targets(judged), "curves": curves}
+    return {
+        "models": found,
+        "judged": judged,
+        "means": mean_over_targets(judged),
+        "curves": curves,
+        "places": places(found),
+    }
 
 
 def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -> list[dict[str, Any]]:

@@ -1,6 +1,14 @@
-"""What there is to choose from: the paper's zoos of all widths and depths, raw pixels, and an untrained network."""
+"""What there is to choose from: the paper's zoos, parts of them that are narrower and wider, pixels, a random network.
+
+full/M10, 512/F0-4, lite/C5-9   the paper's models: 1,024 or 512 outputs of their last dense layer
+narrow/M10                      64 of the outputs of full/M10
+conv/M10                        what full/M10 gives to its dense layer: 3,136 outputs
+pixels                          784
+untrained                       1,024 outputs of a network at its first step
+"""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +20,13 @@ from benchmarks.paper.zoos import IMAGE_SIZE, specs
 from nrjax.models import PaperCNN
 
 VARIANTS = ("full", "512", "lite")
+NARROW = 64
+CONV = ("M10", "F10", "C10")
+CONV_LAYER = 4
 
 
 class Candidates:
-    """Models by name, `full/M10` and so on, one at a time.
+    """Models by name, one at a time.
 
     Args:
       cache: where `python -m benchmarks.paper` keeps its models.
@@ -35,7 +46,9 @@ class Candidates:
         module = PaperCNN(10, (32, 64), 1024)
         variables = module.init(jax.random.key(0), np.zeros((1, *IMAGE_SIZE, 1), np.float32))
         self._untrained = nrjax.from_linen(module, variables, input_shape=(*IMAGE_SIZE, 1))
-        self.names = [f"{v}/{s.name}" for v in VARIANTS for s in specs(v)] + ["pixels", "untrained"]
+        trained = [f"{v}/{s.name}" for v in VARIANTS for s in specs(v)]
+        narrow, conv = [f"narrow/{s.name}" for s in specs("full")], [f"conv/{name}" for name in CONV]
+        self.names = [*trained, *narrow, *conv, "pixels", "untrained"]
 
     def arrays(self, name: str, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Features of images, and the outputs for the model's own classes if it has been trained on any."""
@@ -43,19 +56,31 @@ class Candidates:
             return nrjax.extract_features(self._untrained, images, 0), None
         if name == "untrained":
             return nrjax.extract_features(self._untrained, images), None
+        if name.startswith("conv/"):
+            return nrjax.extract_features(self._model(name), images, CONV_LAYER), None
+        if name.startswith("narrow/"):
+            return nrjax.extract_features(self._model(name), images)[:, :NARROW], None
         found = nrjax.extract_features(self._model(name), images, ["penultimate", -1])
         return found["penultimate"], found[-1]
 
     def facts(self, name: str) -> dict[str, Any]:
-        """Parameters below the last layer, and accuracy on its own test data (0 for what was never trained)."""
+        """Parameters that its outputs depend on, and its network's own test accuracy (0 for what was never trained)."""
         if name == "pixels":
             return {"parameters": 0, "own_accuracy": 0.0}
-        variant, _, model = name.partition("/")
-        variables = (self._model(name) if model else self._untrained).variables
-        below = {layer: leaf for layer, leaf in variables["params"].items() if layer != "logits"}
-        own = self._zoos[variant].info(model).tags["accuracy"] if model else 0.0
-        return {"parameters": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(below)), "own_accuracy": own}
+        part, _, model = name.partition("/")
+        params = dict((self._model(name) if model else self._untrained).variables["params"])
+        sizes = {layer: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params[layer])) for layer in params}
+        sizes["logits"] = 0
+        if part == "conv":
+            sizes["dense"] = 0
+        if part == "narrow":
+            sizes["dense"] = sizes["dense"] * NARROW // len(params["dense"]["bias"])
+        own = self._zoo(part).info(model).tags["accuracy"] if model else 0.0
+        return {"parameters": sum(sizes.values()), "own_accuracy": own}
+
+    def _zoo(self, part: str) -> Mapping[str, nrjax.Model]:
+        return self._zoos.get(part, self._zoos["full"])
 
     def _model(self, name: str) -> nrjax.Model:
-        variant, _, model = name.partition("/")
-        return self._zoos[variant][model]
+        part, _, model = name.partition("/")
+        return self._zoo(part)[model]

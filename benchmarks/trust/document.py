@@ -30,23 +30,34 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
 
     models = len(next(iter(scores["models"].values())))
     return [
-        f"{models} candidates, {len(targets)} targets of {made['samples']:,} labelled training images each. Truth: the",
-        "accuracy on the test images of a logits layer retrained on those images with cross-entropy, the rest frozen.",
-        "`ceiling` compares two such truths, from disjoint halves of the test images: what noise leaves to be reached.",
-        "Regret: points of accuracy that the first choice loses to the best candidate. The labelled images are of the",
-        "train splits, which the models of the same data set have seen: accuracies that `probe` and `knn` give those",
-        "are too high, most on CIFAR-10.", "", _made(made), "",
+        f"{models} candidates (the paper's networks; `narrow`, 64 of the outputs of the full ones; `conv`, the 3,136",
+        "outputs below the dense layer of three; pixels; a network at its first step) and",
+        f"{len(targets)} targets of {made['samples']:,} labelled images. Truth: the accuracy on the target's other",
+        "images of a logits layer retrained on the labelled ones with cross-entropy, the rest frozen. All images are",
+        "of the test splits: no network has seen them. `ceiling` compares two such truths, from disjoint halves of the",
+        "images that judge: what noise leaves to be reached. Regret: points of accuracy that the first choice loses to",
+        "the best candidate. `h_score` cannot judge the `conv` candidates, and `leep` and `nce` only whole networks:",
+        "their rows are about those they judge.", "", _made(made), "",
         "## Mean over the targets", "",
         _table(["", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
                 "regret (points)"], overall), "",
         "![tau by score](tau_by_score.png)", "", "## Weighted tau by target", "",
         _table(["", *targets], by_target("weighted_tau", 2)), "",
         "## Regret by target", "", _table(["", *targets], by_target("regret", 1)), "",
+        "## Which kinds of candidates a score prefers", "",
+        f"Mean place among the {models}, over targets, by accuracy and by each score that all of them have. A score",
+        "that puts a kind above its place by accuracy overrates it.", "", _places(scores["places"], order), "",
         "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
         "## Fewer samples", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
         "## Components of the silhouette", "", _curves(scores["curves"]["by_components"]), "",
         "![components](tau_by_components.png)", "",
     ]  # fmt: skip
+
+
+def _places(places: Mapping[str, Mapping[str, float]], order: Sequence[str]) -> str:
+    kinds = list(places["accuracy"])
+    rows = [[of, *(f"{places[of][kind]:.0f}" for kind in kinds)] for of in ("accuracy", *order) if of in places]
+    return _table(["mean place by", *kinds], rows)
 
 
 def _curves(curves: Mapping[str, Mapping[str, float]]) -> str:

@@ -62,6 +62,24 @@ def mean_over_targets(judged: Mapping[str, Mapping[str, Mapping[str, float]]]) -
     }
 
 
+def places(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """`accuracy` and score to the mean place, over targets and models, of each kind of candidate; 1 is the first.
+
+    Of the scores that every candidate has.
+    """
+    found_places: dict[str, dict[str, list[int]]] = {}
+    for models in found.values():
+        every = set.intersection(*(set(one["scores"]) for one in models.values()))
+        columns = {"accuracy": {name: one["accuracy"] for name, one in models.items()}}
+        columns |= {score: {name: one["scores"][score] for name, one in models.items()} for score in sorted(every)}
+        for of, column in columns.items():
+            for place, name in enumerate(sorted(column, key=lambda name: -column[name]), 1):
+                found_places.setdefault(of, {}).setdefault(name.split("/")[0], []).append(place)
+    return {
+        of: {kind: round(float(np.mean(at)), 1) for kind, at in kinds.items()} for of, kinds in found_places.items()
+    }
+
+
 def by_step(found: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, dict[str, float]]:
     """Mean weighted tau over the targets by step of `by_samples` or `by_components`, for every score.
 

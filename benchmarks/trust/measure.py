@@ -11,7 +11,7 @@ from benchmarks.paper.transfer import transfer_hits
 from benchmarks.paper.zoos import CLASSES, DATASETS, IMAGE_SIZE
 from benchmarks.trust.candidates import Candidates
 
-SAMPLES = 3000  # labelled images of a target: the scores see them, and the head is trained on them
+SAMPLES = 2000  # labelled images of a target: the scores see them, and the head is trained on them
 FEWER_SAMPLES = (100, 300, 1000)
 COMPONENTS = (2, 5, 10, 20, 50, 100, 200, 500)
 SCORES = tuple(nrjax.available_scores())
@@ -23,6 +23,8 @@ def measure(
 ) -> dict[str, Truths]:
     """Target to model to `{"accuracy", "halves", "scores", "by_samples", "by_components"}`.
 
+    Labelled images, and those that judge, are of the test split: no model has seen any of them.
+
     Args:
       candidates: the models.
       data_dir: where TFDS keeps its datasets.
@@ -31,24 +33,19 @@ def measure(
     """
     found: dict[str, Truths] = {}
     for letter, dataset in DATASETS.items():
-        options = {"image_size": IMAGE_SIZE, "grayscale": True, "data_dir": data_dir, "seed": 0}
-        train = nrjax.load_dataset(dataset, "train", max_samples=min(2 * samples + 1000, 60_000), **options)
-        test = nrjax.load_dataset(dataset, "test", **options)
+        data = nrjax.load_dataset(dataset, "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=data_dir)
         for name in candidates.names:
-            features, outputs = candidates.arrays(name, train.images)
-            test_features, _ = candidates.arrays(name, test.images)
+            features, outputs = candidates.arrays(name, data.images)
             for suffix, classes in CLASSES.items():
                 first, last = map(int, classes.split("-"))
-                rows, of_test = (
-                    np.flatnonzero((d.labels >= first) & (d.labels <= last)) for d in (train, test)
-                )  # fmt: skip
-                rows = np.random.default_rng(0).permutation(rows)[:samples]
-                theta = None if outputs is None else special.softmax(outputs[rows], axis=1)
-                hits = transfer_hits(features[rows], train.labels[rows], test_features[of_test], test.labels[of_test])
+                rows = np.flatnonzero((data.labels >= first) & (data.labels <= last))
+                labelled, others = np.split(np.random.default_rng(0).permutation(rows), [samples])
+                theta = None if outputs is None else special.softmax(outputs[labelled], axis=1)
+                hits = transfer_hits(*((d[r]) for r in (labelled, others) for d in (features, data.labels)))
                 found.setdefault(letter + suffix, {})[name] = {
                     "accuracy": _rounded(hits.mean()),
                     "halves": [_rounded(hits[0::2].mean()), _rounded(hits[1::2].mean())],
-                    **_scores(features[rows], train.labels[rows], theta),
+                    **_scores(features[labelled], data.labels[labelled], theta),
                 }
                 on_done(f"{name} on {letter + suffix}")
     return found

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-GROUPS = {"full": ("#0072B2", "o"), "512": ("#D55E00", "s"), "lite": ("#009E73", "^"), "other": ("#000000", "X")}
+GROUPS = {"full": ("#0072B2", "o"), "512": ("#D55E00", "s"), "lite": ("#009E73", "^"),
+          "narrow": ("#E69F00", "v"), "conv": ("#CC79A7", "D"), "other": ("#000000", "X")}  # fmt: skip
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#44AA99")
 MARKERS = "os^DvPX*<>"
 
@@ -31,7 +32,7 @@ def score_against_accuracy(found: Mapping[str, Mapping[str, Any]], score: str, p
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel(score)
     figure.supylabel("accuracy of a retrained head (%)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
     figure.savefig(path, dpi=130)
 
 
