@@ -8,7 +8,6 @@ untrained                       1,024 outputs of a network at its first step
 """
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ class Candidates:
         own = self._zoo(part).info(model).tags["accuracy"] if model else 0.0
         return {"parameters": sum(sizes.values()), "own_accuracy": own}
 
-    def _zoo(self, part: str) -> Mapping[str, nrjax.Model]:
+    def _zoo(self, part: str) -> nrjax.Zoo:
         return self._zoos.get(part, self._zoos["full"])
 
     def _model(self, name: str) -> nrjax.Model:
