@@ -81,7 +81,8 @@ def rank_batch(
       with the reason. A model's score does not depend on the other models.
 
     Raises:
-      ValueError: labels or settings that fit no model, an empty mapping, or no model that can be scored.
+      ValueError: labels or settings that fit no model, `confidence` with fewer than 20 samples, an empty mapping,
+        or no model that can be scored.
       TypeError: a setting or a model name of the wrong type.
 
     Source: Algorithm 1 of the neuralRank paper; `PCA(n_components)` then
