@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.trust import document, measure, plots
-from benchmarks.trust.__main__ import main
+from benchmarks.trust.__main__ import _judgement, main
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
 from benchmarks.trust.judge import by_step, judge, mean_over_targets, measures, places
@@ -95,12 +95,9 @@ def test_the_whole_document(tmp_path):
     )
     rows = calibration(targets, 3, news.append)
     scores = found()
-    judged = judge(scores, FACTS)
-    curves = {key: by_step(scores, key) for key in ("by_samples", "by_components")}
     made = {"command": "c", "commit": "x", "seconds": 1, "samples": 9, "draws": 3, "jax": "0", "device": "cpu"}
     doc = {
-        "scores": {"models": scores, "judged": judged, "means": mean_over_targets(judged), "curves": curves,
-                   "places": places(scores)},
+        "scores": (whole := {"models": scores, "facts": FACTS}) | _judgement(whole, 9),
         "calibration": rows, "timing": timed, "made_with": dict.fromkeys(("scores", "calibration", "timing"), made),
     }  # fmt: skip
     text = document.readme(json.loads(json.dumps(doc)))
@@ -111,8 +108,8 @@ def test_the_whole_document(tmp_path):
             assert one["value"] == pytest.approx(one["reference"], rel=1e-3, abs=1e-5), score
     assert all(0 <= row["intervals_hold"] <= 1 for row in rows)
     plots.score_against_accuracy(scores, "silhouette", tmp_path / "a.png")
-    plots.tau_by_score(judged, mean_over_targets(judged), tmp_path / "b.png")
-    plots.tau_against(curves["by_components"], "components", tmp_path / "c.png")
+    plots.tau_by_score(doc["scores"]["judged"], doc["scores"]["means"], tmp_path / "b.png")
+    plots.tau_against(doc["scores"]["curves"]["by_components"], "components", tmp_path / "c.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in "abc")
 
 

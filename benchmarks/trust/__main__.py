@@ -25,7 +25,7 @@ from benchmarks.paper.__main__ import CACHE
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
 from benchmarks.trust import document, plots
 from benchmarks.trust.calibration import calibration
-from benchmarks.trust.candidates import Candidates
+from benchmarks.trust.candidates import PARTS_OF_NETWORKS, Candidates
 from benchmarks.trust.judge import by_step, judge, mean_over_targets, places
 from benchmarks.trust.measure import SAMPLES, measure
 from benchmarks.trust.timing import timing
@@ -41,7 +41,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         prog="python -m benchmarks.trust", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--parts", nargs="+", choices=PARTS, default=PARTS, help="Only these; the others stay as they are."
+        "--parts",
+        nargs="*",
+        choices=PARTS,
+        default=PARTS,
+        help="Measure only these; the others stay as they are. None: judge and draw what has been measured.",
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
@@ -76,24 +80,33 @@ def run(options: argparse.Namespace) -> None:
             "device": device(),
         }  # fmt: skip
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
-    _draw(doc, options.out)
+    if "scores" in doc:
+        doc["scores"] |= _judgement(doc["scores"], doc["made_with"]["scores"]["samples"])
+        path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
+        _draw(doc["scores"], options.out)
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
 
 
 def _scores(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
-    found = measure(candidates, options.data_dir, options.samples, on_done)
-    judged = judge(found, {name: candidates.facts(name) for name in candidates.names})
-    curves = {key: by_step(found, key) for key in ("by_samples", "by_components")}
-    every = {name: means["weighted_tau"] for name, means in mean_over_targets(judged).items()}
-    for score, curve in curves["by_samples"].items():
-        curve[str(options.samples)] = every[score]
     return {
-        "models": found,
-        "judged": judged,
-        "means": mean_over_targets(judged),
-        "curves": curves,
-        "places": places(found),
+        "models": measure(candidates, options.data_dir, options.samples, on_done),
+        "facts": {name: candidates.facts(name) for name in candidates.names},
     }
+
+
+def _judgement(scores: dict[str, Any], samples: int) -> dict[str, Any]:
+    """Of whole networks, pixels and the untrained network; `with_parts` is about narrower and wider parts too."""
+    models, facts = scores["models"], scores["facts"]
+    whole = {
+        target: {name: one for name, one in of_target.items() if not name.startswith(PARTS_OF_NETWORKS)}
+        for target, of_target in models.items()
+    }
+    judged = judge(whole, facts)
+    means, curves = mean_over_targets(judged), {key: by_step(whole, key) for key in ("by_samples", "by_components")}
+    for score, curve in curves["by_samples"].items():
+        curve[str(samples)] = means[score]["weighted_tau"]
+    with_parts = {"means": mean_over_targets(judge(models, facts)), "places": places(models)}
+    return {"judged": judged, "means": means, "curves": curves, "with_parts": with_parts}
 
 
 def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -> list[dict[str, Any]]:
@@ -114,10 +127,7 @@ def _timing(candidates: Candidates, options: argparse.Namespace, on_done) -> dic
     return timing(features, outputs, data.labels, on_done)
 
 
-def _draw(doc: dict[str, Any], out: Path) -> None:
-    if "scores" not in doc:
-        return
-    found = doc["scores"]
+def _draw(found: dict[str, Any], out: Path) -> None:
     for score in ("silhouette", "probe"):
         plots.score_against_accuracy(found["models"], score, out / f"{score}_against_accuracy.png")
     plots.tau_by_score(found["judged"], found["means"], out / "tau_by_score.png")

@@ -19,6 +19,7 @@ from benchmarks.paper.zoos import IMAGE_SIZE, specs
 from nrjax.models import PaperCNN
 
 VARIANTS = ("full", "512", "lite")
+PARTS_OF_NETWORKS = ("narrow/", "conv/")
 NARROW = 64
 CONV = ("M10", "F10", "C10")
 CONV_LAYER = 4

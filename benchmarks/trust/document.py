@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.trust.candidates import PARTS_OF_NETWORKS
+
 Row = Sequence[Any]
 
 
@@ -21,6 +23,8 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
     columns = ("weighted_tau", "weighted_tau_accuracy_first", "tau_b", "regret")
     overall = [[name, *(f"{means[name][m]:.2f}" for m in columns)] for name in order]
     targets = list(judged)
+    head = ["", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
+            "regret (points)"]  # fmt: skip
 
     def by_target(measure: str, digits: int) -> list[Row]:
         return [
@@ -28,29 +32,35 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
             for name in order
         ]
 
-    models = len(next(iter(scores["models"].values())))
+    models = len(scores["facts"])
+    whole = sum(not name.startswith(PARTS_OF_NETWORKS) for name in scores["facts"])
+    with_parts = scores["with_parts"]["means"]
+    order_with_parts = sorted(with_parts, key=lambda name: -with_parts[name]["weighted_tau"])
     return [
-        f"{models} candidates (the paper's networks; `narrow`, 64 of the outputs of the full ones; `conv`, the 3,136",
-        "outputs below the dense layer of three; pixels; a network at its first step) and",
-        f"{len(targets)} targets of {made['samples']:,} labelled images. Truth: the accuracy on the target's other",
-        "images of a logits layer retrained on the labelled ones with cross-entropy, the rest frozen. All images are",
-        "of the test splits: no network has seen them. `ceiling` compares two such truths, from disjoint halves of the",
-        "images that judge: what noise leaves to be reached. Regret: points of accuracy that the first choice loses to",
-        "the best candidate. `h_score` cannot judge the `conv` candidates, and `leep` and `nce` only whole networks:",
-        "their rows are about those they judge.", "", _made(made), "",
+        f"{whole} candidates (the paper's networks, pixels, a network at its first step), {len(targets)} targets of",
+        f"{made['samples']:,} labelled images. Truth: the accuracy on the target's other images of a logits layer",
+        "retrained on the labelled ones with cross-entropy, the rest frozen. All images are of the test splits: no",
+        "network has seen them. `ceiling` compares two such truths, from disjoint halves of the images that judge:",
+        "what noise leaves to be reached. Regret: points of accuracy the first choice loses to the best candidate.",
+        "`leep` and `nce` read predictions: their rows are about the trained networks.", "", _made(made), "",
         "## Mean over the targets", "",
-        _table(["", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
-                "regret (points)"], overall), "",
+        _table(head, overall), "",
         "![tau by score](tau_by_score.png)", "", "## Weighted tau by target", "",
         _table(["", *targets], by_target("weighted_tau", 2)), "",
         "## Regret by target", "", _table(["", *targets], by_target("regret", 1)), "",
-        "## Which kinds of candidates a score prefers", "",
-        f"Mean place among the {models}, over targets, by accuracy and by each score that all of them have. A score",
-        "that puts a kind above its place by accuracy overrates it.", "", _places(scores["places"], order), "",
         "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
         "## Fewer samples", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
         "## Components of the silhouette", "", _curves(scores["curves"]["by_components"]), "",
         "![components](tau_by_components.png)", "",
+        "## Candidates of very different widths", "",
+        f"The same with parts of networks beside them, {models} candidates: `narrow`, 64 of the 1,024 outputs of the",
+        "full networks, and `conv`, the 3,136 outputs below the dense layer of three, which mean nothing to `h_score`.",
+        "The head of the truth is regularised alike everywhere (`LogisticRegression(C=1)` on standardised features)",
+        "and overfits 1,024 outputs where it does not overfit 64 of them: then the part is the better candidate,",
+        "which no score is told. `probe` and `logme` choose their regularisation.", "",
+        _table(head, [[name, *(f"{with_parts[name][m]:.2f}" for m in columns)] for name in order_with_parts]), "",
+        f"Mean place among the {models}, by accuracy and by each score that all of them have: a score that puts a kind",
+        "above its place by accuracy overrates it.", "", _places(scores["with_parts"]["places"], order), "",
     ]  # fmt: skip
 
 
