@@ -91,10 +91,9 @@ def of_groups(without: Callable[[np.ndarray], float], ids: np.ndarray) -> np.nda
 
     Source: the delete-a-group jackknife, Kott 2001.
     """
-    shuffled = np.random.default_rng(0).permutation(len(ids))
     groups = min(GROUPS, len(ids))
     group = np.empty(len(ids), int)
-    group[shuffled[np.argsort(ids[shuffled], kind="stable")]] = np.arange(len(ids)) % groups
+    group[_by_class(ids)] = np.arange(len(ids)) % groups
     left_out = np.array([without(np.flatnonzero(group != g)) for g in range(groups)])
     return (groups - 1) * (left_out.mean() - left_out)
 
@@ -111,11 +110,16 @@ def of_halves(of_half: Callable[[np.ndarray], float], ids: np.ndarray) -> np.nda
 
     Source: balanced half-samples, McCarthy 1969, doi:10.2307/1402260.
     """
-    shuffled = np.random.default_rng(0).permutation(len(ids))
     places = np.arange(len(ids) // 2 * 2)  # neighbours are of one class, and only one of the two is in a half
-    by_class = shuffled[np.argsort(ids[shuffled], kind="stable")][places]
+    by_class = _by_class(ids)[places]
     signs = scipy.linalg.hadamard(HALVES)[:, 1:]  # orthogonal columns: one for each pair of groups
     pairs = signs.shape[1]
     halves = [np.sort(by_class[(row[places // 2 % pairs] > 0) == (places % 2 > 0)]) for row in signs]
     slopes = signs.T @ np.array([of_half(half) for half in halves]) / HALVES
     return slopes * np.sqrt(pairs * (pairs - 1))
+
+
+def _by_class(ids: np.ndarray) -> np.ndarray:
+    """Indices of the samples, class after class, at random within a class."""
+    shuffled = np.random.default_rng(0).permutation(len(ids))
+    return shuffled[np.argsort(ids[shuffled], kind="stable")]

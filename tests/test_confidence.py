@@ -199,6 +199,19 @@ def test_a_score_that_fails_never_costs_the_others(own_score):
     assert by_nan.failed == {"a": "nan: its value is nan"}
 
 
+def test_a_score_that_fails_on_parts_of_the_samples_is_a_reason(own_score):
+    def whole_only(features, labels, *, n_classes):
+        if len(features) < 60:
+            raise RuntimeError("too few")
+        return jnp.mean(features)
+
+    own_score("whole", whole_only)
+    features, labels = blobs(60, 5, 3)
+    assert nrjax.rank_batch({"m": features}, labels, scores="whole").order == ["m"]
+    with pytest.raises(ValueError, match="m: whole: RuntimeError: too few"):
+        nrjax.rank_batch({"m": features}, labels, scores=("whole", "probe"), by="whole", confidence=True)
+
+
 def test_what_means_nothing_is_said():
     features, labels = blobs(60, 5, 3)
     labels[labels == 2], labels[4] = 0, 2

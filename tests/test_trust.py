@@ -58,6 +58,23 @@ def test_judgement_of_known_orders():
     assert by_step(found(), "by_samples") == {"silhouette": {"100": 1}, "probe": {"100": 1}}
 
 
+def test_parts_of_networks_are_judged_apart():
+    """The part is the best candidate and comes last by score: of the whole networks alone, the score is right."""
+    models = {
+        name: {"accuracy": a, "halves": [a, a], "scores": {"probe": s}, "by_samples": {}, "by_components": {}}
+        for name, a, s in (("full/a", 0.7, 3), ("lite/a", 0.6, 2), ("pixels", 0.5, 1), ("narrow/a", 0.9, 0))
+    }
+    scores = {"models": {"t": models}, "facts": {name: {"parameters": 1, "own_accuracy": 0.5} for name in models}}
+    judgement = _judgement(scores, 9)
+    assert judgement["means"]["probe"]["tau_b"] == 1
+    assert judgement["means"]["probe"]["regret"] == 0
+    assert judgement["with_parts"]["means"]["probe"]["regret"] == pytest.approx(20)
+    assert judgement["with_parts"]["places"] == {
+        "accuracy": {"narrow": 1, "full": 2, "lite": 3, "pixels": 4},
+        "probe": {"full": 1, "lite": 2, "pixels": 3, "narrow": 4},
+    }
+
+
 def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
     """Every kind of candidate, on images that differ in brightness: a head learns them, from images it has not seen."""
     assert paper_smoke("--tables", 5, 6)[0] == 0
@@ -80,6 +97,8 @@ def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
     assert set(models["pixels"]["by_samples"]) == {"40"}
     assert all(np.mean(one["halves"]) == pytest.approx(one["accuracy"], abs=1e-4) for one in models.values())
     assert models["pixels"]["accuracy"] > 0.4  # by chance 0.2
+    with pytest.raises(ValueError, match="leave some of the 120 images of classes 0-4 to judge; got 120"):
+        measure.measure(candidates, None, 120, news.append)
     size = {name: candidates.facts(name)["parameters"] for name in kinds}
     assert size["pixels"] == 0 < size["conv/F10"] < size["full/F10"] < size["untrained"]
     assert candidates.facts("narrow/F10")["own_accuracy"] == candidates.facts("full/F10")["own_accuracy"] > 0

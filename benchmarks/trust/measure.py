@@ -34,14 +34,12 @@ def measure(
     found: dict[str, Truths] = {}
     for letter, dataset in DATASETS.items():
         data = nrjax.load_dataset(dataset, "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=data_dir)
+        targets = {suffix: _split(data.labels, classes, samples) for suffix, classes in CLASSES.items()}
         for name in candidates.names:
             features, outputs = candidates.arrays(name, data.images)
-            for suffix, classes in CLASSES.items():
-                first, last = map(int, classes.split("-"))
-                rows = np.flatnonzero((data.labels >= first) & (data.labels <= last))
-                labelled, others = np.split(np.random.default_rng(0).permutation(rows), [samples])
+            for suffix, (labelled, others) in targets.items():
                 theta = None if outputs is None else special.softmax(outputs[labelled], axis=1)
-                hits = transfer_hits(*((d[r]) for r in (labelled, others) for d in (features, data.labels)))
+                hits = transfer_hits(features[labelled], data.labels[labelled], features[others], data.labels[others])
                 found.setdefault(letter + suffix, {})[name] = {
                     "accuracy": _rounded(hits.mean()),
                     "halves": [_rounded(hits[0::2].mean()), _rounded(hits[1::2].mean())],
@@ -49,6 +47,17 @@ def measure(
                 }
                 on_done(f"{name} on {letter + suffix}")
     return found
+
+
+def _split(labels: np.ndarray, classes: str, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the labelled images of a target, and of those that judge."""
+    first, last = map(int, classes.split("-"))
+    rows = np.random.default_rng(0).permutation(np.flatnonzero((labels >= first) & (labels <= last)))
+    if samples >= len(rows):
+        raise ValueError(
+            f"samples must leave some of the {len(rows)} images of classes {classes} to judge; got {samples}."
+        )
+    return rows[:samples], rows[samples:]
 
 
 def _scores(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> dict[str, Any]:
