@@ -110,20 +110,30 @@ def test_seeds_become_mean_and_deviation():
     assert beside([{"x": 1.0}]) == {"x": {"ours": 1.0}}
 
 
-def test_retrained_logits_are_scikit_learns():
+@pytest.mark.parametrize(("samples", "C"), [(400, 1.0), (400, 0.01), (5, 1.0)])  # five samples of seven dims
+def test_retrained_logits_are_scikit_learns(samples, C):
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 6))
-    targets = (features[:, :3] + rng.normal(size=(400, 3))).argmax(1)
-    features = np.hstack([(features - features.mean(0)) / features.std(0), np.zeros((400, 1))]).astype(np.float32)
-    theirs = LogisticRegression(C=1, tol=1e-8, max_iter=10_000).fit(features, targets)
-    weights, biases = fit_logits(features, targets, 3)
+    features = rng.normal(size=(samples, 6)) @ rng.normal(size=(6, 6))
+    targets = (features[:, :3] + rng.normal(size=(samples, 3))).argmax(1)
+    targets[:3] = range(3)
+    features = np.hstack([(features - features.mean(0)) / features.std(0), np.zeros((samples, 1))]).astype(np.float32)
+    theirs = LogisticRegression(C=C, tol=1e-8, max_iter=10_000).fit(features, targets)
+    weights, biases = fit_logits(features, targets, 3, (7.0, C))[1]
     ours = features @ weights + biases
     expected = theirs.decision_function(features)
     np.testing.assert_allclose(
         ours - ours.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=1e-2
     )
+
+
+def test_transfer_accuracy_is_scikit_learns():
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(400, 6)).astype(np.float32)
+    targets = (features[:, :3] + rng.normal(size=(400, 3))).argmax(1)
     accuracy = transfer_accuracy(features[:300], targets[:300] + 7, features[300:], targets[300:] + 7)
     theirs = LogisticRegression(C=1).fit(features[:300], targets[:300]).score(features[300:], targets[300:])
     assert accuracy == pytest.approx(theirs, abs=0.011)  # one of 100 samples

@@ -2,9 +2,9 @@
 
 With the layers before it frozen, retraining the logits layer is multinomial logistic regression on their
 outputs: convex, so it is solved to convergence (L-BFGS) instead of by a number of SGD steps that would be
-one more thing to choose. The objective is scikit-learn's `LogisticRegression(C=1)` on standardised features,
+one more thing to choose. The objective is scikit-learn's `LogisticRegression(C)` on standardised features,
 
-    sum of cross-entropies + |W|^2 / 2
+    sum of cross-entropies + |W|^2 / (2 C),    C = 1 for the paper's tables
 
 Written in the principal directions of the features, each scaled to unit curvature: the outputs of a layer
 are so correlated that L-BFGS on the features themselves has not converged after minutes.
@@ -14,6 +14,7 @@ steps that the models themselves were trained with.
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -27,19 +28,25 @@ from nrjax.models import PaperCNN
 
 TOLERANCE = 1e-6  # relative decrease of the objective at which it has converged; float32 resolves 1e-7
 MAX_ITERATIONS = 2000
+RANK_TOLERANCE = 1e-10  # of the largest variance
 
 
 def transfer_accuracy(
     train_features: np.ndarray, train_labels: np.ndarray, test_features: np.ndarray, test_labels: np.ndarray
 ) -> float:
     """Share of test samples that the retrained logits layer gets right; see `transfer_hits`."""
-    return float(transfer_hits(train_features, train_labels, test_features, test_labels).mean())
+    (hits,) = transfer_hits(train_features, train_labels, test_features, test_labels).values()
+    return float(hits.mean())
 
 
 def transfer_hits(
-    train_features: np.ndarray, train_labels: np.ndarray, test_features: np.ndarray, test_labels: np.ndarray
-) -> np.ndarray:
-    """Whether the retrained logits layer gets each test sample right.
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    grid: Sequence[float] = (1.0,),
+) -> dict[float, np.ndarray]:
+    """Whether the retrained logits layer gets each test sample right, for every C of a grid.
 
     Raises:
       ValueError: the solver stopped before it had converged.
@@ -47,9 +54,12 @@ def transfer_hits(
     classes, targets = np.unique(train_labels, return_inverse=True)
     mean, scale = train_features.mean(0), train_features.std(0)
     scale[scale == 0] = 1  # neurons that never fire
-    weights, biases = fit_logits((train_features - mean) / scale, targets, len(classes))
-    logits = (test_features - mean) / scale @ weights + biases
-    return classes[logits.argmax(1)] == test_labels
+    heads = fit_logits((train_features - mean) / scale, targets, len(classes), grid)
+    tested = (test_features - mean) / scale
+    return {
+        C: classes[(tested @ weights + biases).argmax(1)] == test_labels
+        for C, (weights, biases) in zip(grid, heads, strict=True)
+    }
 
 
 def trained_by_recipe(
@@ -78,31 +88,61 @@ class Logits(nn.Module):
         return nn.Dense(self.classes, kernel_init=nn.initializers.glorot_uniform(), name="logits")(kept)
 
 
-def fit_logits(features: np.ndarray, targets: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights `[dims, classes]` and biases `[classes]` of the ridge-penalised logits layer.
+def fit_logits(
+    features: np.ndarray, targets: np.ndarray, n_classes: int, grid: Sequence[float] = (1.0,)
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weights `[dims, classes]` and biases `[classes]` of the ridge-penalised logits layer, for every C of a grid.
 
-    Source: the optimum of `sklearn.linear_model.LogisticRegression(C=1)`.
+    Args:
+      features: `[samples, dims]`, centred.
+      targets: `[samples]`, 0 to `n_classes` - 1.
+      n_classes: outputs of the layer.
+      grid: inverse strengths of the penalty.
+
+    Source: the optimum of `sklearn.linear_model.LogisticRegression(C)`.
     """
+    variances, directions = _principal(features)
+    rotated, targets = features @ directions.astype(np.float32), jnp.asarray(targets)
+    heads = []
+    for C in grid:
+        weights, biases = _fit_rotated(rotated, variances, targets, n_classes, C)
+        heads.append((directions @ weights, biases))
+    return heads
+
+
+def _principal(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances `[rank]` and directions `[dims, rank]`, from the smaller of covariance and Gram matrix."""
     samples, dims = features.shape
-    # W = directions / sqrt(curvature) V: the Hessian in V is near the identity. |W|^2 = sum of V^2 / curvature.
-    variances, directions = np.linalg.eigh(np.cov(features.T, bias=True))
-    curvature = np.maximum(variances, 0) * samples / 4 + 1
+    if dims <= samples:
+        variances, directions = np.linalg.eigh(np.cov(features.T, bias=True))
+        return np.maximum(variances, 0), directions
+    wide = features.astype(np.float64)
+    variances, sides = np.linalg.eigh(wide @ wide.T / samples)
+    kept = variances > RANK_TOLERANCE * variances[-1]  # no sample reaches what is left: its weights are 0
+    return variances[kept], wide.T @ (sides[:, kept] / np.sqrt(samples * variances[kept]))
+
+
+def _fit_rotated(
+    rotated: np.ndarray, variances: np.ndarray, targets: jax.Array, n_classes: int, C: float
+) -> tuple[np.ndarray, np.ndarray]:
+    samples, rank = rotated.shape
+    # W = V / sqrt(curvature): the Hessian in V is near the identity. |W|^2 / C = sum of V^2 / (C curvature).
+    curvature = variances * samples / 4 + 1 / C
     scales = (1 / np.sqrt(curvature)).astype(np.float32)
-    rotated = jnp.asarray(features @ directions.astype(np.float32) * scales)
-    arguments = rotated, jnp.asarray(targets), jnp.asarray(scales**2)
+    arguments = jnp.asarray(rotated * scales), targets, jnp.asarray(scales**2 / C, jnp.float32)
 
     def value_and_gradient(flat: np.ndarray):
-        value, gradient = _objective(jnp.asarray(flat, jnp.float32).reshape(n_classes, dims + 1), *arguments)
+        value, gradient = _objective(jnp.asarray(flat, jnp.float32).reshape(n_classes, rank + 1), *arguments)
         return float(value), np.asarray(gradient, np.float64).ravel()
 
     found = optimize.minimize(
-        value_and_gradient, np.zeros((dims + 1) * n_classes), jac=True, method="L-BFGS-B",
+        value_and_gradient, np.zeros((rank + 1) * n_classes), jac=True, method="L-BFGS-B",
         options={"maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": 0.0},
     )  # fmt: skip
     if found.nit >= MAX_ITERATIONS or not np.isfinite(found.fun):
         raise ValueError(f"Retraining the logits layer did not converge in {found.nit} iterations: {found.message}.")
-    solution = found.x.reshape(n_classes, dims + 1)
-    return directions @ (scales * solution[:, :-1]).T, solution[:, -1] / np.sqrt(samples)
+    solution = found.x.reshape(n_classes, rank + 1)
+    return (scales * solution[:, :-1]).T, solution[:, -1] / np.sqrt(samples)
 
 
 @functools.partial(jax.jit)
