@@ -8,7 +8,7 @@ import pytest
 from benchmarks.paper import __main__ as paper
 from benchmarks.paper import published
 from benchmarks.paper.agreement import agreement
-from benchmarks.paper.document import agreements, beside
+from benchmarks.paper.document import agreements, beside, over_seeds
 from benchmarks.paper.transfer import fit_logits, transfer_accuracy
 
 
@@ -52,6 +52,7 @@ def test_some_tables_train_only_what_they_need(paper_smoke, capsys, tmp_path):
     assert "Table 3" in capsys.readouterr().out
     doc = json.loads((tmp_path / "out" / "tables.json").read_text())
     assert set(doc) == {"table3", "table4", "table4_by_recipe", "agreement", "made_with"}
+    assert doc["made_with"]["command"].startswith("python -m benchmarks.paper --tables 3 4 --steps ")
 
     assert paper_smoke("--tables", 3, "--steps", 5)[0] == 1  # a cache of another recipe
     assert "trained with another configuration or recipe" in capsys.readouterr().err
@@ -108,6 +109,14 @@ def test_seeds_become_mean_and_deviation():
         "x": {"ours": 2.0, "std": 1.4142, "seeds": [1.0, 3.0], "paper": 5.0}
     }
     assert beside([{"x": 1.0}]) == {"x": {"ours": 1.0}}
+
+
+def test_the_mean_over_seeds_and_seeds_among_themselves():
+    paper = published.TABLE_3
+    seeds = [paper, {name: score + 0.003 * (name == "C5-9") for name, score in paper.items()}]  # above C0-4
+    found = over_seeds(seeds)
+    assert found["table3_mean_against_paper"]["tau_b"]["ours"] == pytest.approx(1.0)
+    assert found["table3_between_seeds"]["tau_b"]["ours"] == pytest.approx(1 - 2 / 36, abs=1e-4)
 
 
 @pytest.mark.parametrize(("samples", "C"), [(400, 1.0), (400, 0.01), (5, 1.0)])  # five samples of seven dims

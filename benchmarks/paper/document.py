@@ -1,5 +1,6 @@
 """From measurements of every seed to one JSON document: our value, the paper's beside it, agreement."""
 
+import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,6 +26,8 @@ def document(seeds: Sequence[Measured], made_with: Mapping[str, Any]) -> dict[st
             cells = {target: _by_model(columns) for target, columns in cells.items()}
         out[name] = _by_model(cells) if name == "table6" else cells
     out["agreement"] = beside([agreements(seed) for seed in seeds], agreements(paper))
+    if "table3" in seeds[0] and len(seeds) > 1:
+        out["agreement"] |= over_seeds([seed["table3"] for seed in seeds])
     out["made_with"] = dict(made_with)
     return out
 
@@ -72,6 +75,16 @@ def agreements(tables: Measured) -> dict[str, Any]:
             "mean_absolute_difference": mean_absolute_difference(tables["table3"], published.TABLE_3)
         } | agreement(tables["table3"], published.TABLE_3)
     return out
+
+
+def over_seeds(table3: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """How far the mean over the seeds agrees with the paper, and two seeds with each other (mean of all pairs)."""
+    mean = {name: statistics.fmean(column[name] for column in table3) for name in table3[0]}
+    pairs = [agreement(one, other) for one, other in itertools.combinations(table3, 2)]
+    return {
+        "table3_mean_against_paper": beside([agreement(mean, published.TABLE_3)]),
+        "table3_between_seeds": beside([{tau: statistics.fmean(pair[tau] for pair in pairs) for tau in pairs[0]}]),
+    }
 
 
 def _columns(table2: Measured, layer: str) -> tuple[dict[str, float], dict[str, float]]:

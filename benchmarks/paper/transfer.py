@@ -102,10 +102,10 @@ def fit_logits(
     Source: the optimum of `sklearn.linear_model.LogisticRegression(C)`.
     """
     variances, directions = _principal(features)
-    rotated, targets = features @ directions.astype(np.float32), jnp.asarray(targets)
+    rotated, indices = features @ directions.astype(np.float32), jnp.asarray(targets)
     heads = []
     for C in grid:
-        weights, biases = _fit_rotated(rotated, variances, targets, n_classes, C)
+        weights, biases = _fit_rotated(rotated, variances, indices, n_classes, C)
         heads.append((directions @ weights, biases))
     return heads
 
