@@ -23,6 +23,7 @@ def found():
         target: {
             name: {
                 "accuracy": accuracy,
+                "C": 0.1,
                 "halves": [accuracy, accuracy + 0.001],
                 "scores": {"silhouette": accuracy, "probe": -accuracy} | ({"leep": accuracy} if i < 7 else {}),
                 "by_samples": {"100": {"silhouette": accuracy, "probe": accuracy}},
@@ -104,6 +105,21 @@ def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
     assert candidates.facts("narrow/F10")["own_accuracy"] == candidates.facts("full/F10")["own_accuracy"] > 0
 
 
+def test_the_penalty_of_the_head_is_chosen():
+    """A hundred outputs of 300 say the same, all of them are noisy, and there are 120 samples: a strong one is best."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 1000)
+    features = rng.normal(size=(1000, 300)).astype(np.float32) * 2
+    features[:, :100] += (2 * labels - 1 + rng.normal(size=1000))[:, None]
+    labelled, judges = np.split(np.arange(1000), [120])
+    C, hits = measure._truth(features, labels, labelled, judges)
+    assert C < 1
+    by_C = measure.transfer_hits(features[labelled], labels[labelled], features[judges], labels[judges], measure.GRID)
+    assert len(hits) == len(judges)
+    assert np.array_equal(hits, by_C[C])
+    assert hits.mean() > by_C[1.0].mean()
+
+
 def test_the_whole_document(tmp_path):
     features, labels = blobs(1500, 12, 3)
     targets = {"blobs": ({"a": features, "b": features[:, :3]}, labels)}
@@ -120,7 +136,13 @@ def test_the_whole_document(tmp_path):
         "calibration": rows, "timing": timed, "made_with": dict.fromkeys(("scores", "calibration", "timing"), made),
     }  # fmt: skip
     text = document.readme(json.loads(json.dumps(doc)))
-    for words in ("| ceiling | 1.00 |", "Intervals held in", "| blobs | probe | 1,000 |", "silhouette with confidence"):
+    for words in (
+        "| ceiling | 1.00 |",
+        "| 0.1 | 8 | 8 |",
+        "Intervals held in",
+        "| blobs | probe | 1,000 |",
+        "silhouette with confidence",
+    ):
         assert words in text
     for score, one in timed.items():
         if "reference" in one:

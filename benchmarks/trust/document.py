@@ -1,5 +1,6 @@
 """The README of the results, from what was measured."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,8 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
         "![tau by score](tau_by_score.png)", "", "## Weighted tau by target", "",
         _table(["", *targets], by_target("weighted_tau", 2)), "",
         "## Regret by target", "", _table(["", *targets], by_target("regret", 1)), "",
+        "C of the head, as in scikit-learn's `LogisticRegression`, and for how many candidates it was chosen:", "",
+        _penalties(scores["models"]), "",
         "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
         "## Fewer samples", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
         "## Components of the silhouette", "", _curves(scores["curves"]["by_components"]), "",
@@ -61,6 +64,12 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
         f"Mean place among the {models}, by accuracy and by each score that all of them have: a score that puts a kind",
         "above its place by accuracy overrates it.", "", _places(scores["with_parts"]["places"], order), "",
     ]  # fmt: skip
+
+
+def _penalties(models: Mapping[str, Mapping[str, Any]]) -> str:
+    chosen = {target: Counter(one["C"] for one in of_target.values()) for target, of_target in models.items()}
+    grid = sorted({C for counts in chosen.values() for C in counts})
+    return _table(["C", *chosen], [[f"{C:g}", *(counts[C] for counts in chosen.values())] for C in grid])
 
 
 def _places(places: Mapping[str, Mapping[str, float]], order: Sequence[str]) -> str:
