@@ -1,118 +1,22 @@
 """`nrjax` on the command line: data on stdout, chatter on stderr; exit 1 when a model failed, 2 for usage."""
 
 import json
-import re
 import shlex
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
+from nrjax._options import FORMAT, Classes, Layer, LayerList, OneLineErrors, debug_option, scoring_options
 from nrjax._version import __version__
-from nrjax.kernels import Definition, Distance
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FORMAT = click.Choice(["table", "json", "csv"])
 
 
-class _OneLineErrors(click.Group):
-    """What is wrong with the input is one line on stderr, exit code 1; `--debug` shows where it was raised."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (ValueError, TypeError, KeyError, OSError) as error:
-            if ctx.params["debug"] or ctx.meta.get("debug"):
-                raise
-            raise click.ClickException(str(error.args[0] if isinstance(error, KeyError) else error)) from error
-
-
-class _Layer(click.ParamType):
-    name = "layer"
-
-    def convert(self, value, param, ctx):
-        return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
-
-
-class _List(click.ParamType):
-    """Names separated by commas; indices become integers."""
-
-    name = "list"
-
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        return [_Layer().convert(part.strip(), param, ctx) for part in value.split(",")]
-
-
-class _Scores(click.ParamType):
-    name = "scores"
-
-    def convert(self, value, param, ctx):
-        from nrjax.scores import available_scores, check_scores
-
-        if not isinstance(value, str):
-            return value
-        if value == "help":
-            width = max(map(len, available_scores()))
-            click.echo("\n".join(f"{kind.name:{width}}  {kind.meaning}" for kind in available_scores().values()))
-            raise click.exceptions.Exit
-        try:
-            return [kind.name for kind in check_scores([part.strip() for part in value.split(",")], None)[0]]
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _Classes(click.ParamType):
-    name = "classes"
-
-    def convert(self, value, param, ctx):
-        from nrjax.datasets import parse_classes
-
-        try:
-            return parse_classes(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _set_debug(ctx: click.Context, _, value: bool) -> None:
-    if value:
-        ctx.meta["debug"] = True
-
-
-debug_option = click.option(
-    "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show the traceback of an error."
-)  # fmt: skip
-
-
-def _scoring_options(command):
-    """Options of every command that ranks."""
-    for option in reversed((
-        click.option("--components", "n_components", type=click.IntRange(min=1), default=10, show_default=True,
-                     help="Principal components kept."),
-        click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
-        click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
-                     help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
-        click.option("--scores", type=_Scores(), default="silhouette", show_default=True, metavar="NAMES",
-                     help="Scores to compute, such as silhouette,probe; --scores help lists them."),
-        click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),
-        click.option("--confidence", is_flag=True,
-                     help="Say how sure the order is: intervals, P(best), and models that cannot be told apart."),
-        click.option("--format", "output", type=FORMAT, default="table", show_default=True),
-        click.option("--report", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
-                     help="Also write a page about the ranking into FILE (.html)."),
-        click.option("--plot", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
-                     help="Also draw the scores into FILE (.png, .pdf, .svg)."),
-        debug_option,
-    )):  # fmt: skip
-        command = option(command)
-    return command
-
-
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nrjax")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
@@ -140,23 +44,23 @@ def main(debug: bool, compilation_cache: str | None) -> None:
     "--data", metavar="NAME", help="TFDS name, directory of images per class, or .npz. Default: bundled images."
 )
 @click.option("--split", default="test", show_default=True, help="Split of the dataset.")
-@click.option("--classes", type=_Classes(), metavar="IDS", help="Classes to use, such as 0-4 or 0,3,7-9. Default: all.")
+@click.option("--classes", type=Classes(), metavar="IDS", help="Classes to use, such as 0-4 or 0,3,7-9. Default: all.")
 @click.option(
     "--layer",
-    type=_Layer(),
+    type=Layer(),
     default="penultimate",
     show_default=True,
     help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer; best is "
     "the one that scores best.",
 )
 @click.option(
-    "--layers", type=_List(), metavar="NAMES", help="Several layers, such as 0,2,penultimate: the best counts."
+    "--layers", type=LayerList(), metavar="NAMES", help="Several layers, such as 0,2,penultimate: the best counts."
 )
 @click.option("--max-samples", type=click.IntRange(min=1), help="Use so many images, in the classes' proportions.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the images of --max-samples.")
 @click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once.")
-@_scoring_options
+@scoring_options
 def rank(
     zoo, data, split, classes, layer, layers, max_samples, seed, data_dir, batch_size, output, report, plot, **options
 ) -> None:  # fmt: skip
@@ -180,7 +84,7 @@ def rank(
     def features(model: str) -> Any:
         chosen = next(m.layer for m in ranking.models if m.name == model) or layer
         return nrjax.extract_features(
-            nrjax.load_zoo(zoo or demo.ZOO)[model], target.images, _Layer().convert(chosen, None, None)
+            nrjax.load_zoo(zoo or demo.ZOO)[model], target.images, Layer().convert(chosen, None, None)
         )
 
     _finish(ranking, output, plot, report, features, target.labels, f"Ranked {shown} in {took:.1f} s.")
@@ -199,7 +103,7 @@ def rank(
     "--probabilities", type=FOLDER, metavar="DIR",
     help="Files as in DIRECTORY with the probabilities of each model's own classes, for leep and nce.",
 )  # fmt: skip
-@_scoring_options
+@scoring_options
 def rank_features(directory: Path, labels_path: Path, probabilities, output, report, plot, **options) -> None:
     """Rank features that were extracted elsewhere.
 
