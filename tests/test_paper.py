@@ -40,6 +40,8 @@ def test_every_table_and_figure_twice_the_same(paper_smoke):
     }  # fmt: skip
     text = (out / "README.md").read_text()
     assert all(f"## Q{n}" in text for n in range(1, 7))
+    assert "of single seeds with the paper" in text
+    assert f"with each other {doc['agreement']['table3_between_seeds']['tau_b']['ours']:.2f}." in text
 
     code, again = paper_smoke("--seeds", 2, out="again")
     assert code == 0
@@ -141,8 +143,9 @@ def test_transfer_accuracy_is_scikit_learns():
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(400, 6)).astype(np.float32)
+    features = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 6))
     targets = (features[:, :3] + rng.normal(size=(400, 3))).argmax(1)
+    features = np.hstack([(features - features.mean(0)) / features.std(0), np.zeros((400, 1))]).astype(np.float32)
     accuracy = transfer_accuracy(features[:300], targets[:300] + 7, features[300:], targets[300:] + 7)
     theirs = LogisticRegression(C=1).fit(features[:300], targets[:300]).score(features[300:], targets[300:])
     assert accuracy == pytest.approx(theirs, abs=0.011)  # one of 100 samples

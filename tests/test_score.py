@@ -122,3 +122,17 @@ def test_mnist_pixels(mnist_dir, definition, value, method, solver):
         {"pixels": images.reshape(len(images), -1)}, labels, definition=definition, method=method, solver=solver
     )
     assert ranking.scores["pixels"] == pytest.approx(value, abs=5e-4)
+
+
+def test_eq_3_taken_literally_is_a_misprint(mnist_dir):
+    """With Eq. 4, and the distances to the own class divided by the number of samples: not the 0.346 of Table 2."""
+    images, labels, _ = nrjax.load_dataset("mnist", "test", classes="0-4", data_dir=mnist_dir)
+    points = np.asarray(nrjax.pca(images.reshape(len(images), -1).astype(np.float32), 10).points, np.float64)
+    units = points / np.linalg.norm(points, axis=1, keepdims=True)
+    a, b = np.empty(len(labels)), np.full(len(labels), np.inf)
+    for c in np.unique(labels):
+        own = labels == c
+        a[own] = (own.sum() - units[own] @ units[own].sum(0)) / len(labels)
+        centroid = points[own].mean(0)
+        b[~own] = np.minimum(b[~own], 1 - units[~own] @ centroid / np.linalg.norm(centroid))
+    assert ((b - a) / np.maximum(a, b)).mean() == pytest.approx(0.852, abs=1e-3)

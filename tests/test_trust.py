@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.trust import document, measure, plots
-from benchmarks.trust.__main__ import _judgement, main
+from benchmarks.trust.__main__ import main
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
-from benchmarks.trust.judge import by_step, judge, mean_over_targets, measures, places
+from benchmarks.trust.judge import by_step, judge, judgement, mean_over_targets, measures, places
 from benchmarks.trust.timing import timing
 from tests.oracles import blobs
 
@@ -66,11 +66,12 @@ def test_parts_of_networks_are_judged_apart():
         for name, a, s in (("full/a", 0.7, 3), ("lite/a", 0.6, 2), ("pixels", 0.5, 1), ("narrow/a", 0.9, 0))
     }
     scores = {"models": {"t": models}, "facts": {name: {"parameters": 1, "own_accuracy": 0.5} for name in models}}
-    judgement = _judgement(scores, 9)
-    assert judgement["means"]["probe"]["tau_b"] == 1
-    assert judgement["means"]["probe"]["regret"] == 0
-    assert judgement["with_parts"]["means"]["probe"]["regret"] == pytest.approx(20)
-    assert judgement["with_parts"]["places"] == {
+    judged = judgement(scores, 9)
+    assert judged["means"]["probe"]["tau_b"] == 1
+    assert judged["means"]["probe"]["regret"] == 0
+    assert judged["places"]["t"]["accuracy"] == {"full": 1, "lite": 2, "pixels": 3}
+    assert judged["with_parts"]["means"]["probe"]["regret"] == pytest.approx(20)
+    assert judged["with_parts"]["places"] == {
         "accuracy": {"narrow": 1, "full": 2, "lite": 3, "pixels": 4},
         "probe": {"full": 1, "lite": 2, "pixels": 3, "narrow": 4},
     }
@@ -129,16 +130,20 @@ def test_the_whole_document(tmp_path):
         {"a": features[:300], "b": features[:300]}, {n: o[:300] for n, o in outputs.items()}, labels[:300], news.append
     )
     rows = calibration(targets, 3, news.append)
-    scores = found()
+    other = {"full/m0": "pixels", "full/m1": "untrained"}
+    scores = {t: {other.get(n, n): one for n, one in models.items()} for t, models in found().items()}
+    facts = {other.get(n, n): fact for n, fact in FACTS.items()}
     made = {"command": "c", "commit": "x", "seconds": 1, "samples": 9, "draws": 3, "jax": "0", "device": "cpu"}
     doc = {
-        "scores": (whole := {"models": scores, "facts": FACTS}) | _judgement(whole, 9),
+        "scores": (whole := {"models": scores, "facts": facts}) | judgement(whole, 9),
         "calibration": rows, "timing": timed, "made_with": dict.fromkeys(("scores", "calibration", "timing"), made),
     }  # fmt: skip
     text = document.readme(json.loads(json.dumps(doc)))
     for words in (
         "| ceiling | 1.00 |",
         "| 0.1 | 8 | 8 |",
+        "| pixels by accuracy | 8 | 8 |",
+        "| untrained by probe | 2 | 2 |",
         "Intervals held in",
         "| blobs | probe | 1,000 |",
         "silhouette with confidence",

@@ -25,8 +25,8 @@ from benchmarks.paper.__main__ import CACHE
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
 from benchmarks.trust import document, plots
 from benchmarks.trust.calibration import calibration
-from benchmarks.trust.candidates import PARTS_OF_NETWORKS, Candidates
-from benchmarks.trust.judge import by_step, judge, mean_over_targets, places
+from benchmarks.trust.candidates import Candidates
+from benchmarks.trust.judge import judgement
 from benchmarks.trust.measure import SAMPLES, measure
 from benchmarks.trust.timing import timing
 
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
         }  # fmt: skip
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
     if "scores" in doc:
-        doc["scores"] |= _judgement(doc["scores"], doc["made_with"]["scores"]["samples"])
+        doc["scores"] |= judgement(doc["scores"], doc["made_with"]["scores"]["samples"])
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
         _draw(doc["scores"], options.out)
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
@@ -92,21 +92,6 @@ def _scores(candidates: Candidates, options: argparse.Namespace, on_done) -> dic
         "models": measure(candidates, options.data_dir, options.samples, on_done),
         "facts": {name: candidates.facts(name) for name in candidates.names},
     }
-
-
-def _judgement(scores: dict[str, Any], samples: int) -> dict[str, Any]:
-    """Of whole networks, pixels and the untrained network; `with_parts` is about narrower and wider parts too."""
-    models, facts = scores["models"], scores["facts"]
-    whole = {
-        target: {name: one for name, one in of_target.items() if not name.startswith(PARTS_OF_NETWORKS)}
-        for target, of_target in models.items()
-    }
-    judged = judge(whole, facts)
-    means, curves = mean_over_targets(judged), {key: by_step(whole, key) for key in ("by_samples", "by_components")}
-    for score, curve in curves["by_samples"].items():
-        curve[str(samples)] = means[score]["weighted_tau"]
-    with_parts = {"means": mean_over_targets(judge(models, facts)), "places": places(models)}
-    return {"judged": judged, "means": means, "curves": curves, "with_parts": with_parts}
 
 
 def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -> list[dict[str, Any]]:

@@ -52,6 +52,8 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
         "## Regret by target", "", _table(["", *targets], by_target("regret", 1)), "",
         "C of the head, as in scikit-learn's `LogisticRegression`, and for how many candidates it was chosen:", "",
         _penalties(scores["models"]), "",
+        f"Places of raw pixels and of the untrained network among the {whole}, by accuracy and by score:", "",
+        _places_of(("pixels", "untrained"), scores["places"], order), "",
         "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
         "## Fewer samples", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
         "## Components of the silhouette", "", _curves(scores["curves"]["by_components"]), "",
@@ -70,6 +72,17 @@ def _penalties(models: Mapping[str, Mapping[str, Any]]) -> str:
     chosen = {target: Counter(one["C"] for one in of_target.values()) for target, of_target in models.items()}
     grid = sorted({C for counts in chosen.values() for C in counts})
     return _table(["C", *chosen], [[f"{C:g}", *(counts[C] for counts in chosen.values())] for C in grid])
+
+
+def _places_of(kinds: Sequence[str], places: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> str:
+    every = set.intersection(*(set(of_target) for of_target in places.values()))
+    rows = [
+        [f"{kind} by {of}", *(f"{of_target[of][kind]:.0f}" for of_target in places.values())]
+        for kind in kinds
+        for of in ("accuracy", *order)
+        if of in every
+    ]
+    return _table(["", *places], rows)
 
 
 def _places(places: Mapping[str, Mapping[str, float]], order: Sequence[str]) -> str:

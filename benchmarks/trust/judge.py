@@ -6,10 +6,36 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper.agreement import agreement
+from benchmarks.trust.candidates import PARTS_OF_NETWORKS
 
 RANDOM_ORDERS = 500
 BASELINES = ("largest model", "best on its own data", "random order")
 MEASURES = ("tau_b", "weighted_tau", "weighted_tau_accuracy_first", "regret")
+
+
+def judgement(scores: Mapping[str, Any], samples: int) -> dict[str, Any]:
+    """Of whole networks, pixels and the untrained network; `with_parts` is about narrower and wider parts too.
+
+    Args:
+      scores: `models` as measured, and `facts` about them.
+      samples: labelled images that a target has.
+    """
+    models, facts = scores["models"], scores["facts"]
+    whole = {
+        target: {name: one for name, one in of_target.items() if not name.startswith(PARTS_OF_NETWORKS)}
+        for target, of_target in models.items()
+    }
+    judged = judge(whole, facts)
+    means, curves = mean_over_targets(judged), {key: by_step(whole, key) for key in ("by_samples", "by_components")}
+    for score, curve in curves["by_samples"].items():
+        curve[str(samples)] = means[score]["weighted_tau"]
+    return {
+        "judged": judged,
+        "means": means,
+        "curves": curves,
+        "places": {target: places({target: of_target}) for target, of_target in whole.items()},
+        "with_parts": {"means": mean_over_targets(judge(models, facts)), "places": places(models)},
+    }
 
 
 def judge(found: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
