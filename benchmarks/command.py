@@ -1,5 +1,6 @@
 """What the benchmarks' commands share: one line for what is wrong, and what results say they were made with."""
 
+import argparse
 import platform
 import subprocess
 import sys
@@ -17,6 +18,17 @@ def answer(work: Callable[[], None]) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def invocation(module: str, options: argparse.Namespace, defaults: argparse.Namespace) -> str:
+    """The command line that asks for `options`; where things lie on this machine, and resuming, are left out."""
+    words = [f"python -m {module}"]
+    for name, value in vars(options).items():
+        if name in ("out", "cache", "data_dir", "resume") or value == getattr(defaults, name):
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        words += [] if value is True else map(str, value if isinstance(value, list) else [value])
+    return " ".join(words)
 
 
 def commit() -> str:

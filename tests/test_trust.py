@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.command import invocation
+from benchmarks.paper.__main__ import arguments as paper_arguments
 from benchmarks.trust import document, measure, plots
-from benchmarks.trust.__main__ import main
+from benchmarks.trust.__main__ import arguments, main
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
 from benchmarks.trust.judge import by_step, judge, judgement, mean_over_targets, measures, places
@@ -157,6 +159,17 @@ def test_the_whole_document(tmp_path):
     plots.tau_by_score(doc["scores"]["judged"], doc["scores"]["means"], tmp_path / "b.png")
     plots.tau_against(doc["scores"]["curves"]["by_components"], "components", tmp_path / "c.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in "abc")
+
+
+def test_results_say_the_command_they_came_from():
+    words = ["--parts", "scores", "timing", "--samples", "500", "--out", "somewhere"]
+    asked = invocation("benchmarks.trust", arguments(words), arguments([]))
+    assert asked == "python -m benchmarks.trust --parts scores timing --samples 500"
+    paper = paper_arguments(["--figures", "--max-samples", "9", "--no-resume", "--data-dir", "x"])
+    assert invocation("benchmarks.paper", paper, paper_arguments([])) == (
+        "python -m benchmarks.paper --figures --max-samples 9"
+    )
+    assert invocation("benchmarks.paper", paper_arguments([]), paper_arguments([])) == "python -m benchmarks.paper"
 
 
 def test_without_trained_models_it_names_the_command(tmp_path, capsys):

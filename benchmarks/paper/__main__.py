@@ -21,7 +21,7 @@ import jax
 from rich.console import Console
 
 import nrjax
-from benchmarks.command import answer, commit, device
+from benchmarks.command import answer, commit, device, invocation
 from benchmarks.paper import figures, markdown
 from benchmarks.paper.document import document
 from benchmarks.paper.evaluate import Evaluation, parts
@@ -113,7 +113,7 @@ def reproduce(options: argparse.Namespace) -> None:
         measured = [m | {"figure2": _shared(measured, m)} for m in measured]
 
     made_with = {
-        "command": _command(options),
+        "command": invocation("benchmarks.paper", options, arguments([])),
         "commit": made_at,
         "nrjax": nrjax.__version__,
         "jax": jax.__version__,
@@ -140,17 +140,6 @@ def write(doc: dict[str, Any], out: Path) -> None:
     if doc["agreement"]:
         (out / "agreement.md").write_text(markdown.agreement_table(doc), encoding="utf-8")
     (out / "README.md").write_text(readme(doc), encoding="utf-8")
-
-
-def _command(options: argparse.Namespace) -> str:
-    """What was asked for; where things lie on this machine is left out."""
-    words = ["python -m benchmarks.paper"]
-    words += ["--tables", *map(str, sorted(set(options.tables)))] if options.tables else []
-    words += ["--figures"] if options.figures else []
-    for name, default in (("seeds", 1), ("steps", None), ("epochs", None), ("max_samples", None)):
-        if (value := getattr(options, name)) != default:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return " ".join(words)
 
 
 def _draw(evaluation: Evaluation, order: tuple[str, ...], curves: dict, out: Path, clock: "_Clock") -> None:

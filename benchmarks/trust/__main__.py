@@ -20,7 +20,7 @@ from rich.console import Console
 from scipy import special
 
 import nrjax
-from benchmarks.command import answer, commit, device
+from benchmarks.command import answer, commit, device, invocation
 from benchmarks.paper.__main__ import CACHE
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
 from benchmarks.trust import document, plots
@@ -69,12 +69,12 @@ def run(options: argparse.Namespace) -> None:
     path = options.out / "trust.json"
     doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for part in options.parts:
-        start = time.perf_counter()
+        start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"parts": [part]})
         doc[part] = {"scores": _scores, "calibration": _calibration, "timing": _timing}[part](
             candidates, options, lambda news: console.print(f"{news} is done", highlight=False)
         )
         doc.setdefault("made_with", {})[part] = {
-            "command": f"python -m benchmarks.trust --parts {part}", "commit": made_at,
+            "command": invocation("benchmarks.trust", alone, arguments([])), "commit": made_at,
             "seconds": round(time.perf_counter() - start), "samples": options.samples, "draws": options.draws,
             "jax": jax.__version__,
             "device": device(),
