@@ -9,27 +9,37 @@ from typing import TYPE_CHECKING
 
 from nrjax._version import __version__
 from nrjax.compilation import cache_compilations
-from nrjax.metrics import leep, nce, pca, silhouette_samples, silhouette_score
-from nrjax.ranking import rank_batch, score_batch
-from nrjax.result import Ranking, ScoredModel
-from nrjax.scores import ScoreKind, available_scores, register_score
-from nrjax.stream import score_stream
+from nrjax.results import Ranking, ScoredModel
+from nrjax.scoring.metrics import leep, nce, pca, silhouette_samples, silhouette_score
+from nrjax.scoring.ranking import rank_batch, score_batch
+from nrjax.scoring.registry import ScoreKind, available_scores, register_score
+from nrjax.scoring.stream import score_stream
 
 if TYPE_CHECKING:
     from nrjax.datasets import Dataset, load_dataset
     from nrjax.demo import load_demo
-    from nrjax.extract import FeatureBatches, extract_features
-    from nrjax.models import Model, Preprocessing, from_linen, from_nnx, layers, register_architecture
-    from nrjax.report import write_report
+    from nrjax.models import (
+        FeatureBatches,
+        Model,
+        Preprocessing,
+        Zoo,
+        extract_features,
+        from_linen,
+        from_nnx,
+        layers,
+        load_zoo,
+        register_architecture,
+        save_model,
+    )
+    from nrjax.scoring.report import write_report
     from nrjax.search import rank
-    from nrjax.zoo import Zoo, load_zoo, save_model
 
 _LAZY = {
     "Dataset": "datasets",
     "load_dataset": "datasets",
     "load_demo": "demo",
-    "FeatureBatches": "extract",
-    "extract_features": "extract",
+    "FeatureBatches": "models",
+    "extract_features": "models",
     "Model": "models",
     "Preprocessing": "models",
     "from_linen": "models",
@@ -37,10 +47,10 @@ _LAZY = {
     "layers": "models",
     "register_architecture": "models",
     "rank": "search",
-    "Zoo": "zoo",
-    "load_zoo": "zoo",
-    "save_model": "zoo",
-    "write_report": "report",
+    "Zoo": "models",
+    "load_zoo": "models",
+    "save_model": "models",
+    "write_report": "scoring.report",
 }
 
 __all__ = [

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.batch import checked_or_reason, encode_labels, named_models
-from nrjax.evaluation import Request
-from nrjax.extract import BATCH_SIZE, Features
-from nrjax.models import LayerChoice
-from nrjax.ranking import check_request, evaluate, ranked
-from nrjax.result import Ranking
-from nrjax.zoo import load_zoo
+from nrjax.models import BATCH_SIZE, Features, LayerChoice, load_zoo
+from nrjax.results import Ranking
+from nrjax.scoring.checks import checked_or_reason, encode_labels, named_models
+from nrjax.scoring.evaluation import Request
+from nrjax.scoring.ranking import check_request, evaluate, ranked
 
 
 def rank(

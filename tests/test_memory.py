@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax import kernels, memory, scoring
+from nrjax import kernels, memory
 from nrjax.memory import Staging, aligned_empty, in_slices, models_that_fit
+from nrjax.scoring import walk
 from tests.oracles import blobs
 
 
@@ -75,7 +76,7 @@ def test_batches_out_of_memory_give_the_same_scores(monkeypatch):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return real(features, labels, **options)
 
-    monkeypatch.setattr(scoring, "one_by_one", lambda: False)
+    monkeypatch.setattr(walk, "one_by_one", lambda: False)
     monkeypatch.setattr(kernels, "score_models", small_device)
     with pytest.warns(RuntimeWarning, match="going on with fewer"):
         np.testing.assert_allclose(nrjax.score_batch(stack, labels), alone, atol=2e-6)

@@ -13,8 +13,8 @@ from jax.sharding import Mesh, NamedSharding
 
 import nrjax
 from benchmarks.kernels import data
-from nrjax import mesh as meshes
 from nrjax.kernels import ScoreSettings
+from nrjax.scoring import mesh as meshes
 
 MODELS, SAMPLES, DIMS = 8, 10_000, 1_024
 SIZES = {"f32": 4, "s32": 4, "pred": 1}

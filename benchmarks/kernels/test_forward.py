@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax.extract import BATCH_SIZE
+from nrjax.models import BATCH_SIZE
 
 ROUNDS = 5
 LAYERS: list[str | int] = [4, 5, 6]

@@ -19,8 +19,7 @@ from benchmarks.paper.convolution import training_convolution
 from benchmarks.paper.training import Recipe, accuracy, train
 from benchmarks.paper.zoos import IMAGE_SIZE, VARIANTS, Spec, specs
 from nrjax.datasets import Dataset, load_dataset
-from nrjax.models import paper_cnn
-from nrjax.zoo import ZooError, load_zoo, save_model
+from nrjax.models import ZooError, load_zoo, paper_cnn, save_model
 
 MEASURED = ("accuracy", "training_s")  # tags that are results, not part of what a model is
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nrjax.datasets import load_dataset
-from nrjax.zoo import Zoo, load_zoo
+from nrjax.models import Zoo, load_zoo
 
 ZOO = Path(__file__).parent / "zoo"
 IMAGES = Path(__file__).parent / "fashion_mnist.npz"

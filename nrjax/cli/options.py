@@ -1,0 +1,117 @@
+"""What the commands take: layers, lists, scores and classes as they are typed, and options that several share."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from nrjax.kernels import Definition, Distance
+
+FORMAT = click.Choice(["table", "json", "csv"])
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class OneLineErrors(click.Group):
+    """What is wrong with the input is one line on stderr, exit code 1; `--debug` shows where it was raised."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, KeyError, OSError) as error:
+            if ctx.params["debug"] or ctx.meta.get("debug"):
+                raise
+            raise click.ClickException(str(error.args[0] if isinstance(error, KeyError) else error)) from error
+
+
+class Layer(click.ParamType):
+    """A layer's name; an index becomes an integer."""
+
+    name = "layer"
+
+    def convert(self, value, param, ctx):
+        """The value of a word that was typed."""
+        return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
+
+
+class LayerList(click.ParamType):
+    """Names separated by commas; indices become integers."""
+
+    name = "list"
+
+    def convert(self, value, param, ctx):
+        """The value of a word that was typed."""
+        if not isinstance(value, str):
+            return value
+        return [Layer().convert(part.strip(), param, ctx) for part in value.split(",")]
+
+
+class Scores(click.ParamType):
+    """Names of scores separated by commas; `help` lists them."""
+
+    name = "scores"
+
+    def convert(self, value, param, ctx):
+        """The value of a word that was typed."""
+        from nrjax.scoring.registry import available_scores, check_scores
+
+        if not isinstance(value, str):
+            return value
+        if value == "help":
+            width = max(map(len, available_scores()))
+            click.echo("\n".join(f"{kind.name:{width}}  {kind.meaning}" for kind in available_scores().values()))
+            raise click.exceptions.Exit
+        try:
+            return [kind.name for kind in check_scores([part.strip() for part in value.split(",")], None)[0]]
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Classes(click.ParamType):
+    """Class ids and ranges, such as 0-4 or 0,3,7-9."""
+
+    name = "classes"
+
+    def convert(self, value, param, ctx):
+        """The value of a word that was typed."""
+        from nrjax.datasets import parse_classes
+
+        try:
+            return parse_classes(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _set_debug(ctx: click.Context, _, value: bool) -> None:
+    if value:
+        ctx.meta["debug"] = True
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show the traceback of an error."
+)  # fmt: skip
+
+
+def scoring_options(command):
+    """Options of every command that ranks."""
+    for option in reversed((
+        click.option("--components", "n_components", type=click.IntRange(min=1), default=10, show_default=True,
+                     help="Principal components kept."),
+        click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
+        click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
+                     help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
+        click.option("--scores", type=Scores(), default="silhouette", show_default=True, metavar="NAMES",
+                     help="Scores to compute, such as silhouette,probe; --scores help lists them."),
+        click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),
+        click.option("--confidence", is_flag=True,
+                     help="Say how sure the order is: intervals, P(best), and models that cannot be told apart."),
+        click.option("--format", "output", type=FORMAT, default="table", show_default=True),
+        click.option("--report", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
+                     help="Also write a page about the ranking into FILE (.html)."),
+        click.option("--plot", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
+                     help="Also draw the scores into FILE (.png, .pdf, .svg)."),
+        debug_option,
+    )):  # fmt: skip
+        command = option(command)
+    return command

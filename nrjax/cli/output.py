@@ -1,0 +1,44 @@
+"""What commands print and write: data on stdout, chatter on stderr, the exit code."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def finish(
+    ranking, output: str, plot: Path | None, report: Path | None, features: Callable[[str], Any], labels: Any, news: str
+) -> None:
+    """The ranking on stdout, then the picture and the page if they were asked for, and the exit code."""
+    text = {"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking)
+    click.echo(text.rstrip("\n"))
+    if plot is not None:
+        from matplotlib.figure import Figure
+
+        from nrjax.results.display import figure_size
+
+        figure = Figure(figsize=figure_size(ranking), layout="constrained")
+        ranking.plot(figure.subplots())
+        figure.savefig(plot, dpi=150)
+        news += f" Drew {plot}."
+    if report is not None:
+        from nrjax.scoring.report import write_report
+
+        write_report(ranking, report, features, labels, command=shlex.join(["nrjax", *sys.argv[1:]]))
+        news += f" Wrote {report}."
+    click.echo(news, err=True)
+    if ranking.failed:
+        click.echo(f"{len(ranking.failed)} of {len(ranking.models)} models failed.", err=True)
+        sys.exit(1)
+
+
+def print_rows(rows: list[dict[str, Any]], output: str) -> None:
+    """Rows on stdout, as a table, JSON or CSV."""
+    from nrjax.results.tables import as_csv, as_table
+
+    text = {"table": as_table, "csv": as_csv, "json": lambda rows: json.dumps(rows, indent=2)}[output](rows)
+    click.echo(text.rstrip("\n"))

@@ -1,0 +1,205 @@
+"""A zoo is a directory: one folder per model, holding `model.json` and its weights.
+
+A zoo is untrusted input. Architectures come by registered name, nothing is imported or unpickled, and
+no file outside a model's folder is opened. Reading a zoo reads only the JSON; weights are loaded when a
+model is asked for, one at a time, so that a zoo of thousands fits.
+"""
+
+import dataclasses
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nrjax.models._checkpoints import save_variables
+from nrjax.models._model import Model, Preprocessing
+from nrjax.models._registry import build_model
+
+DESCRIPTION = "model.json"
+MAX_DESCRIPTION_BYTES = 1 << 20
+_FIELDS = {
+    "architecture": str, "config": dict, "input_shape": list, "weights": str,
+    "preprocessing": dict, "tags": dict, "license": str, "source": str,
+}  # fmt: skip
+_REQUIRED = ("architecture", "config", "input_shape", "weights")
+
+
+class ZooError(ValueError):
+    """A model of a zoo that cannot be loaded, and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What `model.json` says. Shapes without the sample axis; `weights` is a path inside the model's folder."""
+
+    architecture: str
+    config: dict[str, Any]
+    input_shape: tuple[int, ...]
+    weights: str
+    preprocessing: Preprocessing = Preprocessing()
+    tags: dict[str, Any] = dataclasses.field(default_factory=dict)
+    license: str = ""
+    source: str = ""
+
+
+class Zoo(Mapping[str, Model]):
+    """Models of a directory by name, each loaded anew when it is looked up.
+
+    `zoo[name]` raises `ZooError` for a model that cannot be loaded; the others are not affected.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]):
+        self.path = path
+        self._names = tuple(names)
+
+    def __getitem__(self, name: str) -> Model:
+        info = self.info(name)
+        folder = self.path / name
+        try:
+            weights = _inside(folder, info.weights)
+            return build_model(info.architecture, info.config, weights, info.input_shape, info.preprocessing)
+        except (ValueError, OSError) as error:
+            raise ZooError(str(error)) from error
+
+    def info(self, name: str) -> ModelInfo:
+        """The description of a model, without its weights. Raises `ZooError` if it is not one."""
+        if name not in self._names:
+            raise KeyError(f"no model {name!r} in {self.path}; it has {', '.join(self._names)}")
+        folder = self.path / name
+        try:
+            if not folder.resolve().is_relative_to(self.path.resolve()):
+                raise ZooError(f"{name} is a link that leaves the zoo")
+            return _read_description(_inside(folder, DESCRIPTION))
+        except (ValueError, OSError) as error:
+            raise ZooError(str(error)) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"Zoo({str(self.path)!r}, {len(self)} models)"
+
+
+def load_zoo(path: str | Path) -> Zoo:
+    """The zoo in a directory. Only names are read here; a broken model shows when it is looked up.
+
+    Raises:
+      FileNotFoundError: there is no such directory.
+      ValueError: it holds no model.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"Zoo {str(path)!r}: there is no such directory.")
+    names = sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    if not names:
+        raise ValueError(f"Zoo {str(path)!r} is empty: expected one folder per model, each with a {DESCRIPTION}.")
+    return Zoo(path, names)
+
+
+def save_model(
+    zoo: str | Path,
+    name: str,
+    variables: Mapping[str, Any],
+    *,
+    architecture: str,
+    config: Mapping[str, Any],
+    input_shape: Sequence[int],
+    preprocessing: Preprocessing = Preprocessing(),
+    weights: str = "weights.safetensors",
+    tags: Mapping[str, Any] | None = None,
+    license: str = "",
+    source: str = "",
+) -> Path:
+    """Writes a model into a zoo, replacing one of that name; a crash leaves the old one or none, never half.
+
+    Args:
+      zoo: the zoo's directory, made if missing.
+      name: the model's folder.
+      variables: nested mapping of arrays: linen variables, or `nnx.to_pure_dict(nnx.state(module, ...))`
+        without random-number state.
+      architecture: a registered name.
+      config: what the architecture's factory is called with; must be JSON.
+      input_shape: of one image.
+      preprocessing: see `nrjax.models.Preprocessing`.
+      weights: name of the weights file; its suffix is the format (.safetensors, .msgpack, .orbax).
+      tags: anything worth knowing, such as training data and classes; must be JSON.
+      license: of the weights.
+      source: where they came from, such as the command that made them.
+
+    Returns:
+      The model's folder.
+    """
+    if not name or name != Path(name).name or name.startswith((".", "__")):
+        raise ValueError(f"Model name {name!r}: expected a plain folder name.")
+    if weights != Path(weights).name:
+        raise ValueError(f"Weights file {weights!r}: expected a plain file name.")
+    info = ModelInfo(
+        architecture, dict(config), tuple(input_shape), weights, preprocessing, dict(tags or {}), license, source
+    )
+    zoo = Path(zoo)
+    zoo.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".saving-", dir=zoo))
+    try:
+        save_variables(staging / weights, variables)
+        (staging / DESCRIPTION).write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
+        for path in (staging, *staging.rglob("*")):  # temporary files are private, a zoo is for sharing
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        if (zoo / name).exists():
+            shutil.rmtree(zoo / name)
+        return staging.rename(zoo / name)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The path of a file of a model; it may not leave the model's folder, by `..` or by a link."""
+    path, root = folder / name, folder.resolve()
+    if not path.resolve().is_relative_to(root) or path.resolve() == root:
+        raise ZooError(f"{name!r} leaves the model's folder")
+    if not path.exists():
+        raise ZooError(f"there is no {name}")
+    if path.is_dir() and not all(p.resolve().is_relative_to(root) for p in path.rglob("*")):
+        raise ZooError(f"{name!r} holds a link that leaves the model's folder")
+    return path
+
+
+def _read_description(path: Path) -> ModelInfo:
+    if path.stat().st_size > MAX_DESCRIPTION_BYTES:
+        raise ZooError(f"{DESCRIPTION} is larger than {MAX_DESCRIPTION_BYTES} bytes")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ZooError(f"{DESCRIPTION} is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ZooError(f"{DESCRIPTION} must be an object with {', '.join(_REQUIRED)}; it is a {type(fields).__name__}")
+    problems = [f"{key} is missing" for key in _REQUIRED if key not in fields]
+    problems += [f"{key} is not a field" for key in fields if key not in _FIELDS]
+    problems += [
+        f"{key} must be a {kind.__name__}"
+        for key, kind in _FIELDS.items()
+        if key in fields and not isinstance(fields[key], kind)
+    ]
+    if not problems and not all(type(n) is int and n > 0 for n in fields["input_shape"]):
+        problems.append("input_shape must hold positive integers")
+    if problems:
+        raise ZooError(f"{DESCRIPTION}: {'; '.join(problems)}")
+    fields["input_shape"] = tuple(fields["input_shape"])
+    fields["preprocessing"] = _preprocessing(fields.get("preprocessing", {}))
+    return ModelInfo(**fields)
+
+
+def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
+    for key, values in fields.items():
+        numbers = isinstance(values, list) and all(type(v) in (int, float) and math.isfinite(v) for v in values)
+        if key not in ("mean", "std") or not numbers or not values or (key == "std" and min(values) <= 0):
+            raise ZooError(
+                f"{DESCRIPTION}: preprocessing takes mean and std, lists of numbers, std positive; got {key}"
+            )
+    return Preprocessing(**{key: tuple(float(v) for v in values) for key, values in fields.items()})

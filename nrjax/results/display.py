@@ -1,0 +1,150 @@
+"""How a ranking looks: as text, in a notebook, as a picture."""
+
+import html
+from typing import TYPE_CHECKING
+
+from nrjax.results.outcome import Outcome, ScoredModel
+from nrjax.results.tables import as_table, printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def as_text(ranking: Outcome) -> str:
+    """A table, what is missing and why, where scores disagree, and a line that says how it was made."""
+    return "\n".join([as_table(_rows(ranking)), "", *map(printable, remarks(ranking)), how(ranking)])
+
+
+def as_html(ranking: Outcome) -> str:
+    """The same in HTML; names and reasons are escaped."""
+    remarked = "".join(f"<br>{html.escape(printable(remark))}" for remark in remarks(ranking))
+    rows = _rows(ranking)
+    head = "".join(f"<th>{column}</th>" for column in rows[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"{table}<p>{html.escape(how(ranking))}{remarked}</p>"
+
+
+def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
+    """Horizontal bars, best on top; models that failed are named without a bar."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        _, ax = pyplot.subplots(figsize=figure_size(ranking), layout="constrained")
+    scores = [model.score or 0.0 for model in ranking.models]
+    places = range(len(scores))
+    ax.barh(places, scores, color="#4477aa", height=0.7)
+    for place, model in zip(places, ranking.models, strict=True):
+        negative = scores[place] < 0
+        value = "failed" if model.score is None else f"{model.score:.3f}"
+        side = {"xytext": (-4, 0), "ha": "right"} if negative else {"xytext": (4, 0), "ha": "left"}
+        low, high = model.interval or (scores[place], scores[place])
+        ax.annotate(
+            value, (low if negative else high, place), textcoords="offset points", va="center", fontsize=9, **side
+        )
+    ax.set_yticks(places, [axis_text(model.name) for model in ranking.models])
+    ax.invert_yaxis()
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.margins(x=0.14)
+    for place, model in enumerate(ranking.models):
+        if model.interval and model.score is not None:
+            ax.plot(model.interval, [place, place], color="black", linewidth=1.2, solid_capstyle="butt")
+    ax.set_xlabel(f"{_by(ranking)}; {_direction(ranking)}")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    return ax
+
+
+def axis_text(name: str) -> str:
+    """A name as Matplotlib shows it: $ would begin a formula."""
+    return printable(name).replace("$", r"\$")
+
+
+def figure_size(ranking: Outcome) -> tuple[float, float]:
+    """Inches that give every model a legible line."""
+    return 7, 1.2 + 0.32 * len(ranking.models)
+
+
+def remarks(ranking: Outcome) -> list[str]:
+    """Why models failed, why scores are missing, and which scores put another model first."""
+    lines = [f"{name} failed: {reason}" for name, reason in ranking.failed.items()]
+    without: dict[tuple[str, str], list[str]] = {}
+    for model in ranking.models:
+        if model.rank is not None:
+            for name, reason in model.missing.items():
+                without.setdefault((name, reason.rstrip(".")), []).append(model.name)
+    for (score, reason), names in without.items():
+        everyone = len(names) == len(ranking.order)
+        some = f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no"
+        lines.append(f"{'No model has' if everyone else some} {score}: {reason}.")
+    others = {name: best for name, best in _first_by_score(ranking).items() if best != ranking.best}
+    if others:
+        said = ", ".join(f"{name} puts {best} first" for name, best in others.items())
+        lines.append(f"The scores disagree: {said}. See 'When scores disagree' in the README.")
+    return lines
+
+
+def how(ranking: Outcome) -> str:
+    """One line: score, components, layer, samples."""
+    made = ranking.settings
+    parts = [_by(ranking)]
+    if made["by"] == "silhouette":
+        parts = [f"{made['distance']} silhouette ({made['definition']}) of {made['n_components']} principal components"]
+    parts += [f"layer {made['layer']}"] if "layer" in made else []
+    parts += [f"{made['samples']:,} samples in {made['classes']:,} classes"]
+    sure = f" Intervals hold with probability {made['confidence']:g}." if made["confidence"] else ""
+    return f"Score: {', '.join(parts)}; {_direction(ranking)}.{sure}"
+
+
+def _by(ranking: Outcome) -> str:
+    made = ranking.settings
+    if made["by"] == "silhouette":
+        return f"neuralRank score ({made['distance']} silhouette)"
+    return ranking.about[made["by"]].meaning
+
+
+def _direction(ranking: Outcome) -> str:
+    about = ranking.about[ranking.settings["by"]]
+    bounded = about.low is not None and about.high is not None
+    bounds = f"from {about.low:g} to {about.high:g}, " if bounded else ""
+    return f"{bounds}{'higher' if about.higher_is_better else 'lower'} is better"
+
+
+def _first_by_score(ranking: Outcome) -> dict[str, str]:
+    """The model that each of the scores puts first."""
+    first = {}
+    for name in ranking.settings["scores"]:
+        column = ranking.column(name)
+        if column:
+            pick = max if ranking.about[name].higher_is_better else min
+            first[name] = pick(column, key=column.__getitem__)
+    return first
+
+
+def _rows(ranking: Outcome) -> list[dict[str, str]]:
+    made, rows = ranking.settings, []
+    others = [name for name in made["scores"] if name != made["by"] and ranking.column(name)]
+    for model in ranking.models:
+        scored = model.score is not None
+        row = {"rank": str(model.rank) if scored else "-", "model": model.name, "score": "-"}
+        if scored:
+            row["score"] = f"{model.score:.4f}"
+        if made["confidence"]:
+            row["score"] += " [{:.3f}, {:.3f}]".format(*model.interval) if model.interval else ""
+            row["P(best)"] = f"{model.p_best:.2f}" if scored else "-"
+        row |= {name: f"{model.scores[name]:.4f}" if name in model.scores else "-" for name in others}
+        row |= {"layer": model.layer or "-"} if ranking.by_layer else {}
+        rows.append(row | {"dims": str(model.dims) if scored else "", "": _note(ranking, model)})
+    return rows
+
+
+def _note(ranking: Outcome, model: ScoredModel) -> str:
+    if model.score is None:
+        return "failed"
+    asked = ranking.settings["n_components"]
+    notes = ["tied"] if ranking.tied(model) else []
+    leader = next((m for m in ranking.models if m.group is not None and m.group == model.group), model)
+    notes += [f"not told apart from {leader.name}"] if leader is not model and "tied" not in notes else []
+    fewer = model.n_components is not None and model.n_components != asked
+    return ", ".join(notes + ([f"{model.n_components} of {asked} components"] if fewer else []))

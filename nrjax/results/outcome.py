@@ -1,0 +1,152 @@
+"""What came out, as data: every model with its scores, what the scores mean, and what they were made with."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from nrjax._version import __version__
+
+# Scores closer than float32 arithmetic can tell apart (its error is below 1e-6) share a rank.
+TIE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreMeaning:
+    """What a score says.
+
+    Attributes:
+      meaning: in a few words.
+      low: its smallest value; None where it has no bound.
+      high: its largest value; None where it has no bound.
+      higher_is_better: its direction.
+    """
+
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    higher_is_better: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoredModel:
+    """One model of a ranking.
+
+    Attributes:
+      name: the model's.
+      score: the one that the ranking is ordered by; None where the model failed.
+      dims: width of its features.
+      n_components: principal components used by the silhouette: those asked for, or fewer where there are fewer.
+      solver: of the PCA, as it was in the end: `krylov` that could not be certified became
+        `gram`, or `gram, float64`.
+      rank: 1 is best; tied models share one; None where the model failed.
+      reason: why it failed.
+      scores: every score asked for, by name.
+      missing: reason for each that means nothing for this model, by name.
+      interval: in which the score of many more such samples (of as many, for other scores than the silhouette)
+        lies with the probability `settings["confidence"]`.
+      p_best: probability that the model is the best.
+      group: models of one group cannot be told apart; 1 holds the first.
+      layer: the layer that the score is of, where several were scored.
+      layers: score of each of those, by layer.
+    """
+
+    name: str
+    score: float | None = None
+    dims: int | None = None
+    n_components: int | None = None
+    solver: str | None = None
+    rank: int | None = None
+    reason: str | None = None
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    p_best: float | None = None
+    group: int | None = None
+    layer: str | None = None
+    layers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """Models in order, best first; those that failed come last, with the reason and without a rank.
+
+    Attributes:
+      models: every model, as `ScoredModel`.
+      settings: what it was made with.
+      about: meaning, range and direction of every score, by name.
+    """
+
+    models: tuple[ScoredModel, ...]
+    settings: Mapping[str, Any]
+    about: Mapping[str, ScoreMeaning] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, scored: Sequence[ScoredModel], failed: Mapping[str, str], settings: Mapping[str, Any],
+        about: Mapping[str, ScoreMeaning],
+    ) -> Self:  # fmt: skip
+        """Numbers models that are in order (those tied share a rank) and puts the failed ones last."""
+        ordered: list[ScoredModel] = []
+        for place, model in enumerate(scored, start=1):
+            tied = ordered and abs(_score(ordered[-1]) - _score(model)) <= TIE
+            ordered.append(dataclasses.replace(model, rank=ordered[-1].rank if tied else place))
+        lost = [ScoredModel(name, reason=reason) for name, reason in failed.items()]
+        return cls((*ordered, *lost), {**settings, "nrjax": __version__}, about)
+
+    @property
+    def order(self) -> list[str]:
+        """Names of the ranked models, best first."""
+        return [model.name for model in self.models if model.rank is not None]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Score of every ranked model, best first."""
+        return {model.name: _score(model) for model in self.models if model.rank is not None}
+
+    def column(self, name: str) -> dict[str, float]:
+        """Another score, `name`, of every ranked model for which it means something, in the ranking's order."""
+        if name not in self.settings["scores"]:
+            raise ValueError(f"the ranking has {', '.join(self.settings['scores'])}; got {name!r}.")
+        return {m.name: m.scores[name] for m in self.models if m.rank is not None and name in m.scores}
+
+    @property
+    def by_layer(self) -> dict[str, dict[str, float]]:
+        """Score of every layer that was scored, by model and layer; empty unless several were asked for."""
+        return {m.name: dict(m.layers) for m in self.models if m.layers}
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Reason for every model that could not be scored."""
+        return {model.name: model.reason or "" for model in self.models if model.rank is None}
+
+    @property
+    def best(self) -> str:
+        """Name of the first model."""
+        return self.order[0]
+
+    def tied(self, model: ScoredModel) -> bool:
+        """Whether another model has the same rank."""
+        return model.rank is not None and sum(other.rank == model.rank for other in self.models) > 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"models": [{"name", "rank", "score", ...}, ...], "settings": {...}}`, plain Python values."""
+        return {"models": [dataclasses.asdict(model) for model in self.models], "settings": dict(self.settings)}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row per model: its fields, the other scores, and what was asked for beyond them."""
+        made, rows = self.settings, []
+        for m in self.models:
+            row = {"name": m.name, "score": m.score}
+            row |= {name: m.scores.get(name) for name in made["scores"] if name != made["by"]}
+            if made["confidence"]:
+                low, high = m.interval or (None, None)
+                row |= {"low": low, "high": high, "p_best": m.p_best, "group": m.group}
+            row |= {"layer": m.layer} if self.by_layer else {}
+            row |= {"dims": m.dims, "n_components": m.n_components, "solver": m.solver}
+            rows.append(row | {"rank": m.rank, "reason": m.reason})
+        return rows
+
+
+def _score(model: ScoredModel) -> float:
+    assert model.score is not None
+    return model.score

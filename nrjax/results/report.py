@@ -1,0 +1,157 @@
+"""A ranking as one HTML page: no network, no scripts, names and reasons escaped."""
+
+import base64
+import datetime
+import html
+import io
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from nrjax._version import __version__
+from nrjax.results.display import as_html, axis_text, figure_size
+from nrjax.results.ranking import Ranking
+from nrjax.results.tables import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000", "#ee7733", "#009988")
+MOST_POINTS = 3000  # drawn of one model
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #ddd; white-space: nowrap; }
+img { max-width: 100%; height: auto; } code { overflow-wrap: anywhere; } p { overflow-wrap: anywhere; }
+"""
+
+
+class Projection(NamedTuple):
+    """Samples of one model on its first two components.
+
+    Attributes:
+      model: its name.
+      points: `[samples, 2]`, or `[samples, 1]`.
+      ids: class of every sample.
+      classes: name of every class.
+    """
+
+    model: str
+    points: np.ndarray
+    ids: np.ndarray
+    classes: Sequence[Any]
+
+
+def write_page(
+    ranking: Ranking, path: str | Path, projections: Sequence[Projection] = (), *, command: str | None = None
+) -> None:
+    """Writes a page about a ranking, one file that needs no other.
+
+    Args:
+      ranking: what it is about.
+      path: of the page.
+      projections: of the models whose samples are to be seen.
+      command: that made the ranking, to be shown.
+    """
+    sections = [("Ranking", as_html(ranking) + _image(_scores(ranking), "Scores of the models"))]
+    if ranking.by_layer:
+        sections.append(("Score by layer", _image(_layers(ranking), "Score of every layer of every model")))
+    if projections:
+        image = _image(_projections(projections), "Two principal components")
+        sections.append(("Samples of the best and the worst model", image))
+    sections.append(("Made with", _settings(ranking, command)))
+    title = html.escape(printable(f"{ranking.best} comes first of {len(ranking.models)} models"))
+    body = "".join(f"<h2>{heading}</h2>{content}" for heading, content in sections)
+    Path(path).write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        "style-src 'unsafe-inline'\">"
+        f"<title>nrjax: {title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>{body}</body></html>\n",
+        encoding="utf-8",
+    )
+
+
+def _settings(ranking: Ranking, command: str | None) -> str:
+    made = {
+        **({"command": command} if command else {}),
+        **{name: value for name, value in ranking.settings.items() if value is not None},
+        "jax": jax.__version__, "device": f"{jax.devices()[0].device_kind}, {platform.machine()}",
+        "written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"), "nrjax": __version__,
+    }  # fmt: skip
+    rows = (
+        f"<tr><th>{html.escape(name)}</th><td><code>{html.escape(_words(made[name]))}</code></td></tr>" for name in made
+    )
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _words(value: Any) -> str:
+    return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+
+
+def _image(figure: "Figure", description: str) -> str:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=130)
+    return f'<p><img alt="{description}" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"></p>'
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _scores(ranking: Ranking) -> "Figure":
+    figure = _figure(*figure_size(ranking))
+    ranking.plot(figure.subplots())
+    return figure
+
+
+def _layers(ranking: Ranking) -> "Figure":
+    """Models by layers; what could not be scored is left white."""
+    table = ranking.by_layer
+    layers = list(dict.fromkeys(layer for row in table.values() for layer in row))
+    values = np.array([[row.get(layer, np.nan) for layer in layers] for row in table.values()])
+    figure = _figure(2.5 + 0.75 * len(layers), 1.6 + 0.34 * len(table))
+    ax = figure.subplots()
+    shown = ax.imshow(values, aspect="auto", cmap="cividis")
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = "black" if value > middle else "white"
+            ax.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8, color=colour)
+    ax.set_xticks(range(len(layers)), [axis_text(layer) for layer in layers], rotation=30, ha="right")
+    ax.set_yticks(range(len(table)), [axis_text(name) for name in table])
+    figure.colorbar(shown, label=ranking.settings["by"])
+    return figure
+
+
+def _projections(projections: Sequence[Projection]) -> "Figure":
+    figure = _figure(5 * len(projections), 4.6)
+    axes = figure.subplots(1, len(projections), squeeze=False)[0]
+    chosen = np.random.default_rng(0).permutation(len(projections[0].ids))[:MOST_POINTS]
+    for ax, (model, points, ids, classes) in zip(axes, projections, strict=True):
+        _scatter(ax, points[chosen], ids[chosen], [axis_text(str(label)) for label in classes])
+        ax.set_title(axis_text(model))
+    if len(projections[0].classes) <= len(COLOURS):
+        handles, names = axes[-1].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside right center", markerscale=3, frameon=False)
+    return figure
+
+
+def _scatter(ax: "Axes", points: np.ndarray, ids: np.ndarray, classes: list[str]) -> None:
+    second = points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))  # features of one dimension
+    if len(classes) <= len(COLOURS):
+        for i, label in enumerate(classes):
+            of_class = ids == i
+            ax.scatter(points[of_class, 0], second[of_class], s=5, color=COLOURS[i], label=label, linewidths=0)
+    else:
+        ax.scatter(points[:, 0], second, s=5, c=ids, cmap="viridis", linewidths=0)
+    ax.set(xlabel="first principal component", ylabel="second", xticks=[], yticks=[])
+    ax.spines[["top", "right"]].set_visible(False)

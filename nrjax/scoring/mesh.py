@@ -1,0 +1,157 @@
+"""Scores of models whose features are split over devices, of one process or of several.
+
+Models need no communication. Samples do: whatever is summed over samples is summed over the devices that
+hold them (`axis_name` of the kernels), and nothing else is sent; features stay where they are.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from nrjax import kernels
+from nrjax.kernels import LINEAR_DISTANCES, ScoreSettings
+from nrjax.scoring.checks import working_dtype
+from nrjax.scoring.walk import conditions
+
+AXES = ("models", "samples")
+
+
+def check_mesh(mesh: Any, settings: ScoreSettings) -> None:
+    """Raises unless the mesh has axes we know and the settings can be computed on it."""
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"mesh must be a jax.sharding.Mesh; got {type(mesh).__name__}.")
+    if not mesh.axis_names or set(mesh.axis_names) - set(AXES):
+        raise ValueError(f"mesh must have axes named {' or '.join(AXES)}, or both; got {mesh.axis_names}.")
+    if "samples" in mesh.axis_names and (settings.solver == "svd" or settings.method == "blockwise"):
+        raise ValueError(
+            f"samples cannot be split over devices with solver {settings.solver!r} and method {settings.method!r}; "
+            "use 'auto' for both."
+        )
+    if "samples" in mesh.axis_names and settings.distance not in LINEAR_DISTANCES:
+        raise ValueError(
+            f"samples can be split over devices for distance {' and '.join(LINEAR_DISTANCES)}; "
+            f"got {settings.distance!r}."
+        )
+
+
+def spec(mesh: Mesh) -> PartitionSpec:
+    """How features `[models, samples, dims]` lie on the mesh."""
+    return PartitionSpec(*(axis if axis in mesh.axis_names else None for axis in AXES), None)
+
+
+def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh) -> np.ndarray:
+    """Scores of `[models, samples, dims]`, the same on every process.
+
+    Args:
+      features: a NumPy array, the same on every process, or a `jax.Array` over the devices of `mesh`.
+      ids: class of every sample, on every process.
+      n_classes: how many there are.
+      settings: checked, also by `check_mesh`.
+      mesh: the devices.
+
+    Raises:
+      ValueError: features that are not finite.
+    """
+    models, samples, dims = features.shape
+    placed, mask, labels = _placed(features, ids, mesh)
+    broken = np.flatnonzero(_not_finite(placed, mesh)[:models])
+    if len(broken):
+        raise ValueError(f"Model {broken[0]}: features must be finite ({len(broken)} of {models} models have others).")
+    solver = kernels.resolve_solver(settings.solver, (samples, dims), settings.n_components, placed.dtype)
+    if solver == "svd" and "samples" in mesh.axis_names:
+        solver = "gram"  # few samples or dims; an SVD cannot be split
+    scores, left = np.empty(models), np.ones(models, bool)
+    for attempt in kernels.attempts(solver, (samples, dims), settings.n_components, placed.dtype):
+        with conditions(attempt.dtype):
+            result = _score(
+                placed.astype(attempt.dtype), labels, mask,
+                n_classes=n_classes, settings=dataclasses.replace(settings, solver=attempt.solver), mesh=mesh,
+            )  # fmt: skip
+            values, errors = (np.asarray(x)[:models] for x in (result.value, result.error))
+        scores[left] = values[left]
+        left &= ~(errors <= kernels.MAX_ERROR)
+        if not left.any():
+            break
+    return scores
+
+
+def _placed(features: Any, ids: np.ndarray, mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Features, mask and labels on the mesh; filled up with a copy of a model and samples that do not count."""
+    models, samples, _ = features.shape
+    spare_models, spare_samples = (
+        -n % mesh.shape.get(axis, 1) for n, axis in zip((models, samples), AXES, strict=True)
+    )
+    if isinstance(features, jax.Array) and not features.is_fully_addressable and (spare_models or spare_samples):
+        raise ValueError(
+            f"features of shape {features.shape} over several processes must divide evenly over a mesh of "
+            f"{dict(mesh.shape)}; repeat {spare_models} models and leave out {samples % mesh.shape.get('samples', 1)} "
+            "samples before they are placed."
+        )
+    if spare_models or spare_samples:
+        features = np.asarray(features)
+        features = np.concatenate([features, features[-1:].repeat(spare_models, axis=0)])
+        features = np.pad(features, ((0, 0), (0, spare_samples), (0, 0)))
+    features = features.astype(working_dtype(features.dtype), copy=False)
+    over_samples = PartitionSpec(spec(mesh)[1])
+    mask = np.arange(samples + spare_samples) < samples
+    labels = np.pad(ids, (0, spare_samples))
+    if isinstance(features, jax.Array):
+        features = jax.device_put(features, NamedSharding(mesh, spec(mesh)))
+    else:
+        features = _place(features, mesh, spec(mesh))
+    return features, _place(mask, mesh, over_samples), _place(labels, mesh, over_samples)
+
+
+def _place(array: np.ndarray, mesh: Mesh, how: PartitionSpec) -> jax.Array:
+    """An array that every process has whole; each device gets its part."""
+    return jax.make_array_from_callback(array.shape, NamedSharding(mesh, how), lambda part: array[part])
+
+
+def _everyones(mine: jax.Array, axis_name: str | None) -> jax.Array:
+    """The results `[models]` of all devices, each put in its place by a sum: gloo's other collectives time out."""
+    if axis_name is None:
+        return mine
+    room = jnp.zeros(len(mine) * lax.axis_size(axis_name), mine.dtype)
+    place = lax.axis_index(axis_name) * len(mine)
+    return lax.psum(lax.dynamic_update_slice(room, mine, (place,)), axis_name)
+
+
+@functools.partial(jax.jit, static_argnames="mesh")
+def _not_finite(features: jax.Array, mesh: Mesh) -> jax.Array:
+    """How many values of each model are not finite."""
+    by_models, by_samples, _ = spec(mesh)
+
+    def local(part: jax.Array) -> jax.Array:
+        count = jnp.sum(~jnp.isfinite(part), axis=(1, 2))
+        return _everyones(count if by_samples is None else lax.psum(count, by_samples), by_models)
+
+    return jax.shard_map(local, mesh=mesh, in_specs=spec(mesh), out_specs=PartitionSpec(), check_vma=False)(features)
+
+
+@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "mesh"))
+def _score(
+    features: jax.Array, labels: jax.Array, mask: jax.Array, *, n_classes: int, settings: ScoreSettings, mesh: Mesh
+) -> kernels.Score:
+    """Values and errors `[models]`, replicated."""
+    by_models, by_samples, _ = spec(mesh)
+
+    def local(features: jax.Array, labels: jax.Array, mask: jax.Array) -> kernels.Score:
+        def one(model: jax.Array) -> kernels.Score:
+            return kernels.score(
+                model, labels, n_classes=n_classes, settings=settings, mask=mask, axis_name=by_samples
+            )  # fmt: skip
+
+        # as in `scoring`: one after another on CPU, together on accelerators
+        mine = lax.map(one, features) if jax.default_backend() == "cpu" else jax.vmap(one)(features)
+        return jax.tree.map(lambda x: _everyones(x, by_models), mine)
+
+    specs = (spec(mesh), PartitionSpec(by_samples), PartitionSpec(by_samples))
+    return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(
+        features, labels, mask
+    )

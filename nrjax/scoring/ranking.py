@@ -1,0 +1,241 @@
+"""From arrays to an order: `rank_batch` and `score_batch`."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from nrjax import kernels
+from nrjax.results import TIE, Ranking, ScoredModel
+from nrjax.scoring.attempts import score_stack
+from nrjax.scoring.checks import (
+    check_features,
+    check_probabilities,
+    check_settings,
+    check_shape,
+    check_stack,
+    components_of,
+    each_checked,
+    encode_labels,
+    named_models,
+    working_dtype,
+)
+from nrjax.scoring.confidence import LEVEL, confidence
+from nrjax.scoring.evaluation import Evaluated, Evaluator, Request
+from nrjax.scoring.mesh import check_mesh, score_on_mesh
+from nrjax.scoring.registry import check_scores
+
+
+def rank_batch(
+    features: Mapping[str, Any] | Any,
+    labels: Any,
+    *,
+    n_components: int = 10,
+    distance: kernels.Distance = "cosine",
+    definition: kernels.Definition = "rousseeuw",
+    solver: kernels.Solver = "auto",
+    method: kernels.Method = "auto",
+    block_size: int | None = None,
+    scores: str | Sequence[str] = ("silhouette",),
+    by: str | None = None,
+    confidence: bool = False,
+    probabilities: Mapping[str, Any] | None = None,
+) -> Ranking:
+    """Ranks models by the neuralRank score of their features, or by another score; best first.
+
+    Args:
+      features: model name to features `[samples, dims]` (widths may differ), or one array
+        `[models, samples, dims]` whose models are then called "0", "1", ... NumPy, JAX, or anything
+        with `__array__` or DLPack; integers and low-precision floats are computed in float32. A mapping
+        is read one model at a time, so it may compute features on access.
+      labels: one per sample, of any type.
+      n_components: principal components kept; a model that has fewer uses those, and the result says so.
+      distance: of the silhouette: `cosine` (the paper's), `euclidean` or `sqeuclidean`.
+      definition: `rousseeuw` (the paper's tables) or `centroid` (its Eq. 4).
+      solver: of the PCA: `auto`, `svd`, `gram` or `krylov`, see `nrjax.kernels.pca`. Where `krylov` cannot
+        certify its result the model is scored with `gram`, and where `gram` cannot in float32 (the last
+        component kept and the next are as good as tied) with `gram` in float64; the result says so.
+      method: of the silhouette: `auto`, `linear` or `blockwise`.
+      block_size: rows at once in the silhouette; None chooses.
+      scores: to compute, of `nrjax.available_scores()`: `silhouette` (the paper's, the only one that the
+        settings above concern), `probe`, `knn`, `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`,
+        `leep`, `nce`, and your own (`nrjax.register_score`). They share what they have in common.
+      by: the score to order by; None takes the first.
+      confidence: say how sure the order is: an interval for each score, the probability that each model is
+        the best, and which models the samples cannot tell apart. The statements are about many more samples of
+        the kind at hand, whose silhouette is higher where classes are hard to tell apart: its interval is
+        shifted by that; for the other scores they are about as many samples again. From the samples'
+        influences, at little cost, for the silhouette and for accuracies of 1,000 samples and more; other scores
+        are computed again for parts of the samples, 20 times (accuracies of fewer samples: 32 halves).
+      probabilities: model name to the probabilities `[samples, source_classes]` of its own classes, which
+        `leep` and `nce` read.
+
+    Returns:
+      A `Ranking`. Where another score than `by` means nothing for a model, or is no finite number, the
+      ranking says so and goes on without it. Models whose features cannot be scored are listed in it, last,
+      with the reason. A model's score does not depend on the other models.
+
+    Raises:
+      ValueError: labels or settings that fit no model, `confidence` with fewer than 20 samples, an empty mapping,
+        or no model that can be scored.
+      TypeError: a setting or a model name of the wrong type.
+
+    Source: Algorithm 1 of the neuralRank paper; `PCA(n_components)` then
+    `silhouette_score(metric="cosine")` of scikit-learn.
+    """
+    request = check_request(
+        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+        block_size=block_size, scores=scores, by=by, confidence=confidence,
+    )  # fmt: skip
+    ids, classes = encode_labels(labels)
+    models = named_models(features)
+    probabilities = {} if probabilities is None else probabilities
+    units = (
+        (name, checked, _probabilities(probabilities, name, len(ids)))
+        for name, checked in each_checked(models, len(ids))
+    )
+    evaluated, failed = evaluate(units, ids, len(classes), request)
+    return ranked(list(models), evaluated, failed, request, {"samples": len(ids), "classes": len(classes)})
+
+
+def _probabilities(given: Mapping[str, Any], name: str, samples: int) -> Any:
+    """A model's probabilities, checked; None where there are none, or what is wrong with them."""
+    try:
+        return check_probabilities("its probabilities", given[name], samples) if name in given else None
+    except (ValueError, TypeError, OSError) as error:
+        return str(error)
+
+
+def check_request(
+    *, scores: Any = ("silhouette",), by: Any = None, confidence: bool = False, **settings: Any
+) -> Request:  # fmt: skip
+    """What the options of `rank_batch` ask for. Raises TypeError or ValueError with the valid ones."""
+    return Request(check_settings(**settings), *check_scores(scores, by), bool(confidence))
+
+
+def evaluate(
+    units: Iterable[tuple[Hashable, Any, Any]], ids: np.ndarray, n_classes: int, request: Request
+) -> tuple[dict[Any, Evaluated], dict[Any, str]]:
+    """Scores of units, which are models or their layers, and the reasons of those that have none to order by.
+
+    Args:
+      units: key, checked features and probabilities, or the reason why there are none.
+      ids: class ids of the samples.
+      n_classes: of the labels.
+      request: what to compute.
+    """
+    evaluator = Evaluator(ids, n_classes, request)
+    failed: dict[Any, str] = {}
+    for key, features, theta in units:
+        if isinstance(features, str):
+            failed[key] = features
+        else:
+            evaluator.add(key, features, theta)
+    evaluated = evaluator.finish()
+    by = request.by.name
+    failed |= {key: f"{by}: {one.missing[by]}" for key, one in evaluated.items() if by in one.missing}
+    return {key: one for key, one in evaluated.items() if by in one.values}, failed
+
+
+def ranked(
+    names: Sequence[str],
+    evaluated: Mapping[str, Evaluated],
+    failed: Mapping[str, str],
+    request: Request,
+    made_with: Mapping[str, Any],
+    layers: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Ranking:
+    """The ranking of evaluated models; `layers` has more fields of `ScoredModel` by model."""
+    if not evaluated:
+        raise ValueError(f"None of the models could be scored. {_by_reason(failed)}")
+    by = request.by
+    sign = by.sign
+    order = sorted(
+        (name for name in names if name in evaluated), key=lambda name: -sign * evaluated[name].values[by.name]
+    )
+    models = {
+        name: ScoredModel(
+            name, one.values[by.name], one.dims, one.n_components, one.solver, scores=one.values, missing=one.missing,
+            **(layers or {}).get(name, {}),
+        ) for name, one in evaluated.items()
+    }  # fmt: skip
+    if request.confidence:
+        influences = sign * np.stack([np.asarray(evaluated[name].influences) for name in order])
+        signed = [sign * (evaluated[name].values[by.name] - evaluated[name].bias) for name in order]
+        for name, sure in zip(order, confidence(signed, influences, TIE), strict=True):
+            low, high = sorted(sign * bound for bound in sure.interval)
+            models[name] = dataclasses.replace(
+                models[name], interval=(low, high), p_best=sure.p_best, group=sure.group
+            )  # fmt: skip
+    settings = {
+        **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
+        "confidence": LEVEL if request.confidence else None, **made_with, "backend": jax.default_backend(),
+    }  # fmt: skip
+    about = {kind.name: kind.about(made_with["classes"]) for kind in request.scores}
+    lost = {name: failed[name] for name in names if name in failed}
+    return Ranking.of([models[name] for name in order], lost, settings, about)
+
+
+def _by_reason(failed: Mapping[str, str]) -> str:
+    """Every reason once, with the models it holds for."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, reason in failed.items():
+        names[reason].append(name)
+    return " ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
+
+
+def score_batch(
+    features: Any,
+    labels: Any,
+    *,
+    n_components: int = 10,
+    distance: kernels.Distance = "cosine",
+    definition: kernels.Definition = "rousseeuw",
+    solver: kernels.Solver = "auto",
+    method: kernels.Method = "auto",
+    block_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> jax.Array:
+    """neuralRank scores of stacked models, by one compiled program; each in [-1, 1], higher is better.
+
+    Args:
+      features: `[models, samples, dims]`.
+      labels: one per sample, of any type, shared by the models.
+      n_components: principal components kept, or `min(samples - 1, dims)` where there are fewer.
+      distance: as for `rank_batch`, and so are the rest.
+      definition: `rousseeuw` or `centroid`.
+      solver: `auto`, `svd`, `gram` or `krylov`.
+      method: `auto`, `linear` or `blockwise`.
+      block_size: rows at once in the silhouette; None chooses.
+      mesh: devices to split the work over, of this process or of several: a `jax.sharding.Mesh` with axes
+        `models`, `samples` or both. Features are then a NumPy array that every process has, or a `jax.Array`
+        over the mesh, which stays where it is; labels are whole on every process.
+
+    Returns:
+      `[models]`; on a mesh the same on every process.
+
+    Raises:
+      ValueError: any model that cannot be scored (`rank_batch` would list it and go on), or settings that
+        cannot be computed on a mesh.
+    """
+    settings = check_settings(n_components, distance, definition, solver, method, block_size)
+    ids, classes = encode_labels(labels)
+    if mesh is not None:
+        check_mesh(mesh, settings)
+        if not isinstance(features, jax.Array):
+            features = check_stack(features)
+        check_shape(features, len(ids))
+        settings = dataclasses.replace(settings, n_components=components_of(settings, features.shape[1:]))
+        scores = score_on_mesh(features, ids, len(classes), settings, mesh)
+        return jnp.asarray(scores, working_dtype(features.dtype))
+    stacked = check_stack(features)
+    checked = [check_features(f"Model {i}", model, len(ids)) for i, model in enumerate(stacked)]
+    stacked = stacked.astype(checked[0].dtype, copy=False)
+    settings = dataclasses.replace(settings, n_components=components_of(settings, stacked.shape[1:]))
+    scored = score_stack(stacked, ids, len(classes), settings)
+    return jnp.asarray(scored.values, stacked.dtype)

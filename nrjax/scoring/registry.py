@@ -1,0 +1,163 @@
+"""The registry of scores: which there are, what each means, and where it means nothing."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from nrjax import kernels
+from nrjax.results import ScoreMeaning
+
+Kernel = Callable[..., jax.Array]
+
+
+def _always(samples: int, dims: int, counts: np.ndarray) -> None:
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreKind:
+    """A score that models can be ranked by.
+
+    Attributes:
+      name: as in `rank_batch(scores=...)`.
+      kernel: pure and traceable, `kernel(features [samples, dims], labels [samples], *, n_classes)`, labels
+        being ids in `0..n_classes-1`. Returns a number, or `[samples]` numbers whose mean is the score.
+      meaning: in a few words.
+      bounds: of its values, from the number of classes.
+      higher_is_better: its direction.
+      cost: of one model, beyond reading its features.
+      source: DOI, arXiv or library call.
+      undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
+      reads: `features`, or `probabilities` of the model's own classes `[samples, source_classes]`.
+    """
+
+    name: str
+    kernel: Kernel
+    meaning: str
+    bounds: Callable[[int], tuple[float, float]] = lambda classes: (-math.inf, math.inf)
+    higher_is_better: bool = True
+    cost: str = ""
+    source: str = ""
+    undefined: Callable[[int, int, np.ndarray], str | None] = _always
+    reads: Literal["features", "probabilities"] = "features"
+
+    @property
+    def sign(self) -> int:
+        """What turns its values into ones of which higher is better."""
+        return 1 if self.higher_is_better else -1
+
+    def about(self, n_classes: int) -> ScoreMeaning:
+        """What it says of a target with so many classes."""
+        low, high = (bound if math.isfinite(bound) else None for bound in self.bounds(n_classes))
+        return ScoreMeaning(self.meaning, low, high, self.higher_is_better)
+
+
+def register_score(name: str, kernel: Kernel, meaning: str = "", **about: Any) -> ScoreKind:
+    """Makes `rank_batch(scores=(name, ...))` and `nrjax rank --scores` know a score of your own.
+
+    Args:
+      name: a new one.
+      kernel: see `ScoreKind`; it is compiled together with the other scores that are asked for.
+      meaning: in a few words.
+      about: bounds, higher_is_better, cost, source, undefined, reads: see `ScoreKind`.
+
+    Raises:
+      ValueError: the name is taken.
+    """
+    if name in _KINDS:
+        raise ValueError(f"a score named {name!r} is registered already; choose another name.")
+    _KINDS[name] = ScoreKind(name, kernel, meaning or name, **about)
+    return _KINDS[name]
+
+
+def available_scores() -> dict[str, ScoreKind]:
+    """Every registered score, by name."""
+    return dict(_KINDS)
+
+
+def check_scores(scores: Any, by: Any) -> tuple[tuple[ScoreKind, ...], ScoreKind]:
+    """The scores to compute and the one to order by (None: the first). Raises ValueError for a bad name."""
+    names = (scores,) if isinstance(scores, str) else tuple(scores)
+    for name in (*names, *(() if by is None else (by,))):
+        if name not in _KINDS:
+            raise ValueError(f"scores must be of {', '.join(_KINDS)}; got {name!r}. See register_score for your own.")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"scores must name at least one score and none twice; got {names!r}.")
+    if by is not None and by not in names:
+        raise ValueError(f"by must be one of the scores asked for, {', '.join(names)}; got {by!r}.")
+    return tuple(_KINDS[name] for name in names), _KINDS[by or names[0]]
+
+
+def _silhouette(features: jax.Array, labels: jax.Array, *, n_classes: int) -> jax.Array:
+    settings = kernels.ScoreSettings(min(10, len(features) - 1, features.shape[1]), solver="gram")
+    return kernels.score(features, labels, n_classes=n_classes, settings=settings).value
+
+
+def _classes_of_one(samples: int, dims: int, counts: np.ndarray) -> str | None:
+    alone = int(np.sum(counts == 1))
+    return f"a sample is left out of every class, and {alone} of {len(counts)} have one only" if alone else None
+
+
+def _too_few_for_h(samples: int, dims: int, counts: np.ndarray) -> str | None:
+    few = samples <= dims
+    return f"it is classes - 1 for every model with samples <= dims ({samples} <= {dims}): take regularized_h_score" \
+        if few else None  # fmt: skip
+
+
+def _too_few_for_neighbours(samples: int, dims: int, counts: np.ndarray) -> str | None:
+    few = samples <= kernels.NEIGHBOURS
+    return f"{kernels.NEIGHBOURS} neighbours need more samples than that; got {samples}" if few else None
+
+
+_KINDS: dict[str, ScoreKind] = {}
+register_score(
+    "silhouette", _silhouette, "silhouette of the samples on the leading principal components",
+    bounds=lambda classes: (-1, 1), cost="O(samples dims components)", source="the neuralRank paper, Algorithm 1",
+)  # fmt: skip
+register_score(
+    "probe", kernels.probe, "accuracy of a linear probe, leaving one sample out",
+    bounds=lambda classes: (0, 1), cost="one eigendecomposition of min(samples, dims)", undefined=_classes_of_one,
+    source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
+)  # fmt: skip
+register_score(
+    "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
+    bounds=lambda classes: (0, 1), cost="O(samples^2 dims)", undefined=_too_few_for_neighbours,
+    source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
+)  # fmt: skip
+register_score(
+    "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
+    cost="one eigendecomposition of min(samples, dims)", source="arXiv:2102.11005",
+)  # fmt: skip
+register_score(
+    "h_score", kernels.h_score, "between-class share of the features' covariance (H-score)",
+    bounds=lambda classes: (0, classes - 1), cost="one eigendecomposition of dims", undefined=_too_few_for_h,
+    source="doi:10.1109/ICIP.2019.8803726",
+)  # fmt: skip
+register_score(
+    "regularized_h_score", kernels.regularized_h_score, "H-score with Ledoit-Wolf shrinkage",
+    bounds=lambda classes: (0, classes - 1), cost="one Cholesky factor of min(samples, dims)",
+    source="arXiv:2110.06893; sklearn.covariance.LedoitWolf",
+)  # fmt: skip
+register_score(
+    "transrate", kernels.transrate, "coding rate of the features less that of the classes (TransRate, eps 1e-4)",
+    cost="a Cholesky factor of min(samples, dims) per class", source="arXiv:2106.09362",
+)  # fmt: skip
+register_score(
+    "gbc", kernels.gbc, "overlap of the classes as Gaussians on 64 principal components (GBC)",
+    bounds=lambda classes: (-classes * (classes - 1), 0), cost="one eigendecomposition of min(samples, dims)",
+    source="arXiv:2111.12780",
+)  # fmt: skip
+register_score(
+    "leep", kernels.leep, "log likelihood of the labels given the model's own classes (LEEP)",
+    bounds=lambda classes: (-math.inf, 0), cost="O(samples source_classes classes)", reads="probabilities",
+    source="arXiv:2002.12462",
+)  # fmt: skip
+register_score(
+    "nce", kernels.nce, "negative conditional entropy of the labels given the model's own classes (NCE)",
+    bounds=lambda classes: (-math.log(classes), 0), cost="O(samples source_classes classes)", reads="probabilities",
+    source="arXiv:1908.08142",
+)  # fmt: skip

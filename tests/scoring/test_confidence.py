@@ -1,0 +1,284 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nrjax
+from nrjax import kernels
+from nrjax.scoring import confidence, registry
+from tests.oracles import blobs
+
+ROUTES = [("cosine", "linear"), ("cosine", "blockwise"), ("sqeuclidean", "linear"), ("euclidean", "blockwise")]
+
+
+@pytest.fixture
+def own_score():
+    """Registers scores for one test."""
+    before = dict(registry._KINDS)
+    yield nrjax.register_score
+    registry._KINDS.clear()
+    registry._KINDS.update(before)
+
+
+@pytest.mark.parametrize("definition", ["rousseeuw", "centroid"])
+@pytest.mark.parametrize(("distance", "method"), ROUTES)
+def test_influences_are_derivatives(distance, method, definition):
+    points, labels = blobs(40, 4, 4)
+    points[3] = 0  # a zero vector
+    labels[labels == 3], labels[7] = 0, 3  # a class of one sample
+    options = {"n_classes": 4, "distance": distance, "method": method, "definition": definition, "block_size": 16}
+    with jax.enable_x64(True):
+        x, y = jnp.asarray(points, jnp.float64), jnp.asarray(labels)
+        influences = kernels.silhouette_sampling(x, y, **options).influences
+        assert np.sum(influences) == pytest.approx(0, abs=1e-9)
+        for i in (0, 3, 7, 20):
+            step = 1e-6 * np.eye(len(y))[i]
+            up, down = (kernels.silhouette_score(x, y, weights=jnp.asarray(1 + s), **options) for s in (step, -step))
+            assert influences[i] == pytest.approx(float(up - down) / 2e-6 * len(y), abs=1e-5)
+
+
+def test_weights_count_samples_as_often():
+    points, labels = blobs(50, 4, 3)
+    weights = np.random.default_rng(0).integers(0, 2, 50)
+    weights[:3] = 1
+    chosen = weights.astype(bool)
+    whole = kernels.silhouette_score(
+        jnp.asarray(points), jnp.asarray(labels), n_classes=3, weights=jnp.asarray(weights, jnp.float32)
+    )  # fmt: skip
+    assert float(whole) == pytest.approx(nrjax.silhouette_score(points[chosen], labels[chosen]), abs=1e-6)
+
+
+def test_standard_errors_are_those_of_repeated_draws():
+    """Of 200 targets: the mean of the standard errors, and the spread of the scores.
+
+    Of 150 samples it is 16 % too large: which class is nearest then hangs on few samples, twice as much in half
+    of them.
+    """
+    features, labels = blobs(40_000, 6, 4, separation=0.8)
+    rng, drawn, widths = np.random.default_rng(0), [], []
+    for _ in range(200):
+        i = rng.choice(len(labels), 600, replace=False)
+        (model,) = nrjax.rank_batch({"m": features[i]}, labels[i], confidence=True).models
+        drawn.append(model.score)
+        widths.append((model.interval[1] - model.interval[0]) / (2 * 1.645))
+    assert np.mean(widths) == pytest.approx(np.std(drawn), rel=0.15)
+
+
+def test_the_bias_of_few_samples_is_taken_out():
+    """Ten classes that hardly differ: the nearest of nine noisy means is too near."""
+    features, labels = blobs(20_000, 8, 10, separation=0.3)
+    truth = nrjax.rank_batch({"m": features}, labels).scores["m"]
+    rng, plain, centred = np.random.default_rng(0), [], []
+    for _ in range(60):
+        i = rng.choice(len(labels), 200, replace=False)
+        (model,) = nrjax.rank_batch({"m": features[i]}, labels[i], confidence=True).models
+        plain.append(model.score)
+        centred.append(sum(model.interval) / 2)
+    assert np.mean(plain) < truth - 0.02
+    assert abs(np.mean(centred) - truth) < abs(np.mean(plain) - truth) / 3
+
+
+def test_models_alike_cannot_be_told_apart():
+    features, labels = blobs(200, 10, 3)
+    worse = features + np.random.default_rng(1).normal(scale=3, size=features.shape).astype(np.float32)
+    ranking = nrjax.rank_batch({"a": features, "b": features * 2, "c": worse}, labels, confidence=True)
+    a, b, c = ranking.models
+    assert a.p_best == pytest.approx(0.5)
+    assert b.p_best == pytest.approx(0.5)
+    assert c.p_best == 0
+    assert (a.group, b.group, c.group) == (1, 1, 2)
+    assert a.interval[0] < a.score < a.interval[1]
+
+
+def test_pairing_tells_apart_what_intervals_do_not():
+    """Two models that err on the same samples: their intervals overlap, their difference is sure."""
+    features, labels = blobs(300, 10, 3, separation=0.6)
+    noise = np.random.default_rng(1).normal(scale=0.25, size=features.shape).astype(np.float32)
+    ranking = nrjax.rank_batch({"a": features, "b": features + noise}, labels, confidence=True)
+    a, b = ranking.models
+    assert a.interval[0] < b.interval[1]
+    assert (a.group, b.group) == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["probe", "knn", "logme", "regularized_h_score", "transrate", "gbc"])
+def test_every_score_can_say_how_sure_it_is(name):
+    features, labels = blobs(120, 10, 3)
+    noise = np.random.default_rng(1).normal(scale=4, size=features.shape).astype(np.float32)
+    models = {"good": features, "bad": noise, "short": features[:-1]}
+    ranking = nrjax.rank_batch(models, labels, scores=name, confidence=True)
+    again = nrjax.rank_batch(models, labels, scores=name, confidence=True)
+    assert ranking.to_dict() == again.to_dict()
+    good, bad, short = ranking.models
+    assert [good.name, bad.name] == ["good", "bad"]
+    assert good.p_best > 0.95
+    assert (good.group, bad.group) == (1, 2)
+    assert good.interval[0] <= good.score <= good.interval[1]
+    assert short.interval is None
+
+
+def test_groups_left_out_give_the_error_of_a_mean():
+    values = np.random.default_rng(0).normal(size=1000)
+    influences = confidence.of_groups(lambda left: values[left].mean(), np.arange(1000) % 4)
+    error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
+    assert error == pytest.approx(values.std() / np.sqrt(1000), rel=0.3)
+    assert influences.sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_halves_give_the_error_of_a_mean():
+    values = np.random.default_rng(0).normal(size=501)
+    sizes = []
+
+    def mean(half):
+        sizes.append(len(half))
+        return values[half].mean()
+
+    influences = confidence.of_halves(mean, np.arange(501) % 4)
+    error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
+    assert error == pytest.approx(values.std() / np.sqrt(501), rel=0.3)
+    assert set(sizes) == {250}  # one shape, one compilation
+
+
+def test_accuracies_of_few_samples_are_as_sure_as_repeated_draws_say():
+    """Of 40 targets, on features like a network's: more dims than samples, few that matter.
+
+    An accuracy of half the samples also varies more than one of all, so halves err on the side of doubt.
+    """
+    points, labels = blobs(20_000, 300, 10, separation=0.5)
+    mixed = (points / np.arange(1, 301)) @ np.random.default_rng(5).normal(size=(300, 300))
+    features = np.maximum(mixed, 0).astype(np.float32)
+    rng, drawn, widths = np.random.default_rng(0), [], []
+    for _ in range(40):
+        i = rng.choice(len(labels), 200, replace=False)
+        (model,) = nrjax.rank_batch({"m": features[i]}, labels[i], scores="probe", confidence=True).models
+        drawn.append(model.score)
+        widths.append((model.interval[1] - model.interval[0]) / (2 * 1.645))
+    assert 0.9 * np.std(drawn) < np.mean(widths) < 1.5 * np.std(drawn)
+
+
+def test_confidence_in_few_samples():
+    features, labels = blobs(20, 5, 2)
+    for name in ("silhouette", "knn", "probe", "logme"):
+        (model,) = nrjax.rank_batch({"m": features}, labels, scores=name, confidence=True).models
+        assert np.isfinite(model.interval).all(), name
+    with pytest.raises(ValueError, match="confidence needs at least 20 samples; got 19"):
+        nrjax.rank_batch({"m": features[1:]}, labels[1:], confidence=True)
+
+
+def test_own_scores(own_score):
+    own_score("spread", lambda features, labels, *, n_classes: jnp.std(features), higher_is_better=False)
+    features, labels = blobs(60, 5, 3)
+    models = {"wide": features * 9, "narrow": features, "middle": features * 3}
+    ranking = nrjax.rank_batch(models, labels, scores=("silhouette", "spread"), by="spread", confidence=True)
+    assert ranking.order == ["narrow", "middle", "wide"]
+    assert [model.rank for model in ranking.models] == [1, 2, 3]
+    assert ranking.models[0].p_best == 1
+    assert ranking.scores["narrow"] == pytest.approx(float(features.std()), rel=1e-5)
+    assert set(ranking.column("silhouette")) == set(models)
+    assert "lower is better" in str(ranking)
+    with pytest.raises(ValueError, match="'spread' is registered already"):
+        own_score("spread", lambda features, labels, *, n_classes: 0)
+
+
+def test_a_score_that_fails_never_costs_the_others(own_score):
+    def breaks(features, labels, *, n_classes):
+        raise RuntimeError("no such thing")
+
+    own_score("breaks", breaks)
+    own_score("nan", lambda features, labels, *, n_classes: jnp.where(features[0, 0] > 50, 1.0, jnp.nan))
+    features, labels = blobs(60, 5, 3)
+    models = {"a": features, "b": features + 100}
+    ranking = nrjax.rank_batch(models, labels, scores=("silhouette", "breaks", "nan", "probe"))
+    assert set(ranking.column("probe")) == {"a", "b"}
+    assert ranking.column("nan") == {"b": 1.0}
+    assert ranking.column("breaks") == {}
+    assert "No model has breaks: RuntimeError: no such thing." in str(ranking)
+    assert "a has no nan: its value is nan." in str(ranking)
+    by_nan = nrjax.rank_batch(models, labels, scores="nan")
+    assert by_nan.order == ["b"]
+    assert by_nan.failed == {"a": "nan: its value is nan"}
+
+
+def test_a_score_that_fails_on_parts_of_the_samples_is_a_reason(own_score):
+    def whole_only(features, labels, *, n_classes):
+        if len(features) < 60:
+            raise RuntimeError("too few")
+        return jnp.mean(features)
+
+    own_score("whole", whole_only)
+    features, labels = blobs(60, 5, 3)
+    assert nrjax.rank_batch({"m": features}, labels, scores="whole").order == ["m"]
+    with pytest.raises(ValueError, match="m: whole: RuntimeError: too few"):
+        nrjax.rank_batch({"m": features}, labels, scores=("whole", "probe"), by="whole", confidence=True)
+
+
+def test_what_means_nothing_is_said():
+    features, labels = blobs(60, 5, 3)
+    labels[labels == 2], labels[4] = 0, 2
+    wide = np.random.default_rng(0).normal(size=(60, 90))
+    ranking = nrjax.rank_batch(
+        {"wide": wide, "narrow": features}, labels, scores=("silhouette", "h_score", "probe", "leep")
+    )
+    missing = {model.name: model.missing for model in ranking.models}
+    assert "samples <= dims (60 <= 90)" in missing["wide"]["h_score"]
+    assert "h_score" not in missing["narrow"]
+    assert "1 of 3 have one only" in missing["narrow"]["probe"]
+    assert "there are none" in missing["narrow"]["leep"]
+    few = nrjax.rank_batch({"m": features[:5]}, [0, 1, 0, 1, 0], scores=("silhouette", "knn"))
+    assert "5 neighbours need more samples" in few.models[0].missing["knn"]
+    with pytest.raises(ValueError, match=r"m: knn: 5 neighbours need more"):
+        nrjax.rank_batch({"m": features[:5]}, [0, 1, 0, 1, 0], scores="knn")
+
+
+def test_probabilities_are_checked_model_by_model():
+    features, labels = blobs(60, 5, 3)
+    theta = np.random.default_rng(0).dirichlet(np.ones(4), 60)
+    given = {"good": theta, "logits": theta * 9 - 4, "short": theta[:5]}
+    ranking = nrjax.rank_batch(
+        dict.fromkeys([*given, "without"], features), labels, scores=("silhouette", "leep"), probabilities=given
+    )  # fmt: skip
+    missing = {model.name: model.missing for model in ranking.models}
+    assert set(ranking.column("leep")) == {"good"}
+    assert "Apply a softmax" in missing["logits"]["leep"]
+    assert "(60, dims)" in missing["short"]["leep"]
+    assert nrjax.leep(theta, labels) == pytest.approx(ranking.column("leep")["good"], abs=1e-6)
+    assert nrjax.nce(theta, labels) <= 0
+
+
+def test_disagreement_is_said_in_one_line():
+    features, labels = blobs(300, 30, 3, separation=0.4)
+    stretched = features.copy()
+    stretched[:, :3] += 60 * np.random.default_rng(0).normal(
+        size=(300, 3)
+    )  # hides the classes from the silhouette alone
+    plain = features + 1.5 * np.random.default_rng(1).normal(size=features.shape).astype(np.float32)
+    ranking = nrjax.rank_batch({"stretched": stretched, "plain": plain}, labels, scores=("silhouette", "probe"))
+    assert ranking.best == "plain"
+    (line,) = (line for line in str(ranking).splitlines() if "disagree" in line)
+    assert "probe puts stretched first" in line
+    agreeing = nrjax.rank_batch({"plain": plain}, labels, scores=("silhouette", "probe"))
+    assert "disagree" not in str(agreeing)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scores": "accuracy"}, "scores must be of silhouette, probe.*got 'accuracy'"),
+        ({"scores": ()}, "at least one score"),
+        ({"scores": ("probe", "probe")}, "none twice"),
+        ({"by": "probe"}, "by must be one of the scores asked for, silhouette; got 'probe'"),
+    ],
+)
+def test_bad_options(options, message):
+    features, labels = blobs(60, 5, 3)
+    with pytest.raises(ValueError, match=message):
+        nrjax.rank_batch({"m": features}, labels, **options)
+
+
+def test_a_ranking_knows_its_columns():
+    features, labels = blobs(60, 5, 3)
+    ranking = nrjax.rank_batch({"m": features}, labels, scores=("silhouette", "probe"))
+    with pytest.raises(ValueError, match="has silhouette, probe; got 'knn'"):
+        ranking.column("knn")
+    assert dataclasses.asdict(ranking.models[0])["scores"]["probe"] == ranking.column("probe")["m"]

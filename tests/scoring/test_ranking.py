@@ -1,0 +1,195 @@
+import json
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+import nrjax
+from nrjax import kernels, memory
+from nrjax.scoring import walk
+from tests.oracles import blobs, neuralrank
+
+FEATURES, LABELS = blobs(60, 20, 3)
+
+
+def test_orders_by_score_best_first():
+    models = {f"separated {s}": blobs(200, 30, 4, separation=s)[0] for s in (0.1, 1.0, 0.4)}
+    labels = blobs(200, 30, 4)[1]
+    ranked = nrjax.rank_batch(models, labels)
+    assert ranked.order == ["separated 1.0", "separated 0.4", "separated 0.1"]
+    assert ranked.best == "separated 1.0"
+    for name, features in models.items():
+        assert ranked.scores[name] == pytest.approx(neuralrank(features, labels), abs=1e-5)
+
+
+def test_stacked_array_is_models_by_number():
+    stack = np.stack([blobs(60, 20, 3, separation=s)[0] for s in (0.2, 2.0)])
+    ranked = nrjax.rank_batch(stack, LABELS)
+    assert ranked.order == ["1", "0"]
+    np.testing.assert_allclose([ranked.scores["0"], ranked.scores["1"]], nrjax.score_batch(stack, LABELS), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(LABELS * 1000 - 7, id="integers with gaps"),
+        pytest.param(np.array(["cat", "dog", "emu"])[LABELS], id="strings"),
+        pytest.param([["a", 1, (2, 3)][i] for i in LABELS], id="mixed types"),
+        pytest.param(LABELS.astype(float), id="floats"),
+        pytest.param(jnp.asarray(LABELS), id="jax"),
+        pytest.param(LABELS.tolist(), id="list"),
+    ],
+)
+def test_labels_of_any_type(labels):
+    if isinstance(labels, list) and isinstance(labels[0], str | tuple):
+        array = np.empty(len(labels), object)
+        array[:] = labels
+        labels = array
+    expected = nrjax.rank_batch({"m": FEATURES}, LABELS).scores["m"]
+    assert nrjax.rank_batch({"m": FEATURES}, labels).scores["m"] == pytest.approx(expected, abs=1e-6)
+
+
+class ArrayLike:
+    def __array__(self, dtype=None, copy=None):
+        return FEATURES if dtype is None else FEATURES.astype(dtype)
+
+
+class DLPackOnly:
+    """Memory that NumPy cannot see as an array, such as a tensor on another device."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("can't convert to numpy")
+
+    def __dlpack__(self, **options):
+        return jnp.asarray(FEATURES).__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return jnp.asarray(FEATURES).__dlpack_device__()
+
+
+@pytest.mark.parametrize(
+    ("features", "tolerance"),
+    [
+        pytest.param(FEATURES.tolist(), 1e-6, id="list"),
+        pytest.param(jnp.asarray(FEATURES), 1e-6, id="jax"),
+        pytest.param(ArrayLike(), 1e-6, id="__array__"),
+        pytest.param(DLPackOnly(), 1e-6, id="dlpack"),
+        pytest.param(FEATURES.astype(np.float64), 1e-6, id="float64"),
+        pytest.param(np.asfortranarray(FEATURES), 1e-6, id="column order"),
+        pytest.param(FEATURES.astype(np.float16), 2e-3, id="float16"),
+        pytest.param(FEATURES.astype(ml_dtypes.bfloat16), 2e-2, id="bfloat16"),
+        pytest.param(jnp.asarray(FEATURES, jnp.bfloat16), 2e-2, id="jax bfloat16"),
+        pytest.param((FEATURES * 1e6).astype(np.int64), 1e-5, id="integers"),
+    ],
+)
+def test_features_of_any_kind(features, tolerance):
+    expected = nrjax.rank_batch({"m": FEATURES}, LABELS).scores["m"]
+    assert nrjax.rank_batch({"m": features}, LABELS).scores["m"] == pytest.approx(expected, abs=tolerance)
+
+
+def test_thirty_widths_compile_at_most_six_times():
+    jax.clear_caches()
+    widths = np.linspace(3, 8190, 30).astype(int)
+    rng = np.random.default_rng(0)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: compiled.append(event) if event.endswith("backend_compile_duration") else None
+    )
+    labels = np.arange(20) % 3
+    ranked = nrjax.rank_batch({f"{w} wide": rng.normal(size=(20, w)) for w in widths}, labels)
+    assert len(ranked.order) == 30
+    assert 1 <= kernels.score._cache_size() <= 6
+    programs = len(compiled)
+    assert programs >= 1  # the event is still called so; without it the last assertion could not fail
+    nrjax.rank_batch({f"{w} wide": rng.normal(size=(20, w)) for w in widths - 2}, labels)
+    assert kernels.score._cache_size() <= 6
+    assert len(compiled) == programs  # not even a small helper compiles again
+
+
+def test_adding_a_model_never_changes_anothers_score():
+    few = {f"m{w}": blobs(60, w, 3, seed=w)[0] for w in (5, 90)}
+    many = few | {f"m{w}": blobs(60, w, 3, seed=w)[0] for w in (7, 80, 91, 2000)} | {"broken": np.zeros((2, 2))}
+    before, after = nrjax.rank_batch(few, LABELS).scores, nrjax.rank_batch(many, LABELS).scores
+    assert {name: after[name] for name in few} == before
+
+
+@pytest.mark.parametrize("held", [1, 10**6, 10**9])
+def test_batches_of_an_accelerator_give_the_same_scores(monkeypatch, held):
+    models = {f"m{i}": blobs(60, w, 3, seed=i)[0] for i, w in enumerate([20, 20, 300, 20, 300])}
+    alone = nrjax.rank_batch(models, LABELS).scores
+    monkeypatch.setattr(walk, "one_by_one", lambda: False)
+    monkeypatch.setattr(memory, "UNKNOWN_MEMORY", held)
+    batched = nrjax.rank_batch(models, LABELS).scores
+    assert batched == pytest.approx(alone, abs=2e-6)
+
+
+def test_a_broken_model_never_costs_the_others():
+    class Explodes(dict):
+        def __getitem__(self, name):
+            if name == "explodes":
+                raise OSError("disk gone")
+            return super().__getitem__(name)
+
+    models = Explodes(good=FEATURES, short=FEATURES[:-1], nan=np.full_like(FEATURES, np.nan), explodes=None)
+    ranked = nrjax.rank_batch(models, LABELS)
+    assert ranked.order == ["good"]
+    assert [model.name for model in ranked.models] == ["good", "short", "nan", "explodes"]
+    assert ranked.failed["explodes"] == "disk gone"
+    assert "(60, dims)" in ranked.failed["short"]
+    assert "row 0 has nan" in ranked.failed["nan"]
+    assert all(model.rank is None and model.score is None for model in ranked.models[1:])
+    text = str(ranked)
+    assert "short failed: expected features of shape (60, dims)" in text
+
+
+def test_fewer_components_than_asked_are_said():
+    ranked = nrjax.rank_batch({"narrow": FEATURES[:, :4], "wide": FEATURES}, LABELS)
+    used = {model.name: model.n_components for model in ranked.models}
+    assert used == {"narrow": 4, "wide": 10}
+    assert "4 of 10 components" in str(ranked)
+    assert ranked.scores["narrow"] == pytest.approx(neuralrank(FEATURES[:, :4], LABELS), abs=1e-5)
+
+
+def test_ties_share_a_rank():
+    ranked = nrjax.rank_batch({"b": FEATURES, "a": FEATURES[:, ::-1], "c": FEATURES[:, :2]}, LABELS)
+    ranks = {model.name: model.rank for model in ranked.models}
+    assert ranks["a"] == ranks["b"]
+    assert sorted(ranks.values()) in ([1, 1, 3], [1, 2, 2])
+    assert str(ranked).count("tied") == 2
+
+
+def test_exports_agree():
+    ranked = nrjax.rank_batch({"a": FEATURES, "bad": FEATURES[:3], "c": FEATURES[:, :2]}, LABELS)
+    frame = ranked.to_pandas()
+    assert json.loads(ranked.to_json()) == ranked.to_dict()
+    assert list(frame["name"]) == [model["name"] for model in ranked.to_dict()["models"]]
+    lines = ranked.to_csv().splitlines()
+    assert lines[0] == "name,score,dims,n_components,solver,rank,reason"
+    assert [line.split(",")[0] for line in lines[1:]] == list(frame["name"])
+    settings = ranked.to_dict()["settings"]
+    assert settings["n_components"] == 10
+    assert settings["samples"] == 60
+    assert settings["nrjax"] == nrjax.__version__
+
+
+def test_hostile_names_are_shown_and_not_obeyed():
+    name = "<script>alert(1)</script>[red]$x^$\x1b[2J"
+    ranked = nrjax.rank_batch({name: FEATURES, "b": FEATURES[:, :3]}, LABELS)
+    assert "<script>" not in ranked._repr_html_()
+    assert "&lt;script&gt;" in ranked._repr_html_()
+    assert "\x1b" not in str(ranked)
+    assert "[red]" in str(ranked)
+    ranked.plot().figure.canvas.draw()
+
+
+def test_plot_draws_every_model():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    ranked = nrjax.rank_batch({"a": FEATURES, "bad": FEATURES[:3], "c": FEATURES[:, :2]}, LABELS)
+    axes = ranked.plot()
+    assert [label.get_text() for label in axes.get_yticklabels()] == [model.name for model in ranked.models]
+    assert sorted(bar.get_width() for bar in axes.patches) == pytest.approx(sorted([*ranked.scores.values(), 0.0]))
+    assert axes.yaxis_inverted()  # the best on top
