@@ -34,5 +34,5 @@ def write_report(
     if features is not None:
         ids, classes = encode_labels(labels)
         for name in dict.fromkeys((ranking.order[0], ranking.order[-1])):
-            projections.append(Projection(name, np.asarray(pca(features(name), 2).points), ids, classes))
+            projections.append(Projection(name, np.asarray(pca(features(name), 2).points), ids, classes.tolist()))
     write_page(ranking, path, projections, command=command)

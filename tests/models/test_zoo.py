@@ -10,7 +10,7 @@ from flax import nnx
 import nrjax
 from nrjax.models import CheckpointError, ZooError, load_variables, save_variables
 from tests.conftest import tiny_variables
-from tests.test_models import NNXNet
+from tests.models.test_models import NNXNet
 
 FORMATS = ["weights.safetensors", "weights.msgpack", "weights.orbax"]
 

@@ -1,4 +1,4 @@
-"""One process of a mesh: `python -m tests.scoring.mesh_worker PROCESSES INDEX PORT`; process 0 prints what all agree on."""
+"""One process of a mesh: `python -m tests.scoring.mesh_worker PROCESSES INDEX PORT`; process 0 prints the results."""
 
 import json
 import sys

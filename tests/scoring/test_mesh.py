@@ -10,8 +10,8 @@ import pytest
 from jax.sharding import Mesh
 
 import nrjax
-from tests.scoring.mesh_data import labels, stack
 from tests.oracles import F32_ATOL, blobs, neuralrank
+from tests.scoring.mesh_data import labels, stack
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 import nrjax
 from nrjax.scoring import passes, stream
 from tests.conftest import tiny_variables
+from tests.kernels.test_pca import HARD, with_spectrum
 from tests.oracles import F32_ATOL, neuralrank
-from tests.test_pca import HARD, with_spectrum
 
 
 class Batches:
