@@ -35,8 +35,13 @@ class Staging:
     def __init__(self):
         self._buffer = np.empty((0, 0))
 
-    def __call__(self, array: np.ndarray, dtype: DTypeLike, width: int | None = None) -> np.ndarray:
-        """`[samples, dims]` as `dtype`, with zero columns up to `width`; `array` itself if nothing is to be done."""
+    def __call__(
+        self, array: np.ndarray, dtype: DTypeLike, width: int | None = None, *, centred: bool = False
+    ) -> np.ndarray:
+        """`[samples, dims]` as `dtype`, with zero columns up to `width`; `array` itself if nothing is to be done.
+
+        `centred`: what `dtype` would round is made smaller first, by taking the mean off.
+        """
         samples, dims = array.shape
         wanted, dtype = (samples, width or dims), np.dtype(dtype)
         ready = array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0
@@ -44,7 +49,11 @@ class Staging:
             return array
         if self._buffer.shape != wanted or self._buffer.dtype != dtype:
             self._buffer = aligned_empty(wanted, dtype)
-        self._buffer[:, :dims] = array
+        with np.errstate(all="ignore"):  # what does not fit is found by who computes with it
+            if centred and array.dtype.itemsize > dtype.itemsize:
+                np.subtract(array, array.mean(axis=0), out=self._buffer[:, :dims], casting="unsafe")
+            else:
+                self._buffer[:, :dims] = array
         self._buffer[:, dims:] = 0
         return self._buffer
 

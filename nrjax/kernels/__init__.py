@@ -5,25 +5,27 @@ They compose with `jit`, `vmap` and `shard_map`. The checked entries are `nrjax.
 thread, which halves the time of `krylov`; who calls the kernels directly sets `OPENBLAS_NUM_THREADS=1`.
 """
 
-from nrjax.kernels._certificate import MAX_ERROR, points_error
-from nrjax.kernels._evidence import logme
-from nrjax.kernels._knn import NEIGHBOURS, knn
-from nrjax.kernels._leep import leep, nce
+from nrjax.kernels._certificate import MAX_ERROR, Estimate, points_error
+from nrjax.kernels._class_distances import Distance
+from nrjax.kernels._evidence import estimate_logme, logme
+from nrjax.kernels._h_score import estimate_h_score, estimate_regularized_h_score, h_score, regularized_h_score
+from nrjax.kernels._knn import NEIGHBOURS, estimate_knn, knn
+from nrjax.kernels._leep import estimate_leep, estimate_nce, leep, nce
 from nrjax.kernels._linalg import matmul
 from nrjax.kernels._pca import Attempt, Projection, Solver, attempts, pca, resolve_solver
-from nrjax.kernels._probe import ALPHAS, Probe, fit_probe, probe
+from nrjax.kernels._probe import ALPHAS, Probe, estimate_probe, fit_probe, probe
+from nrjax.kernels._sampling import Sampling, silhouette_sampling
 from nrjax.kernels._score import Score, ScoreSettings, score, score_models
-from nrjax.kernels._separation import gbc, h_score, regularized_h_score, transrate
+from nrjax.kernels._separation import estimate_gbc, estimate_transrate, gbc, transrate
 from nrjax.kernels._silhouette import (
     LINEAR_DISTANCES,
     Definition,
-    Distance,
     Method,
-    Sampling,
+    silhouette_estimate,
     silhouette_samples,
-    silhouette_sampling,
     silhouette_score,
 )
+from nrjax.kernels._spectrum import Factorisation
 
 __all__ = [
     "ALPHAS",
@@ -33,6 +35,8 @@ __all__ = [
     "Attempt",
     "Definition",
     "Distance",
+    "Estimate",
+    "Factorisation",
     "Method",
     "Probe",
     "Projection",
@@ -41,6 +45,15 @@ __all__ = [
     "ScoreSettings",
     "Solver",
     "attempts",
+    "estimate_gbc",
+    "estimate_h_score",
+    "estimate_knn",
+    "estimate_leep",
+    "estimate_logme",
+    "estimate_nce",
+    "estimate_probe",
+    "estimate_regularized_h_score",
+    "estimate_transrate",
     "fit_probe",
     "gbc",
     "h_score",
@@ -56,6 +69,7 @@ __all__ = [
     "resolve_solver",
     "score",
     "score_models",
+    "silhouette_estimate",
     "silhouette_samples",
     "silhouette_sampling",
     "silhouette_score",

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._certificate import MAX_ERROR, points_error
-from nrjax.kernels._linalg import centre, cleaned, exponent_of, matmul, total
+from nrjax.kernels._certificate import MAX_ERROR, error_of_points
+from nrjax.kernels._linalg import centre, cleaned, exponent_of, largest, matmul, total
 
 EXTRA = 14  # directions beyond n_components in the first block,
 EXTRA_LATER = 6  # and in those after it
@@ -30,6 +30,15 @@ SAMPLE = 16  # the first block comes from one row in so many,
 MOST_SAMPLED = 1024  # but from no more than these
 SAMPLE_STEPS = 2
 RANDOM = 4  # directions of the first block that are random: what the sample has no trace of is found, too
+
+
+class Found(NamedTuple):
+    """Of the components: what a `Projection` has, divided by a power of two."""
+
+    points: Float[Array, "samples components"]
+    values: Float[Array, " components"]
+    error: Float[Array, ""]
+    variation: Float[Array, ""]
 
 
 class _Pairs(NamedTuple):
@@ -49,8 +58,8 @@ def krylov(
     n_components: int,
     weights: Float[Array, " samples"],
     axis_name: str | None = None,
-) -> tuple[Float[Array, "samples components"], Float[Array, " components"], Float[Array, ""], Int[Array, ""]]:
-    """Points, singular values, `points_error`, and the exponent of two by which both were divided; `fits` must hold."""
+) -> tuple["Found", Int[Array, ""]]:
+    """What was found, and the exponent of two by which points and values were divided; `fits` must hold."""
     width, later = n_components + EXTRA, n_components + EXTRA_LATER
     local = len(features)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
@@ -74,7 +83,8 @@ def krylov(
         points = pairs.images[:, :later]
         squares = total(jnp.sum(points * points, axis=0), axis_name)
         residuals = total(scale * matmul(points.T, features), axis_name) - squares[:, None] * pairs.vectors[:later]
-        return pairs, residuals, points_error(squares, residuals, n_components)
+        error = error_of_points(points[:, :n_components], squares, residuals, n_components, weights, axis_name)
+        return pairs, residuals, error
 
     def step(state):
         count, pairs, residuals, _ = state
@@ -90,7 +100,12 @@ def krylov(
     _, pairs, _, error = lax.while_loop(goes_on, step, step(step(state)))  # two at least: trained layers need no more
     points = pairs.images[:, :n_components]
     values = jnp.sqrt(total(jnp.sum(points * points, axis=0), axis_name))
-    return cleaned(points, scale * rows, axis_name), values, error, exponent
+    lengths = jnp.sum((scale * rows) ** 2, axis=1)  # of a few rows: enough to know what their rounding is
+    longest = jnp.sqrt(largest(jnp.max(lengths), axis_name))
+    count = jnp.maximum(total(jnp.sum(weights), axis_name) / total(jnp.sum(kept), axis_name), 1)
+    size = jnp.sqrt(count * total(jnp.sum(lengths * kept), axis_name))
+    variation = jnp.linalg.norm(values) / jnp.maximum(size, jnp.finfo(features.dtype).tiny)
+    return Found(cleaned(points, longest), values, error, variation), exponent
 
 
 def _start(

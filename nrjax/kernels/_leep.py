@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from nrjax.kernels._certificate import Estimate
 from nrjax.kernels._linalg import matmul
 from nrjax.kernels._spectrum import members
 
@@ -38,3 +39,15 @@ def nce(
     total = jnp.sum(joint, axis=0)
     given = joint / jnp.where(total > 0, total, 1)
     return jnp.minimum(jnp.sum(jax.scipy.special.xlogy(joint, given)), 0)
+
+
+def estimate_leep(probabilities, labels, *, n_classes: int, **_) -> Estimate:
+    """`leep`, a mean of logarithms of sums of positive numbers: its error is that of the largest of them."""
+    value = leep(probabilities, labels, n_classes=n_classes)
+    return Estimate(value, 4 * jnp.finfo(value.dtype).eps * (1 + jnp.abs(value)))
+
+
+def estimate_nce(probabilities, labels, *, n_classes: int, **_) -> Estimate:
+    """`nce`, which counts: exact but for its logarithms."""
+    value = nce(probabilities, labels, n_classes=n_classes)
+    return Estimate(value, 4 * jnp.finfo(value.dtype).eps * (1 + jnp.abs(value)))

@@ -26,7 +26,8 @@ def largest(value, axis_name: str | None):
 
 def exponent_of(rows: Float[Array, "samples dims"], axis_name: str | None = None) -> Int[Array, ""]:
     """Of the power of two above the largest entry; divided by it, squares do not overflow and no digit is lost."""
-    return jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(rows)), axis_name))[1], -125, 125)
+    most = 2 - jnp.finfo(rows.dtype).maxexp  # its power of two and that of its inverse are normal numbers
+    return jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(rows)), axis_name))[1], most, -most)
 
 
 def root(squares):
@@ -52,16 +53,13 @@ def centre(
     return rows
 
 
-def cleaned(
-    points: Float[Array, "samples width"], rows: Float[Array, "_ dims"], axis_name: str | None
-) -> Float[Array, "samples width"]:
+def cleaned(points: Float[Array, "samples width"], lengths: Float[Array, "*samples"]) -> Float[Array, "samples width"]:
     """Points with rows of zeros where there is nothing but rounding: a cosine would see a direction in it.
 
-    What rounding is follows from the longest of `rows`, the features or some of them.
+    `lengths` are those of what was centred, one for all or one per sample.
     """
-    norms = jnp.linalg.norm(points, axis=1, keepdims=True)
-    longest = jnp.sqrt(largest(jnp.max(jnp.sum(rows * rows, axis=1)), axis_name))
-    return jnp.where(norms > 10 * jnp.finfo(points.dtype).eps * longest, points, 0)
+    norms = jnp.linalg.norm(points, axis=1)
+    return jnp.where((norms > 10 * jnp.finfo(points.dtype).eps * lengths)[:, None], points, 0)
 
 
 def right_singular(

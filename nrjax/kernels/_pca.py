@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels import _krylov
-from nrjax.kernels._certificate import points_error
+from nrjax.kernels._certificate import error_of_points
 from nrjax.kernels._linalg import centre, cleaned, exponent_of, matmul, right_singular, total
 
 Solver = Literal["auto", "svd", "gram", "krylov"]
@@ -23,17 +23,20 @@ Solver = Literal["auto", "svd", "gram", "krylov"]
 SVD_AT_MOST = 32
 # Eigenvectors kept beyond n_components: the Rayleigh-Ritz step sorts out what the Gram matrix blurred.
 OVERSAMPLING = 10
+NOISE = 2  # features that vary by so many times their rounding, or less, are constant
+DOUBT = 64  # in float32 so many may be, too: that is for float64 to say
 
 
 class Projection(NamedTuple):
     """Samples in the coordinates of the leading components.
 
     Attributes:
-      points: one row per sample, largest component first. Rows that are zero but for rounding are zero.
+      points: one row per sample, largest component first. Rows that are zero but for rounding are zero, and all
+        of them where the features vary by no more than their rounding.
       singular_values: of the centred features, descending; `s**2 / (samples - 1)` are the variances.
-      error: bound on the share of the points that lies outside the true subspace, in [0, 1]. Up to
-        `MAX_ERROR` scores agree with float64 to 1e-6; above it take a safer solver: `gram` after `krylov`,
-        float64 after `gram`. 0 for `svd`.
+      error: bound on the share of what tells the points apart that lies outside the true subspace, in [0, 1]. Up
+        to `MAX_ERROR` scores agree with float64 to 1e-6; above it take a safer solver: `gram` after `krylov`,
+        float64 after `gram`.
     """
 
     points: Float[Array, "samples components"]
@@ -41,7 +44,20 @@ class Projection(NamedTuple):
     error: Float[Array, ""]
 
 
-@functools.partial(jax.jit, static_argnames=("n_components", "solver", "axis_name"))
+class Scaled(NamedTuple):
+    """A projection divided by a power of two: features near the largest float have points beyond it.
+
+    Attributes:
+      projection: divided.
+      exponent: of the power of two.
+      variation: size of the centred features beside the features' own, at least.
+    """
+
+    projection: Projection
+    exponent: Int[Array, ""]
+    variation: Float[Array, ""]
+
+
 def pca(
     features: Float[Array, "samples dims"],
     n_components: int,
@@ -49,6 +65,7 @@ def pca(
     solver: Solver = "auto",
     mask: Bool[Array, " samples"] | None = None,
     axis_name: str | None = None,
+    rounding: float | None = None,
 ) -> Projection:
     """Coordinates of every sample on the leading principal components.
 
@@ -61,23 +78,56 @@ def pca(
         too small for it; `auto` is `resolve_solver`'s choice.
       mask: samples that count; the others get zero points. None counts all.
       axis_name: inside `jax.shard_map`, the mesh axis that splits the samples; `svd` cannot be split.
+      rounding: relative, of the features as they came; None is that of their type.
 
     Source: agrees with `sklearn.decomposition.PCA(svd_solver="full").fit_transform` up to signs.
     """
+    projection, exponent, _ = scaled_pca(
+        features, n_components, solver=solver, mask=mask, axis_name=axis_name, rounding=rounding
+    )
+    return projection._replace(
+        points=jnp.ldexp(projection.points, exponent),
+        singular_values=jnp.ldexp(projection.singular_values, exponent),
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("n_components", "solver", "axis_name", "rounding"))
+def scaled_pca(
+    features: Float[Array, "samples dims"],
+    n_components: int,
+    *,
+    solver: Solver = "auto",
+    mask: Bool[Array, " samples"] | None = None,
+    axis_name: str | None = None,
+    rounding: float | None = None,
+) -> Scaled:
+    """`pca`, divided by a power of two."""
     weights = jnp.ones(len(features), features.dtype) if mask is None else mask.astype(features.dtype)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
     samples, dims = features.shape
+    eps = float(jnp.finfo(features.dtype).eps)
+    rounding = max(eps, rounding or 0)
     solver = resolve_solver(solver, (samples * devices, dims), n_components, features.dtype)
     if solver == "krylov":
-        points, values, error, exponent = _krylov.krylov(features, n_components, weights, axis_name)
+        found, exponent = _krylov.krylov(features, n_components, weights, axis_name)
     else:
         exponent = exponent_of(features, axis_name)
-        scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent)
+        scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent) * weights[:, None]
         centred = centre(scaled, weights, axis_name)
-        points, values, error = (
-            _svd(centred, n_components) if solver == "svd" else _gram(centred, n_components, axis_name)
-        )
-    return Projection(jnp.ldexp(points, exponent), jnp.ldexp(values, exponent), error)
+        found = _svd(centred, n_components) if solver == "svd" else _gram(centred, n_components, weights, axis_name)
+        own = jnp.sum(scaled * scaled, axis=1)  # squared lengths of the rows as they came, and of what was taken off
+        off = jnp.sum((scaled - centred) ** 2, axis=1)
+        found = _krylov.Found(cleaned(found.points, jnp.sqrt(own) + jnp.sqrt(off)), found.values, found.error, jnp.sqrt(
+            total(jnp.sum(centred * centred), axis_name)
+            / jnp.maximum(total(jnp.sum(own * weights), axis_name), jnp.finfo(features.dtype).tiny)
+        ))  # fmt: skip
+    points = jnp.where(found.variation > NOISE * rounding, found.points, 0)
+    error = found.error
+    if features.dtype != jnp.float64:
+        lost = jnp.any((weights > 0) & ~jnp.any(points != 0, axis=1)).astype(features.dtype)
+        extreme = jnp.abs(exponent) > 100  # below, entries are subnormal, which XLA takes for zero
+        error = jnp.where((total(lost, axis_name) > 0) | extreme | (found.variation <= DOUBT * rounding), 1, error)
+    return Scaled(Projection(points, found.values, error), exponent, found.variation)
 
 
 def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dtype: DTypeLike = jnp.float32) -> Solver:
@@ -107,30 +157,33 @@ def attempts(
 ) -> list[Attempt]:
     """What to try, in order, until a result's `error` is at most `MAX_ERROR`; the last is as good as it gets.
 
-    In float64 (under `jax.enable_x64`) components tell apart that float32 rounding ties. TPUs have none.
+    In float64 (under `jax.enable_x64`) components tell apart that float32 rounding ties, and a singular value
+    decomposition sees what squares do not: directions 1e-8 times the largest. TPUs have no float64.
     """
     solver = resolve_solver(solver, shape, n_components, dtype)
     ladder = [Attempt(solver, solver, dtype)]
     if solver == "krylov":
         ladder.append(Attempt("gram", "gram", dtype))
-    if solver != "svd" and dtype != jnp.float64 and jax.default_backend() != "tpu":
-        ladder.append(Attempt("gram, float64", "gram", jnp.float64))
+    if dtype == jnp.float64:
+        ladder += [Attempt("svd", "svd", dtype)] if solver != "svd" else []
+    elif jax.default_backend() != "tpu":
+        safer = ("svd",) if solver == "svd" else ("gram", "svd")
+        ladder += [Attempt(f"{solver}, float64", solver, jnp.float64) for solver in safer]
     return ladder
 
 
-class _Found(NamedTuple):
-    points: Float[Array, "samples components"]
-    values: Float[Array, " components"]
-    error: Float[Array, ""]
-
-
-def _svd(centred: Float[Array, "samples dims"], n_components: int) -> _Found:
+def _svd(centred: Float[Array, "samples dims"], n_components: int) -> _krylov.Found:
     left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
     points = left[:, :n_components] * values[:n_components]
-    return _Found(cleaned(points, centred, None), values[:n_components], jnp.zeros((), centred.dtype))
+    # Backward stable: what was decomposed differs from the features by a few eps of the largest singular value.
+    residuals = jnp.diag(4 * jnp.finfo(centred.dtype).eps * values[0] * values[: n_components + 1])
+    error = error_of_points(points, values**2, residuals, n_components, jnp.ones(len(centred), centred.dtype), None)
+    return _krylov.Found(points, values[:n_components], error, error)
 
 
-def _gram(centred: Float[Array, "samples dims"], n_components: int, axis_name: str | None) -> _Found:
+def _gram(
+    centred: Float[Array, "samples dims"], n_components: int, weights: Float[Array, " samples"], axis_name: str | None
+) -> _krylov.Found:
     """By way of the smaller of X'X and XX'; of X'X, which is a sum over samples, where devices split them."""
     samples, dims = centred.shape
     block = min(n_components + OVERSAMPLING, dims, samples if axis_name is None else dims)
@@ -146,8 +199,6 @@ def _gram(centred: Float[Array, "samples dims"], n_components: int, axis_name: s
     else:
         points = vectors * values[:judged]  # U diag(s)
         residuals = (matmul(centred, matmul(centred.T, vectors)) - vectors * squares).T
-    if judged == n_components:  # all there are: nothing lies outside
-        error = jnp.zeros((), centred.dtype)
-    else:
-        error = points_error(squares, residuals, n_components)
-    return _Found(cleaned(points[:, :n_components], centred, axis_name), values[:n_components], error)
+    points = points[:, :n_components]
+    error = error_of_points(points, squares, residuals, n_components, weights, axis_name)
+    return _krylov.Found(points, values[:n_components], error, error)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from nrjax.kernels._certificate import Estimate
 from nrjax.kernels._linalg import matmul
-from nrjax.kernels._spectrum import members, spectrum, standardised
+from nrjax.kernels._spectrum import Factorisation, members, spectrum, standardised
 
 ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
 
@@ -26,24 +27,34 @@ class Probe(NamedTuple):
     Attributes:
       hits: 1 for a sample whose class the probe names rightly when fitted without that sample, else 0.
       alpha: the regularisation, of `ALPHAS`, with the least squared error in leaving one out.
+      error: share of the samples that rounding could turn, and what a choice of alpha as good would change.
     """
 
     hits: Float[Array, " samples"]
     alpha: Float[Array, ""]
+    error: Float[Array, ""]
 
 
-def fit_probe(features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int) -> Probe:
+def fit_probe(
+    features: Float[Array, "samples dims"],
+    labels: Int[Array, " samples"],
+    *,
+    n_classes: int,
+    solver: Factorisation = "gram",
+    rounding: float | None = None,
+) -> Probe:
     """Ridge classifier on standardised features. The scaling sees all samples, the fit leaves one out.
 
     Source: `RidgeClassifierCV(ALPHAS, store_cv_results=True)` of scikit-learn after a `StandardScaler`.
     """
     samples, dims = features.shape
-    squares, left = spectrum(standardised(features))
+    eps = float(jnp.finfo(features.dtype).eps)
+    squares, left, *_ = spectrum(standardised(features, max(eps, rounding or 0)), solver)
     signs = 2 * members(labels, n_classes, features.dtype) - 1
     targets = signs - jnp.mean(signs, axis=0)
     turned = matmul(left.T, targets)
 
-    def residuals(alpha: Float[Array, ""]) -> Float[Array, "samples classes"]:
+    def residuals(alpha: Float[Array, ""]) -> tuple[Float[Array, "samples classes"], Float[Array, "samples 1"]]:
         kept = squares / (squares + alpha)
         if dims > samples:  # U is complete: what is not fitted has no cancellation, where 1 - h would
             lost = alpha / (squares + alpha)
@@ -51,13 +62,41 @@ def fit_probe(features: Float[Array, "samples dims"], labels: Int[Array, " sampl
         else:
             unfitted = targets - matmul(left, kept[:, None] * turned)
             free = 1 - matmul(left * left, kept) - 1 / samples
-        return unfitted / jnp.maximum(free, jnp.finfo(free.dtype).eps)[:, None]
+        free = jnp.maximum(free, eps)[:, None]
+        return unfitted / free, free
 
     alphas = jnp.asarray(ALPHAS, features.dtype)
-    errors = lax.map(lambda alpha: jnp.mean(residuals(alpha) ** 2), alphas)
-    alpha = alphas[jnp.argmin(errors)]
-    named = jnp.argmax(signs - residuals(alpha), axis=1)
-    return Probe((named == labels).astype(features.dtype), alpha)
+    errors = lax.map(lambda alpha: jnp.mean(residuals(alpha)[0] ** 2), alphas)
+    own = members(labels, n_classes, features.dtype) > 0
+
+    def judged(alpha: Float[Array, ""]) -> tuple[Float[Array, " samples"], Float[Array, ""], Float[Array, ""]]:
+        left_over, free = residuals(alpha)
+        predicted = signs - left_over
+        hits = jnp.argmax(predicted, axis=1) == labels
+        margin = jnp.max(jnp.where(own, predicted, -jnp.inf), axis=1) - jnp.max(
+            jnp.where(own, -jnp.inf, predicted), axis=1
+        )
+        blur = 4 * eps * (1 + jnp.max(squares) / alpha)  # of what is fitted: that of the squares, beside alpha
+        return hits.astype(features.dtype), jnp.mean(jnp.abs(margin) <= blur / free[:, 0]), blur
+
+    best, second = jnp.argsort(errors)[:2]
+    hits, unsure, blur = judged(alphas[best])
+    others, *_ = judged(alphas[second])
+    as_good = errors[second] - errors[best] <= jnp.minimum(blur, 0.1) * errors[best]
+    return Probe(hits, alphas[best], unsure + jnp.where(as_good, jnp.abs(jnp.mean(hits) - jnp.mean(others)), 0))
+
+
+def estimate_probe(
+    features: Float[Array, "samples dims"],
+    labels: Int[Array, " samples"],
+    *,
+    n_classes: int,
+    solver: Factorisation = "gram",
+    rounding: float,
+) -> Estimate:
+    """`probe` and its error."""
+    fitted = fit_probe(features, labels, n_classes=n_classes, solver=solver, rounding=rounding)
+    return Estimate(fitted.hits, fitted.error)
 
 
 def probe(

@@ -5,10 +5,17 @@ import functools
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels._pca import Solver, pca
-from nrjax.kernels._silhouette import Definition, Distance, Method, Sampling, silhouette_sampling, silhouette_score
+from nrjax.kernels._certificate import MAX_ERROR
+from nrjax.kernels._class_distances import Distance
+from nrjax.kernels._linalg import total
+from nrjax.kernels._pca import Solver, scaled_pca
+from nrjax.kernels._sampling import Sampling, silhouette_sampling
+from nrjax.kernels._silhouette import Definition, Method, silhouette_estimate
+
+OWN = MAX_ERROR / 1e-5  # the silhouettes' own arithmetic may cost this much, beside what the points may
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,16 +35,19 @@ class Score(NamedTuple):
 
     Attributes:
       value: in [-1, 1]; higher is better.
-      error: of the points, see `Projection`; above `MAX_ERROR` take a safer solver.
+      error: of the points, see `Projection`, or 100 times that of the silhouettes' own arithmetic where that is
+        larger; above `MAX_ERROR` take a safer solver.
+      variation: of the features, see `Scaled`.
       sampling: how the score follows from which samples were drawn, where that was asked for.
     """
 
     value: Float[Array, "*models"]
     error: Float[Array, "*models"]
+    variation: Float[Array, "*models"]
     sampling: Sampling | None = None
 
 
-@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "sampling", "axis_name"))
+@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "sampling", "axis_name", "rounding"))
 def score(
     features: Float[Array, "samples dims"],
     labels: Int[Array, " samples"],
@@ -47,6 +57,7 @@ def score(
     sampling: bool = False,
     mask: Bool[Array, " samples"] | None = None,
     axis_name: str | None = None,
+    rounding: float | None = None,
 ) -> Score:
     """neuralRank score of one model, in [-1, 1]; higher is better. Algorithm 1 of the paper.
 
@@ -58,19 +69,25 @@ def score(
       sampling: static; whether to return that too. It takes the components as given.
       mask: samples that count; None counts all.
       axis_name: inside `jax.shard_map`, the mesh axis that splits the samples.
+      rounding: see `pca`.
     """
-    projection = pca(features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name)
+    projection, _, variation = scaled_pca(
+        features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name, rounding=rounding
+    )
     options = {
         "n_classes": n_classes, "distance": settings.distance, "definition": settings.definition,
         "method": settings.method, "block_size": settings.block_size,
     }  # fmt: skip
     weights = None if mask is None else mask.astype(features.dtype)
-    value = silhouette_score(projection.points, labels, weights=weights, axis_name=axis_name, **options)
+    values, own_error = silhouette_estimate(projection.points, labels, weights=weights, axis_name=axis_name, **options)
+    weights = jnp.ones_like(values) if weights is None else weights
+    value = total(jnp.sum(values * weights), axis_name) / total(jnp.sum(weights), axis_name)
     drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
-    return Score(value, projection.error, drawn)
+    error = jnp.maximum(projection.error, OWN * own_error)
+    return Score(value, error, variation, drawn)
 
 
-@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "sampling"))
+@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "sampling", "rounding"))
 def score_models(
     features: Float[Array, "models samples dims"],
     labels: Int[Array, " samples"],
@@ -78,6 +95,7 @@ def score_models(
     n_classes: int,
     settings: ScoreSettings = ScoreSettings(),
     sampling: bool = False,
+    rounding: float | None = None,
 ) -> Score:
     """`score` of every model, in one compiled call.
 
@@ -87,6 +105,9 @@ def score_models(
       n_classes: static.
       settings: static.
       sampling: static.
+      rounding: static, see `pca`.
     """
-    one = functools.partial(score, labels=labels, n_classes=n_classes, settings=settings, sampling=sampling)
+    one = functools.partial(
+        score, labels=labels, n_classes=n_classes, settings=settings, sampling=sampling, rounding=rounding
+    )
     return jax.vmap(one)(features)

@@ -67,7 +67,7 @@ def figure_size(ranking: Outcome) -> tuple[float, float]:
 
 
 def remarks(ranking: Outcome) -> list[str]:
-    """Why models failed, why scores are missing, and which scores put another model first."""
+    """Why models failed, why scores are missing or uncertain, and which scores put another model first."""
     lines = [f"{name} failed: {reason}" for name, reason in ranking.failed.items()]
     without: dict[tuple[str, str], list[str]] = {}
     for model in ranking.models:
@@ -78,6 +78,11 @@ def remarks(ranking: Outcome) -> list[str]:
         everyone = len(names) == len(ranking.order)
         some = f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no"
         lines.append(f"{'No model has' if everyone else some} {score}: {reason}.")
+    doubts: dict[tuple[str, str], list[str]] = {}
+    for model in ranking.models:
+        for name, reason in model.uncertain.items():
+            doubts.setdefault((name, reason), []).append(model.name)
+    lines += [f"{score} of {', '.join(names)} is not certain: {reason}." for (score, reason), names in doubts.items()]
     others = {name: best for name, best in _first_by_score(ranking).items() if best != ranking.best}
     if others:
         said = ", ".join(f"{name} puts {best} first" for name, best in others.items())

@@ -42,6 +42,7 @@ class ScoredModel:
       reason: why it failed.
       scores: every score asked for, by name.
       missing: reason for each that means nothing for this model, by name.
+      uncertain: for each whose value may be off by more than it promises, what makes it so, by name.
       interval: in which the score of many more such samples (of as many, for other scores than the silhouette)
         lies with the probability `settings["confidence"]`.
       p_best: probability that the model is the best.
@@ -59,6 +60,7 @@ class ScoredModel:
     reason: str | None = None
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    uncertain: Mapping[str, str] = dataclasses.field(default_factory=dict)
     interval: tuple[float, float] | None = None
     p_best: float | None = None
     group: int | None = None

@@ -1,47 +1,158 @@
-"""What follows where a model's score cannot be certified: one attempt after another."""
+"""What follows where a score cannot be certified: one attempt after another, the last in float64."""
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
+import jax
 import numpy as np
 
 from nrjax import kernels
-from nrjax.kernels import ScoreSettings
+from nrjax.kernels import Attempt, ScoreSettings
+from nrjax.memory import Staging
+from nrjax.scoring.checks import rounding_of, working_dtype
+from nrjax.scoring.registry import ScoreKind
 from nrjax.scoring.walk import conditions, walk
 
+K = TypeVar("K")
+R = TypeVar("R")
 
-class Scored(NamedTuple):
-    """Models scored: their values, the solver that gave each in the end, and `kernels.Sampling` if asked for."""
 
-    values: np.ndarray  # [models]
-    solvers: list[str]
+class Settled(NamedTuple):
+    """A result, and the attempt that it came from."""
+
+    result: Any
+    attempt: Attempt
+
+
+def climb(
+    ladders: Mapping[K, Sequence[Attempt]],
+    run: Callable[[Attempt, list[K]], dict[K, R]],
+    certain: Callable[[K, R], bool],
+) -> dict[K, Settled]:
+    """Settles every key by the first attempt of its ladder that is certain of it, else by the last.
+
+    Args:
+      ladders: what to try for each key; keys that share an attempt share a call.
+      run: an attempt at some of the keys.
+      certain: whether a key's result will do.
+    """
+    settled: dict[K, Settled] = {}
+    for attempt in dict.fromkeys(attempt for ladder in ladders.values() for attempt in ladder):
+        keys = [key for key, ladder in ladders.items() if key not in settled and attempt in ladder]
+        for key, result in run(attempt, keys).items() if keys else ():
+            if certain(key, result) or attempt == ladders[key][-1]:
+                settled[key] = Settled(result, attempt)
+    return settled
+
+
+class Silhouette(NamedTuple):
+    """What came out for one model: see `kernels.Score`; the attempt that gave it is named."""
+
+    value: float
+    error: float
+    variation: float
     sampling: Any
+    solver: str
 
 
-def score_stack(
-    stack: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, *, sampling: bool = False
-) -> Scored:
-    """Scores of `[models, samples, dims]`."""
-    drawn: Any = None
-    if sampling:
-        drawn = kernels.Sampling(np.empty((len(stack), len(ids)), np.float32), np.empty(len(stack)))  # pyright: ignore
-    scored = Scored(np.empty(len(stack)), [""] * len(stack), drawn)
-    left = np.arange(len(stack))
-    for attempt in kernels.attempts(settings.solver, stack.shape[1:], settings.n_components, stack.dtype):
+def score_silhouettes(
+    arrays: Sequence[Any],
+    ids: np.ndarray,
+    n_classes: int,
+    settings: ScoreSettings,
+    *,
+    width: int | None = None,
+    sampling: bool = False,
+    staging: Staging | None = None,
+) -> list[Silhouette]:
+    """neuralRank scores of features `[samples, dims]` of one shape and type, dims filled up to `width`."""
+    dtype, (samples, dims) = working_dtype(arrays[0].dtype), arrays[0].shape
+    ladder = kernels.attempts(settings.solver, (samples, width or dims), settings.n_components, dtype)
+    rounding = max(map(rounding_of, arrays))
+
+    def run(attempt: Attempt, models: list[int]) -> dict[int, Any]:
         options = {
-            "labels": ids, "n_classes": n_classes, "sampling": sampling,
+            "labels": ids, "n_classes": n_classes, "sampling": sampling, "rounding": rounding,
             "settings": dataclasses.replace(settings, solver=attempt.solver),
         }  # fmt: skip
-        one = functools.partial(kernels.score, **options)
+        one, many = (functools.partial(f, **options) for f in (kernels.score, kernels.score_models))
         with conditions(attempt.dtype):
-            result = walk(stack, left, attempt.dtype, one, functools.partial(kernels.score_models, **options))
-        scored.values[left] = result.value
-        for i in left:
-            scored.solvers[i] = attempt.name
-        if drawn is not None and result.sampling is not None:
-            drawn.influences[left], drawn.bias[left] = result.sampling
-        left = left[~(result.error <= kernels.MAX_ERROR)]
-        if not len(left):
-            break
-    return scored
+            found = walk(
+                [arrays[i] for i in models], attempt.dtype, one, many, width=width, centred=True, staging=staging
+            )  # fmt: skip
+        return {model: _of(found, place) for place, model in enumerate(models)}
+
+    settled = climb(
+        dict.fromkeys(range(len(arrays)), ladder), run, lambda _, score: bool(score.error <= kernels.MAX_ERROR)
+    )  # fmt: skip
+    return [
+        Silhouette(float(score.value), float(score.error), float(score.variation), score.sampling, attempt.name)
+        for score, attempt in (settled[i] for i in range(len(arrays)))
+    ]
+
+
+def _of(found: R, model: int) -> R:
+    """The result of one of several models."""
+    return jax.tree.map(lambda x: x[model], found)
+
+
+def ladder_of(kind: ScoreKind, dtype: Any) -> list[Attempt]:
+    """What to try for one of the other scores, on features of this type; float32 where there is nothing else."""
+    working = working_dtype(dtype)
+    if kind.estimate is None or jax.default_backend() == "tpu":
+        return [Attempt("gram", "gram", working)]
+    ladder = [Attempt(f"{solver}, float64", solver, np.float64) for solver in kind.solvers]
+    in_float32 = kind.begins_in_float32 and working == dtype == np.float32
+    return [Attempt("gram", "gram", np.float32), *ladder] if in_float32 else ladder
+
+
+def score_others(
+    arrays: Sequence[Any], ids: np.ndarray, n_classes: int, kinds: Sequence[ScoreKind]
+) -> dict[tuple[int, ScoreKind], Settled]:
+    """The other scores of features of one shape and type, `kernels.Estimate` by model and score."""
+    rounding = max(map(rounding_of, arrays))
+    ladders = {(i, kind): ladder_of(kind, arrays[i].dtype) for i in range(len(arrays)) for kind in kinds}
+
+    def run(attempt: Attempt, keys: list[tuple[int, ScoreKind]]) -> dict[tuple[int, ScoreKind], kernels.Estimate]:
+        models = list(dict.fromkeys(model for model, _ in keys))
+        asked = tuple(kind for kind in kinds if any(kind == other for _, other in keys))
+        options = {
+            "labels": ids, "n_classes": n_classes, "kinds": asked, "solver": attempt.solver, "rounding": rounding
+        }  # fmt: skip
+        one, many = (functools.partial(f, **options) for f in (estimates, estimates_of_models))
+        with conditions(attempt.dtype):
+            found = walk([arrays[i] for i in models], attempt.dtype, one, many)
+        by_kind = dict(zip(asked, found, strict=True))
+        places = {model: place for place, model in enumerate(models)}
+        return {(model, kind): _of(by_kind[kind], places[model]) for model, kind in keys}
+
+    return climb(ladders, run, lambda key, found: key[1].certain(found))
+
+
+@functools.partial(jax.jit, static_argnames=("n_classes", "kinds", "solver", "rounding"))
+def estimates(
+    array: jax.Array,
+    labels: jax.Array,
+    *,
+    n_classes: int,
+    kinds: tuple[ScoreKind, ...],
+    solver: kernels.Factorisation = "gram",
+    rounding: float = float(np.finfo(np.float32).eps),
+) -> tuple[kernels.Estimate, ...]:
+    """Scores of one model in one program: what several of them compute, such as a spectrum, XLA computes once."""
+
+    def of(kind: ScoreKind) -> kernels.Estimate:
+        if kind.estimate is None:
+            value = jax.numpy.asarray(kind.kernel(array, labels, n_classes=n_classes))
+            return kernels.Estimate(value, jax.numpy.zeros((), array.dtype))
+        return kind.estimate(array, labels, n_classes=n_classes, solver=solver, rounding=rounding)
+
+    return tuple(map(of, kinds))
+
+
+@functools.partial(jax.jit, static_argnames=("n_classes", "kinds", "solver", "rounding"))
+def estimates_of_models(arrays: jax.Array, labels: jax.Array, **options: Any) -> tuple[kernels.Estimate, ...]:
+    """The same of several models."""
+    return jax.vmap(functools.partial(estimates, labels=labels, **options))(arrays)

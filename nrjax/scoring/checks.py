@@ -18,7 +18,7 @@ from nrjax.kernels import (
     ScoreSettings,
     Solver,
 )
-from nrjax.memory import Staging
+from nrjax.labels import encode
 
 Array = np.ndarray | jax.Array
 SMALLEST_WIDTH, LARGEST_WIDTH = 256, 8192  # of buckets
@@ -52,78 +52,101 @@ def check_settings(
 
 
 def encode_labels(labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Dense class ids `0..classes-1`, int32 `[samples]`, and the label of each id, in sorted order.
-
-    Labels may be of any type that can be told apart: integers with gaps, strings, booleans, mixtures.
+    """Dense class ids `0..classes-1`, int32 `[samples]`, and the label of each id: `nrjax.labels.encode`.
 
     Raises:
-      ValueError: not one label per sample; missing labels; not 2 <= classes <= samples - 1.
+      ValueError: labels that are missing or cannot be told apart; not 2 <= classes <= samples - 1.
+      TypeError: labels that are no sequence.
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1:
-        raise ValueError(f"labels must have one axis, a class per sample; got shape {labels.shape}.")
-    can_miss = labels.dtype.kind not in "biuSU"  # integers and text have no None and no NaN: no loop over samples
-    missing = [i for i, label in enumerate(labels.tolist()) if label is None or label != label] if can_miss else []
-    if missing:
-        raise ValueError(
-            f"labels must not be missing; sample {missing[0]} has {labels[missing[0]]} ({len(missing)} in all)."
-        )
-    try:
-        classes, ids = np.unique(labels, return_inverse=True)
-    except TypeError:  # mixtures that do not sort: order of first appearance
-        order = {label: i for i, label in enumerate(dict.fromkeys(labels.tolist()))}
-        classes, ids = np.array(list(order), object), np.array([order[label] for label in labels.tolist()])
-    if not 2 <= len(classes) <= len(labels) - 1:
+    ids, classes = encode(labels)
+    if not 2 <= len(classes) <= len(ids) - 1:
         raise ValueError(
             f"labels must have at least 2 classes and fewer classes than samples; "
-            f"got {len(classes)} classes in {len(labels)} samples."
+            f"got {len(classes)} classes in {len(ids)} samples."
         )
-    return ids.astype(np.int32), classes
+    return ids, classes
 
 
 def check_features(who: str, features: Any, samples: int | None = None, *, at_least: int = 2) -> Array:
-    """Finite floating-point features `[samples, dims]`, still where they were (host or device).
+    """Finite real features `[samples, dims]`, still where they were (host or device).
 
-    Integers, booleans and low-precision floats become float32, and so does float64 unless
-    `jax_enable_x64` is on.
+    Features of four bytes or fewer become float32, integers of four bytes or more and wider floats float64:
+    nothing is rounded here. `working_dtype` says what they are computed in.
 
     Args:
       who: begins the error, such as `Model 'vit'`.
-      features: NumPy, JAX, or anything with `__array__` or DLPack.
+      features: NumPy, JAX, pandas, or anything with `__array__` or DLPack.
       samples: rows there must be; None takes any number.
       at_least: rows there must be then.
     """
     array = _as_array(who, features)
-    if array.ndim != 2 or array.shape[1] < 1 or len(array) != (samples if samples is not None else len(array)):
+    if array.ndim != 2 or array.shape[1] < 1:
         raise ValueError(
             f"{who}: expected features of shape ({samples or 'samples'}, dims), one row per label; "
             f"got {array.shape}. Flatten or pool other axes before ranking."
         )
+    if samples is not None and len(array) != samples:
+        raise ValueError(f"{who}: expected one row per label; got {len(array)} rows of features for {samples} labels.")
     if len(array) < at_least:
         raise ValueError(f"{who}: expected at least {at_least} samples; got {len(array)}.")
-    real = jnp.issubdtype(array.dtype, jnp.floating) or array.dtype.kind in "iub"
-    if not real:
+    if not is_real(array.dtype):
         raise ValueError(f"{who}: expected real numbers; got dtype {array.dtype}. Convert the features to float32.")
-    xp = np if isinstance(array, np.ndarray) else jnp
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = xp.asarray(array, working_dtype(array.dtype))
-        total = float(xp.sum(array))
-    if not np.isfinite(total):  # one read; a NaN or infinity anywhere shows in the sum
+    array = _exactly(array)
+    if not _all_finite(array):
+        xp = np if isinstance(array, np.ndarray) else jnp
         rows = np.flatnonzero(~np.asarray(xp.isfinite(array).all(axis=1)))
-        if len(rows):
-            value = np.asarray(array[rows[0]])
-            raise ValueError(
-                f"{who}: features must be finite; row {rows[0]} has {value[~np.isfinite(value)][0]} "
-                f"({len(rows)} of {len(array)} rows). Remove those samples for every model, or mend the model."
-            )
+        value = np.asarray(array[rows[0]])
+        raise ValueError(
+            f"{who}: features must be finite; row {rows[0]} has {value[~np.isfinite(value)][0]} "
+            f"({len(rows)} of {len(array)} rows). Remove those samples for every model, or mend the model."
+        )
     return array
 
 
+def is_real(dtype: Any) -> bool:
+    """Whether numbers of this type are real."""
+    return bool(jnp.issubdtype(dtype, jnp.floating)) or np.dtype(dtype).kind in "iub"
+
+
+def _exactly(array: Array) -> Array:
+    """As float32 or float64, whichever holds every value (integers beyond 2**53 aside)."""
+    wide = array.dtype.itemsize >= (8 if array.dtype.kind == "f" else 4) and array.dtype.kind in "iuf"
+    wanted = np.float64 if wide else np.float32
+    if array.dtype == wanted:
+        return array
+    if wide and not isinstance(array, np.ndarray) and not jax.config.jax_enable_x64:  # pyright: ignore
+        array = np.asarray(array)
+    with np.errstate(all="ignore"):
+        return array.astype(wanted)
+
+
+def _all_finite(array: Array) -> bool:
+    """By one read where that is enough: anything that is not finite shows in the sum."""
+    if not isinstance(array, np.ndarray):
+        return bool(jnp.isfinite(array).all())
+    with np.errstate(all="ignore"):
+        total = float(array.sum())
+    return np.isfinite(total) or bool(np.isfinite(array).all())
+
+
+def rounding_of(array: Array) -> float:
+    """What the features are rounded by, relative to their size: float64 that came from float32 is no better."""
+    if array.dtype == np.float64:
+        few = np.asarray(array[:: max(1, len(array) // 16)])
+        with np.errstate(all="ignore"):
+            exact = not np.array_equal(few, few.astype(np.float32))
+        return float(np.finfo(np.float64 if exact else np.float32).eps)
+    return float(np.finfo(np.float32).eps)
+
+
 def check_probabilities(who: str, probabilities: Any, samples: int) -> Array:
-    """Probabilities `[samples, source_classes]`: not negative, and rows that sum to 1 (to 1e-3)."""
-    array = check_features(who, probabilities, samples)
+    """Probabilities `[samples, source_classes]`: not negative, and rows that sum to 1, as well as their type can."""
+    given = _as_array(who, probabilities)
+    narrow = jnp.issubdtype(given.dtype, jnp.floating) and given.dtype.itemsize < 4
+    tolerance = max(1e-3, 4 * float(jnp.finfo(given.dtype).eps)) if narrow else 1e-3
+    array = check_features(who, given, samples)
     sums = np.asarray(array.sum(axis=1))
-    wrong = np.flatnonzero((np.asarray(array.min(axis=1)) < 0) | (np.abs(sums - 1) > 1e-3))
+    wrong = np.flatnonzero((np.asarray(array.min(axis=1)) < 0) | (np.abs(sums - 1) > tolerance))
     if len(wrong):
         raise ValueError(
             f"{who}: expected probabilities, rows that sum to 1 and have no negative entry; row {wrong[0]} sums to "
@@ -133,7 +156,7 @@ def check_probabilities(who: str, probabilities: Any, samples: int) -> Array:
 
 
 def working_dtype(dtype: np.dtype) -> type[np.floating]:
-    """What features of a real type are computed in: float32, or float64 for eight bytes with `jax_enable_x64`."""
+    """What the silhouette of features begins in: float32, or float64 for eight bytes with `jax_enable_x64`."""
     wide = jax.config.jax_enable_x64 and dtype.kind in "iuf" and dtype.itemsize == 8  # pyright: ignore
     return np.float64 if wide else np.float32
 
@@ -173,9 +196,10 @@ def check_shape(features: Any, samples: int | None = None) -> None:
         )
     if samples is not None and (features.shape[1] != samples or features.shape[2] < 1):
         raise ValueError(
-            f"features must have shape (models, {samples}, dims), one row per label; got {features.shape}."
+            f"features must have shape (models, {samples}, dims), one row for each of the {samples} labels; "
+            f"got {features.shape}."
         )
-    if not (jnp.issubdtype(features.dtype, jnp.floating) or features.dtype.kind in "iub"):
+    if not is_real(features.dtype):
         raise ValueError(f"features must be real numbers; got dtype {features.dtype}. Convert them to float32.")
 
 
@@ -192,29 +216,50 @@ def checked_or_reason(name: str, features: Callable[[], Any], samples: int) -> A
     """A model's features, checked, or what is wrong with them or with getting them."""
     who = f"Model {name!r}"
     try:
-        return check_features(who, features(), samples)
-    except (ValueError, TypeError, OSError) as error:
-        return str(error).removeprefix(f"{who}: ")
+        array = features()
+    except Exception as error:  # a mapping may compute features on access, and fail in any way
+        return reason_of(error)
+    try:
+        return check_features(who, array, samples)
+    except Exception as error:
+        return reason_of(error).removeprefix(f"{who}: ")
 
 
-def padded(features: Array, staging: Staging) -> Array:
-    """Features with zero columns up to the width of their bucket.
+def reason_of(error: Exception) -> str:
+    """One line that says what went wrong; errors that are not about the input say their type."""
+    first_line = (str(error.args[0] if isinstance(error, KeyError) and error.args else error).splitlines() or [""])[0]
+    if isinstance(error, (ValueError, TypeError, OSError)) and first_line:
+        return first_line
+    return f"{type(error).__name__}: {first_line}".rstrip(": ")
+
+
+def width_of(dims: int) -> int:
+    """Columns of the bucket that features of so many dims go to.
 
     Zero columns change neither principal components nor distances. The width is a power of two, at least
     256, and depends on this model alone, so its score does not depend on what else is ranked; a zoo of any
     widths up to 8,192 compiles at most six times. Wider features stay as they are: there the columns and
     the copy cost more than a compilation.
     """
-    dims = features.shape[1]
-    width = max(SMALLEST_WIDTH, 1 << (dims - 1).bit_length()) if dims <= LARGEST_WIDTH else dims
-    if isinstance(features, np.ndarray):
-        return staging(features, features.dtype, width)
-    return features if width == dims else jnp.pad(features, ((0, 0), (0, width - dims)))
+    return max(SMALLEST_WIDTH, 1 << (dims - 1).bit_length()) if dims <= LARGEST_WIDTH else dims
 
 
 def _as_array(who: str, value: Any) -> Array:
+    if np.ma.isMaskedArray(value):
+        raise ValueError(
+            f"{who}: expected a plain array; got a masked one, whose mask would be lost. Remove the masked samples for "
+            "every model, or fill them: array.filled(value)."
+        )
+    if hasattr(value, "tocsr") or type(value).__name__ in ("BCOO", "BCSR"):
+        dense = "todense" if hasattr(value, "todense") and not hasattr(value, "toarray") else "toarray"
+        raise ValueError(f"{who}: expected a dense array; got a sparse {type(value).__name__}. Use array.{dense}().")
     if isinstance(value, np.ndarray):
         return value
+    if hasattr(value, "to_numpy") and hasattr(value, "dtypes"):  # pandas: nullable and boolean columns
+        try:
+            return value.to_numpy(dtype=np.float64, na_value=np.nan)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{who}: expected columns of numbers: {error}") from error
     if isinstance(value, jax.Array):  # on CPU the same memory, seen by NumPy: no compiled program per shape
         on_cpu = all(device.platform == "cpu" for device in value.devices())
         return np.asarray(value) if on_cpu else value

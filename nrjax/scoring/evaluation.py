@@ -1,23 +1,22 @@
 """Every score that was asked for, of models as they come."""
 
 import dataclasses
-import functools
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from nrjax import kernels
 from nrjax.kernels import ScoreSettings
-from nrjax.memory import Staging, models_that_fit
-from nrjax.scoring import attempts, walk
-from nrjax.scoring.checks import components_of, padded
+from nrjax.memory import Staging
+from nrjax.scoring.attempts import Settled, score_others, score_silhouettes
+from nrjax.scoring.checks import components_of, reason_of, rounding_of, width_of
 from nrjax.scoring.confidence import FEW, FEWEST, of_groups, of_halves, of_samples
 from nrjax.scoring.registry import ScoreKind
+from nrjax.scoring.walk import Waiting
 
 NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
+NEARLY_CONSTANT = 32  # times their rounding: what features vary by that are hardly more than noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Evaluated:
       missing: reason by name, for the others.
       n_components: used by the silhouette.
       solver: that gave it in the end.
+      uncertain: by name, of scores whose value may be off by more than they promise, what makes it so.
       influences: on the score to order by, of samples or of groups of samples, if confidence was asked for.
       bias: of that score, beside many more samples; 0 where it is not known.
     """
@@ -47,6 +47,7 @@ class Evaluated:
     dims: int
     values: dict[str, float] = dataclasses.field(default_factory=dict)
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    uncertain: dict[str, str] = dataclasses.field(default_factory=dict)
     n_components: int | None = None
     solver: str | None = None
     influences: np.ndarray | None = None
@@ -60,6 +61,11 @@ class Evaluated:
             self.missing[name] = f"its value is {value}"
 
 
+class _Candidate(NamedTuple):
+    evaluated: Evaluated
+    array: Any
+
+
 class Evaluator:
     """Evaluates models one at a time on CPU; on accelerators it scores those of one shape together."""
 
@@ -68,7 +74,7 @@ class Evaluator:
             raise ValueError(f"confidence needs at least {FEWEST} samples; got {len(ids)}. Leave it out.")
         self._ids, self._n_classes, self._request = ids, n_classes, request
         self._counts = np.bincount(ids, minlength=n_classes)
-        self._waiting: dict[_Group, list[_Waiting]] = defaultdict(list)
+        self._silhouettes, self._others = Waiting[_Candidate](), Waiting[_Candidate]()
         self._done: dict[Hashable, Evaluated] = {}
         self._staging = Staging()
 
@@ -84,115 +90,94 @@ class Evaluator:
             if reason:
                 evaluated.missing[kind.name] = reason
             elif kind.reads == "probabilities":
-                self._add_others([evaluated], [probabilities], (kind,))
+                self._add_others((kind,), [_Candidate(evaluated, probabilities)])
+            elif kind.name == "silhouette":
+                evaluated.n_components = components_of(self._request.settings, features.shape)
+                width, dtype = width_of(features.shape[1]), str(features.dtype)
+                group = len(features), width, dtype
+                ready = self._silhouettes.add(group, _Candidate(evaluated, features), len(features) * width * 4)
+                self._add_silhouettes(width, ready)
             else:
                 kinds.append(kind)
-        others = tuple(kind for kind in kinds if kind.name != "silhouette")
-        settings, wide = None, features
-        if len(others) < len(kinds):
-            wide = padded(features, self._staging if walk.one_by_one() else Staging())
-            # Of the bucket's width, not the model's: components that a narrow model lacks are zero columns,
-            # which change no cosine, and asking for fewer would compile again.
-            settings = self._request.settings
-            evaluated.n_components = components_of(settings, features.shape)
-            settings = dataclasses.replace(settings, n_components=components_of(settings, wide.shape))
-        group = _Group(wide.shape, features.shape if others else None, str(wide.dtype), settings, others)
-        self._waiting[group].append(_Waiting(evaluated, features if others else None, wide))
-        if walk.one_by_one() or len(self._waiting[group]) >= models_that_fit(wide.nbytes):
-            self._flush(group)
+        if kinds:
+            group = tuple(kinds), features.shape, str(features.dtype)
+            ready = self._others.add(group, _Candidate(evaluated, features), 2 * features.nbytes)
+            self._add_others(tuple(kinds), ready)
 
     def finish(self) -> dict[Hashable, Evaluated]:
         """Every model that was added."""
-        for group in list(self._waiting):
-            self._flush(group)
+        for (_, width, _), models in self._silhouettes.rest():
+            self._add_silhouettes(width, models)
+        for (kinds, *_), models in self._others.rest():
+            self._add_others(kinds, models)
         return self._done
 
-    def _flush(self, group: "_Group") -> None:
-        waiting = self._waiting.pop(group)
-        models = [one.evaluated for one in waiting]
-        if group.settings is not None:
-            self._add_silhouettes(models, [one.wide for one in waiting], group.settings)
-        if group.others:
-            self._add_others(models, [one.features for one in waiting], group.others)
-
-    def _add_silhouettes(self, models: list[Evaluated], features: list[Any], settings: ScoreSettings) -> None:
+    def _add_silhouettes(self, width: int, models: list[_Candidate]) -> None:
+        if not models:
+            return
+        # Of the bucket's width, not the model's: components that a narrow model lacks are zero columns,
+        # which change no cosine, and asking for fewer would compile again.
+        settings = self._request.settings
+        settings = dataclasses.replace(settings, n_components=components_of(settings, (len(self._ids), width)))
         sampling = self._request.confidence and self._request.by.name == "silhouette"
-        scored = attempts.score_stack(_stacked(features), self._ids, self._n_classes, settings, sampling=sampling)
-        for i, model in enumerate(models):
-            model.add("silhouette", float(scored.values[i]))
-            model.solver = scored.solvers[i]
-            if scored.sampling is not None:
-                model.influences = np.asarray(scored.sampling.influences[i])
-                model.bias = float(scored.sampling.bias[i])
+        found = score_silhouettes(
+            [model.array for model in models], self._ids, self._n_classes, settings,
+            width=width, sampling=sampling, staging=self._staging,
+        )  # fmt: skip
+        for (model, array), score in zip(models, found, strict=True):
+            model.add("silhouette", score.value)
+            model.solver = score.solver
+            doubt = _doubt_of_silhouette(score, rounding_of(array))
+            model.uncertain |= {"silhouette": doubt} if doubt else {}
+            if score.sampling is not None:
+                model.influences, model.bias = np.asarray(score.sampling.influences), float(score.sampling.bias)
 
-    def _add_others(self, models: list[Evaluated], arrays: list[Any], kinds: tuple[ScoreKind, ...]) -> None:
-        by = self._request.by
+    def _add_others(self, kinds: tuple[ScoreKind, ...], models: list[_Candidate]) -> None:
+        if not models:
+            return
+        by, arrays = self._request.by, [model.array for model in models]
         try:
-            results = dict(zip(kinds, self._values(arrays, self._ids, kinds), strict=True))
-            if self._request.confidence and by in results:
-                for model, array, value in zip(models, arrays, results[by], strict=True):
-                    model.influences = self._influences(by, array, value)
+            settled = score_others(arrays, self._ids, self._n_classes, kinds)
+            if self._request.confidence and by in kinds:
+                for i, (model, array) in enumerate(models):
+                    model.influences = self._influences(by, array, settled[i, by])
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it
             if len(kinds) > 1:
                 for kind in kinds:
-                    self._add_others(models, arrays, (kind,))
+                    self._add_others((kind,), models)
                 return
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            for model in models:
-                model.missing |= {kind.name: reason for kind in kinds}
+            for model, _ in models:
+                model.missing |= {kind.name: f"{type(error).__name__}: {reason_of(error)}" for kind in kinds}
             return
-        for kind, result in results.items():
-            for model, value in zip(models, result, strict=True):
-                model.add(kind.name, float(value.mean(dtype=np.float64)))
+        for (i, kind), (found, _) in settled.items():
+            model = models[i].evaluated
+            model.add(kind.name, float(np.mean(found.value, dtype=np.float64)))
+            if kind.name in model.values and not kind.certain(found):
+                model.uncertain[kind.name] = _doubt(float(found.error))
 
-    def _influences(self, kind: ScoreKind, array: Any, value: np.ndarray) -> np.ndarray:
+    def _influences(self, kind: ScoreKind, array: Any, settled: Settled) -> np.ndarray:
+        value = np.asarray(settled.result.value)
         if value.ndim and len(value) >= FEW:
             return of_samples(value)
 
         def of_some(chosen: np.ndarray) -> float:
-            (of_models,) = self._values([array[chosen]], self._ids[chosen], (kind,))
-            return float(of_models[0].mean(dtype=np.float64))
+            found = score_others([array[chosen]], self._ids[chosen], self._n_classes, (kind,))
+            return float(np.mean(found[0, kind].result.value, dtype=np.float64))
 
         return (of_halves if value.ndim else of_groups)(of_some, self._ids)
 
-    def _values(self, arrays: list[Any], ids: np.ndarray, kinds: tuple[ScoreKind, ...]) -> Sequence[np.ndarray]:
-        """Of every kind, `[models]` or `[models, samples]`."""
-        options = {"labels": ids, "n_classes": self._n_classes, "kinds": kinds}
-        one, many = functools.partial(_values, **options), functools.partial(_values_of_models, **options)
-        with walk.conditions(arrays[0].dtype):
-            return walk.walk(_stacked(arrays), np.arange(len(arrays)), arrays[0].dtype, one, many)
+
+def _doubt_of_silhouette(score: Any, rounding: float) -> str | None:
+    if score.variation <= NEARLY_CONSTANT * rounding:
+        return f"the features vary by no more than {max(score.variation / rounding, 0):.1g} times their rounding"
+    if score.error <= kernels.MAX_ERROR:
+        return None
+    if score.error >= 0.5:
+        return "which components lead is not determined, the last of them and the next are as good as tied"
+    return f"the components may be off by {score.error:.1g} of what tells the samples apart"
 
 
-class _Group(NamedTuple):
-    """Models that are scored by the same programs."""
-
-    wide_shape: tuple[int, ...]
-    shape: tuple[int, ...] | None
-    dtype: str
-    settings: ScoreSettings | None
-    others: tuple[ScoreKind, ...]
-
-
-class _Waiting(NamedTuple):
-    evaluated: Evaluated
-    features: Any
-    wide: Any  # with zero columns up to the width of their bucket, for the silhouette
-
-
-def _stacked(arrays: list[Any]) -> Any:
-    return arrays[0][None] if len(arrays) == 1 else jnp.stack([jnp.asarray(array) for array in arrays])
-
-
-@functools.partial(jax.jit, static_argnames=("n_classes", "kinds"))
-def _values(
-    array: jax.Array, labels: jax.Array, *, n_classes: int, kinds: tuple[ScoreKind, ...]
-) -> tuple[jax.Array, ...]:
-    """All scores in one program: what several of them compute, such as a spectrum, XLA computes once."""
-    return tuple(kind.kernel(array, labels, n_classes=n_classes) for kind in kinds)
-
-
-@functools.partial(jax.jit, static_argnames=("n_classes", "kinds"))
-def _values_of_models(
-    arrays: jax.Array, labels: jax.Array, *, n_classes: int, kinds: tuple[ScoreKind, ...]
-) -> tuple[jax.Array, ...]:
-    return jax.vmap(functools.partial(_values, labels=labels, n_classes=n_classes, kinds=kinds))(arrays)
+def _doubt(error: float) -> str:
+    if np.isfinite(error):
+        return f"it may be off by {error:.1g}"
+    return "the features fit the labels exactly, so nothing bounds it but rounding"

@@ -68,6 +68,8 @@ def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: Scor
         solver = "gram"  # few samples or dims; an SVD cannot be split
     scores, left = np.empty(models), np.ones(models, bool)
     for attempt in kernels.attempts(solver, (samples, dims), settings.n_components, placed.dtype):
+        if attempt.solver == "svd" and "samples" in mesh.axis_names:
+            break
         with conditions(attempt.dtype):
             result = _score(
                 placed.astype(attempt.dtype), labels, mask,
@@ -97,7 +99,10 @@ def _placed(features: Any, ids: np.ndarray, mesh: Mesh) -> tuple[jax.Array, jax.
         features = np.asarray(features)
         features = np.concatenate([features, features[-1:].repeat(spare_models, axis=0)])
         features = np.pad(features, ((0, 0), (0, spare_samples), (0, 0)))
-    features = features.astype(working_dtype(features.dtype), copy=False)
+    dtype = working_dtype(features.dtype)
+    if isinstance(features, np.ndarray) and features.dtype.itemsize > np.dtype(dtype).itemsize:
+        features = features - features[:, :samples].mean(axis=1, keepdims=True)  # before it is rounded
+    features = features.astype(dtype, copy=False)
     over_samples = PartitionSpec(spec(mesh)[1])
     mask = np.arange(samples + spare_samples) < samples
     labels = np.pad(ids, (0, spare_samples))

@@ -7,8 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax import kernels
-from nrjax.scoring.checks import check_features, check_probabilities, check_settings, components_of, encode_labels
+from nrjax.memory import Staging
+from nrjax.scoring.checks import (
+    check_features,
+    check_probabilities,
+    check_settings,
+    components_of,
+    encode_labels,
+    rounding_of,
+    working_dtype,
+)
 from nrjax.scoring.walk import conditions
+
+SILHOUETTE_ERROR = 1e-5  # of rounding, relative to the distances; above, float64 it is
 
 
 def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
@@ -33,13 +44,16 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     array = check_features("features", features)
     components = components_of(settings, array.shape)
     projection = None
-    for attempt in kernels.attempts(settings.solver, array.shape, components, array.dtype):
+    for attempt in kernels.attempts(settings.solver, array.shape, components, working_dtype(array.dtype)):
         with conditions(attempt.dtype):
-            projection = kernels.pca(jnp.asarray(array, attempt.dtype), components, solver=attempt.solver)
+            ready = Staging()(np.asarray(array), attempt.dtype, centred=True)
+            projection = kernels.pca(
+                jnp.asarray(ready), components, solver=attempt.solver, rounding=rounding_of(array)
+            )  # fmt: skip
         if float(projection.error) <= kernels.MAX_ERROR:
             break
     assert projection is not None  # there is always an attempt
-    return jax.tree.map(lambda x: jnp.asarray(np.asarray(x), array.dtype), projection)
+    return jax.tree.map(lambda x: jnp.asarray(np.asarray(x), working_dtype(array.dtype)), projection)
 
 
 def silhouette_samples(
@@ -72,10 +86,19 @@ def silhouette_samples(
     settings = check_settings(distance=distance, definition=definition, method=method, block_size=block_size)
     ids, classes = encode_labels(labels)
     array = check_features("points", points, len(ids))
-    return kernels.silhouette_samples(
-        jnp.asarray(array), jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
-        definition=settings.definition, method=settings.method, block_size=settings.block_size,
-    )  # fmt: skip
+    working = working_dtype(array.dtype)
+    begin = np.float64 if rounding_of(array) < np.finfo(np.float32).eps else working
+    found = None
+    for dtype in dict.fromkeys((begin, working if jax.default_backend() == "tpu" else np.float64)):
+        with conditions(dtype):
+            found = kernels.silhouette_estimate(
+                jnp.asarray(array, dtype), jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
+                definition=settings.definition, method=settings.method, block_size=settings.block_size,
+            )  # fmt: skip
+        if float(found.error) <= SILHOUETTE_ERROR:
+            break
+    assert found is not None  # there is always an attempt
+    return jnp.asarray(np.asarray(found.value), working)
 
 
 def silhouette_score(points: Any, labels: Any, **options: Any) -> float:
@@ -124,4 +147,6 @@ def nce(probabilities: Any, labels: Any) -> float:
 def _of_probabilities(kernel: Any, probabilities: Any, labels: Any) -> float:
     ids, classes = encode_labels(labels)
     array = check_probabilities("probabilities", probabilities, len(ids))
-    return float(kernel(jnp.asarray(array), jnp.asarray(ids), n_classes=len(classes)))
+    dtype = working_dtype(array.dtype) if jax.default_backend() == "tpu" else np.float64
+    with conditions(dtype):
+        return float(kernel(jnp.asarray(array, dtype), jnp.asarray(ids), n_classes=len(classes)))

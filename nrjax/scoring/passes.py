@@ -12,7 +12,7 @@ import numpy as np
 
 from nrjax import kernels
 from nrjax.memory import aligned_empty
-from nrjax.scoring.checks import check_features
+from nrjax.scoring.checks import check_features, rounding_of, working_dtype
 
 ROWS = 4096  # multiplied at once: one shape, whatever the batches are
 SAMPLED = 1024  # rows of the first batch that are kept, for a Krylov space to start from
@@ -28,10 +28,12 @@ class Passes:
         if first is None:
             raise ValueError("batches must hold at least one batch; got none.")
         features, _ = first
-        self.dims, self.dtype = features.shape[1], features.dtype
-        self._shift = features.mean(axis=0, dtype=np.float64).astype(features.dtype)
+        exact = rounding_of(features) < np.finfo(np.float32).eps  # float64 that float32 would round
+        self.dims, self.dtype = features.shape[1], np.dtype(np.float64 if exact else working_dtype(features.dtype))
+        features = features.astype(self.dtype, copy=False)
+        self._shift = features.mean(axis=0, dtype=np.float64).astype(self.dtype)
         largest = float(np.max(np.abs(features)))
-        self._scale = features.dtype.type(
+        self._scale = self.dtype.type(
             2.0 ** -np.frexp(largest)[1] if largest else 1
         )  # squares neither over- nor underflow
         self.sample = (features[:SAMPLED] - self._shift) * self._scale

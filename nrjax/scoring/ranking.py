@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from nrjax import kernels
 from nrjax.results import TIE, Ranking, ScoredModel
-from nrjax.scoring.attempts import score_stack
+from nrjax.scoring.attempts import score_silhouettes
 from nrjax.scoring.checks import (
     check_features,
     check_probabilities,
@@ -161,16 +161,22 @@ def ranked(
     models = {
         name: ScoredModel(
             name, one.values[by.name], one.dims, one.n_components, one.solver, scores=one.values, missing=one.missing,
+            uncertain=one.uncertain,
             **(layers or {}).get(name, {}),
         ) for name, one in evaluated.items()
     }  # fmt: skip
     if request.confidence:
-        influences = sign * np.stack([np.asarray(evaluated[name].influences) for name in order])
-        signed = [sign * (evaluated[name].values[by.name] - evaluated[name].bias) for name in order]
-        for name, sure in zip(order, confidence(signed, influences, TIE), strict=True):
+        influences = sign * np.stack([np.asarray(evaluated[name].influences, np.float64) for name in order])
+        known = np.isfinite(influences).all(axis=1) & np.isfinite([evaluated[name].bias for name in order])
+        influences[~known] = 0  # its score stands, and nothing is said of how sure it is
+        signed = [
+            sign * (evaluated[name].values[by.name] - (evaluated[name].bias if sure else 0))
+            for name, sure in zip(order, known, strict=True)
+        ]
+        for name, sure, has_interval in zip(order, confidence(signed, influences, TIE), known, strict=True):
             low, high = sorted(sign * bound for bound in sure.interval)
             models[name] = dataclasses.replace(
-                models[name], interval=(low, high), p_best=sure.p_best, group=sure.group
+                models[name], interval=(low, high) if has_interval else None, p_best=sure.p_best, group=sure.group
             )  # fmt: skip
     settings = {
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
@@ -235,7 +241,6 @@ def score_batch(
         return jnp.asarray(scores, working_dtype(features.dtype))
     stacked = check_stack(features)
     checked = [check_features(f"Model {i}", model, len(ids)) for i, model in enumerate(stacked)]
-    stacked = stacked.astype(checked[0].dtype, copy=False)
     settings = dataclasses.replace(settings, n_components=components_of(settings, stacked.shape[1:]))
-    scored = score_stack(stacked, ids, len(classes), settings)
-    return jnp.asarray(scored.values, stacked.dtype)
+    scored = score_silhouettes(checked, ids, len(classes), settings)
+    return jnp.asarray([score.value for score in scored], working_dtype(checked[0].dtype))

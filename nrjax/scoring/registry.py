@@ -33,6 +33,12 @@ class ScoreKind:
       source: DOI, arXiv or library call.
       undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
       reads: `features`, or `probabilities` of the model's own classes `[samples, source_classes]`.
+      estimate: the kernel that also says how far its value may be off, with `solver` and `rounding` as further
+        options; None for a kernel that does not.
+      tolerance: error up to which a value is certain,
+      relative: of the value itself, or absolute.
+      solvers: factorisations that `estimate` is tried with in float64, one after the other.
+      begins_in_float32: whether it is tried in float32 first.
     """
 
     name: str
@@ -44,6 +50,16 @@ class ScoreKind:
     source: str = ""
     undefined: Callable[[int, int, np.ndarray], str | None] = _always
     reads: Literal["features", "probabilities"] = "features"
+    estimate: Callable[..., kernels.Estimate] | None = None
+    tolerance: float = math.inf
+    relative: bool = False
+    solvers: tuple[kernels.Factorisation, ...] = ("gram",)
+    begins_in_float32: bool = False
+
+    def certain(self, found: kernels.Estimate) -> bool:
+        """Whether a value is as good as this score promises."""
+        size = abs(float(np.mean(found.value))) if self.relative else 1.0
+        return bool(found.error <= self.tolerance * size)
 
     @property
     def sign(self) -> int:
@@ -122,42 +138,51 @@ register_score(
     "probe", kernels.probe, "accuracy of a linear probe, leaving one sample out",
     bounds=lambda classes: (0, 1), cost="one eigendecomposition of min(samples, dims)", undefined=_classes_of_one,
     source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
+    estimate=kernels.estimate_probe, tolerance=1e-3, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
     bounds=lambda classes: (0, 1), cost="O(samples^2 dims)", undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
+    estimate=kernels.estimate_knn, tolerance=1e-3,
 )  # fmt: skip
 register_score(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
     cost="one eigendecomposition of min(samples, dims)", source="arXiv:2102.11005",
+    estimate=kernels.estimate_logme, tolerance=1e-4, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "h_score", kernels.h_score, "between-class share of the features' covariance (H-score)",
     bounds=lambda classes: (0, classes - 1), cost="one eigendecomposition of dims", undefined=_too_few_for_h,
     source="doi:10.1109/ICIP.2019.8803726",
+    estimate=kernels.estimate_h_score, tolerance=1e-3, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "regularized_h_score", kernels.regularized_h_score, "H-score with Ledoit-Wolf shrinkage",
     bounds=lambda classes: (0, classes - 1), cost="one Cholesky factor of min(samples, dims)",
     source="arXiv:2110.06893; sklearn.covariance.LedoitWolf",
+    estimate=kernels.estimate_regularized_h_score, tolerance=1e-3, begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "transrate", kernels.transrate, "coding rate of the features less that of the classes (TransRate, eps 1e-4)",
     cost="a Cholesky factor of min(samples, dims) per class", source="arXiv:2106.09362",
+    estimate=kernels.estimate_transrate, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "gbc", kernels.gbc, "overlap of the classes as Gaussians on 64 principal components (GBC)",
     bounds=lambda classes: (-classes * (classes - 1), 0), cost="one eigendecomposition of min(samples, dims)",
     source="arXiv:2111.12780",
+    estimate=kernels.estimate_gbc, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "leep", kernels.leep, "log likelihood of the labels given the model's own classes (LEEP)",
     bounds=lambda classes: (-math.inf, 0), cost="O(samples source_classes classes)", reads="probabilities",
     source="arXiv:2002.12462",
+    estimate=kernels.estimate_leep, tolerance=1e-5,
 )  # fmt: skip
 register_score(
     "nce", kernels.nce, "negative conditional entropy of the labels given the model's own classes (NCE)",
     bounds=lambda classes: (-math.log(classes), 0), cost="O(samples source_classes classes)", reads="probabilities",
     source="arXiv:1908.08142",
+    estimate=kernels.estimate_nce, tolerance=1e-5,
 )  # fmt: skip

@@ -2,8 +2,8 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +18,18 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def conditions(dtype: DTypeLike) -> Iterator[None]:
-    """JAX with arrays of `dtype` and, on CPU, LAPACK on one thread.
+    """JAX with arrays of `dtype`, without the user's switches for debugging and, on CPU, LAPACK on one thread.
 
     The factorisations are small, and after each the threads of OpenBLAS spin for 25 ms on cores that the
-    products need: the components of 10,000 x 1,024 take twice the time with them on two cores.
+    products need: the components of 10,000 x 1,024 take twice the time with them on two cores. Kernels mask what is
+    not a number where it is to be expected, mix ranks and Python numbers freely, and move their own arrays.
     """
     with contextlib.ExitStack() as stack:
+        for switch in (
+            jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"), jax.debug_nans(False),
+            jax.debug_infs(False), jax.transfer_guard("allow"), np.errstate(all="ignore"),
+        ):  # fmt: skip
+            stack.enter_context(switch)
         if dtype == np.float64:
             stack.enter_context(jax.enable_x64(True))
         if jax.default_backend() == "cpu":
@@ -48,30 +54,63 @@ def one_by_one() -> bool:
     return jax.default_backend() == "cpu"
 
 
+class Waiting(Generic[T]):
+    """Models that wait for others that are computed by the same program; on CPU nobody waits."""
+
+    def __init__(self):
+        self._groups: dict[Any, list[T]] = {}
+
+    def add(self, group: Hashable, model: T, bytes_per_model: int) -> list[T]:
+        """The models of the group once there are enough of them to be computed together, else none."""
+        self._groups.setdefault(group, []).append(model)
+        enough = one_by_one() or len(self._groups[group]) >= models_that_fit(bytes_per_model)
+        return self._groups.pop(group) if enough else []
+
+    def rest(self) -> Iterator[tuple[Any, list[T]]]:
+        """Groups whose models wait still; they do no longer."""
+        while self._groups:
+            yield self._groups.popitem()
+
+
 def walk(
-    stack: Any, which: np.ndarray, dtype: DTypeLike, one: Callable[[jax.Array], T], many: Callable[[jax.Array], T]
+    arrays: Sequence[Any],
+    dtype: DTypeLike,
+    one: Callable[[jax.Array], T],
+    many: Callable[[jax.Array], T],
+    *,
+    width: int | None = None,
+    centred: bool = False,
+    staging: Staging | None = None,
 ) -> T:
-    """Results of the models `which` of a stack, as NumPy arrays with a leading axis `models`.
+    """Results of models of one shape, as NumPy arrays with a leading axis `models`.
 
     Args:
-      stack: `[models, samples, dims]`; on CPU also a list.
-      which: indices.
+      arrays: `[samples, dims]` each.
       dtype: computed in.
       one: of `[samples, dims]`.
-      many: the same of several at once.
+      many: of `[models, samples, dims]`, the same of several at once.
+      width: dims they are given, by columns of zeros; None leaves them.
+      centred: their mean may be taken off before they are rounded to `dtype`.
+      staging: used for what has to be copied, and used again.
     """
     if one_by_one():
-        each, staging = [], Staging()
-        for i in which:
-            result = one(jax.device_put(staging(stack[i], dtype)))
+        each, staging = [], staging or Staging()
+        for array in arrays:
+            result = one(jax.device_put(staging(np.asarray(array), dtype, width, centred=centred)))
             each.append(jax.tree.map(np.array, result))  # waits: the staging is free for the next model
         return jax.tree.map(lambda *values: np.stack(values), *each)
 
+    def ready(array: Any) -> jax.Array:
+        if isinstance(array, np.ndarray):
+            return jnp.asarray(Staging()(array, dtype, width, centred=centred))
+        return jnp.pad(array.astype(dtype), ((0, 0), (0, (width or array.shape[1]) - array.shape[1])))
+
     def together(piece: np.ndarray) -> T:
         spare = (1 << (len(piece) - 1).bit_length()) - len(piece)  # few sizes, few compilations
-        models = jnp.asarray(stack[np.append(piece, piece[-1:].repeat(spare))], dtype)
+        models = jnp.stack([ready(arrays[i]) for i in np.append(piece, piece[-1:].repeat(spare))])
         return jax.tree.map(lambda x: np.asarray(x)[: len(piece)], many(models))
 
-    fit = models_that_fit(stack[0].nbytes)
-    pieces = in_slices(together, which, min(fit, len(which)))
+    samples, dims = arrays[0].shape
+    fit = models_that_fit(samples * (width or dims) * np.dtype(dtype).itemsize)
+    pieces = in_slices(together, np.arange(len(arrays)), min(fit, len(arrays)))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *(result for _, result in pieces))

@@ -137,11 +137,11 @@ def test_a_broken_model_never_costs_the_others():
     assert ranked.order == ["good"]
     assert [model.name for model in ranked.models] == ["good", "short", "nan", "explodes"]
     assert ranked.failed["explodes"] == "disk gone"
-    assert "(60, dims)" in ranked.failed["short"]
+    assert "got 59 rows of features for 60 labels" in ranked.failed["short"]
     assert "row 0 has nan" in ranked.failed["nan"]
     assert all(model.rank is None and model.score is None for model in ranked.models[1:])
     text = str(ranked)
-    assert "short failed: expected features of shape (60, dims)" in text
+    assert "short failed: expected one row per label; got 59 rows" in text
 
 
 def test_fewer_components_than_asked_are_said():

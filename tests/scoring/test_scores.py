@@ -10,7 +10,7 @@ import pytest
 import nrjax
 from benchmarks.trust import references
 from nrjax import kernels
-from nrjax.scoring import evaluation
+from nrjax.scoring import attempts
 from tests.oracles import blobs, iris
 
 KINDS = nrjax.available_scores()
@@ -131,8 +131,8 @@ def test_models_together_are_those_alone(name):
     models = np.stack([arrays(name, 70, 12, 3, seed=seed)[0] for seed in range(4)])
     _, labels = arrays(name, 70, 12, 3)
     options = {"labels": jnp.asarray(labels), "n_classes": 3, "kinds": (KINDS[name],)}
-    (together,) = evaluation._values_of_models(jnp.asarray(models), **options)
-    alone = [evaluation._values(jnp.asarray(model), **options)[0] for model in models]
+    (together,) = attempts.estimates_of_models(jnp.asarray(models), **options)
+    alone = [attempts.estimates(jnp.asarray(model), **options)[0] for model in models]
     np.testing.assert_allclose(together, np.stack(alone), rtol=1e-4, atol=1e-5)
 
 
@@ -142,9 +142,9 @@ def test_compiles_once_per_shape(name):
     features, labels = arrays(name, 64, 9, 3)
     theta = {"a": features, "b": features} if name in PROBABILITIES else None
     nrjax.rank_batch({"a": features}, labels, probabilities=theta, **options)
-    sizes = [f._cache_size() for f in (evaluation._values, kernels.score)]
+    sizes = [f._cache_size() for f in (attempts.estimates, kernels.score)]
     nrjax.rank_batch({"a": features + 1, "b": features}, labels[::-1], probabilities=theta, **options)
-    assert [f._cache_size() for f in (evaluation._values, kernels.score)] == sizes
+    assert [f._cache_size() for f in (attempts.estimates, kernels.score)] == sizes
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_scores_that_share_a_spectrum_factorise_once():
     options = {"labels": jnp.asarray(labels), "n_classes": 3}
 
     def factorisations(*names):
-        lowered = evaluation._values.lower(jnp.asarray(features), **options, kinds=tuple(KINDS[n] for n in names))
+        lowered = attempts.estimates.lower(jnp.asarray(features), **options, kinds=tuple(KINDS[n] for n in names))
         return lowered.compile().as_text().count('custom_call_target="lapack_ssyevd_ffi"')
 
     assert factorisations("probe") == 1

@@ -1,0 +1,133 @@
+"""The one door for labels, wherever they come from: classes that can be told apart, and no sample without one."""
+
+import datetime
+import numbers
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+TOLD_MISSING = ("nan", "NaN", "<NA>", "NaT")  # what text makes of a label that is missing
+
+
+def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Dense class ids `0..classes-1`, int32 `[samples]`, and the label of each id.
+
+    Labels are text, numbers, booleans, dates, or anything hashable; a column `[samples, 1]` is taken as it is
+    meant. Labels of one kind are in sorted order, of several kinds in that of their first appearance. Types do not
+    melt: `"1"` and `1` are two classes.
+
+    Raises:
+      ValueError: labels that are missing (the samples are named), that are not one per sample, or that cannot be
+        told apart safely.
+      TypeError: what has no order or is no sequence.
+    """
+    array = _as_array(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        hint = " Take the class of each row, such as labels.argmax(axis=1)." if array.ndim == 2 else ""
+        raise ValueError(f"labels must have one axis, a class per sample; got shape {array.shape}.{hint}")
+    if array.dtype.kind == "O":
+        return _encode_objects(array.tolist())
+    if array.dtype.kind == "V":
+        raise ValueError(f"labels must be text, numbers or the like; got records of dtype {array.dtype}.")
+    if array.dtype.kind in "fcmM":
+        _refuse_missing(np.isnan(array) if array.dtype.kind in "fc" else np.isnat(array), array)
+    if array.dtype.kind == "U":
+        _refuse_missing(np.isin(array, TOLD_MISSING), array)
+    classes, ids = np.unique(array, return_inverse=True)
+    return ids.reshape(-1).astype(np.int32), classes
+
+
+def _as_array(labels: Any) -> np.ndarray:
+    """NumPy's view of the labels; a list whose entries are not of one kind stays a list of objects."""
+    if np.ma.isMaskedArray(labels):
+        raise ValueError(
+            "labels must not be a masked array, whose mask would be lost. Remove the masked samples, from the features "
+            "too."
+        )
+    if isinstance(labels, (str, bytes, Mapping, set, frozenset)) or not isinstance(labels, Iterable):
+        raise TypeError(f"labels must be a sequence, a class per sample; got {type(labels).__name__}.")
+    if hasattr(labels, "isna") and hasattr(labels, "to_numpy"):  # pandas: categories, nullable and string columns
+        column: Any = labels
+        return np.asarray(column.astype(object).to_numpy())
+    if isinstance(labels, np.ndarray) or hasattr(labels, "__array__") or hasattr(labels, "__array_interface__"):
+        try:
+            return np.asarray(labels)
+        except Exception as error:
+            raise TypeError(f"labels: NumPy refuses this {type(labels).__name__}: {error}") from error
+    listed = list(labels)
+    kinds = {_kind(label) for label in listed}
+    if len(kinds) <= 1 and not kinds & {"other", "missing"}:
+        try:
+            array = np.asarray(listed)
+        except (ValueError, OverflowError):
+            array = None
+        if array is not None and (array.dtype.kind != "f" or "integer" not in kinds):  # integers beyond int64 melt
+            return array
+    array = np.empty(len(listed), object)
+    for i, label in enumerate(listed):
+        array[i] = label.item() if isinstance(label, (np.generic, np.ndarray)) and np.ndim(label) == 0 else label
+    return array
+
+
+def _kind(label: Any) -> str:
+    if _missing(label):
+        return "missing"
+    for kind, types in (
+        ("text", str), ("bytes", bytes), ("boolean", (bool, np.bool_)), ("integer", numbers.Integral),
+        ("number", numbers.Real), ("date", (datetime.date, np.datetime64)),
+    ):  # fmt: skip
+        if isinstance(label, types):
+            return kind
+    return "other" if not isinstance(label, (list, tuple, np.ndarray)) else "row"
+
+
+def _missing(label: Any) -> bool:
+    if label is None or label is np.ma.masked or type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    try:
+        return bool(label != label) or (isinstance(label, str) and label in TOLD_MISSING)
+    except (TypeError, ValueError):  # of arrays, and of what does not say
+        return False
+
+
+def _encode_objects(labels: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    _refuse_missing(np.array([_missing(label) for label in labels], bool), labels)
+    kinds = [_kind(label) for label in labels]
+    found = set(kinds)
+    if "boolean" in found and found & {"integer", "number"}:
+        truth, number = kinds.index("boolean"), next(i for i, k in enumerate(kinds) if k in ("integer", "number"))
+        raise ValueError(
+            f"labels must not mix booleans and numbers, of which some are equal; sample {truth} has {labels[truth]}, "
+            f"sample {number} has {labels[number]}. Turn all of them into numbers or text."
+        )
+    keys = []
+    for i, (label, kind) in enumerate(zip(labels, kinds, strict=True)):
+        try:
+            hash(label)
+        except TypeError:
+            raise ValueError(
+                f"labels must be values that can be told apart, such as text or numbers; sample {i} has "
+                f"{str(label)[:60]} ({type(label).__name__})."
+            ) from None
+        keys.append(("number" if kind == "integer" else kind, label))
+    order = dict.fromkeys(keys)
+    if len({kind for kind, _ in order}) == 1 and "other" not in found and "row" not in found:
+        order = dict.fromkeys(sorted(order))
+    ids = {key: i for i, key in enumerate(order)}
+    classes = np.empty(len(order), object)
+    for i, (_, label) in enumerate(order):
+        classes[i] = label
+    return np.array([ids[key] for key in keys], np.int32), classes
+
+
+def _refuse_missing(missing: np.ndarray, labels: Any) -> None:
+    samples = np.flatnonzero(missing)
+    if len(samples):
+        named = ", ".join(map(str, samples[:5])) + (", ..." if len(samples) > 5 else "")
+        raise ValueError(
+            f"labels must not be missing; sample {named} has {labels[int(samples[0])]!s} ({len(samples)} in all). "
+            "Remove those samples, from the features too, or give them a class."
+        )
