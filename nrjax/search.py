@@ -1,13 +1,11 @@
 """The paper's Algorithm 1: outputs of layers of every model, then a ranking. Joins the two wings."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nrjax.models import BATCH_SIZE, Features, LayerChoice, load_zoo
+from nrjax.models import BATCH_SIZE, Features, LayerChoice, check_images, load_zoo
 from nrjax.results import Ranking
 from nrjax.scoring.checks import checked_or_reason, encode_labels, named_models
 from nrjax.scoring.evaluation import Request
@@ -52,7 +50,7 @@ def rank(
     """
     request = check_request(**options)
     zoo = load_zoo(models) if isinstance(models, (str, Path)) else models
-    images = np.asarray(images)
+    images = check_images(images)
     ids, classes = encode_labels(labels)  # before any model runs
     if len(images) != len(ids):
         raise ValueError(f"labels must be one per image; got {len(ids)} labels for {len(images)} images.")
@@ -61,10 +59,10 @@ def rank(
     named_models(zoo)
     several = layers is not None or layer == "best"
     chosen = None if layer == "best" and layers is None else list(layers if layers is not None else [layer])
-    with _progress(len(zoo) * len(images), progress) as advance:
+    with _progress(len(zoo) * len(images), progress) as (advance, say):
         with_probabilities = any(kind.reads == "probabilities" for kind in request.scores)
         features = Features(zoo, images, chosen, batch_size, advance, with_probabilities)
-        evaluated, failed = evaluate(_checked(features, len(ids)), ids, len(classes), request)
+        evaluated, failed = evaluate(_checked(features, len(ids), say), ids, len(classes), request)
     made_with = {
         "samples": len(ids), "classes": len(classes),
         "layer": f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
@@ -73,11 +71,15 @@ def rank(
     return ranked(list(zoo), best, lost, request, made_with, found if several else None)
 
 
-def _checked(features: Features, samples: int) -> Iterator[tuple[tuple[str, str], Any, Any]]:
+def _checked(
+    features: Features, samples: int, say: Callable[[str], None]
+) -> Iterator[tuple[tuple[str, str], Any, Any]]:
     """Checked features, or what is wrong with them, of every layer of every model."""
     for model, layer, array, probabilities in features:
         checked = array if isinstance(array, str) else checked_or_reason(model, lambda array=array: array, samples)
+        say(f"Scoring {model}, {layer}")
         yield (model, layer), checked, probabilities
+        say("Extracting")
 
 
 def _best_layers(
@@ -108,9 +110,15 @@ def _best_layers(
 @contextlib.contextmanager
 def _progress(total: int, wanted: bool):
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
+
+    from nrjax.results.tables import printable
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not (wanted and console.is_terminal)) as bar:
         task = bar.add_task("Extracting", total=total)
-        yield lambda samples: bar.advance(task, samples)
+        yield (
+            lambda samples: bar.advance(task, samples),
+            lambda words: bar.update(task, description=escape(printable(words))),
+        )

@@ -1,12 +1,15 @@
 """What the commands take: layers, lists, scores and classes as they are typed, and options that several share."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from nrjax.files import shortened
 from nrjax.kernels import Definition, Distance
+from nrjax.results.tables import printable
 
 FORMAT = click.Choice(["table", "json", "csv"])
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -22,7 +25,10 @@ class OneLineErrors(click.Group):
         except (ValueError, TypeError, KeyError, OSError) as error:
             if ctx.params["debug"] or ctx.meta.get("debug"):
                 raise
-            raise click.ClickException(str(error.args[0] if isinstance(error, KeyError) else error)) from error
+            said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+            raise click.ClickException(shortened(printable(" ".join(said.split())), 2000)) from error
+        except MemoryError as error:
+            raise click.ClickException("out of memory; use fewer samples (--max-samples) or models.") from error
 
 
 class Layer(click.ParamType):
@@ -83,6 +89,21 @@ class Classes(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class Size(click.ParamType):
+    """Height and width: 224, or 224x160."""
+
+    name = "size"
+
+    def convert(self, value, param, ctx):
+        """The value of a word that was typed."""
+        if not isinstance(value, str):
+            return value
+        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", value)
+        if match is None or int(match[1]) < 1 or int(match[2] or 1) < 1:
+            self.fail(f"expected a size such as 224 or 224x160 (height x width); got {value!r}.", param, ctx)
+        return int(match[1]), int(match[2] or match[1])
+
+
 def _set_debug(ctx: click.Context, _, value: bool) -> None:
     if value:
         ctx.meta["debug"] = True
@@ -115,3 +136,30 @@ def scoring_options(command):
     )):  # fmt: skip
         command = option(command)
     return command
+
+
+def data_options(command):
+    """Options that say which labelled images; all but `data` arrive together, as `target`."""
+
+    @functools.wraps(command)
+    def gathered(*args, **options):
+        names = ("split", "classes", "image_size", "grayscale", "max_samples", "seed", "data_dir", "skip_broken")
+        return command(*args, target={name: options.pop(name) for name in names}, **options)
+
+    for option in reversed((
+        click.option("--data", metavar="NAME",
+                     help="TFDS name, directory of images per class, or .npz. Default: bundled images."),
+        click.option("--split", default="test", show_default=True, help="Split of the dataset, such as train+test."),
+        click.option("--classes", type=Classes(), metavar="IDS",
+                     help="Classes to use, such as 0-4 or 0,3,7-9. Default: all."),
+        click.option("--image-size", type=Size(), metavar="HxW",
+                     help="Resize to this.  [default: what the models take, where they agree]"),
+        click.option("--grayscale/--colour", default=None, help="One channel, or three.  [default: the models']"),
+        click.option("--max-samples", type=click.IntRange(min=1),
+                     help="Use so many images, in the classes' proportions."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Chooses the images of --max-samples."),
+        click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and say which."),
+        click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets."),
+    )):  # fmt: skip
+        gathered = option(gathered)
+    return gathered

@@ -9,13 +9,35 @@ from typing import Any
 
 import click
 
+from nrjax.files import check_writable
+
+
+def check_outputs(plot: Path | None, report: Path | None) -> None:
+    """Whether the picture and the page can be written, before the work. Raises ValueError."""
+    if plot is not None:
+        from matplotlib.figure import Figure
+
+        check_writable(plot, tuple(f".{kind}" for kind in Figure().canvas.get_supported_filetypes()))
+    if report is not None:
+        check_writable(report)
+
+
+def echo(text: str) -> None:
+    """On stdout; what a console has no sign for is drawn with what it has."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        text = text.replace("\N{BOX DRAWINGS LIGHT HORIZONTAL}", "-").encode(encoding, "replace").decode(encoding)
+    click.echo(text)
+
 
 def finish(
     ranking, output: str, plot: Path | None, report: Path | None, features: Callable[[str], Any], labels: Any, news: str
 ) -> None:
     """The ranking on stdout, then the picture and the page if they were asked for, and the exit code."""
     text = {"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking)
-    click.echo(text.rstrip("\n"))
+    echo(text.rstrip("\n"))
     if plot is not None:
         from matplotlib.figure import Figure
 
@@ -41,4 +63,4 @@ def print_rows(rows: list[dict[str, Any]], output: str) -> None:
     from nrjax.results.tables import as_csv, as_table
 
     text = {"table": as_table, "csv": as_csv, "json": lambda rows: json.dumps(rows, indent=2)}[output](rows)
-    click.echo(text.rstrip("\n"))
+    echo(text.rstrip("\n"))

@@ -7,17 +7,14 @@ from typing import Any
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FOLDER, Classes, Layer, LayerList, scoring_options
-from nrjax.cli.output import finish
+from nrjax.cli.options import FOLDER, Layer, LayerList, data_options, scoring_options
+from nrjax.cli.output import check_outputs, finish
+from nrjax.cli.target import input_shape_of, load_target
 
 
 @main.command()
 @click.argument("zoo", type=FOLDER, required=False)
-@click.option(
-    "--data", metavar="NAME", help="TFDS name, directory of images per class, or .npz. Default: bundled images."
-)
-@click.option("--split", default="test", show_default=True, help="Split of the dataset.")
-@click.option("--classes", type=Classes(), metavar="IDS", help="Classes to use, such as 0-4 or 0,3,7-9. Default: all.")
+@data_options
 @click.option(
     "--layer",
     type=Layer(),
@@ -29,38 +26,32 @@ from nrjax.cli.output import finish
 @click.option(
     "--layers", type=LayerList(), metavar="NAMES", help="Several layers, such as 0,2,penultimate: the best counts."
 )
-@click.option("--max-samples", type=click.IntRange(min=1), help="Use so many images, in the classes' proportions.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the images of --max-samples.")
-@click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once.")
 @scoring_options
-def rank(
-    zoo, data, split, classes, layer, layers, max_samples, seed, data_dir, batch_size, output, report, plot, **options
-) -> None:  # fmt: skip
+def rank(zoo, data, target, layer, layers, batch_size, output, report, plot, **options) -> None:
     """Rank the models of ZOO on labelled images, best first.
 
-    Without ZOO the bundled zoo is ranked, without --data on 1,000 bundled Fashion-MNIST images.
+    Without ZOO the bundled zoo is ranked, without --data on 1,000 bundled Fashion-MNIST images. Images come to
+    the models' own input by themselves.
     """
     import nrjax
     from nrjax import demo
 
     start = time.perf_counter()
-    target = nrjax.load_dataset(
-        data or demo.IMAGES, split, classes=classes, max_samples=max_samples, seed=seed, data_dir=data_dir
-    )
+    check_outputs(plot, report)
+    opened = nrjax.load_zoo(zoo or demo.ZOO)
+    loaded = load_target(data or demo.IMAGES, input_shape_of(opened), **target)
     ranking = nrjax.rank(
-        zoo or demo.ZOO, target.images, target.labels, layer=layer, layers=layers, batch_size=batch_size, **options
+        opened, loaded.images, loaded.labels, layer=layer, layers=layers, batch_size=batch_size, **options
     )  # fmt: skip
     shown = f"{zoo or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
     took = time.perf_counter() - start
 
     def features(model: str) -> Any:
         chosen = next(m.layer for m in ranking.models if m.name == model) or layer
-        return nrjax.extract_features(
-            nrjax.load_zoo(zoo or demo.ZOO)[model], target.images, Layer().convert(chosen, None, None)
-        )
+        return nrjax.extract_features(opened[model], loaded.images, Layer().convert(chosen, None, None))
 
-    finish(ranking, output, plot, report, features, target.labels, f"Ranked {shown} in {took:.1f} s.")
+    finish(ranking, output, plot, report, features, loaded.labels, f"Ranked {shown} in {took:.1f} s.")
 
 
 @main.command("rank-features")
@@ -86,6 +77,7 @@ def rank_features(directory: Path, labels_path: Path, probabilities, output, rep
     from nrjax.datasets import FeatureFiles, read_labels
 
     start = time.perf_counter()
+    check_outputs(plot, report)
     features = FeatureFiles(directory, skip=labels_path)
     labels = read_labels(labels_path)
     theta = FeatureFiles(probabilities, skip=labels_path) if probabilities else None

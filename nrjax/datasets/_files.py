@@ -7,7 +7,11 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 
+from nrjax.files import check_regular, first_line, is_litter
+
 SUFFIXES = (".npy", ".npz", ".safetensors")
+MOST_TEXT = 1 << 28  # bytes of labels
+LONGEST_LABEL = 1000
 
 
 class FeatureFiles(Mapping[str, Any]):
@@ -18,9 +22,9 @@ class FeatureFiles(Mapping[str, Any]):
     """
 
     def __init__(self, directory: str | Path, *, skip: Path | None = None):
-        files = sorted(p for p in Path(directory).iterdir() if p.suffix in SUFFIXES and p.is_file())
+        files = sorted(p for p in Path(directory).iterdir() if p.suffix.lower() in SUFFIXES and not is_litter(p.name))
         if skip is not None:
-            files = [p for p in files if not p.samefile(skip)]
+            files = [p for p in files if not (p.exists() and p.samefile(skip))]
         if not files:
             raise ValueError(
                 f"{str(directory)!r} holds no features: expected files {', '.join(SUFFIXES)}, one per model."
@@ -46,15 +50,19 @@ def read_array(path: Path, key: str) -> Any:
     Raises:
       ValueError: the file is corrupt, holds pickled objects, or several arrays and none called `key`.
     """
+    check_regular(path)
+    suffix = path.suffix.lower()
     try:
-        if path.suffix == ".safetensors":
+        if suffix == ".safetensors":
             import safetensors.numpy
 
             arrays = dict(safetensors.numpy.load_file(path))
-        elif path.suffix == ".npz":
+        elif suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 names = archive.files
-                arrays = {name: archive[name] for name in ([key] if key in names else names)}
+                if key not in names and len(names) != 1:
+                    raise ValueError(_several(names, key))
+                return archive[key if key in names else names[0]]
         else:
             return np.load(path, allow_pickle=False)
     except Exception as error:  # zip, header, safetensors and pickle refusals each have their own
@@ -62,19 +70,40 @@ def read_array(path: Path, key: str) -> Any:
             raise ValueError(
                 f"{path.name} holds pickled objects, which are refused; save an array of numbers."
             ) from error
-        raise ValueError(f"{path.name} cannot be read: {error}") from error
+        raise ValueError(f"{path.name} cannot be read: {first_line(error)}") from error
     if key not in arrays and len(arrays) != 1:
-        raise ValueError(
-            f"{path.name} holds {len(arrays)} arrays ({', '.join(sorted(arrays))}); call one of them {key!r}."
-        )
+        raise ValueError(f"{path.name} cannot be read: {_several(list(arrays), key)}")
     return arrays[key] if key in arrays else next(iter(arrays.values()))
 
 
+def _several(names: list[str], key: str) -> str:
+    listed = ", ".join(repr(name[:40]) for name in sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+    return f"it holds {len(names)} arrays ({listed}); call one of them {key!r}."
+
+
 def read_labels(path: Path) -> np.ndarray:
-    """Labels, one per sample: an array file (key `labels`), or text with one label per line."""
-    if path.suffix in SUFFIXES:
+    """Labels, one per sample: an array file (key `labels`), or text in UTF-8 with one label per line.
+
+    Raises:
+      ValueError: the file is neither; a line is no label.
+    """
+    if path.suffix.lower() in SUFFIXES:
         return read_array(path, "labels")
+    if check_regular(path).stat().st_size > MOST_TEXT:
+        raise ValueError(f"{path.name} is larger than {MOST_TEXT:,} bytes; expected a label per line.")
     try:
-        return np.array([line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()])
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is neither text nor one of {', '.join(SUFFIXES)}.") from error
+        raise ValueError(f"{path.name} is neither text in UTF-8 nor one of {', '.join(SUFFIXES)}.") from error
+    lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST_LABEL or "\0" in line:
+            raise ValueError(
+                f"{path.name}: line {number} has {'a NUL' if chr(0) in line else f'{len(line):,} characters'}; "
+                "expected a label per line, as text in UTF-8."
+            )
+    while lines and not lines[-1]:
+        lines.pop()
+    if "" in lines:
+        raise ValueError(f"{path.name}: line {lines.index('') + 1} is empty; expected a label per line.")
+    return np.array(lines)

@@ -1,25 +1,63 @@
 """Images as arrays `[samples, height, width, channels]`: reading, resizing, grey."""
 
 import io
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+
+from nrjax.files import check_regular
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # what else Pillow knows may run programs
+MOST_PIXELS = 1 << 26  # a photograph of 67 megapixels; beyond, a few bytes may ask for gigabytes
+SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
-def decode(source: bytes | Path, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:
-    """One encoded image as uint8 `[height, width, channels]`.
+class BrokenImage(ValueError):
+    """An image that cannot be read, and why."""
+
+
+def decode(
+    source: bytes | Path, image_size: tuple[int, int] | None, grayscale: bool | None, who: str = "an image"
+) -> np.ndarray:
+    """One encoded image as uint8 `[height, width, channels]`, the way up that its EXIF says.
+
+    16 bits become 8; floats must lie in [0, 1]; of an animation it is the first frame; what is transparent is shown
+    on white.
 
     Args:
       source: the bytes of an image file, or its path.
       image_size: `(height, width)` to resize to (bilinear, antialiased); None keeps the size.
       grayscale: True for one channel (ITU-R 601 luma), False for RGB, None for what the image has.
+      who: its name in errors.
+
+    Raises:
+      BrokenImage: it is no image of a known format, or truncated, too large, or of numbers whose range is not known.
     """
-    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-        return _to_array(image, image_size, grayscale)
+    try:
+        file = io.BytesIO(source) if isinstance(source, bytes) else check_regular(source, who)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about bombs, which are refused, and damaged metadata, which is not read
+            with Image.open(file, formats=FORMATS) as image:
+                width, height = image.size
+                if width * height > MOST_PIXELS:
+                    raise BrokenImage(f"{who}: {width}x{height} pixels are too many; at most {MOST_PIXELS:,} are read.")
+                image.load()
+                return _to_array(_eight_bits(ImageOps.exif_transpose(image), who), image_size, grayscale)
+    except BrokenImage:
+        raise
+    except Image.DecompressionBombError as error:
+        raise BrokenImage(f"{who} has too many pixels; at most {MOST_PIXELS:,} are read.") from error
+    except Image.UnidentifiedImageError as error:
+        raise BrokenImage(f"{who} is not an image of a known format ({', '.join(FORMATS)}).") from error
+    except MemoryError as error:
+        raise BrokenImage(f"{who} does not fit the memory.") from error
+    except Exception as error:  # every format has its own ways to break
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BrokenImage(first_line if who in first_line else f"{who} cannot be read: {first_line[:200]}") from error
 
 
 def fit_images(images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
@@ -46,23 +84,47 @@ def fit_images(images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def stack(images: Iterable[np.ndarray]) -> np.ndarray:
-    """Images of one shape as one array.
+    """Images of one size as one array; grey ones among coloured ones get three channels.
 
     Raises:
-      ValueError: the shapes differ.
+      ValueError: the sizes differ.
     """
     arrays = list(images)
-    shapes = sorted({array.shape for array in arrays})
-    if len(shapes) > 1:
+    sizes = sorted({array.shape[:2] for array in arrays})
+    if len(sizes) > 1:
+        listed = ", ".join(f"{height}x{width}" for height, width in sizes[:4]) + (", ..." if len(sizes) > 4 else "")
         raise ValueError(
-            f"Images differ in shape ({', '.join(map(str, shapes[:4]))}{', ...' if len(shapes) > 4 else ''}); "
-            "give image_size=(height, width), and grayscale=True or False, to bring them to one."
+            f"Images differ in size ({listed}); "
+            "give image_size=(height, width), on the command line --image-size, to bring them to one."
         )
-    return np.stack(arrays)
+    channels = max(array.shape[2] for array in arrays)
+    return np.stack([array if array.shape[2] == channels else np.repeat(array, channels, axis=2) for array in arrays])
+
+
+def _eight_bits(image: Image.Image, who: str) -> Image.Image:
+    """The same picture in a mode of 8 bits."""
+    if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM", None)):
+        values = np.asarray(image).astype(np.int64)
+        if values.size and not 0 <= values.min() <= values.max() <= 0xFFFF:
+            raise BrokenImage(f"{who} has integers beyond 16 bits; convert it to 8 or 16.")
+        return Image.fromarray(np.round(values / 257).astype(np.uint8))
+    if image.mode == "I":
+        raise BrokenImage(f"{who} has 32-bit integers, whose range is not known; convert it to 8 or 16 bits.")
+    if image.mode == "F":
+        values = np.asarray(image)
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+            raise BrokenImage(f"{who} has floating-point values outside [0, 1], whose range is not known.")
+        return Image.fromarray(np.round(values * 255).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        grey = image.mode in ("L", "LA", "La", "1")
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("L" if grey else "RGB")
+    return image
 
 
 def _to_array(image: Image.Image, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:
-    grey = image.mode in ("1", "L", "I", "I;16", "F") if grayscale is None else grayscale
+    grey = image.mode in ("1", "L") if grayscale is None else grayscale
     image = image.convert("L" if grey else "RGB")
     if image_size is not None and image.size != (image_size[1], image_size[0]):
         image = image.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)

@@ -1,14 +1,18 @@
 """`load_dataset`: labelled images from TFDS, from a directory of images per class, or from `.npz`."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from nrjax.datasets._images import IMAGE_SUFFIXES, decode, fit_images, stack
+from nrjax.datasets._folders import Folders, folder_of_images
+from nrjax.datasets._images import BrokenImage, decode, fit_images, stack
 from nrjax.datasets._select import resolve_classes, select
-from nrjax.datasets._tfds import open_tfds
+from nrjax.datasets._tfds import is_prepared, open_tfds, prepared_folder
+from nrjax.files import check_regular
+from nrjax.labels import encode
 
 
 class Dataset(NamedTuple):
@@ -29,7 +33,9 @@ class _Source(Protocol):
     class_names: list[str]
     labels: np.ndarray
 
-    def images(self, indices: np.ndarray) -> Iterator[bytes | Path | np.ndarray]: ...
+    def images(self, indices: np.ndarray) -> Iterator[tuple[str, bytes | Path | np.ndarray]]:
+        """Name and content of each."""
+        ...
 
 
 def load_dataset(
@@ -42,26 +48,31 @@ def load_dataset(
     max_samples: int | None = None,
     seed: int = 0,
     data_dir: str | Path | None = None,
+    skip_broken: bool = False,
 ) -> Dataset:
     """Labelled images of one split.
 
     Args:
-      name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`); or the path of a directory with one
-        folder of images per class (a folder named like the split is entered first); or the path of a
-        `.npz` file with arrays `images` and `labels` (and, if there, `class_names`).
-      split: a split of the dataset; a `.npz` file has only one, whatever it is called.
+      name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`) or the folder that TFDS prepared; or the path of a
+        directory with one folder of images per class, at any depth, in natural order (a folder named like the
+        split is entered first); or the path of a `.npz` file with arrays `images` and `labels` (and, if there,
+        `class_names`).
+      split: a split of the dataset, several joined by `+`, or `all`; a `.npz` file has only one, whatever it is
+        called.
       classes: class ids or names to keep, or a string such as `"0-4"` or `"0,3,7-9"`; None keeps all.
       image_size: `(height, width)` to resize to, bilinear; None keeps the size.
       grayscale: True for one channel, False for three, None for what the images have.
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
       seed: chooses the samples when `max_samples` does.
       data_dir: where TFDS keeps its datasets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+      skip_broken: leave out images that cannot be read, with a warning that counts and names them.
 
     Returns:
       `Dataset(images, labels, class_names)`, samples in the order of the dataset.
 
     Raises:
-      ValueError: unknown dataset, split or class; a range like `7-3`; images of several shapes.
+      ValueError: unknown dataset, split or class; a range like `7-3`; an image that cannot be read (it is named);
+        images of several sizes.
       FileNotFoundError: the dataset is not prepared; the message has the command that prepares it.
     """
     if max_samples is not None and max_samples < 1:
@@ -71,9 +82,22 @@ def load_dataset(
     indices = select(source.labels, wanted, max_samples, seed)
     if not len(indices):
         raise ValueError(f"Dataset {str(name)!r}, split {split!r}: no samples of classes {wanted}.")
-    images = stack(
-        item if isinstance(item, np.ndarray) else decode(item, image_size, grayscale) for item in source.images(indices)
-    )
+    images, left_out = [], []
+    for index, (who, item) in zip(indices, source.images(indices), strict=True):
+        try:
+            images.append(item if isinstance(item, np.ndarray) else decode(item, image_size, grayscale, who))
+        except BrokenImage as error:
+            if not skip_broken:
+                way_out = "skip_broken=True, on the command line --skip-broken, leaves it out."
+                raise BrokenImage(f"{error} {way_out}") from error
+            left_out.append((index, str(error)))
+    if left_out:
+        listed = " ".join(reason for _, reason in left_out[:10]) + (" ..." if len(left_out) > 10 else "")
+        warnings.warn(f"Left out {len(left_out)} of {len(indices)} images: {listed}", RuntimeWarning, stacklevel=2)
+        indices = np.setdiff1d(indices, [index for index, _ in left_out])
+    if not images:
+        raise ValueError(f"Dataset {str(name)!r}, split {split!r}: none of its images can be read.")
+    images = stack(images)
     if isinstance(source, _Npz):
         height, width = image_size or images.shape[1:3]
         channels = images.shape[-1] if grayscale is None else 1 if grayscale else 3
@@ -83,10 +107,18 @@ def load_dataset(
 
 def _open(name: str | Path, split: str, data_dir: str | Path | None) -> _Source:
     path = Path(name)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return _Npz(path)
+    plain = path.name == str(name) and isinstance(name, str)  # "./mnist" is a folder and nothing else
+    if plain and is_prepared(str(name), data_dir):
+        if path.is_dir() and folder_of_images(path, split):
+            raise ValueError(
+                f"Dataset {name!r} is a folder of images here and a prepared dataset of TFDS; for the folder write "
+                f"./{name}, for the other its own folder."
+            )
+        return open_tfds(str(name), split, data_dir)
     if path.is_dir():
-        return _Folders(path / split if (path / split).is_dir() else path)
+        return open_tfds(path, split, data_dir) if prepared_folder(path) else Folders(path, split)
     if len(path.parts) > 2 or path.is_absolute() or str(name).startswith("."):
         raise FileNotFoundError(f"Dataset {str(name)!r}: there is no such directory or .npz file.")
     return open_tfds(str(name), split, data_dir)
@@ -97,7 +129,7 @@ class _Npz:
 
     def __init__(self, path: Path):
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(check_regular(path), allow_pickle=False) as arrays:
                 self._images, labels = arrays["images"], arrays["labels"]
                 names = arrays["class_names"] if "class_names" in arrays else None
         except (OSError, ValueError, KeyError, EOFError) as error:
@@ -111,34 +143,18 @@ class _Npz:
                 f"Dataset {str(path)!r}: expected uint8 images (samples, height, width[, channels]) and one label "
                 f"each; got {self._images.dtype} {self._images.shape} and labels {labels.shape}."
             )
-        values, self.labels = np.unique(labels, return_inverse=True)
+        try:
+            self.labels, values = encode(labels)
+        except ValueError as error:
+            raise ValueError(f"Dataset {str(path)!r}: {error}") from error
+        self.labels = self.labels.astype(np.int64)
         self.class_names = [str(v) for v in values]
-        if np.issubdtype(labels.dtype, np.integer) and labels.size and labels.min() >= 0:
+        if np.issubdtype(labels.dtype, np.integer) and labels.size and labels.min() >= 0 and labels.ndim == 1:
             self.labels = labels.astype(np.int64)
             self.class_names = [str(i) for i in range(int(labels.max()) + 1)]
             if names is not None and len(names) >= len(self.class_names):
                 self.class_names = [str(n) for n in names]
 
-    def images(self, indices: np.ndarray) -> Iterator[np.ndarray]:
-        yield from self._images[indices]
-
-
-class _Folders:
-    """One folder of images per class, classes in the order of their names."""
-
-    def __init__(self, root: Path):
-        folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-        files = [(c, f) for c, folder in enumerate(folders) for f in sorted(folder.iterdir())
-                 if f.suffix.lower() in IMAGE_SUFFIXES]  # fmt: skip
-        if not files:
-            raise ValueError(
-                f"Dataset {str(root)!r}: expected one folder of images per class; found {len(folders)} folders "
-                f"and no image ({', '.join(sorted(IMAGE_SUFFIXES))})."
-            )
-        self.class_names = [folder.name for folder in folders]
-        self.labels = np.array([c for c, _ in files], np.int64)
-        self._files = [f for _, f in files]
-
-    def images(self, indices: np.ndarray) -> Iterator[Path]:
-        for i in indices:
-            yield self._files[i]
+    def images(self, indices: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        for index in indices:
+            yield f"image {index}", self._images[index]

@@ -1,11 +1,15 @@
 """TFDS datasets through `tfds.data_source`: random access, no TensorFlow."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nrjax.files import natural
+
+INFO = "dataset_info.json"  # in the folder of every version that is prepared
 CHUNK = 4096  # records parsed at once
 
 
@@ -18,9 +22,9 @@ class Records:
         self.labels = np.array([int(r[label]) for r in self._records(range(len(source)))], np.int64)
 
     def images(self, indices: np.ndarray):
-        """The encoded images (bytes) at `indices`, in that order."""
-        for record in self._records(indices):
-            yield record[self._image]
+        """Name and encoded image (bytes) of every sample at `indices`, in that order."""
+        for index, record in zip(indices, self._records(indices), strict=True):
+            yield f"image {index}", record[self._image]
 
     def _records(self, indices):
         indices = [int(i) for i in indices]
@@ -28,8 +32,22 @@ class Records:
             yield from self._source.__getitems__(indices[start : start + CHUNK])
 
 
-def open_tfds(name: str, split: str, data_dir: str | Path | None) -> Records:
-    """The split of a dataset that TFDS has prepared as array_record.
+def is_prepared(name: str, data_dir: str | Path | None) -> bool:
+    """Whether TFDS has prepared a dataset of this name; without importing TFDS."""
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
+    return any((root / name.partition(":")[0]).glob(f"**/{INFO}"))
+
+
+def prepared_folder(path: Path) -> Path | None:
+    """The folder of a prepared version: the path itself, or the last version below it."""
+    if (path / INFO).is_file():
+        return path
+    versions = sorted((info.parent for info in path.glob(f"*/{INFO}")), key=lambda folder: natural(folder.name))
+    return versions[-1] if versions else None
+
+
+def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Records:
+    """The split of a dataset that TFDS has prepared as array_record, by its name or by its own folder.
 
     Nothing is downloaded here: TFDS needs TensorFlow to prepare image datasets, and retries a
     missing network for minutes. The error names the command that prepares the dataset.
@@ -41,22 +59,34 @@ def open_tfds(name: str, split: str, data_dir: str | Path | None) -> Records:
     logging.getLogger("absl").addFilter(_is_news)
     import tensorflow_datasets as tfds
 
+    folder = prepared_folder(name) if isinstance(name, Path) else None
+    name = str(name)
     try:
-        builder: Any = tfds.builder(name, data_dir=data_dir)
+        builder: Any = tfds.builder_from_directory(folder) if folder else tfds.builder(name, data_dir=data_dir)
     except (ValueError, AssertionError, ImportError) as error:
         first_line = str(error).splitlines()[0]
         raise ValueError(
             f"Dataset {name!r} is neither a directory, nor a .npz file, nor a dataset of TFDS: {first_line}"
         ) from error
     directory = Path(builder.data_dir)
-    if not builder.is_prepared() or not any(directory.glob("*.array_record*")):
+    if builder.is_prepared() and not any(directory.glob("*.array_record*")):
+        raise ValueError(
+            f"Dataset {name!r} is prepared in {directory} as {builder.info.file_format.value}, which only TensorFlow "
+            f"reads. Prepare it again: pip install tensorflow && tfds build {builder.info.name} "
+            "--file_format=array_record --data_dir=ANOTHER_FOLDER"
+        )
+    if not builder.is_prepared():
         root = Path(builder._data_dir_root)
         raise FileNotFoundError(
             f"Dataset {name!r} is not prepared in {root}. To download and prepare it: "
             f"pip install tensorflow && tfds build {name} --data_dir={root} --file_format=array_record"
         )
-    if split not in builder.info.splits and "[" not in split:
-        raise ValueError(f"Dataset {name!r} has no split {split!r}; it has {', '.join(builder.info.splits)}.")
+    unknown = [part for part in split.split("+") if part.partition("[")[0].strip() not in {*builder.info.splits, "all"}]
+    if unknown:
+        raise ValueError(
+            f"Dataset {name!r} has no split {unknown[0]!r}; it has {', '.join(builder.info.splits)}, to be "
+            "joined by +, and all."
+        )
     features = dict(builder.info.features.items())
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
@@ -66,7 +96,10 @@ def open_tfds(name: str, split: str, data_dir: str | Path | None) -> Records:
         raise ValueError(
             f"Dataset {name!r}: expected one image and one class label; it has images {images} and labels {labels}."
         )
-    source = builder.as_data_source(split=split, decoders={image: tfds.decode.SkipDecoding()})
+    try:
+        source = builder.as_data_source(split=split, decoders={image: tfds.decode.SkipDecoding()})
+    except Exception as error:  # a slice that is none, a file that is damaged
+        raise ValueError(f"Dataset {name!r}, split {split!r}: {str(error).splitlines()[0][:200]}") from error
     return Records(source, label, image, list(features[label].names))
 
 

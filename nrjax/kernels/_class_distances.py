@@ -100,7 +100,8 @@ def by_class_sums(block: Points, classes: Classes, shift, distance: Distance):
     squares = own + classes.mean_squares
     to_classes = squares - 2 * matmul(vectors, (classes.means - shift).T)
     to_classes = jnp.where(to_classes > 4 * eps * squares, to_classes, 0)
-    rounding = 4 * eps * (own[:, 0] + jnp.max(classes.mean_squares))
+    as_came = (8 * eps) ** 2 * jnp.sum(block.vectors * block.vectors, axis=1)  # what the vectors are rounded by
+    rounding = 4 * eps * (own[:, 0] + jnp.max(classes.mean_squares)) + as_came
     return _with_zeros(to_classes, block, classes, distance), rounding
 
 
@@ -113,8 +114,8 @@ def by_differences(block: Points, classes: Classes, spread: Spread, distance: Di
 
     at_once = min(max(1, LINEAR_ENTRIES // spread.means.size), len(block.vectors))
     to_classes = lax.map(of, block.vectors, batch_size=at_once)
-    # directions that differ by no more than the rounding of a unit vector are one
-    noise = (8 * jnp.finfo(to_classes.dtype).eps) ** 2 if distance == "cosine" else 0
+    # vectors that differ by no more than their rounding are one
+    noise = (8 * jnp.finfo(to_classes.dtype).eps) ** 2 * jnp.sum(block.vectors**2, axis=1, keepdims=True)
     return _with_zeros(jnp.where(to_classes > noise, to_classes, 0), block, classes, distance)
 
 

@@ -146,7 +146,7 @@ def _silhouettes(
         apart = safe if distance == "euclidean" else jnp.sqrt(safe)
         length = 1 if distance == "cosine" else lax.stop_gradient(jnp.linalg.norm(block.vectors, axis=1))
         error = jnp.minimum(4 * eps * (1 + length / apart), 2)
-        hidden = counted & (larger <= 0) & (block.is_zero == 0) & (distance == "cosine" and eps > 1e-10)
+        hidden = counted & (larger <= 0) & (block.is_zero == 0) & (eps > 1e-10)  # float64 is to say if it is so
         values = jnp.where(there, (b - a) / safe, 0), jnp.where(there, error, hidden.astype(error.dtype))
         return values, jnp.where(counted, larger, jnp.inf)
 

@@ -1,9 +1,9 @@
 """Flax networks: layers by name, checkpoints, registered architectures, zoos; and the features they give."""
 
 from nrjax.models._capture import Trace
-from nrjax.models._checkpoints import CheckpointError, load_variables, save_variables
+from nrjax.models._checkpoints import load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
-from nrjax.models._extract import BATCH_SIZE, FeatureBatches, Features, extract_features
+from nrjax.models._extract import BATCH_SIZE, FeatureBatches, Features, check_images, extract_features
 from nrjax.models._model import (
     Definition,
     Layer,
@@ -17,6 +17,7 @@ from nrjax.models._model import (
     from_nnx,
     layers,
 )
+from nrjax.models._read import CheckpointError
 from nrjax.models._registry import architectures, build_model, register_architecture
 from nrjax.models._zoo import ModelInfo, Zoo, ZooError, load_zoo, save_model
 
@@ -39,6 +40,7 @@ __all__ = [
     "architectures",
     "as_model",
     "build_model",
+    "check_images",
     "choose",
     "extract_features",
     "from_linen",

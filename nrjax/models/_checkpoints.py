@@ -1,4 +1,4 @@
-"""Weights in files: safetensors, Flax msgpack, Orbax directories. Never pickle.
+"""Weights as training left them, brought to the structure that an architecture expects.
 
 In memory and in files an array is known by its path, joined with `/`: `params/conv1/kernel`.
 """
@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors needs to read it)
 import numpy as np
 from flax import serialization, traverse_util
 
-SUFFIXES = (".safetensors", ".msgpack", ".orbax")
+from nrjax.models._read import SUFFIXES, CheckpointError, flatten, read_arrays
 
-
-class CheckpointError(ValueError):
-    """Weights that cannot be read, or that belong to another architecture."""
+# What training keeps beside the weights; it is left where it is.
+TRAINING = {
+    "opt_state", "optimizer", "optimizer_state", "step", "epoch", "rng", "rngs", "key", "dropout_rng", "dropout_key",
+    "loss_scale", "dynamic_scale", "ema", "ema_params", "metrics", "tx", "global_step", "iteration",
+}  # fmt: skip
+NAMED = 12  # problems of one checkpoint that are told
 
 
 def save_variables(path: Path, variables: Mapping[str, Any]) -> None:
     """Writes the arrays of a nested mapping; the suffix of `path` chooses the format (see `SUFFIXES`)."""
-    flat = {name: np.asarray(value) for name, value in _flatten(variables).items()}
+    flat = {name: np.asarray(value) for name, value in flatten(variables).items()}
     if path.suffix == ".safetensors":
         import safetensors.numpy
 
@@ -40,68 +42,88 @@ def save_variables(path: Path, variables: Mapping[str, Any]) -> None:
 def load_variables(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays in `path`, in the structure, shapes and dtypes of `expected`.
 
+    They may lie as training code leaves them: in a `TrainState` or beside a step and an optimiser's state, which
+    are not read; below another name; without the `params` level; with the `value` level of an `nnx.State`.
+
     Args:
-      path: a `.safetensors` or `.msgpack` file, or an Orbax directory.
+      path: see `read_arrays`.
       expected: nested mapping of arrays or `jax.ShapeDtypeStruct`.
 
     Raises:
-      CheckpointError: the file is corrupt; or arrays are missing, extra or misshapen (all are named).
+      CheckpointError: the file is corrupt; or arrays are missing, extra or misshapen (they are named).
     """
-    wanted = _flatten(expected)
-    found = _read(path)
-    if not set(found) & set(wanted):  # other tools separate with dots
-        found = {name.replace(".", "/"): value for name, value in found.items()}
+    wanted = flatten(expected)
+    found = _placed(path, {_plain(name): value for name, value in read_arrays(path).items()}, wanted)
     problems = [f"missing {name} {wanted[name].shape}" for name in wanted if name not in found]
     problems += [f"extra {name} {found[name].shape}" for name in found if name not in wanted]
+    arrays = {}
     for name in wanted.keys() & found.keys():
         have, want = found[name], wanted[name]
+        with np.errstate(all="ignore"):
+            arrays[name] = have.astype(want.dtype)
         if have.shape != want.shape:
             problems.append(f"{name} has shape {have.shape}, expected {want.shape}")
         elif _kind(have.dtype) != _kind(want.dtype):
             problems.append(f"{name} is {have.dtype}, expected {want.dtype}")
+        elif _kind(have.dtype) == "float" and not _fits(have, arrays[name]):
+            problems.append(f"{name} has values beyond {np.dtype(want.dtype)}")
     if problems:
-        raise CheckpointError(f"{path.name} does not fit the architecture: {'; '.join(sorted(problems))}.")
-    arrays = {name: found[name].astype(want.dtype) for name, want in wanted.items()}
+        told = "; ".join(sorted(problems)[:NAMED])
+        more = f"; and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
+        raise CheckpointError(f"{path.name} does not fit the architecture: {told}{more}.")
     return traverse_util.unflatten_dict(arrays, sep="/")
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        if path.is_dir():
-            return _read_orbax(path)
-        if path.suffix == ".safetensors":
-            import safetensors.numpy
-
-            return dict(safetensors.numpy.load_file(path))
-        if path.suffix == ".msgpack":
-            return _arrays(serialization.msgpack_restore(path.read_bytes()))
-    except CheckpointError:
-        raise
-    except Exception as error:  # each format has its own exceptions for broken files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path.name} cannot be read, it is corrupt or not a checkpoint: {reason}") from error
-    raise CheckpointError(f"{path.name}: unknown weights format; it must be one of {', '.join(SUFFIXES)}.")
+def _plain(name: str) -> str:
+    """`a.kernel`, `a/kernel/value` and `a/kernel/.value` are all `a/kernel`; `batch_stats` and numbers stay."""
+    parts = [part for part in name.replace(".", "/").split("/") if part]
+    return "/".join(parts[:-1] if len(parts) > 1 and parts[-1] in ("value", "raw_value") else parts)
 
 
-def _read_orbax(path: Path) -> dict[str, np.ndarray]:
-    import orbax.checkpoint as ocp
+def _placed(path: Path, found: Mapping[str, np.ndarray], wanted: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays under the names that are wanted: those of the place in the tree that holds most of them.
 
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        return _arrays(checkpointer.restore(path.absolute()))
+    A place is a path that all of them share, with or without the level `params`; the outer one of equals.
+    """
+    plain = {_plain(name): name for name in wanted}
+    if len(plain) < len(wanted):  # the architecture itself has such names
+        return dict(found)
+    prefixes = {""}
+    for name in found:
+        parts = name.split("/")
+        if not TRAINING & set(parts):
+            prefixes |= {"/".join(parts[:depth]) + "/" for depth in range(1, min(len(parts), 4))}
+    places = []
+    for prefix in sorted(prefixes, key=lambda prefix: (prefix.count("/"), prefix)):
+        for level in ("", "params/"):
+            names = {prefix + name.removeprefix(level): known for name, known in plain.items()}
+            hits = names.keys() & found.keys()
+            fits = sum(found[name].shape == wanted[names[name]].shape for name in hits)
+            places.append((len(hits), fits, -len(places), prefix, names))
+    hits, _, _, prefix, names = max(places)
+    if hits == 0:
+        return {name: value for name, value in found.items() if not TRAINING & set(name.split("/"))}
+    rivals = [p for h, _, _, p, n in places if h == hits and p != prefix and p.count("/") == prefix.count("/") > 0]
+    if rivals:
+        raise CheckpointError(
+            f"{path.name} holds weights for this architecture in several places ({prefix.rstrip('/')}, "
+            f"{rivals[0].rstrip('/')}); save one of them alone."
+        )
+    # Beside the place is what training keeps; what is inside it and not wanted belongs to another architecture.
+    inside = {name: value for name, value in found.items() if name.startswith(prefix) and name not in names}
+    tops = {name.removeprefix(prefix).partition("/")[0] for name in names}
+    extra = {
+        name.removeprefix(prefix): value for name, value in inside.items()
+        if name.removeprefix(prefix).partition("/")[0] not in TRAINING
+        and (not prefix or name.removeprefix(prefix).partition("/")[0] in tops)
+    }  # fmt: skip
+    return {known: found[name] for name, known in names.items() if name in found} | extra
 
 
-def _arrays(tree: Any) -> dict[str, np.ndarray]:
-    if not isinstance(tree, Mapping):
-        raise CheckpointError(f"expected a mapping of arrays, got {type(tree).__name__}")
-    return {name: np.asarray(value) for name, value in _flatten(tree).items()}
-
-
-def _flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"params/conv1/kernel": array}`; integer keys (NNX lists) become text."""
-    leaves = jax.tree_util.tree_flatten_with_path(dict(tree))[0]
-    return {
-        "/".join(str(getattr(part, "key", getattr(part, "idx", part))) for part in path): leaf for path, leaf in leaves
-    }
+def _fits(have: np.ndarray, cast: np.ndarray) -> bool:
+    if jax.numpy.finfo(have.dtype).max <= jax.numpy.finfo(cast.dtype).max:
+        return True
+    return bool((np.isfinite(cast) | ~np.isfinite(have)).all())
 
 
 def _kind(dtype: Any) -> str:

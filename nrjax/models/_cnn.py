@@ -8,10 +8,12 @@ included, so that a layer's index here is its index in the paper. `lite` has no 
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
 _INIT = nn.initializers.glorot_uniform()
+MOST_LAYERS, MOST_FEATURES = 64, 1 << 20  # of a configuration from a file
 
 
 def same_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -30,8 +32,8 @@ class ConvReLU(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[samples, height, width, channels]` to the same with `features` channels."""
         size = self.kernel_size
-        kernel = self.param("kernel", _INIT, (size, size, x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = self.param("kernel", _INIT, (size, size, x.shape[-1], self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return nn.relu(self.convolve(x, kernel) + bias)
 
 
@@ -55,8 +57,8 @@ class DenseReLU(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """`[samples, ...]` to `[samples, features]`."""
         x = x.reshape(x.shape[0], -1)
-        kernel = self.param("kernel", _INIT, (x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = self.param("kernel", _INIT, (x.shape[-1], self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return nn.relu(x @ kernel + bias)
 
 
@@ -90,7 +92,17 @@ class PaperCNN(nn.Module):
 
 
 def paper_cnn(**config) -> PaperCNN:
-    """`PaperCNN` from a JSON configuration (lists become the tuples that a hashable module needs)."""
+    """`PaperCNN` from a JSON configuration (lists become the tuples that a hashable module needs).
+
+    Raises:
+      ValueError: sizes that are no positive integers, or too many to be meant.
+    """
+    layers = config.get("conv_features", ())
+    if not isinstance(layers, (list, tuple)) or len(layers) > MOST_LAYERS:
+        raise ValueError(f"conv_features must be a list of at most {MOST_LAYERS} numbers")
+    for size in (*layers, config.get("classes", 1), config.get("dense_features", 1)):
+        if type(size) is not int or not 1 <= size <= MOST_FEATURES:
+            raise ValueError(f"sizes must be integers from 1 to {MOST_FEATURES:,}; got {str(size)[:40]}")
     if "conv_features" in config:
-        config["conv_features"] = tuple(config["conv_features"])
+        config["conv_features"] = tuple(layers)
     return PaperCNN(**config)

@@ -10,8 +10,10 @@ import numpy as np
 from scipy import special
 
 from nrjax.datasets import fit_images
+from nrjax.files import reason_of
 from nrjax.memory import aligned_empty
 from nrjax.models._model import Definition, LayerChoice, LayerError, Model, Preprocessing, as_model, choose, layers
+from nrjax.switches import our_own
 
 BATCH_SIZE = 256
 
@@ -53,18 +55,15 @@ def extract_features(
     """
     model = as_model(model)
     wanted = tuple(layer) if isinstance(layer, list) else (layer,)
-    images = np.asarray(images)
-    if images.ndim < 2 or not len(images):
-        raise ValueError(f"images must be an array (samples, ...) with at least one sample; got shape {images.shape}.")
-    if images.ndim == 4 and images.dtype.kind in "iub" and images.dtype != np.uint8:
-        raise ValueError(f"images must be uint8 (0 to 255) or floating point; got {images.dtype}.")
+    images = check_images(images)
     if model.input_shape is not None:
         images = fit_images(images, model.input_shape)
     forward = functools.partial(
         _forward, trace=model.trace, definition=model.definition, preprocessing=model.preprocessing, layers=wanted
     )
     batch_size = min(batch_size, len(images))
-    variables = jax.device_put(model.variables)
+    with our_own():
+        variables = jax.device_put(model.variables)
     kept: list[np.ndarray] = []
     running: tuple[int, int, tuple[jax.Array, ...]] | None = None
 
@@ -72,7 +71,8 @@ def extract_features(
         if not kept:
             kept.extend(aligned_empty((len(images), output.shape[1]), np.float32) for output in outputs)
         for features, output in zip(kept, outputs, strict=True):
-            features[start : start + count] = np.asarray(output)[:count]  # a view, where a slice in JAX copies
+            with our_own():
+                features[start : start + count] = np.asarray(output)[:count]  # a view, where a slice in JAX copies
         on_batch(count)
 
     for start in range(0, len(images), batch_size):
@@ -80,13 +80,43 @@ def extract_features(
         count = len(batch)
         if count < batch_size:
             batch = np.concatenate([batch, np.zeros((batch_size - count, *batch.shape[1:]), batch.dtype)])
-        outputs = forward(variables, batch)  # returns at once: what ran before is fetched while this runs
+        with our_own():
+            outputs = forward(variables, batch)  # returns at once: what ran before is fetched while this runs
         if running:
             store(*running)
         running = start, count, outputs
     assert running is not None  # there is an image
     store(*running)
     return dict(zip(wanted, kept, strict=True)) if isinstance(layer, list) else kept[0]
+
+
+def check_images(images: Any) -> np.ndarray:
+    """Images, or whatever the models take, as an array `[samples, ...]` of finite numbers.
+
+    Raises:
+      ValueError: there are none; they are integers of another range than 0 to 255; or not finite, and then the first
+        of them is named.
+    """
+    if np.ma.isMaskedArray(images):
+        raise ValueError("images must not be a masked array, whose mask would be lost. Fill it: images.filled(value).")
+    images = np.asarray(images)
+    if images.ndim < 2 or not len(images):
+        raise ValueError(f"images must be an array (samples, ...) with at least one sample; got shape {images.shape}.")
+    if images.dtype.kind not in "biuf" and not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images must be numbers; got dtype {images.dtype}.")
+    if images.ndim == 4 and images.dtype.kind in "iub" and images.dtype != np.uint8:
+        raise ValueError(f"images must be uint8 (0 to 255) or floating point; got {images.dtype}.")
+    if images.dtype.kind not in "biu":
+        with np.errstate(all="ignore"):
+            each = np.isfinite(images.reshape(len(images), -1).sum(axis=1, dtype=np.float64))
+            wrong = [i for i in np.flatnonzero(~each) if not np.isfinite(images[i]).all()]
+        if wrong:
+            value = images[wrong[0]]
+            raise ValueError(
+                f"images must be finite; image {wrong[0]} has {value[~np.isfinite(value)][0]} ({len(wrong)} of "
+                f"{len(images)} images). Leave those out, and their labels."
+            )
+    return images
 
 
 class FeatureBatches:
@@ -155,7 +185,7 @@ class Features:
                 found = self._extract(model, images, chosen, on_batch)
             except Exception as error:
                 chosen = self._layers or ["best"]
-                found = dict.fromkeys(chosen, _reason(error))
+                found = dict.fromkeys(chosen, reason_of(error))
             self._advance(len(self._images) - done)
             logits = found.get(_LAST) if self._probabilities else None
             theta = _softmax(logits) if isinstance(logits, np.ndarray) else None
@@ -169,7 +199,7 @@ class Features:
             return extract_features(model, images, chosen + last, batch_size=self._batch_size, on_batch=on_batch)
         except LayerError as error:
             if len(chosen) == 1:
-                return {chosen[0]: _reason(error)}
+                return {chosen[0]: reason_of(error)}
             found = {}
             for layer in chosen:  # some may be there
                 found |= self._extract(model, images, [layer], lambda samples: None)
@@ -185,11 +215,6 @@ class Features:
 
 
 _LAST = -1
-
-
-def _reason(error: Exception) -> str:
-    first_line = (str(error).splitlines() or [""])[0]
-    return first_line if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {first_line}"
 
 
 def _softmax(outputs: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from flax import linen as nn
 from flax import nnx
 
 from nrjax.models._capture import Trace, trace_linen, trace_nnx
+from nrjax.switches import our_own
 
 LayerChoice = str | int
 _BATCH = 3  # of the abstract images that `layers` sends through
@@ -174,10 +175,11 @@ def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
             "layers: this model does not know its input shape; give input_shape=(height, width, channels)."
         )
     images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
-    traced = jax.eval_shape(lambda variables, x: model.trace(model.definition, variables, x), model.variables, images)
     names: list[str] = []
-    # A dict that went through eval_shape comes back sorted; the order of execution is read while tracing.
-    jax.eval_shape(lambda v, x: names.extend(model.trace(model.definition, v, x).outputs), model.variables, images)
+    with our_own():
+        traced = jax.eval_shape(lambda v, x: model.trace(model.definition, v, x), model.variables, images)
+        # A dict that went through eval_shape comes back sorted; the order of execution is read while tracing.
+        jax.eval_shape(lambda v, x: names.extend(model.trace(model.definition, v, x).outputs), model.variables, images)
     return [Layer(name, traced.outputs[name].shape[1:]) for name in names]
 
 

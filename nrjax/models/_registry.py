@@ -12,9 +12,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import nnx
 
+from nrjax.files import first_line, shortened
 from nrjax.models._checkpoints import load_variables
 from nrjax.models._cnn import paper_cnn
 from nrjax.models._model import Model, Preprocessing, from_linen, from_nnx
+from nrjax.switches import our_own
 
 _factories: dict[str, Callable[..., nn.Module | nnx.Module]] = {}
 
@@ -52,7 +54,8 @@ def build_model(
     template = _template(architecture, json.dumps(config, sort_keys=True), tuple(input_shape))
     if isinstance(template, nnx.Module):
         graphdef, rngs, state = nnx.split(template, nnx.RngState, ...)
-        nnx.replace_by_pure_dict(state, load_variables(weights, nnx.to_pure_dict(state)))
+        with our_own():
+            nnx.replace_by_pure_dict(state, load_variables(weights, nnx.to_pure_dict(state)))
         return from_nnx(nnx.merge(graphdef, rngs, state), input_shape=input_shape, preprocessing=preprocessing)
     module, expected = template
     variables = load_variables(weights, expected)
@@ -65,20 +68,25 @@ def _template(architecture: str, config: str, input_shape: tuple[int, ...]) -> A
     factory = _factories.get(architecture)
     if factory is None:
         raise ValueError(
-            f"unknown architecture {architecture!r}; registered are {', '.join(architectures())}. "
+            f"unknown architecture {shortened(architecture)!r}; registered are {', '.join(architectures())}. "
             "Register your own with nrjax.register_architecture(name, factory) before loading."
         )
+    with our_own():
+        return _built(factory, architecture, config, input_shape)
+
+
+def _built(factory: Any, architecture: str, config: str, input_shape: tuple[int, ...]) -> Any:
     try:
         takes = inspect.signature(factory.__init__ if inspect.isclass(factory) else factory).parameters
         if "rngs" in takes:
-            return factory(**json.loads(config), rngs=nnx.Rngs(0))
+            return factory(**(json.loads(config) | {"rngs": nnx.Rngs(0)}))
         module = factory(**json.loads(config))
         images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
         return module, jax.eval_shape(module.init, jax.random.key(0), images)  # pyright: ignore
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"architecture {architecture!r} cannot be built from config {config} for inputs {input_shape}: {reason}"
+            f"architecture {architecture!r} cannot be built from config {shortened(config)} for inputs "
+            f"{shortened(str(input_shape))}: {first_line(error)}"
         ) from error
 
 

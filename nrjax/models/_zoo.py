@@ -14,12 +14,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flax import nnx
+
+from nrjax.files import check_regular, first_line, shortened
 from nrjax.models._checkpoints import save_variables
 from nrjax.models._model import Model, Preprocessing
 from nrjax.models._registry import build_model
 
 DESCRIPTION = "model.json"
 MAX_DESCRIPTION_BYTES = 1 << 20
+MOST_INPUTS = 1 << 26  # values of one input
+MOST_NAMED = 5
 _FIELDS = {
     "architecture": str, "config": dict, "input_shape": list, "weights": str,
     "preprocessing": dict, "tags": dict, "license": str, "source": str,
@@ -62,7 +67,7 @@ class Zoo(Mapping[str, Model]):
             weights = _inside(folder, info.weights)
             return build_model(info.architecture, info.config, weights, info.input_shape, info.preprocessing)
         except (ValueError, OSError) as error:
-            raise ZooError(str(error)) from error
+            raise ZooError(first_line(error, longest=2000)) from error
 
     def info(self, name: str) -> ModelInfo:
         """The description of a model, without its weights. Raises `ZooError` if it is not one."""
@@ -73,8 +78,8 @@ class Zoo(Mapping[str, Model]):
             if not folder.resolve().is_relative_to(self.path.resolve()):
                 raise ZooError(f"{name} is a link that leaves the zoo")
             return _read_description(_inside(folder, DESCRIPTION))
-        except (ValueError, OSError) as error:
-            raise ZooError(str(error)) from error
+        except (ValueError, OSError, RuntimeError) as error:
+            raise ZooError(first_line(error, longest=2000)) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -121,8 +126,8 @@ def save_model(
     Args:
       zoo: the zoo's directory, made if missing.
       name: the model's folder.
-      variables: nested mapping of arrays: linen variables, or `nnx.to_pure_dict(nnx.state(module, ...))`
-        without random-number state.
+      variables: nested mapping of arrays: linen variables, or the state of an NNX module, without that of random
+        numbers: `nnx.state(module, nnx.Not(nnx.RngState))`.
       architecture: a registered name.
       config: what the architecture's factory is called with; must be JSON.
       input_shape: of one image.
@@ -134,6 +139,10 @@ def save_model(
 
     Returns:
       The model's folder.
+
+    Raises:
+      ValueError: a name that is none; an architecture, a configuration or weights that `load_zoo` could not read
+        again. Nothing is written then.
     """
     if not name or name != Path(name).name or name.startswith((".", "__")):
         raise ValueError(f"Model name {name!r}: expected a plain folder name.")
@@ -146,8 +155,12 @@ def save_model(
     zoo.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".saving-", dir=zoo))
     try:
-        save_variables(staging / weights, variables)
+        save_variables(
+            staging / weights, nnx.to_pure_dict(variables) if isinstance(variables, nnx.State) else variables
+        )
         (staging / DESCRIPTION).write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
+        written = _read_description(staging / DESCRIPTION)
+        build_model(architecture, written.config, staging / weights, written.input_shape, written.preprocessing)
         for path in (staging, *staging.rglob("*")):  # temporary files are private, a zoo is for sharing
             path.chmod(0o755 if path.is_dir() else 0o644)
         if (zoo / name).exists():
@@ -160,13 +173,25 @@ def save_model(
 
 def _inside(folder: Path, name: str) -> Path:
     """The path of a file of a model; it may not leave the model's folder, by `..` or by a link."""
-    path, root = folder / name, folder.resolve()
-    if not path.resolve().is_relative_to(root) or path.resolve() == root:
-        raise ZooError(f"{name!r} leaves the model's folder")
-    if not path.exists():
-        raise ZooError(f"there is no {name}")
-    if path.is_dir() and not all(p.resolve().is_relative_to(root) for p in path.rglob("*")):
-        raise ZooError(f"{name!r} holds a link that leaves the model's folder")
+    path, who = folder / name, shortened(name, 80)
+    try:
+        root, target = folder.resolve(), path.resolve()
+        is_folder, is_there = path.is_dir(), path.exists() or path.is_symlink()
+    except (RuntimeError, OSError, ValueError) as error:  # loops of links; names too long, or with a NUL
+        raise ZooError(
+            f"{who!r} {'is a link to itself' if isinstance(error, RuntimeError) else 'is no file name'}"
+        ) from error
+    if not target.is_relative_to(root) or target == root:
+        raise ZooError(f"{who!r} leaves the model's folder")
+    if not is_there:
+        raise ZooError(f"there is no {who}")
+    if not is_folder:
+        return check_regular(path, who)
+    for below in path.rglob("*"):
+        if not below.resolve().is_relative_to(root):
+            raise ZooError(f"{who!r} holds a link that leaves the model's folder")
+        if not below.is_dir():
+            check_regular(below, f"{who}/{below.relative_to(path)}")
     return path
 
 
@@ -174,13 +199,15 @@ def _read_description(path: Path) -> ModelInfo:
     if path.stat().st_size > MAX_DESCRIPTION_BYTES:
         raise ZooError(f"{DESCRIPTION} is larger than {MAX_DESCRIPTION_BYTES} bytes")
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ZooError(f"{DESCRIPTION} is not JSON: {error}") from error
+        raise ZooError(f"{DESCRIPTION} is not JSON: {first_line(error)}") from error
     if not isinstance(fields, dict):
         raise ZooError(f"{DESCRIPTION} must be an object with {', '.join(_REQUIRED)}; it is a {type(fields).__name__}")
     problems = [f"{key} is missing" for key in _REQUIRED if key not in fields]
-    problems += [f"{key} is not a field" for key in fields if key not in _FIELDS]
+    unknown = [key for key in fields if key not in _FIELDS]
+    problems += [f"{shortened(key, 60)} is not a field" for key in unknown[:MOST_NAMED]]
+    problems += [f"and {len(unknown) - MOST_NAMED} more are not" for _ in unknown[MOST_NAMED : MOST_NAMED + 1]]
     problems += [
         f"{key} must be a {kind.__name__}"
         for key, kind in _FIELDS.items()
@@ -188,6 +215,8 @@ def _read_description(path: Path) -> ModelInfo:
     ]
     if not problems and not all(type(n) is int and n > 0 for n in fields["input_shape"]):
         problems.append("input_shape must hold positive integers")
+    if not problems and (len(fields["input_shape"]) > 8 or math.prod(fields["input_shape"]) > MOST_INPUTS):
+        problems.append(f"input_shape must have at most 8 axes and {MOST_INPUTS:,} values")
     if problems:
         raise ZooError(f"{DESCRIPTION}: {'; '.join(problems)}")
     fields["input_shape"] = tuple(fields["input_shape"])
@@ -197,7 +226,7 @@ def _read_description(path: Path) -> ModelInfo:
 
 def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
     for key, values in fields.items():
-        numbers = isinstance(values, list) and all(type(v) in (int, float) and math.isfinite(v) for v in values)
+        numbers = isinstance(values, list) and all(type(v) in (int, float) and abs(v) <= 1e30 for v in values)
         if key not in ("mean", "std") or not numbers or not values or (key == "std" and min(values) <= 0):
             raise ZooError(
                 f"{DESCRIPTION}: preprocessing takes mean and std, lists of numbers, std positive; got {key}"

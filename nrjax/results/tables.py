@@ -26,7 +26,11 @@ def as_table(rows: Sequence[Row], widest: int = 60) -> str:
     for column in columns:
         numbers = all(_is_number(row[column]) for row in rows if row.get(column) not in (None, "", "-"))
         table.add_column(
-            column, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers, max_width=widest
+            printable(column),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            no_wrap=numbers,
+            max_width=widest,
         )
     for row in rows:  # Text: names come from files and are not markup
         table.add_row(*(Text(printable(str(row.get(column, "")))) for column in columns))
@@ -52,6 +56,6 @@ def printable(text: str) -> str:
 def _is_number(value: Any) -> bool:
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True

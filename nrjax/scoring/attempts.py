@@ -149,6 +149,7 @@ def estimates(
             return kernels.Estimate(value, jax.numpy.zeros((), array.dtype))
         return kind.estimate(array, labels, n_classes=n_classes, solver=solver, rounding=rounding)
 
+    labels = jax.numpy.asarray(labels)  # under jax_disable_jit they come as NumPy's
     return tuple(map(of, kinds))
 
 

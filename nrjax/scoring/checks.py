@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax.files import reason_of
 from nrjax.kernels import (
     LINEAR_DISTANCES,
     Definition,
@@ -86,7 +87,7 @@ def check_features(who: str, features: Any, samples: int | None = None, *, at_le
             f"got {array.shape}. Flatten or pool other axes before ranking."
         )
     if samples is not None and len(array) != samples:
-        raise ValueError(f"{who}: expected one row per label; got {len(array)} rows of features for {samples} labels.")
+        raise ValueError(f"{who}: expected one row per label; got {len(array)} rows for {samples} labels.")
     if len(array) < at_least:
         raise ValueError(f"{who}: expected at least {at_least} samples; got {len(array)}.")
     if not is_real(array.dtype):
@@ -223,14 +224,6 @@ def checked_or_reason(name: str, features: Callable[[], Any], samples: int) -> A
         return check_features(who, array, samples)
     except Exception as error:
         return reason_of(error).removeprefix(f"{who}: ")
-
-
-def reason_of(error: Exception) -> str:
-    """One line that says what went wrong; errors that are not about the input say their type."""
-    first_line = (str(error.args[0] if isinstance(error, KeyError) and error.args else error).splitlines() or [""])[0]
-    if isinstance(error, (ValueError, TypeError, OSError)) and first_line:
-        return first_line
-    return f"{type(error).__name__}: {first_line}".rstrip(": ")
 
 
 def width_of(dims: int) -> int:

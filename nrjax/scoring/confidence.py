@@ -15,6 +15,7 @@ import numpy as np
 import scipy.linalg
 
 from nrjax.kernels import matmul
+from nrjax.switches import our_own
 
 LEVEL = 0.9  # of the intervals, and of the differences that tell two models apart
 RESAMPLES = 4096
@@ -48,8 +49,9 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
       tie: scores this close share the first place.
     """
     units = influences.shape[1]
-    shifts = jax.jit(_shifts)(jnp.asarray(influences / np.sqrt(units * (units - 1)), jnp.float32))
-    resampled = np.asarray(scores) + np.asarray(shifts, np.float64)  # [resamples, models]
+    with our_own():
+        shifts = jax.jit(_shifts)(jnp.asarray(influences / np.sqrt(units * (units - 1)), jnp.float32))
+        resampled = np.asarray(scores) + np.asarray(shifts, np.float64)  # [resamples, models]
     first = resampled >= resampled.max(axis=1, keepdims=True) - tie
     p_best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2

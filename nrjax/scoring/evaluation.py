@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nrjax import kernels
+from nrjax.files import first_line
 from nrjax.kernels import ScoreSettings
 from nrjax.memory import Staging
 from nrjax.scoring.attempts import Settled, score_others, score_silhouettes
-from nrjax.scoring.checks import components_of, reason_of, rounding_of, width_of
+from nrjax.scoring.checks import components_of, rounding_of, width_of
 from nrjax.scoring.confidence import FEW, FEWEST, of_groups, of_halves, of_samples
 from nrjax.scoring.registry import ScoreKind
 from nrjax.scoring.walk import Waiting
@@ -147,7 +148,7 @@ class Evaluator:
                     self._add_others((kind,), models)
                 return
             for model, _ in models:
-                model.missing |= {kind.name: f"{type(error).__name__}: {reason_of(error)}" for kind in kinds}
+                model.missing |= {kind.name: f"{type(error).__name__}: {first_line(error)}" for kind in kinds}
             return
         for (i, kind), (found, _) in settled.items():
             model = models[i].evaluated

@@ -18,6 +18,7 @@ from nrjax import kernels
 from nrjax.kernels import LINEAR_DISTANCES, ScoreSettings
 from nrjax.scoring.checks import working_dtype
 from nrjax.scoring.walk import conditions
+from nrjax.switches import our_own
 
 AXES = ("models", "samples")
 
@@ -45,6 +46,7 @@ def spec(mesh: Mesh) -> PartitionSpec:
     return PartitionSpec(*(axis if axis in mesh.axis_names else None for axis in AXES), None)
 
 
+@our_own()
 def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh) -> np.ndarray:
     """Scores of `[models, samples, dims]`, the same on every process.
 

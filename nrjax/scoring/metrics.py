@@ -18,10 +18,12 @@ from nrjax.scoring.checks import (
     working_dtype,
 )
 from nrjax.scoring.walk import conditions
+from nrjax.switches import our_own
 
 SILHOUETTE_ERROR = 1e-5  # of rounding, relative to the distances; above, float64 it is
 
 
+@our_own()
 def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
     """Coordinates of every sample on the leading principal components, and the singular values.
 
@@ -56,6 +58,7 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     return jax.tree.map(lambda x: jnp.asarray(np.asarray(x), working_dtype(array.dtype)), projection)
 
 
+@our_own()
 def silhouette_samples(
     points: Any,
     labels: Any,

@@ -29,6 +29,7 @@ from nrjax.scoring.confidence import LEVEL, confidence
 from nrjax.scoring.evaluation import Evaluated, Evaluator, Request
 from nrjax.scoring.mesh import check_mesh, score_on_mesh
 from nrjax.scoring.registry import check_scores
+from nrjax.switches import our_own
 
 
 def rank_batch(
@@ -195,6 +196,7 @@ def _by_reason(failed: Mapping[str, str]) -> str:
     return " ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
 
 
+@our_own()
 def score_batch(
     features: Any,
     labels: Any,

@@ -16,6 +16,7 @@ from nrjax.kernels import points_error
 from nrjax.scoring.checks import check_settings, components_of, encode_labels
 from nrjax.scoring.passes import Passes, eigh_descending
 from nrjax.scoring.walk import conditions
+from nrjax.switches import our_own
 
 RANDOM = 4  # directions beside those of the first batch
 GRAM_DIMS = 4096  # a Gram matrix of 128 MiB in float64
@@ -65,11 +66,12 @@ def score_stream(
     ids, classes = encode_labels(np.concatenate(passes.labels))
     components = components_of(settings, (len(ids), passes.dims))
     points = images[:, :components].astype(passes.dtype)
-    value = kernels.silhouette_score(
-        jnp.asarray(points), jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
-        definition=settings.definition, method=settings.method, block_size=settings.block_size,
-    )  # fmt: skip
-    return float(value)
+    with our_own():
+        value = kernels.silhouette_score(
+            jnp.asarray(points), jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
+            definition=settings.definition, method=settings.method, block_size=settings.block_size,
+        )  # fmt: skip
+        return float(value)
 
 
 def _leading(passes: Passes, n_components: int) -> tuple[np.ndarray, Any]:

@@ -12,24 +12,20 @@ from jax.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
 from nrjax.memory import Staging, in_slices, models_that_fit
+from nrjax.switches import our_own
 
 T = TypeVar("T")
 
 
 @contextlib.contextmanager
 def conditions(dtype: DTypeLike) -> Iterator[None]:
-    """JAX with arrays of `dtype`, without the user's switches for debugging and, on CPU, LAPACK on one thread.
+    """JAX with arrays of `dtype`, without the user's switches and, on CPU, with LAPACK on one thread.
 
     The factorisations are small, and after each the threads of OpenBLAS spin for 25 ms on cores that the
-    products need: the components of 10,000 x 1,024 take twice the time with them on two cores. Kernels mask what is
-    not a number where it is to be expected, mix ranks and Python numbers freely, and move their own arrays.
+    products need: the components of 10,000 x 1,024 take twice the time with them on two cores.
     """
     with contextlib.ExitStack() as stack:
-        for switch in (
-            jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"), jax.debug_nans(False),
-            jax.debug_infs(False), jax.transfer_guard("allow"), np.errstate(all="ignore"),
-        ):  # fmt: skip
-            stack.enter_context(switch)
+        stack.enter_context(our_own())
         if dtype == np.float64:
             stack.enter_context(jax.enable_x64(True))
         if jax.default_backend() == "cpu":

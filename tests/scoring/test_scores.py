@@ -131,8 +131,8 @@ def test_models_together_are_those_alone(name):
     models = np.stack([arrays(name, 70, 12, 3, seed=seed)[0] for seed in range(4)])
     _, labels = arrays(name, 70, 12, 3)
     options = {"labels": jnp.asarray(labels), "n_classes": 3, "kinds": (KINDS[name],)}
-    (together,) = attempts.estimates_of_models(jnp.asarray(models), **options)
-    alone = [attempts.estimates(jnp.asarray(model), **options)[0] for model in models]
+    together = attempts.estimates_of_models(jnp.asarray(models), **options)[0].value
+    alone = [attempts.estimates(jnp.asarray(model), **options)[0].value for model in models]
     np.testing.assert_allclose(together, np.stack(alone), rtol=1e-4, atol=1e-5)
 
 

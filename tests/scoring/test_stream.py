@@ -112,7 +112,7 @@ BAD = {
     "generator": ((pair for pair in [(X, Y)]), TypeError, "one-shot iterator generator"),
     "empty": ([], ValueError, "at least one batch"),
     "widths": ([(X, Y), (X[:, :5], Y)], ValueError, "Batch 1: expected 20 dims"),
-    "labels": ([(X, Y[:-1])], ValueError, r"Batch 0: expected features of shape \(59, dims\)"),
+    "labels": ([(X, Y[:-1])], ValueError, "Batch 0: expected one row per label; got 60 rows for 59 labels"),
     "nan": ([(X, Y), (X * np.nan, Y)], ValueError, "Batch 1: features must be finite"),
     "one class": ([(X, Y * 0)], ValueError, "at least 2 classes"),
     "order": (Shuffles(X, Y), ValueError, "same samples in the same order in every pass"),

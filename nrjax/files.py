@@ -1,0 +1,87 @@
+"""Files that may be anybody's: opened only where they are regular, however they are called."""
+
+import re
+import stat
+import tempfile
+import unicodedata
+from pathlib import Path
+
+ROOM = 1 << 20  # bytes that a page or a picture may take
+_KINDS = {
+    stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}  # fmt: skip
+
+
+def check_regular(path: Path, who: str | None = None) -> Path:
+    """The path of a regular file, or of a link to one. A pipe would be waited for, a device read, for ever.
+
+    Raises:
+      ValueError: it is none, or is not there.
+    """
+    who = who or path.name
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        missing = "is a link to nothing" if path.is_symlink() else "is not there"
+        raise ValueError(f"{who} {missing}.") from error
+    except (OSError, RuntimeError, ValueError) as error:  # loops of links; names too long or with a NUL
+        reason = "is a link to itself" if isinstance(error, RuntimeError) or path.is_symlink() else "is no file name"
+        raise ValueError(f"{who[:80]} {reason}.") from error
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{who} is not a regular file (it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}).")
+    return path
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is what systems leave behind: `._x.png`, `.DS_Store`, `__MACOSX`."""
+    return name.startswith((".", "__"))
+
+
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """A key that sorts names as people do: 2 before 10."""
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
+
+
+def check_writable(path: Path, suffixes: tuple[str, ...] = ()) -> Path:
+    """A path that can be written, before the work that is to be written there.
+
+    Raises:
+      ValueError: its folder is missing, read-only or full, it is a folder or the like, or its suffix is none of those
+        that can be.
+    """
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path.name}: the suffix must be one of {', '.join(sorted(suffixes))}.")
+    folder = path.parent
+    if not folder.is_dir():
+        raise ValueError(f"{path}: there is no folder {folder}.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is not a regular file.")
+    try:
+        if path.exists():
+            with path.open("ab"):
+                pass
+        with tempfile.TemporaryFile(dir=folder) as room:
+            room.write(bytes(ROOM))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return path
+
+
+def first_line(error: BaseException, longest: int = 300) -> str:
+    """What an exception says, as one short line without control characters; its type where it says nothing."""
+    text = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+    return shortened("".join(" " if unicodedata.category(c)[0] == "C" else c for c in text[: 2 * longest]), longest)
+
+
+def shortened(text: str, longest: int = 120) -> str:
+    """The beginning of a text that may be enormous."""
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def reason_of(error: Exception) -> str:
+    """Why something failed, in one short line; errors that are not about the input say their type."""
+    if isinstance(error, KeyError) and error.args:
+        return f"KeyError: {first_line(Exception(error.args[0]))}"
+    said = first_line(error, longest=1000)
+    return said if isinstance(error, (ValueError, TypeError, OSError)) else f"{type(error).__name__}: {said}"

@@ -1,0 +1,141 @@
+"""Arrays in files, by path: safetensors (also in shards), Flax msgpack, Orbax directories. Never pickle."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors needs to read it)
+import numpy as np
+from flax import serialization
+
+from nrjax.files import check_regular, first_line, natural
+
+SUFFIXES = (".safetensors", ".msgpack", ".orbax")
+INDEX = ".safetensors.index.json"  # of a checkpoint in shards, as the Hugging Face hub has them
+MOST_INDEX = 1 << 26  # bytes
+ITEMS = ("default", "state", "params", "model", "train_state")  # of a CheckpointManager, the likeliest first
+
+
+class CheckpointError(ValueError):
+    """Weights that cannot be read, or that belong to another architecture."""
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array in a checkpoint by its path, joined with `/`: `params/conv1/kernel`.
+
+    Args:
+      path: a `.safetensors` file, the index of one in shards, a `.msgpack` file, or a directory of Orbax: a
+        checkpoint, a step of a `CheckpointManager`, or its root, of which the last step is taken.
+
+    Raises:
+      CheckpointError: it is none, or damaged.
+    """
+    try:
+        if path.is_dir():
+            return _read_orbax(_item_of(path))
+        check_regular(path)
+        if path.name.endswith(INDEX):
+            return _read_shards(path)
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        if path.suffix == ".msgpack":
+            return _arrays(serialization.msgpack_restore(path.read_bytes()))
+    except CheckpointError:
+        raise
+    except MemoryError as error:
+        raise CheckpointError(f"{path.name} does not fit the memory.") from error
+    except Exception as error:  # each format has its own exceptions for broken files
+        reason = first_line(error)
+        if path.name in reason:
+            raise CheckpointError(reason) from error
+        raise CheckpointError(f"{path.name} cannot be read, it is corrupt or not a checkpoint: {reason}") from error
+    if path.suffix == ".orbax":
+        raise CheckpointError(f"{path.name} is a file; a checkpoint of Orbax is a directory.")
+    raise CheckpointError(
+        f"{path.name}: unknown weights format; it must be one of {', '.join(SUFFIXES)}, or an index {INDEX}."
+    )
+
+
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"params/conv1/kernel": array}`; integer keys (NNX lists) become text."""
+    leaves = jax.tree_util.tree_flatten_with_path(dict(tree))[0]
+    return {
+        "/".join(str(getattr(part, "key", getattr(part, "idx", getattr(part, "name", part)))) for part in path): leaf
+        for path, leaf in leaves
+    }
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    import safetensors.numpy
+
+    return dict(safetensors.numpy.load_file(path))
+
+
+def _read_shards(path: Path) -> dict[str, np.ndarray]:
+    if path.stat().st_size > MOST_INDEX:
+        raise CheckpointError(f"{path.name} is larger than {MOST_INDEX:,} bytes.")
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        shards = sorted(set(files.values()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} is no index: expected JSON with a weight_map of names to files.") from error
+    arrays: dict[str, np.ndarray] = {}
+    for shard in shards:
+        if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
+            raise CheckpointError(f"{path.name} names {str(shard)[:80]!r}, which is no .safetensors file beside it.")
+        where = path.parent / shard
+        if not where.resolve().is_relative_to(path.parent.resolve()):
+            raise CheckpointError(f"{shard!r} leaves the model's folder.")
+        found = _read_safetensors(check_regular(where))
+        arrays |= {name: found[name] for name, file in files.items() if file == shard and name in found}
+    lost = sorted(set(files) - set(arrays))
+    if lost:
+        raise CheckpointError(f"{path.name} names arrays that their files lack: {', '.join(lost[:5])}.")
+    return arrays
+
+
+def _item_of(path: Path) -> Path:
+    """The directory of arrays in what a `Checkpointer` or `CheckpointManager` left behind."""
+    if _holds_arrays(path):
+        return path
+    steps = sorted((p for p in path.iterdir() if p.is_dir() and p.name.isdecimal()), key=lambda p: natural(p.name))
+    folder = steps[-1] if steps else path
+    items = [p for p in sorted(folder.iterdir()) if p.is_dir() and _holds_arrays(p)]
+    if _holds_arrays(folder):
+        return folder
+    named = [folder / name for name in ITEMS if folder / name in items]
+    if not items:
+        raise CheckpointError(f"{path.name} is no checkpoint of Orbax: it has no _METADATA, and no step that has.")
+    if not named and len(items) > 1:
+        raise CheckpointError(
+            f"{path.name} holds several checkpoints ({', '.join(item.name for item in items[:5])}); name one of them."
+        )
+    return named[0] if named else items[0]
+
+
+def _holds_arrays(path: Path) -> bool:
+    return (path / "_METADATA").is_file() or (path / "manifest.ocdbt").is_file()
+
+
+def _read_orbax(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a checkpoint, whatever devices they were saved from."""
+    import logging
+
+    import orbax.checkpoint as ocp
+
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of metadata that managers keep elsewhere
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        metadata: Any = checkpointer.metadata(path.absolute())
+        tree = getattr(metadata, "item_metadata", metadata)
+        tree = getattr(tree, "tree", tree)
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+        return _arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
+
+
+def _arrays(tree: Any) -> dict[str, np.ndarray]:
+    if not isinstance(tree, Mapping):
+        raise CheckpointError(f"expected a mapping of arrays, got {type(tree).__name__}")
+    arrays = {name: np.asarray(value) for name, value in flatten(tree).items()}
+    return {name: array for name, array in arrays.items() if array.dtype.kind not in "OUS"}
