@@ -19,7 +19,7 @@ def check_regular(path: Path, who: str | None = None) -> Path:
     Raises:
       ValueError: it is none, or is not there.
     """
-    who = who or path.name
+    who = who or shown(path.name)
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
@@ -71,7 +71,12 @@ def check_writable(path: Path, suffixes: tuple[str, ...] = ()) -> Path:
 def first_line(error: BaseException, longest: int = 300) -> str:
     """What an exception says, as one short line without control characters; its type where it says nothing."""
     text = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
-    return shortened("".join(" " if unicodedata.category(c)[0] == "C" else c for c in text[: 2 * longest]), longest)
+    return shortened(shown(text[: 2 * longest]), longest)
+
+
+def shown(name: str) -> str:
+    """A name from a file system without control characters, which would drive a terminal or begin a line."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in name)
 
 
 def shortened(text: str, longest: int = 120) -> str:

@@ -113,12 +113,12 @@ def _progress(total: int, wanted: bool):
     from rich.markup import escape
     from rich.progress import Progress
 
-    from nrjax.results.tables import printable
+    from nrjax.files import shown
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not (wanted and console.is_terminal)) as bar:
         task = bar.add_task("Extracting", total=total)
         yield (
             lambda samples: bar.advance(task, samples),
-            lambda words: bar.update(task, description=escape(printable(words))),
+            lambda words: bar.update(task, description=escape(shown(words))),
         )

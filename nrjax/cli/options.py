@@ -7,9 +7,8 @@ from typing import Any, get_args
 
 import click
 
-from nrjax.files import shortened
+from nrjax.files import shortened, shown
 from nrjax.kernels import Definition, Distance
-from nrjax.results.tables import printable
 
 FORMAT = click.Choice(["table", "json", "csv"])
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -26,7 +25,7 @@ class OneLineErrors(click.Group):
             if ctx.params["debug"] or ctx.meta.get("debug"):
                 raise
             said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-            raise click.ClickException(shortened(printable(" ".join(said.split())), 2000)) from error
+            raise click.ClickException(shortened(shown(" ".join(said.split())), 2000)) from error
         except MemoryError as error:
             raise click.ClickException("out of memory; use fewer samples (--max-samples) or models.") from error
 

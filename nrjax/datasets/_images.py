@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from nrjax.files import check_regular
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # what else Pillow knows may run programs
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # what else Pillow knows may run programs
 MOST_PIXELS = 1 << 26  # a photograph of 67 megapixels; beyond, a few bytes may ask for gigabytes
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
@@ -37,6 +37,7 @@ def decode(
     Raises:
       BrokenImage: it is no image of a known format, or truncated, too large, or of numbers whose range is not known.
     """
+    Image.init()  # all formats are known from here on, not the commonest alone
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else check_regular(source, who)
         with warnings.catch_warnings():
@@ -46,7 +47,7 @@ def decode(
                 if width * height > MOST_PIXELS:
                     raise BrokenImage(f"{who}: {width}x{height} pixels are too many; at most {MOST_PIXELS:,} are read.")
                 image.load()
-                return _to_array(_eight_bits(ImageOps.exif_transpose(image), who), image_size, grayscale)
+                return _to_array(ImageOps.exif_transpose(_eight_bits(image, who)), image_size, grayscale)
     except BrokenImage:
         raise
     except Image.DecompressionBombError as error:
@@ -102,8 +103,15 @@ def stack(images: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _eight_bits(image: Image.Image, who: str) -> Image.Image:
-    """The same picture in a mode of 8 bits."""
-    if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM", None)):
+    """The same picture, and its EXIF, in a mode of 8 bits."""
+    made = _in_eight_bits(image, who)
+    if made is not image:
+        made.info["exif"] = image.getexif().tobytes()
+    return made
+
+
+def _in_eight_bits(image: Image.Image, who: str) -> Image.Image:
+    if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM")):
         values = np.asarray(image).astype(np.int64)
         if values.size and not 0 <= values.min() <= values.max() <= 0xFFFF:
             raise BrokenImage(f"{who} has integers beyond 16 bits; convert it to 8 or 16.")

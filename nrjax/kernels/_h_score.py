@@ -58,7 +58,7 @@ def estimate_regularized_h_score(
     fro = jnp.sum(gram * gram)
     fourth = jnp.sum(jnp.sum(rows * rows, axis=1) ** 2)
     beta, delta = (fourth / samples - fro) / (dims * samples), (fro - dims * variance**2) / dims
-    shrinkage = jnp.clip(beta / jnp.where(delta > 0, delta, 1), 0, 1)
+    shrinkage = jnp.clip(beta / jnp.where(delta > 0, delta, 1), 0, 1) * (dims > 1)  # one direction is its own mean
     eps, tiny = jnp.finfo(features.dtype).eps, jnp.finfo(features.dtype).tiny
     ridge = jnp.maximum(shrinkage, eps) * variance
     ridge = jnp.where(variance > 0, ridge, 1)
@@ -76,7 +76,8 @@ def estimate_regularized_h_score(
     # The shrinkage is a ratio of differences: what they lose to rounding moves the ridge, which divides.
     over, under = jnp.abs(fourth / samples - fro), jnp.abs(fro - dims * variance**2)
     lost = eps * ((fourth / samples + fro) / jnp.maximum(over, tiny) + fro / jnp.maximum(under, tiny))
-    error = jnp.abs(left_over) + jnp.where(variance > 0, jnp.minimum(lost, 1) * jnp.abs(trace) * shrinkage, 0)
+    moved = jnp.where(lost > 0.01, 1, lost * shrinkage) * (dims > 1)  # how far the shrinkage may be off
+    error = jnp.abs(left_over) + jnp.where(variance > 0, moved * jnp.abs(trace), 0)
     return Estimate((1 - shrinkage) * (trace + left_over), error)
 
 

@@ -54,7 +54,7 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
         left, values, _ = jnp.linalg.svd(rows, full_matrices=False)
         left, values = left[:, ::-1], values[::-1]
         squares, blur = values**2, 4 * eps * values * values[-1]
-        smallest = (10 * eps * values[-1]) ** 2
+        smallest = known = (10 * eps * values[-1]) ** 2
     else:
         if dims > samples:
             squares, left = jnp.linalg.eigh(matmul(rows, rows.T))
@@ -65,9 +65,10 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
             left = left * jnp.where(squares > 0, jax.lax.rsqrt(squares), 0)
         largest = jnp.max(squares)
         blur = jnp.full_like(squares, eps * largest)
-        smallest = 10 * eps * largest
+        smallest, known = 10 * eps * largest, (10 * eps) ** 2 * largest
     cut = jnp.maximum(smallest, noise * noise)
-    doubtful = (squares > cut / CLOSE) & (squares < cut * CLOSE)
+    # below the cut, the lengths of X v are small where they are nothing but rounding, and tell of more where not
+    doubtful = (squares > jnp.maximum(known, noise * noise) / CLOSE) & (squares < cut * CLOSE)
     return Spectrum(squares, left, squares > cut, doubtful, blur)
 
 

@@ -1,7 +1,12 @@
 """Arrays in files, by path: safetensors (also in shards), Flax msgpack, Orbax directories. Never pickle."""
 
+import contextlib
+import functools
 import json
-from collections.abc import Mapping
+import logging
+import sys
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,17 +126,43 @@ def _holds_arrays(path: Path) -> bool:
 
 def _read_orbax(path: Path) -> dict[str, np.ndarray]:
     """Arrays of a checkpoint, whatever devices they were saved from."""
-    import logging
-
     import orbax.checkpoint as ocp
 
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of metadata that managers keep elsewhere
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    _drop_late_news()
+    with _quietly(), ocp.PyTreeCheckpointer() as checkpointer:
         metadata: Any = checkpointer.metadata(path.absolute())
         tree = getattr(metadata, "item_metadata", metadata)
         tree = getattr(tree, "tree", tree)
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
         return _arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
+
+
+@functools.cache
+def _drop_late_news() -> None:
+    """Threads that read a damaged checkpoint report to a loop that is closed by then; nobody can do anything about it."""
+    shown = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if "Event loop is closed" not in str(unraisable.exc_value):
+            shown(unraisable)
+
+    sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what Orbax and its threads write about a damaged checkpoint, or one that a manager keeps its own way."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels, hook = [logger.level for logger in loggers], threading.excepthook
+    threading.excepthook = lambda _: None  # what went wrong is raised here too
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _arrays(tree: Any) -> dict[str, np.ndarray]:

@@ -3,8 +3,9 @@
 import html
 from typing import TYPE_CHECKING
 
+from nrjax.files import shown
 from nrjax.results.outcome import Outcome, ScoredModel
-from nrjax.results.tables import as_table, printable
+from nrjax.results.tables import as_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,16 +13,16 @@ if TYPE_CHECKING:
 
 def as_text(ranking: Outcome) -> str:
     """A table, what is missing and why, where scores disagree, and a line that says how it was made."""
-    return "\n".join([as_table(_rows(ranking)), "", *map(printable, remarks(ranking)), how(ranking)])
+    return "\n".join([as_table(_rows(ranking)), "", *map(shown, remarks(ranking)), how(ranking)])
 
 
 def as_html(ranking: Outcome) -> str:
     """The same in HTML; names and reasons are escaped."""
-    remarked = "".join(f"<br>{html.escape(printable(remark))}" for remark in remarks(ranking))
+    remarked = "".join(f"<br>{html.escape(shown(remark))}" for remark in remarks(ranking))
     rows = _rows(ranking)
     head = "".join(f"<th>{column}</th>" for column in rows[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{html.escape(shown(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"{table}<p>{html.escape(how(ranking))}{remarked}</p>"
@@ -58,7 +59,7 @@ def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
 
 def axis_text(name: str) -> str:
     """A name as Matplotlib shows it: $ would begin a formula."""
-    return printable(name).replace("$", r"\$")
+    return shown(name).replace("$", r"\$")
 
 
 def figure_size(ranking: Outcome) -> tuple[float, float]:

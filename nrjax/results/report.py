@@ -13,9 +13,9 @@ import jax
 import numpy as np
 
 from nrjax._version import __version__
+from nrjax.files import shown
 from nrjax.results.display import as_html, axis_text, figure_size
 from nrjax.results.ranking import Ranking
-from nrjax.results.tables import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def write_page(
         image = _image(_projections(projections), "Two principal components")
         sections.append(("Samples of the best and the worst model", image))
     sections.append(("Made with", _settings(ranking, command)))
-    title = html.escape(printable(f"{ranking.best} comes first of {len(ranking.models)} models"))
+    title = html.escape(shown(f"{ranking.best} comes first of {len(ranking.models)} models"))
     body = "".join(f"<h2>{heading}</h2>{content}" for heading, content in sections)
     Path(path).write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -92,7 +92,7 @@ def _settings(ranking: Ranking, command: str | None) -> str:
 
 
 def _words(value: Any) -> str:
-    return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+    return shown(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
 def _image(figure: "Figure", description: str) -> str:

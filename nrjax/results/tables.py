@@ -2,9 +2,10 @@
 
 import csv
 import io
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from nrjax.files import shown
 
 Row = Mapping[str, Any]
 
@@ -26,14 +27,14 @@ def as_table(rows: Sequence[Row], widest: int = 60) -> str:
     for column in columns:
         numbers = all(_is_number(row[column]) for row in rows if row.get(column) not in (None, "", "-"))
         table.add_column(
-            printable(column),
+            shown(column),
             justify="right" if numbers else "left",
             overflow="fold",
             no_wrap=numbers,
             max_width=widest,
         )
     for row in rows:  # Text: names come from files and are not markup
-        table.add_row(*(Text(printable(str(row.get(column, "")))) for column in columns))
+        table.add_row(*(Text(shown(str(row.get(column, "")))) for column in columns))
     text = io.StringIO()
     Console(file=text, width=10_000, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())
@@ -46,11 +47,6 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def printable(text: str) -> str:
-    """Without control characters: names come from files and must not drive the terminal."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in text)
 
 
 def _is_number(value: Any) -> bool:

@@ -17,6 +17,7 @@ from nrjax.scoring.registry import ScoreKind
 from nrjax.scoring.walk import Waiting
 
 NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
+SOME = 256  # rows that show whether features vary
 NEARLY_CONSTANT = 32  # times their rounding: what features vary by that are hardly more than noise
 
 
@@ -128,7 +129,7 @@ class Evaluator:
         for (model, array), score in zip(models, found, strict=True):
             model.add("silhouette", score.value)
             model.solver = score.solver
-            doubt = _doubt_of_silhouette(score, rounding_of(array))
+            doubt = _doubt_of_silhouette(score, array)
             model.uncertain |= {"silhouette": doubt} if doubt else {}
             if score.sampling is not None:
                 model.influences, model.bias = np.asarray(score.sampling.influences), float(score.sampling.bias)
@@ -150,11 +151,14 @@ class Evaluator:
             for model, _ in models:
                 model.missing |= {kind.name: f"{type(error).__name__}: {first_line(error)}" for kind in kinds}
             return
+        constant = [_nearly_constant(array) for array in arrays]
         for (i, kind), (found, _) in settled.items():
             model = models[i].evaluated
             model.add(kind.name, float(np.mean(found.value, dtype=np.float64)))
-            if kind.name in model.values and not kind.certain(found):
-                model.uncertain[kind.name] = _doubt(float(found.error))
+            doubt = constant[i] if kind.reads == "features" and kind.estimate is not None else None
+            doubt = doubt or (None if kind.certain(found) else _doubt(float(found.error)))
+            if doubt and kind.name in model.values:
+                model.uncertain[kind.name] = doubt
 
     def _influences(self, kind: ScoreKind, array: Any, settled: Settled) -> np.ndarray:
         value = np.asarray(settled.result.value)
@@ -168,9 +172,23 @@ class Evaluator:
         return (of_halves if value.ndim else of_groups)(of_some, self._ids)
 
 
-def _doubt_of_silhouette(score: Any, rounding: float) -> str | None:
-    if score.variation <= NEARLY_CONSTANT * rounding:
-        return f"the features vary by no more than {max(score.variation / rounding, 0):.1g} times their rounding"
+def _nearly_constant(array: Any) -> str | None:
+    """What there is to say of features that hardly vary, from a few of their rows."""
+    rows = np.asarray(array[:: max(1, len(array) // SOME)], np.float64)
+    rows = rows / max(np.abs(rows).max(), np.finfo(np.float64).tiny)
+    size = np.sqrt(np.mean(rows**2))
+    return _doubt_of_variation(float(np.std(rows - rows.mean(axis=0)) / size) if size else 0.0, array)
+
+
+def _doubt_of_variation(variation: float, array: Any) -> str | None:
+    times = variation / rounding_of(array)
+    return f"the features vary by no more than {times:.1g} times their rounding" if times <= NEARLY_CONSTANT else None
+
+
+def _doubt_of_silhouette(score: Any, array: Any) -> str | None:
+    constant = _doubt_of_variation(score.variation, array)
+    if constant:
+        return constant
     if score.error <= kernels.MAX_ERROR:
         return None
     if score.error >= 0.5:

@@ -18,7 +18,7 @@ images:png-is-fifo images:bomb-60000 images:png-truncated images:macosx images:c
 @pytest.fixture(scope="module")
 def results():
     wanted = [(*name.split(":"), 0) for name in SAMPLE]
-    return {f"{one['family']}:{one['kind']}": one for one in run_cases(wanted, timeout=10)}
+    return {f"{one['family']}:{one['kind']}": one for one in run_cases(wanted, timeout=120)}
 
 
 @pytest.mark.parametrize("name", SAMPLE)

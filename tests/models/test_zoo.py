@@ -131,7 +131,7 @@ DAMAGES = {
     "pickle in safetensors": (damage_pickle, "weights.safetensors cannot be read, it is corrupt"),
     "pickle file": (damage_pickle_file, "weights.pkl: unknown weights format; it must be one of .safetensors"),
     "corrupt msgpack": (damage_msgpack, "w.msgpack cannot be read, it is corrupt"),
-    "empty orbax": (damage_orbax, "w.orbax cannot be read, it is corrupt"),
+    "empty orbax": (damage_orbax, "w.orbax is no checkpoint of Orbax: it has no _METADATA"),
     "no weights": (lambda f: (f / "weights.safetensors").unlink(), "there is no weights.safetensors"),
     "no description": (lambda f: (f / "model.json").unlink(), "there is no model.json"),
     "not JSON": (lambda f: (f / "model.json").write_text("{"), "model.json is not JSON"),
@@ -218,10 +218,11 @@ def test_an_interrupted_save_leaves_the_old_model(tmp_path, save_tiny, monkeypat
 def test_registered_architecture_of_ones_own(tmp_path, save_tiny):
     from nrjax.models import PaperCNN
 
-    save_tiny(tmp_path, "mine", architecture="mine")
-    with pytest.raises(ZooError, match=r"nrjax.register_architecture\(name, factory\)"):
-        nrjax.load_zoo(tmp_path)["mine"]
+    with pytest.raises(ValueError, match=r"nrjax.register_architecture\(name, factory\)"):
+        save_tiny(tmp_path, "mine", architecture="mine")
+    assert not any(tmp_path.iterdir())
     nrjax.register_architecture("mine", lambda classes, conv_features, dense_features: PaperCNN(
         classes, tuple(conv_features), dense_features
     ))  # fmt: skip
+    save_tiny(tmp_path, "mine", architecture="mine")
     assert nrjax.layers(nrjax.load_zoo(tmp_path)["mine"])[-1].name == "logits"

@@ -6,7 +6,8 @@ x86), singular values of LAPACK's `gesvd` on what is centred already.
 Three conventions are needed where features hold little but rounding; `eps` is that of float64 for eight-byte types and
 of float32 for all others, `CUT` is 4:
 
-- a column is constant where its standard deviation is at most 2.5 CUT eps of its largest entry (`h_score`, `probe`),
+- a column is constant where its standard deviation is at most CUT eps of the root of its mean square (`h_score`,
+  `probe`),
 - a direction v is null where rounding the features could have made it: |X v| <= CUT eps (1 + sqrt(dims / samples))
   sqrt(sum X_ij^2 v_j^2), X not centred (`h_score`, `logme`),
 - a row of the silhouette's points is zero where it is no longer than CUT eps of the row of features.
@@ -104,9 +105,9 @@ def _varying(x: Exact):
     """Columns that vary, centred and not, their mean square being 1 before they were centred."""
     raw = x.rows / np.where(np.any(x.rows, axis=0), np.max(np.abs(x.rows), axis=0), 1)
     rows = _centred(raw)
-    varies = np.sqrt(np.mean(rows * rows, axis=0)) > 2.5 * x.cut * x.eps
-    size = np.sqrt(np.mean(raw * raw, axis=0))[varies]
-    return rows[:, varies] / size, raw[:, varies] / size
+    size = np.sqrt(np.mean(raw * raw, axis=0))
+    varies = np.sqrt(np.mean(rows * rows, axis=0)) > x.cut * x.eps * size
+    return rows[:, varies] / size[varies], raw[:, varies] / size[varies]
 
 
 def _silhouette(x: Exact) -> Answer:
@@ -271,7 +272,9 @@ def _gbc(x: Exact) -> Answer:
     rows = _centred(np.ldexp(x.rows, -exponent))
     points = rows.astype(np.float64)
     if np.any(rows):
-        points = points @ _svd(rows)[2][:GBC_COMPONENTS].T
+        _, s, right = _svd(rows)
+        there = s[:GBC_COMPONENTS] > 64 * EPS * s[0]  # of the others nothing is known but that they are 0
+        points = points @ right[:GBC_COMPONENTS][there].T
     points = points.astype(np.longdouble)
     parts = [points[x.labels == c] for c in range(classes)]
     means = np.array([part.mean(axis=0) for part in parts])

@@ -1,0 +1,1 @@
+"""How far every score is off on features on which arithmetic fails."""
