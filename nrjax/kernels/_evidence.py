@@ -41,7 +41,9 @@ def estimate_logme(
     samples, _ = features.shape
     squares, left, there, doubtful, blur = spectrum(as_they_are(features, rounding), solver)
     targets = members(labels, n_classes, features.dtype)
-    turned = jnp.where(there[:, None], matmul(left.T, targets), 0)
+    turned = matmul(left.T, targets)
+    doubted = jnp.sum(jnp.where(doubtful[:, None], turned, 0) ** 2, axis=0)  # of the labels, in such directions
+    turned = jnp.where(there[:, None], turned, 0)
     counts = jnp.sum(targets, axis=0)
     rest = targets - matmul(left, turned)
     complete = jnp.sum(there) == samples  # U spans everything
@@ -63,7 +65,7 @@ def estimate_logme(
         return -jnp.log(jnp.maximum(fit, tiny)) / 2 - jnp.sum(jnp.log1p(kept / r), axis=1) / (2 * samples)
 
     def of_class(both):
-        column, r0, count = both
+        column, r0, count, doubt = both
         z = column * column
         best = coarse[jnp.argmax(height(coarse, z, r0))]
         around = jnp.linspace(-1, 1, REFINED + 1, dtype=z.dtype)
@@ -77,17 +79,16 @@ def estimate_logme(
         noiseless = -jnp.log(jnp.maximum(jnp.sum(inverse), tiny)) / 2 - logs / (2 * samples)
         nothing = -jnp.log(jnp.maximum(count, tiny)) / 2
         found = jnp.maximum(jnp.where(complete, jnp.maximum(found, noiseless), found), nothing)
-        # d evidence / d square, times what the square may be off by; and a doubtful direction, in or out
+        # d evidence / d square, times what the square may be off by; and what doubtful directions could explain
         r = jnp.exp(best)
         fit = jnp.maximum(jnp.sum(z * (r / (kept + r))) + r0, tiny)
         slope = (1 / (kept + r) + samples / fit * z * r / (kept + r) ** 2) / 2
-        gains = (jnp.log1p(squares / r) + samples / fit * z * squares / (squares + r)) / 2
-        error = jnp.sum(jnp.where(there, blur * slope, 0)) + jnp.sum(jnp.where(doubtful, gains, 0))
-        return found, error / samples
+        explained = -jnp.log1p(-jnp.minimum(doubt / fit, 0.999)) / 2
+        return found, jnp.sum(jnp.where(there, blur * slope, 0)) / samples + explained
 
     width = len(squares) * SCANNED
     values, errors = lax.map(
-        of_class, (turned.T, outside, counts), batch_size=min(n_classes, max(1, AT_ONCE // width))
+        of_class, (turned.T, outside, counts, doubted), batch_size=min(n_classes, max(1, AT_ONCE // width))
     )  # fmt: skip
     values = values + jnp.log(samples / (2 * jnp.pi)) / 2 - 0.5
     used = counts > 0

@@ -44,7 +44,7 @@ def silhouette_sampling(
 
     def of_half(key_and_half) -> Float[Array, ""]:
         key, half = key_and_half
-        shuffled = jnp.argsort(labels + jax.random.uniform(key, (samples,)))  # class after class
+        shuffled = jnp.argsort(labels + jax.random.uniform(key, (samples,), jnp.float32))  # class after class
         weights = (
             jnp.zeros(samples, points.dtype).at[shuffled].set((jnp.arange(samples) % 2 == half).astype(points.dtype))
         )

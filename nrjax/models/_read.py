@@ -139,7 +139,7 @@ def _read_orbax(path: Path) -> dict[str, np.ndarray]:
 
 @functools.cache
 def _drop_late_news() -> None:
-    """Threads that read a damaged checkpoint report to a loop that is closed by then; nobody can do anything about it."""
+    """Threads that read a damaged checkpoint report to a loop that is closed by then, and it would be printed."""
     shown = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:

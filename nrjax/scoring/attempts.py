@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nrjax import kernels
@@ -73,12 +74,12 @@ def score_silhouettes(
     rounding = max(map(rounding_of, arrays))
 
     def run(attempt: Attempt, models: list[int]) -> dict[int, Any]:
-        options = {
-            "labels": ids, "n_classes": n_classes, "sampling": sampling, "rounding": rounding,
-            "settings": dataclasses.replace(settings, solver=attempt.solver),
-        }  # fmt: skip
-        one, many = (functools.partial(f, **options) for f in (kernels.score, kernels.score_models))
         with conditions(attempt.dtype):
+            options = {
+                "labels": jnp.asarray(ids), "n_classes": n_classes, "sampling": sampling, "rounding": rounding,
+                "settings": dataclasses.replace(settings, solver=attempt.solver),
+            }  # fmt: skip
+            one, many = (functools.partial(f, **options) for f in (kernels.score, kernels.score_models))
             found = walk(
                 [arrays[i] for i in models], attempt.dtype, one, many, width=width, centred=True, staging=staging
             )  # fmt: skip
@@ -118,11 +119,12 @@ def score_others(
     def run(attempt: Attempt, keys: list[tuple[int, ScoreKind]]) -> dict[tuple[int, ScoreKind], kernels.Estimate]:
         models = list(dict.fromkeys(model for model, _ in keys))
         asked = tuple(kind for kind in kinds if any(kind == other for _, other in keys))
-        options = {
-            "labels": ids, "n_classes": n_classes, "kinds": asked, "solver": attempt.solver, "rounding": rounding
-        }  # fmt: skip
-        one, many = (functools.partial(f, **options) for f in (estimates, estimates_of_models))
         with conditions(attempt.dtype):
+            options = {
+                "labels": jnp.asarray(ids), "n_classes": n_classes, "kinds": asked, "solver": attempt.solver,
+                "rounding": rounding,
+            }  # fmt: skip
+            one, many = (functools.partial(f, **options) for f in (estimates, estimates_of_models))
             found = walk([arrays[i] for i in models], attempt.dtype, one, many)
         by_kind = dict(zip(asked, found, strict=True))
         places = {model: place for place, model in enumerate(models)}
@@ -145,11 +147,10 @@ def estimates(
 
     def of(kind: ScoreKind) -> kernels.Estimate:
         if kind.estimate is None:
-            value = jax.numpy.asarray(kind.kernel(array, labels, n_classes=n_classes))
-            return kernels.Estimate(value, jax.numpy.zeros((), array.dtype))
+            value = jnp.asarray(kind.kernel(array, labels, n_classes=n_classes))
+            return kernels.Estimate(value, jnp.zeros((), array.dtype))
         return kind.estimate(array, labels, n_classes=n_classes, solver=solver, rounding=rounding)
 
-    labels = jax.numpy.asarray(labels)  # under jax_disable_jit they come as NumPy's
     return tuple(map(of, kinds))
 
 
