@@ -11,9 +11,11 @@ whichever of several maxima is near; here r is scanned, then refined. A directio
 code has dims in place of directions. Nothing in it cancels: only positive terms are summed.
 """
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels._certificate import Estimate
 from nrjax.kernels._linalg import matmul
@@ -38,17 +40,42 @@ def estimate_logme(
     Labels that the features fit exactly have no largest evidence; what they were rounded by bounds it then, and the
     error is infinite.
     """
-    samples, _ = features.shape
     squares, left, there, doubtful, blur = spectrum(as_they_are(features, rounding), solver)
     targets = members(labels, n_classes, features.dtype)
-    turned = matmul(left.T, targets)
-    doubted = jnp.sum(jnp.where(doubtful[:, None], turned, 0) ** 2, axis=0)  # of the labels, in such directions
-    turned = jnp.where(there[:, None], turned, 0)
+    counts = jnp.sum(targets, axis=0)
+    given = _Given(squares, left, targets, matmul(left.T, targets), blur, rounding)
+    values, errors, exact = _evidences(given, there)
+    used = counts > 0
+
+    def moved() -> Float[Array, " classes"]:  # by directions of which it is not sure whether they are rounding
+        return jnp.abs(_evidences(given, there | doubtful)[0] - _evidences(given, there & ~doubtful)[0])
+
+    errors = errors + lax.cond(jnp.any(doubtful), moved, lambda: jnp.zeros_like(errors))
+    mean = lambda each: jnp.sum(jnp.where(used, each, 0)) / jnp.sum(used)  # noqa: E731
+    return Estimate(mean(values), jnp.where(jnp.any(exact & used), jnp.inf, mean(errors)))
+
+
+class _Given(NamedTuple):
+    squares: Float[Array, " width"]
+    left: Float[Array, "samples width"]
+    targets: Float[Array, "samples classes"]
+    turned: Float[Array, "width classes"]  # U' targets
+    blur: Float[Array, " width"]
+    rounding: float
+
+
+def _evidences(
+    given: _Given, there: Bool[Array, " width"]
+) -> tuple[Float[Array, " classes"], Float[Array, " classes"], Bool[Array, " classes"]]:
+    """Of every class, on the directions that are there: log evidence per sample, its error, and if the fit is exact."""
+    squares, left, targets, _, blur, rounding = given
+    samples = len(targets)
+    turned = jnp.where(there[:, None], given.turned, 0)
     counts = jnp.sum(targets, axis=0)
     rest = targets - matmul(left, turned)
     complete = jnp.sum(there) == samples  # U spans everything
     outside = jnp.where(complete, 0, jnp.sum(rest * rest, axis=0))
-    tiny = jnp.finfo(features.dtype).tiny
+    tiny = jnp.finfo(squares.dtype).tiny
     exact = ~complete & (outside <= (30 * rounding) ** 2 * counts)
     outside = jnp.where(exact, rounding**2 * jnp.maximum(counts, 1), outside)
     kept = jnp.where(there, squares, 0)
@@ -64,8 +91,8 @@ def estimate_logme(
         fit = jnp.sum(z * (r / (kept + r)), axis=1) + r0
         return -jnp.log(jnp.maximum(fit, tiny)) / 2 - jnp.sum(jnp.log1p(kept / r), axis=1) / (2 * samples)
 
-    def of_class(both):
-        column, r0, count, doubt = both
+    def of_class(of):
+        column, r0, count = of
         z = column * column
         best = coarse[jnp.argmax(height(coarse, z, r0))]
         around = jnp.linspace(-1, 1, REFINED + 1, dtype=z.dtype)
@@ -79,21 +106,15 @@ def estimate_logme(
         noiseless = -jnp.log(jnp.maximum(jnp.sum(inverse), tiny)) / 2 - logs / (2 * samples)
         nothing = -jnp.log(jnp.maximum(count, tiny)) / 2
         found = jnp.maximum(jnp.where(complete, jnp.maximum(found, noiseless), found), nothing)
-        # d evidence / d square, times what the square may be off by; and what doubtful directions could explain
+        # d evidence / d square, times what the square may be off by
         r = jnp.exp(best)
         fit = jnp.maximum(jnp.sum(z * (r / (kept + r))) + r0, tiny)
         slope = (1 / (kept + r) + samples / fit * z * r / (kept + r) ** 2) / 2
-        explained = -jnp.log1p(-jnp.minimum(doubt / fit, 0.999)) / 2
-        return found, jnp.sum(jnp.where(there, blur * slope, 0)) / samples + explained
+        return found, jnp.sum(jnp.where(there, blur * slope, 0)) / samples
 
-    width = len(squares) * SCANNED
-    values, errors = lax.map(
-        of_class, (turned.T, outside, counts, doubted), batch_size=min(n_classes, max(1, AT_ONCE // width))
-    )  # fmt: skip
-    values = values + jnp.log(samples / (2 * jnp.pi)) / 2 - 0.5
-    used = counts > 0
-    mean = lambda each: jnp.sum(jnp.where(used, each, 0)) / jnp.sum(used)  # noqa: E731
-    return Estimate(mean(values), jnp.where(jnp.any(exact & used), jnp.inf, mean(errors)))
+    at_once = min(len(counts), max(1, AT_ONCE // (len(squares) * SCANNED)))
+    values, errors = lax.map(of_class, (turned.T, outside, counts), batch_size=at_once)
+    return values + jnp.log(samples / (2 * jnp.pi)) / 2 - 0.5, errors, exact
 
 
 def logme(

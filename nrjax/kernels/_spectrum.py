@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float, Int
 from nrjax.kernels._linalg import centre, exponent_of, matmul
 
 Factorisation = Literal["gram", "svd"]
-CLOSE = 30  # times the squares at which directions are taken for rounding: near that it is not known which they are
+ROUNDINGS = 5  # what features are off by that were themselves computed in the type that they came in: sums of products
+ABOVE, BELOW = 30, 4  # times the square at which directions are taken for rounding: near it that is not sure
 
 
 class Spectrum(NamedTuple):
@@ -68,7 +69,7 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
         smallest, known = 10 * eps * largest, (10 * eps) ** 2 * largest
     cut = jnp.maximum(smallest, noise * noise)
     # below the cut, the lengths of X v are small where they are nothing but rounding, and tell of more where not
-    doubtful = (squares > jnp.maximum(known, noise * noise) / CLOSE) & (squares < cut * CLOSE)
+    doubtful = (squares > jnp.maximum(known, noise * noise) / BELOW) & (squares < cut * ABOVE)
     return Spectrum(squares, left, squares > cut, doubtful, blur)
 
 
@@ -109,9 +110,9 @@ def standardised(features: Float[Array, "samples dims"], rounding: float) -> Row
 
 
 def _noise(entry: Float[Array, ""], shape: tuple[int, ...]) -> Float[Array, ""]:
-    """The largest singular value of independent errors of this size in every entry."""
+    """The largest singular value of independent errors of a few times this size in every entry."""
     samples, dims = shape
-    return entry * (samples**0.5 + dims**0.5)
+    return ROUNDINGS * entry * (samples**0.5 + dims**0.5)
 
 
 def members(labels: Int[Array, " samples"], n_classes: int, dtype) -> Float[Array, "samples classes"]:

@@ -148,6 +148,8 @@ def estimates(
     def of(kind: ScoreKind) -> kernels.Estimate:
         if kind.estimate is None:
             value = jnp.asarray(kind.kernel(array, labels, n_classes=n_classes))
+            if value.shape not in ((), (len(array),)):
+                raise ValueError(f"a score is a number, or one number per sample; got shape {value.shape}")
             return kernels.Estimate(value, jnp.zeros((), array.dtype))
         return kind.estimate(array, labels, n_classes=n_classes, solver=solver, rounding=rounding)
 

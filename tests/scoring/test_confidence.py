@@ -200,6 +200,15 @@ def test_a_score_that_fails_never_costs_the_others(own_score):
     assert by_nan.failed == {"a": "nan: its value is nan"}
 
 
+def test_a_score_of_another_shape_is_refused(own_score):
+    own_score("matrix", lambda features, labels, *, n_classes: features)
+    features, labels = blobs(60, 6, 3)
+    ranking = nrjax.rank_batch({"m": features}, labels, scores=("silhouette", "matrix"))
+    assert ranking.models[0].missing == {
+        "matrix": "ValueError: a score is a number, or one number per sample; got shape (60, 6)"
+    }
+
+
 def test_a_score_that_fails_on_parts_of_the_samples_is_a_reason(own_score):
     def whole_only(features, labels, *, n_classes):
         if len(features) < 60:
