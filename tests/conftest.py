@@ -13,6 +13,13 @@ TFDS_DIR = Path(os.environ.get("TFDS_DATA_DIR", Path.home() / "tensorflow_datase
 TINY = {"classes": 3, "conv_features": [2, 3], "dense_features": 8}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Compiled programs are dropped after every module: each maps memory, and a process may map only so often."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def mnist_dir():
     """Where TFDS keeps MNIST; tests on real data skip where it is not prepared."""

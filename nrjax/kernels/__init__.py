@@ -5,17 +5,17 @@ They compose with `jit`, `vmap` and `shard_map`. The checked entries are `nrjax.
 thread, which halves the time of `krylov`; who calls the kernels directly sets `OPENBLAS_NUM_THREADS=1`.
 """
 
-from nrjax.kernels._certificate import MAX_ERROR, Estimate, points_error
+from nrjax.kernels._certificate import MAX_ERROR, Estimate, error_of_points, points_error
 from nrjax.kernels._class_distances import Distance
 from nrjax.kernels._evidence import estimate_logme, logme
 from nrjax.kernels._h_score import estimate_h_score, estimate_regularized_h_score, h_score, regularized_h_score
 from nrjax.kernels._knn import NEIGHBOURS, estimate_knn, knn
 from nrjax.kernels._leep import estimate_leep, estimate_nce, leep, nce
 from nrjax.kernels._linalg import matmul
-from nrjax.kernels._pca import Attempt, Projection, Solver, attempts, pca, resolve_solver
+from nrjax.kernels._pca import NOISE, Attempt, Projection, Solver, attempts, pca, resolve_solver
 from nrjax.kernels._probe import ALPHAS, Probe, estimate_probe, fit_probe, probe
 from nrjax.kernels._sampling import Sampling, silhouette_sampling
-from nrjax.kernels._score import Score, ScoreSettings, score, score_models
+from nrjax.kernels._score import OWN, Score, ScoreSettings, score, score_models
 from nrjax.kernels._separation import estimate_gbc, estimate_transrate, gbc, transrate
 from nrjax.kernels._silhouette import (
     LINEAR_DISTANCES,
@@ -32,6 +32,8 @@ __all__ = [
     "LINEAR_DISTANCES",
     "MAX_ERROR",
     "NEIGHBOURS",
+    "NOISE",
+    "OWN",
     "Attempt",
     "Definition",
     "Distance",
@@ -45,6 +47,7 @@ __all__ = [
     "ScoreSettings",
     "Solver",
     "attempts",
+    "error_of_points",
     "estimate_gbc",
     "estimate_h_score",
     "estimate_knn",

@@ -38,12 +38,14 @@ class Score(NamedTuple):
       error: of the points, see `Projection`, or 100 times that of the silhouettes' own arithmetic where that is
         larger; above `MAX_ERROR` take a safer solver.
       variation: of the features, see `Scaled`.
+      depth: singular value of the last component beside that of the first.
       sampling: how the score follows from which samples were drawn, where that was asked for.
     """
 
     value: Float[Array, "*models"]
     error: Float[Array, "*models"]
     variation: Float[Array, "*models"]
+    depth: Float[Array, "*models"]
     sampling: Sampling | None = None
 
 
@@ -84,7 +86,9 @@ def score(
     value = total(jnp.sum(values * weights), axis_name) / total(jnp.sum(weights), axis_name)
     drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
     error = jnp.maximum(projection.error, OWN * own_error)
-    return Score(value, error, variation, drawn)
+    found = projection.singular_values
+    depth = found[-1] / jnp.maximum(found[0], jnp.finfo(found.dtype).tiny)
+    return Score(value, error, variation, depth, drawn)
 
 
 @functools.partial(jax.jit, static_argnames=("n_classes", "settings", "sampling", "rounding"))

@@ -30,20 +30,20 @@ class Settled(NamedTuple):
 def climb(
     ladders: Mapping[K, Sequence[Attempt]],
     run: Callable[[Attempt, list[K]], dict[K, R]],
-    certain: Callable[[K, R], bool],
+    certain: Callable[[K, R, Attempt], bool],
 ) -> dict[K, Settled]:
     """Settles every key by the first attempt of its ladder that is certain of it, else by the last.
 
     Args:
       ladders: what to try for each key; keys that share an attempt share a call.
       run: an attempt at some of the keys.
-      certain: whether a key's result will do.
+      certain: whether a key's result will do, or no further attempt can be better.
     """
     settled: dict[K, Settled] = {}
     for attempt in dict.fromkeys(attempt for ladder in ladders.values() for attempt in ladder):
         keys = [key for key, ladder in ladders.items() if key not in settled and attempt in ladder]
         for key, result in run(attempt, keys).items() if keys else ():
-            if certain(key, result) or attempt == ladders[key][-1]:
+            if certain(key, result, attempt) or attempt == ladders[key][-1]:
                 settled[key] = Settled(result, attempt)
     return settled
 
@@ -85,9 +85,12 @@ def score_silhouettes(
             )  # fmt: skip
         return {model: _of(found, place) for place, model in enumerate(models)}
 
-    settled = climb(
-        dict.fromkeys(range(len(arrays)), ladder), run, lambda _, score: bool(score.error <= kernels.MAX_ERROR)
-    )  # fmt: skip
+    def certain(_: int, score: kernels.Score, attempt: Attempt) -> bool:
+        # A Gram matrix in float64 tells all apart that lies within 1e-5 of the largest: what is tied there is tied.
+        final = attempt.solver == "gram" and attempt.dtype == np.float64 and score.depth > 1e-5
+        return bool(score.error <= kernels.MAX_ERROR or final)
+
+    settled = climb(dict.fromkeys(range(len(arrays)), ladder), run, certain)
     return [
         Silhouette(float(score.value), float(score.error), float(score.variation), score.sampling, attempt.name)
         for score, attempt in (settled[i] for i in range(len(arrays)))
@@ -130,7 +133,7 @@ def score_others(
         places = {model: place for place, model in enumerate(models)}
         return {(model, kind): _of(by_kind[kind], places[model]) for model, kind in keys}
 
-    return climb(ladders, run, lambda key, found: key[1].certain(found))
+    return climb(ladders, run, lambda key, found, _: key[1].certain(found))
 
 
 @functools.partial(jax.jit, static_argnames=("n_classes", "kinds", "solver", "rounding"))

@@ -95,20 +95,20 @@ class Evaluator:
                 self._add_others((kind,), [_Candidate(evaluated, probabilities)])
             elif kind.name == "silhouette":
                 evaluated.n_components = components_of(self._request.settings, features.shape)
-                width, dtype = width_of(features.shape[1]), str(features.dtype)
-                group = len(features), width, dtype
+                width = width_of(features.shape[1])
+                group = len(features), width, str(features.dtype), rounding_of(features)
                 ready = self._silhouettes.add(group, _Candidate(evaluated, features), len(features) * width * 4)
                 self._add_silhouettes(width, ready)
             else:
                 kinds.append(kind)
         if kinds:
-            group = tuple(kinds), features.shape, str(features.dtype)
+            group = tuple(kinds), features.shape, str(features.dtype), rounding_of(features)
             ready = self._others.add(group, _Candidate(evaluated, features), 2 * features.nbytes)
             self._add_others(tuple(kinds), ready)
 
     def finish(self) -> dict[Hashable, Evaluated]:
         """Every model that was added."""
-        for (_, width, _), models in self._silhouettes.rest():
+        for (_, width, *_), models in self._silhouettes.rest():
             self._add_silhouettes(width, models)
         for (kinds, *_), models in self._others.rest():
             self._add_others(kinds, models)

@@ -21,52 +21,51 @@ SAMPLED = 1024  # rows of the first batch that are kept, for a Krylov space to s
 class Passes:
     """Passes over the batches, in blocks of one shape; every pass must bring what the first one brought."""
 
-    def __init__(self, batches: Iterable[tuple[Any, Any]]):
+    def __init__(self, batches: Iterable[tuple[Any, Any]], dtype: Any = None):
         self._batches = batches
         self.labels: list[np.ndarray] = []
         first = next(self._checked(), None)
         if first is None:
             raise ValueError("batches must hold at least one batch; got none.")
         features, _ = first
-        exact = rounding_of(features) < np.finfo(np.float32).eps  # float64 that float32 would round
-        self.dims, self.dtype = features.shape[1], np.dtype(np.float64 if exact else working_dtype(features.dtype))
+        self.rounding = rounding_of(features)
+        exact = self.rounding < np.finfo(np.float32).eps  # float64 that float32 would round
+        self.dims = features.shape[1]
+        self.dtype = np.dtype(dtype or (np.float64 if exact else working_dtype(features.dtype)))
         features = features.astype(self.dtype, copy=False)
         self._shift = features.mean(axis=0, dtype=np.float64).astype(self.dtype)
         largest = float(np.max(np.abs(features)))
         self._scale = self.dtype.type(
             2.0 ** -np.frexp(largest)[1] if largest else 1
         )  # squares neither over- nor underflow
+        self.size = float(np.linalg.norm(features * self._scale)) / len(features) ** 0.5  # of a sample, as it came
         self.sample = (features[:SAMPLED] - self._shift) * self._scale
         self.samples = 0
         self._mean = np.zeros(self.dims)  # of the shifted features; known after the first pass
 
-    def gram(self, dtype: Any) -> np.ndarray:
-        """A, `[dims, dims]`, summed in float64 over blocks multiplied in `dtype`."""
+    def gram(self) -> np.ndarray:
+        """A, `[dims, dims]`, summed in float64 over the products of blocks."""
         total = np.zeros((self.dims, self.dims))
         for block, count in self._blocks():
-            total += np.asarray(_gram_of(block.astype(dtype, copy=False), *self._frame(dtype), count))
+            total += np.asarray(_gram_of(block, self._shift, self._scale, count))
         return total - self.samples * np.outer(self._mean, self._mean)
 
     def multiply(self, vectors: np.ndarray) -> np.ndarray:
         """A times every row of `vectors`, `[found, dims]`."""
         total, rows = np.zeros(vectors.shape), vectors.astype(self.dtype)
         for block, count in self._blocks():
-            total += np.asarray(_gram_times(block, *self._frame(), count, rows))
+            total += np.asarray(_gram_times(block, self._shift, self._scale, count, rows))
         return total - self.samples * np.outer(vectors @ self._mean, self._mean)
 
-    def project(self, vectors: np.ndarray, dtype: Any) -> np.ndarray:
+    def project(self, vectors: np.ndarray) -> np.ndarray:
         """Centred features times every row of `vectors`, `[samples, found]`, rotated so that no two columns share."""
-        images, gram = np.empty((self.samples, len(vectors)), dtype), np.zeros((len(vectors),) * 2)
-        rows, middle, done = vectors.astype(dtype), (vectors @ self._mean), 0
+        images, gram = np.empty((self.samples, len(vectors)), self.dtype), np.zeros((len(vectors),) * 2)
+        rows, middle, done = vectors.astype(self.dtype), (vectors @ self._mean), 0
         for block, count in self._blocks():
-            part = np.asarray(_project(block.astype(dtype, copy=False), *self._frame(dtype), count, rows))[:count]
+            part = np.asarray(_project(block, self._shift, self._scale, count, rows))[:count]
             centred = part - middle
             images[done : done + count], gram, done = centred, gram + centred.T @ centred, done + count
-        return images @ eigh_descending(gram)[1].T.astype(dtype)
-
-    def _frame(self, dtype: Any = None) -> tuple[np.ndarray, Any]:
-        dtype = np.dtype(dtype or self.dtype)
-        return self._shift.astype(dtype, copy=False), dtype.type(self._scale)
+        return images @ eigh_descending(gram)[1].T.astype(self.dtype)
 
     def _blocks(self) -> Iterator[tuple[np.ndarray, int]]:
         """Blocks `[ROWS, dims]` and how many of their rows count. The first pass learns labels and mean."""

@@ -16,7 +16,6 @@ from nrjax.kernels import points_error
 from nrjax.scoring.checks import check_settings, components_of, encode_labels
 from nrjax.scoring.passes import Passes, eigh_descending
 from nrjax.scoring.walk import conditions
-from nrjax.switches import our_own
 
 RANDOM = 4  # directions beside those of the first batch
 GRAM_DIMS = 4096  # a Gram matrix of 128 MiB in float64
@@ -58,37 +57,44 @@ def score_stream(
             f"batches must be iterable more than once; got the one-shot iterator {type(batches).__name__}. "
             "Pass a list, a data loader, or an object whose __iter__ starts anew."
         )
-    passes = Passes(batches)
+    found, error = _score(Passes(batches), settings)
+    if error > kernels.MAX_ERROR:  # components as good as tied, or samples that rounding hides
+        found, _ = _score(Passes(batches, np.float64), settings)
+    return found
+
+
+def _score(passes: Passes, settings: kernels.ScoreSettings) -> tuple[float, float]:
+    """The score, computed in the type of the passes, and its error; see `kernels.Score`."""
     with conditions(passes.dtype):
-        vectors, dtype = _leading(passes, settings.n_components)
-    with conditions(dtype):
-        images = passes.project(vectors, dtype)
-    ids, classes = encode_labels(np.concatenate(passes.labels))
-    components = components_of(settings, (len(ids), passes.dims))
-    points = images[:, :components].astype(passes.dtype)
-    with our_own():
-        value = kernels.silhouette_score(
-            jnp.asarray(points), jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
+        vectors, squares, residuals = _leading(passes, settings.n_components)
+        images = passes.project(vectors)
+        ids, classes = encode_labels(np.concatenate(passes.labels))
+        components = components_of(settings, (len(ids), passes.dims))
+        points = jnp.asarray(images[:, :components])
+        spread = float(np.linalg.norm(images.astype(np.float64))) / len(images) ** 0.5
+        if spread <= kernels.NOISE * passes.rounding * passes.size:
+            points = jnp.zeros_like(points)
+        largest = max(squares[0], np.finfo(np.float64).tiny)
+        error = kernels.error_of_points(
+            points, jnp.asarray(squares / largest, points.dtype), jnp.asarray(residuals / largest, points.dtype),
+            components, jnp.ones(len(points), points.dtype), None,
+        )  # fmt: skip
+        found = kernels.silhouette_estimate(
+            points, jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
             definition=settings.definition, method=settings.method, block_size=settings.block_size,
         )  # fmt: skip
-        return float(value)
+        value = float(np.asarray(found.value).mean(dtype=np.float64))
+        return value, max(float(error), kernels.OWN * float(found.error))
 
 
-def _leading(passes: Passes, n_components: int) -> tuple[np.ndarray, Any]:
-    """Orthonormal rows that hold the leading principal directions and some more, and the type to project in."""
-    dtype = passes.dtype
+def _leading(passes: Passes, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Orthonormal rows that hold the leading principal directions and some more; squares and residuals of the pairs."""
     if passes.dims > GRAM_DIMS:
-        return _krylov(passes.multiply, _start(passes.sample, n_components + EXTRA), n_components), dtype
-    gram = passes.gram(passes.dtype)
-    squares, vectors = eigh_descending(gram)
+        return _krylov(passes.multiply, _start(passes.sample, n_components + EXTRA), n_components)
+    squares, vectors = eigh_descending(passes.gram())
     found = min(n_components + EXTRA, passes.dims)
-    if found > n_components and dtype == np.float32:
-        rounding = np.full((n_components + 1, 1), np.finfo(np.float32).eps * squares[0])
-        if not _error(squares, rounding, n_components) <= kernels.MAX_ERROR:  # components as good as tied
-            dtype = np.float64
-            with conditions(dtype):
-                _, vectors = eigh_descending(passes.gram(dtype))
-    return vectors[:found], dtype
+    rounding = np.full((min(n_components + 1, passes.dims), 1), np.finfo(passes.dtype).eps * squares[0])
+    return vectors[:found], squares[: len(rounding)], rounding
 
 
 def _start(rows: np.ndarray, width: int) -> np.ndarray:
@@ -99,8 +105,8 @@ def _start(rows: np.ndarray, width: int) -> np.ndarray:
     return np.concatenate([seen, random])
 
 
-def _krylov(multiply: Callable[[np.ndarray], np.ndarray], start: np.ndarray, n_components: int) -> np.ndarray:
-    """A basis of the block Krylov space in which the leading pairs are certified, and one block more."""
+def _krylov(multiply: Callable[[np.ndarray], np.ndarray], start: np.ndarray, n_components: int):
+    """A basis of the block Krylov space in which the leading pairs are certified, one block more; see `_leading`."""
     width, dims = start.shape
     basis = np.linalg.qr(start.T.astype(np.float64))[0].T
     images = multiply(basis)
@@ -112,7 +118,7 @@ def _krylov(multiply: Callable[[np.ndarray], np.ndarray], start: np.ndarray, n_c
         block = residuals - residuals @ basis.T @ basis
         block = np.linalg.qr((block - block @ basis.T @ basis).T)[0].T
         if error <= kernels.MAX_ERROR:
-            return np.concatenate([vectors, block])
+            return np.concatenate([vectors, block]), squares[:width], residuals
         if len(basis) >= MOST_BLOCKS * width:
             raise ValueError(
                 f"The spectrum of these {dims} dims decays too slowly: after {MOST_BLOCKS} passes the components may "
