@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 ROOM = 1 << 20  # bytes that a page or a picture may take
+_LITTER = {"__MACOSX", "__pycache__", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini"}
 _KINDS = {
     stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
@@ -34,8 +35,8 @@ def check_regular(path: Path, who: str | None = None) -> Path:
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder is what systems leave behind: `._x.png`, `.DS_Store`, `__MACOSX`."""
-    return name.startswith((".", "__"))
+    """Whether a file or folder is what systems leave behind: `._x.png`, `.DS_Store`, `__MACOSX`, `@eaDir`."""
+    return name.startswith((".", "@", "$")) or name in _LITTER
 
 
 def natural(name: str) -> list[tuple[bool, int, str]]:

@@ -34,8 +34,8 @@ def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"labels must be text, numbers or the like; got records of dtype {array.dtype}.")
     if array.dtype.kind in "fcmM":
         _refuse_missing(np.isnan(array) if array.dtype.kind in "fc" else np.isnat(array), array)
-    if array.dtype.kind == "U":
-        _refuse_missing(np.isin(array, TOLD_MISSING), array)
+    if array.dtype.kind in "US":
+        _refuse_missing(np.isin(array, np.array(TOLD_MISSING, array.dtype.kind)), array)
     classes, ids = np.unique(array, return_inverse=True)
     return ids.reshape(-1).astype(np.int32), classes
 
@@ -47,17 +47,23 @@ def _as_array(labels: Any) -> np.ndarray:
             "labels must not be a masked array, whose mask would be lost. Remove the masked samples, from the features "
             "too."
         )
+    if hasattr(labels, "tocsr"):
+        raise TypeError("labels must be a sequence, a class per sample; got a sparse matrix. Use labels.toarray().")
     if isinstance(labels, (str, bytes, Mapping, set, frozenset)) or not isinstance(labels, Iterable):
         raise TypeError(f"labels must be a sequence, a class per sample; got {type(labels).__name__}.")
     if hasattr(labels, "isna") and hasattr(labels, "to_numpy"):  # pandas: categories, nullable and string columns
         column: Any = labels
-        return np.asarray(column.astype(object).to_numpy())
+        return np.asarray(column.astype(object), object)
     if isinstance(labels, np.ndarray) or hasattr(labels, "__array__") or hasattr(labels, "__array_interface__"):
         try:
             return np.asarray(labels)
         except Exception as error:
             raise TypeError(f"labels: NumPy refuses this {type(labels).__name__}: {error}") from error
     listed = list(labels)
+    if any(
+        getattr(label, "ndim", None) == 0 and not isinstance(label, np.generic) for label in listed
+    ):  # of JAX, torch
+        listed = [label if _missing(label) or getattr(label, "ndim", None) != 0 else label.item() for label in listed]
     kinds = {_kind(label) for label in listed}
     if len(kinds) <= 1 and not kinds & {"other", "missing"}:
         try:
@@ -68,7 +74,8 @@ def _as_array(labels: Any) -> np.ndarray:
             return array
     array = np.empty(len(listed), object)
     for i, label in enumerate(listed):
-        array[i] = label.item() if isinstance(label, (np.generic, np.ndarray)) and np.ndim(label) == 0 else label
+        scalar = getattr(label, "ndim", None) == 0 and hasattr(label, "item") and not _missing(label)
+        array[i] = label.item() if scalar else label
     return array
 
 
@@ -88,7 +95,8 @@ def _missing(label: Any) -> bool:
     if label is None or label is np.ma.masked or type(label).__name__ in ("NAType", "NaTType"):
         return True
     try:
-        return bool(label != label) or (isinstance(label, str) and label in TOLD_MISSING)
+        told = label.decode("latin-1") if isinstance(label, bytes) else label
+        return bool(label != label) or (isinstance(told, str) and told in TOLD_MISSING)
     except (TypeError, ValueError):  # of arrays, and of what does not say
         return False
 

@@ -27,6 +27,8 @@ TAKEN = {
     "categories": (pd.Series(THREE, dtype="category"), 3),
     "nullable integers": (pd.Series([1, 2, 3] * 4, dtype="Int64"), 3),
     "an index": (pd.Index(THREE), 3),
+    "a categorical": (pd.Categorical(THREE), 3),
+    "scalars of JAX": ([jnp.asarray(i % 3) for i in range(12)], 3),
     "a frame of one column": (pd.DataFrame({"y": THREE}), 3),
     "jax": (jnp.arange(12) % 3, 3),
     "frozen sets": ([frozenset("a"), frozenset("ab"), frozenset("b")] * 4, 3),
@@ -67,6 +69,9 @@ REFUSED = {
     "a category that is missing": (pd.Series(with_missing(None), dtype="category"), "missing; sample 4"),
     "nullable integers": (pd.Series([1, None, 2] * 4, dtype="Int64"), r"sample 1, 4, 7, 10 has <NA> \(4 in all\)"),
     "NaN": (np.array([0, 1, np.nan] * 4), "sample 2, 5, 8, 11 has nan"),
+    "bytes": (np.array([b"a", b"nan"] * 4), "sample 1, 3, 5, 7 has"),
+    "masked in a list": (with_missing(np.ma.masked), "sample 4 has"),
+    "a categorical": (pd.Categorical(with_missing(None)), "sample 4"),
     "NaT": (np.array(["2026-01-01", "NaT"] * 4, "M8[D]"), "sample 1, 3, 5, 7 has NaT"),
     "a masked array": (np.ma.masked_array([0, 1, 2], [0, 1, 0]), "masked array"),
     "booleans among numbers": ([True, 1, 2] * 4, "booleans and numbers.*sample 0 has True, sample 1 has 1"),
@@ -117,3 +122,21 @@ def test_rows_and_labels_that_differ_in_number():
     with pytest.raises(ValueError, match="got 60 rows for 61 labels") as raised:
         nrjax.rank_batch({"m": X}, [*Y, 0])
     assert "Flatten" not in str(raised.value)
+
+
+@pytest.mark.parametrize("column", [pd.date_range("2020", periods=60), np.full(60, 1j), ["a"] * 60])
+def test_columns_that_are_no_numbers(column):
+    frame = pd.DataFrame(X).assign(odd=column)
+    with pytest.raises(ValueError, match="columns of real numbers; column 'odd' has dtype"):
+        nrjax.rank_batch({"m": frame}, Y)
+
+
+def test_text_files(tmp_path):
+    from nrjax.datasets import read_labels
+
+    path = tmp_path / "labels.txt"
+    path.write_bytes(b'\xef\xbb\xbfcat\r\n"dog"\r\xef\xbb\xbfcat\ndog\n\n')
+    assert read_labels(path).tolist() == ["cat", "dog", "cat", "dog"]
+    path.write_text("cat\n\ndog\n")
+    with pytest.raises(ValueError, match="line 2 is empty"):
+        read_labels(path)

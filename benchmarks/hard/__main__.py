@@ -7,7 +7,6 @@ compares with the definitions in float64 and wider of tests/scoring/references.p
 """
 
 import argparse
-import json
 import sys
 import time
 from collections import defaultdict
@@ -68,7 +67,6 @@ def run(options: argparse.Namespace) -> None:
         "jax": jax.__version__, "seconds": round(time.perf_counter() - start), "kinds": found,
     }  # fmt: skip
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "hard.json").write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
     (options.out / "README.md").write_text(readme(doc), encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ def check_outputs(plot: Path | None, report: Path | None) -> None:
 
         check_writable(plot, tuple(f".{kind}" for kind in Figure().canvas.get_supported_filetypes()))
     if report is not None:
-        check_writable(report)
+        check_writable(report, (".html", ".htm"))
 
 
 def echo(text: str) -> None:
@@ -41,11 +41,12 @@ def finish(
     if plot is not None:
         from matplotlib.figure import Figure
 
-        from nrjax.results.display import figure_size
+        from nrjax.results.display import any_script, figure_size
 
         figure = Figure(figsize=figure_size(ranking), layout="constrained")
         ranking.plot(figure.subplots())
-        figure.savefig(plot, dpi=150)
+        with any_script():
+            figure.savefig(plot, dpi=150)
         news += f" Drew {plot}."
     if report is not None:
         from nrjax.scoring.report import write_report

@@ -12,6 +12,7 @@ from nrjax.files import check_regular, first_line, is_litter, shown
 SUFFIXES = (".npy", ".npz", ".safetensors")
 MOST_TEXT = 1 << 28  # bytes of labels
 LONGEST_LABEL = 1000
+MARKS = " \t\v\f\ufeff"
 
 
 class FeatureFiles(Mapping[str, Any]):
@@ -95,7 +96,9 @@ def read_labels(path: Path) -> np.ndarray:
         text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:
         raise ValueError(f"{shown(path.name)} is neither text in UTF-8 nor one of {', '.join(SUFFIXES)}.") from error
-    lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
+    # lines as editors and spreadsheets leave them: any line end, byte order marks of files that were joined, quotes
+    lines = [line.strip(MARKS) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    lines = [line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line for line in lines]
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST_LABEL or "\0" in line:
             raise ValueError(

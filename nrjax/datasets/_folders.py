@@ -20,17 +20,11 @@ class Folders:
     """
 
     def __init__(self, root: Path, split: str):
-        folders = _folders(root)
-        if (root / split).is_dir() and split and Path(split).name == split:
-            root = root / split
-            folders = _folders(root)
-        elif folders and {folder.name.lower() for folder in folders} <= SPLITS:
-            raise ValueError(
-                f"Dataset {str(root)!r} has no split {split!r}; it has {', '.join(folder.name for folder in folders)}."
-            )
+        roots = _roots(root, split)
         self._root, self._files, labels = root, [], []
-        for i, folder in enumerate(folders):
-            found = _images(folder)
+        folders = sorted({folder.name for top in roots for folder in _folders(top)}, key=natural)
+        for i, name in enumerate(folders):
+            found = [image for top in roots if (top / name).is_dir() for image in _images(top / name)]
             self._files += found
             labels += [i] * len(found)
         if not self._files:
@@ -38,13 +32,13 @@ class Folders:
                 f"Dataset {str(root)!r}: expected one folder of images per class; found {len(folders)} folders "
                 f"and no image ({', '.join(sorted(IMAGE_SUFFIXES))})."
             )
-        empty = [folder.name for i, folder in enumerate(folders) if i not in set(labels)]
+        empty = [name for i, name in enumerate(folders) if i not in set(labels)]
         if empty:
             raise ValueError(
                 f"Dataset {str(root)!r}: every class needs an image; {', '.join(empty[:5])} "
                 f"{'has' if len(empty) == 1 else 'have'} none. Remove the folder, or mend it."
             )
-        self.class_names = [folder.name for folder in folders]
+        self.class_names = folders
         self.labels = np.array(labels, np.int64)
 
     def images(self, indices: np.ndarray) -> Iterator[tuple[str, Path]]:
@@ -60,6 +54,22 @@ def folder_of_images(root: Path, split: str) -> bool:
     except (ValueError, OSError):
         return False
     return True
+
+
+def _roots(root: Path, split: str) -> list[Path]:
+    """The folders of the splits asked for, joined by `+` or `all`; the root itself where it has no splits."""
+    folders = _folders(root)
+    by_name = {folder.name.lower(): folder for folder in folders}
+    wanted = [part.strip().lower() for part in split.split("+")]
+    only_splits = bool(folders) and set(by_name) <= SPLITS
+    if wanted == ["all"] and only_splits:
+        return folders
+    if all(part in by_name for part in wanted):
+        return [by_name[part] for part in wanted]
+    if only_splits:
+        names = ", ".join(folder.name for folder in folders)
+        raise ValueError(f"Dataset {str(root)!r} has no split {split!r}; it has {names}, to be joined by +, and all.")
+    return [root]
 
 
 def _folders(root: Path) -> list[Path]:

@@ -10,8 +10,9 @@ from PIL import Image, ImageOps
 
 from nrjax.files import check_regular
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # what else Pillow knows may run programs
+MOST_BYTES = 1 << 29  # of an encoded image
 MOST_PIXELS = 1 << 26  # a photograph of 67 megapixels; beyond, a few bytes may ask for gigabytes
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
@@ -39,7 +40,7 @@ def decode(
     """
     Image.init()  # all formats are known from here on, not the commonest alone
     try:
-        file = io.BytesIO(source) if isinstance(source, bytes) else check_regular(source, who)
+        file = io.BytesIO(source if isinstance(source, bytes) else _bytes_of(source, who))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about bombs, which are refused, and damaged metadata, which is not read
             with Image.open(file, formats=FORMATS) as image:
@@ -59,6 +60,13 @@ def decode(
     except Exception as error:  # every format has its own ways to break
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise BrokenImage(first_line if who in first_line else f"{who} cannot be read: {first_line[:200]}") from error
+
+
+def _bytes_of(path: Path, who: str) -> bytes:
+    """All of a file: what Pillow maps into memory from a path it may turn wrongly (TIFF with EXIF 5 to 8)."""
+    if check_regular(path, who).stat().st_size > MOST_BYTES:
+        raise BrokenImage(f"{who} is larger than {MOST_BYTES:,} bytes.")
+    return path.read_bytes()
 
 
 def fit_images(images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:

@@ -14,6 +14,8 @@ from nrjax.datasets._tfds import is_prepared, open_tfds, prepared_folder
 from nrjax.files import check_regular
 from nrjax.labels import encode
 
+MOST_IDS = 1 << 16  # integer labels below are ids of classes, of which some may be missing
+
 
 class Dataset(NamedTuple):
     """Labelled images; unpacks as `images, labels, class_names`.
@@ -149,7 +151,7 @@ class _Npz:
             raise ValueError(f"Dataset {str(path)!r}: {error}") from error
         self.labels = self.labels.astype(np.int64)
         self.class_names = [str(v) for v in values]
-        if np.issubdtype(labels.dtype, np.integer) and labels.size and labels.min() >= 0 and labels.ndim == 1:
+        if np.issubdtype(labels.dtype, np.integer) and labels.size and 0 <= labels.min() <= labels.max() < MOST_IDS:
             self.labels = labels.astype(np.int64)
             self.class_names = [str(i) for i in range(int(labels.max()) + 1)]
             if names is not None and len(names) >= len(self.class_names):

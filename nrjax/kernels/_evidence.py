@@ -21,7 +21,8 @@ from nrjax.kernels._certificate import Estimate
 from nrjax.kernels._linalg import matmul
 from nrjax.kernels._spectrum import Factorisation, as_they_are, members, spectrum
 
-SCANNED = 96  # values of r
+SCANNED = 160  # values of r,
+FITTED = 72  # from where the labels are fitted to 1e-16 of their size: r is that squared beside the smallest square
 REFINED = 16  # between two of them,
 TIMES = 4  # again and again
 AT_ONCE = 1 << 22  # numbers
@@ -79,9 +80,9 @@ def _evidences(
     exact = ~complete & (outside <= (30 * rounding) ** 2 * counts)
     outside = jnp.where(exact, rounding**2 * jnp.maximum(counts, 1), outside)
     kept = jnp.where(there, squares, 0)
-    largest = jnp.maximum(jnp.max(squares), tiny)
+    largest = jnp.where(jnp.max(kept) > 0, jnp.max(kept), 1)
     smallest = jnp.min(jnp.where(there, squares, largest))
-    low, high = jnp.log(smallest) - 12, jnp.log(largest) + 14  # beyond, the evidence is that of its limits
+    low, high = jnp.log(smallest) - FITTED, jnp.log(largest) + 14  # beyond, the evidence is that of its limits
     spacing = (high - low) / (SCANNED - 1)
     coarse = low + spacing * jnp.arange(SCANNED)
 

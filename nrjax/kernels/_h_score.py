@@ -47,7 +47,7 @@ def estimate_regularized_h_score(
 ) -> Estimate:
     """`regularized_h_score` and its error, from the residuals of the system that it solves."""
     samples, dims = features.shape
-    rows, _ = centred(features, rounding)
+    rows = centred(features, rounding).rows
     indicators = members(labels, n_classes, features.dtype)
     counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)
     # Rows of A X are the classes' means, weighted so that (A X)'(A X) is the covariance of means.

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._certificate import Estimate
 from nrjax.kernels._linalg import matmul, units
+from nrjax.kernels._spectrum import Factorisation
 
 NEIGHBOURS = 5
 CANDIDATES = 16
@@ -14,19 +15,24 @@ KNN_ROWS = 256  # compared with all samples at once
 
 
 def estimate_knn(
-    features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int, **_
+    features: Float[Array, "samples dims"],
+    labels: Int[Array, " samples"],
+    *,
+    n_classes: int,
+    solver: Factorisation = "gram",
+    **_,
 ) -> Estimate:
     """`knn`, and the share of samples whose vote rounding could turn: their fifth and sixth are as good as tied.
 
-    Cosine distance is half the squared difference of unit vectors. A product of all with all, in float32 and around
-    their mean, so that nearly parallel rows keep their digits, finds a few more candidates than needed; the
-    differences to these are then squared one by one.
+    Cosine distance is half the squared difference of unit vectors. A product of all with all, around their mean, so
+    that nearly parallel rows keep their digits, finds a few more candidates than needed, in float32 (`gram`) or in the
+    features' own type (`svd`); the differences to these are then squared one by one.
     """
     samples = len(features)
     rows, is_zero = units(features)
-    around = (rows - jnp.mean(rows, axis=0)).astype(jnp.float32)
+    around = (rows - jnp.mean(rows, axis=0)).astype(jnp.float32 if solver == "gram" else rows.dtype)
     squares = jnp.sum(around * around, axis=1)
-    eps, coarse = jnp.finfo(features.dtype).eps, jnp.finfo(jnp.float32).eps
+    eps, coarse = jnp.finfo(features.dtype).eps, jnp.finfo(around.dtype).eps
     count = min(NEIGHBOURS + 1, samples - 1)
     candidates = min(CANDIDATES, samples - 1)
 

@@ -28,7 +28,8 @@ def estimate_transrate(
     if dims > samples:  # coordinates along the components: Gram matrices of the smaller side, same eigenvalues
         squares, left, *_ = spectrum(given, solver)
         rows = left * jnp.sqrt(squares)
-    rows = rows * jnp.sqrt(samples / jnp.maximum(jnp.sum(rows * rows), jnp.finfo(rows.dtype).tiny))
+    everything = jnp.sum(rows * rows)
+    rows = rows * jnp.sqrt(samples / jnp.where(everything > 0, everything, 1))
 
     def rate_of(gram: Float[Array, "width width"], count) -> Float[Array, ""]:
         matrix = jnp.eye(len(gram), dtype=gram.dtype) + gram / (jnp.maximum(count, 1) * EPSILON)

@@ -35,10 +35,17 @@ class Spectrum(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What is factorised, and the size that rounding alone can have in a singular value of it."""
+    """What is factorised, and how large the errors are that its entries came with.
+
+    Attributes:
+      rows: X.
+      by_row: mean square of the errors in every row,
+      by_column: and in every column.
+    """
 
     rows: Float[Array, "samples dims"]
-    noise: Float[Array, ""]
+    by_row: Float[Array, " samples"]
+    by_column: Float[Array, " dims"]
 
 
 def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
@@ -48,12 +55,13 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
     rounding, and scaled to length 1 they would not be orthogonal to the rest. `svd` knows the singular values
     themselves to `eps` of the largest. What the features were rounded by when they came is `noise`.
     """
-    rows, noise = given
+    rows = given.rows
     samples, dims = rows.shape
     eps = jnp.finfo(rows.dtype).eps
+    right = None
     if solver == "svd":
-        left, values, _ = jnp.linalg.svd(rows, full_matrices=False)
-        left, values = left[:, ::-1], values[::-1]
+        left, values, right = jnp.linalg.svd(rows, full_matrices=False)
+        left, values, right = left[:, ::-1], values[::-1], right[::-1].T
         squares, blur = values**2, 4 * eps * values * values[-1]
         smallest = known = (10 * eps * values[-1]) ** 2
     else:
@@ -61,16 +69,33 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
             squares, left = jnp.linalg.eigh(matmul(rows, rows.T))
             squares = jnp.maximum(squares, 0)
         else:
-            left = matmul(rows, jnp.linalg.eigh(matmul(rows.T, rows))[1])
+            right = jnp.linalg.eigh(matmul(rows.T, rows))[1]
+            left = matmul(rows, right)
             squares = jnp.sum(left * left, axis=0)
             left = left * jnp.where(squares > 0, jax.lax.rsqrt(squares), 0)
         largest = jnp.max(squares)
         blur = jnp.full_like(squares, eps * largest)
         smallest, known = 10 * eps * largest, (10 * eps) ** 2 * largest
-    cut = jnp.maximum(smallest, noise * noise)
+    noise = _noise(given, left, right)
+    cut = jnp.maximum(smallest, noise)
     # below the cut, the lengths of X v are small where they are nothing but rounding, and tell of more where not
-    doubtful = (squares > jnp.maximum(known, noise * noise) / BELOW) & (squares < cut * ABOVE)
+    doubtful = (squares > jnp.maximum(known, noise) / BELOW) & (squares < cut * ABOVE)
     return Spectrum(squares, left, squares > cut, doubtful, blur)
+
+
+def _noise(given: Rows, left: Float[Array, "samples width"], right) -> Float[Array, " width"]:
+    """Square that errors alone can have in every direction: independent ones E have |E v|^2 near sum e_ij^2 v_j^2.
+
+    By the columns that the direction mixes, or by the rows, whichever is less: one entry or one column far out is
+    rounded by more than all others are large, but few directions see it. The largest of the directions that are
+    nothing but errors is (1 + sqrt(dims / samples))^2 times what one of them is.
+    """
+    samples, dims = given.rows.shape
+    ratio = (dims / samples) ** 0.5
+    noise = dims * matmul(given.by_row, left * left) * (1 + 1 / ratio) ** 2
+    if right is not None:
+        noise = jnp.minimum(noise, samples * matmul(given.by_column, right * right) * (1 + ratio) ** 2)
+    return ROUNDINGS**2 * noise
 
 
 def scaled(features: Float[Array, "samples dims"]) -> Float[Array, "samples dims"]:
@@ -81,16 +106,16 @@ def scaled(features: Float[Array, "samples dims"]) -> Float[Array, "samples dims
 def as_they_are(features: Float[Array, "samples dims"], rounding: float) -> Rows:
     """`scaled`, neither centred nor of one variance."""
     rows = scaled(features)
-    return Rows(rows, _noise(rounding * jnp.sqrt(jnp.mean(rows * rows)), rows.shape))
+    return _with_errors(rows, rounding * rows)
 
 
 def centred(features: Float[Array, "samples dims"], rounding: float) -> Rows:
     """`scaled`, minus the mean; zero where all of it is rounding."""
     rows = scaled(features)
-    own = rounding * jnp.sqrt(jnp.mean(rows * rows))
+    errors = rounding * rows
     rows = centre(rows, jnp.ones(len(features), features.dtype), None)
-    varies = jnp.mean(rows * rows) > (2 * own) ** 2
-    return Rows(jnp.where(varies, rows, 0), _noise(own, rows.shape))
+    varies = jnp.mean(rows * rows) > 4 * jnp.mean(errors * errors)
+    return _with_errors(jnp.where(varies, rows, 0), errors)
 
 
 def standardised(features: Float[Array, "samples dims"], rounding: float) -> Rows:
@@ -100,19 +125,17 @@ def standardised(features: Float[Array, "samples dims"], rounding: float) -> Row
     """
     largest = jnp.max(jnp.abs(features), axis=0)
     columns = features / jnp.where(largest > 0, largest, 1)
-    own = rounding * jnp.sqrt(jnp.mean(columns * columns, axis=0))
+    errors = rounding * columns
     columns = centre(columns, jnp.ones(len(features), features.dtype), None)
     deviation = jnp.sqrt(jnp.mean(columns * columns, axis=0))
-    varies = deviation > 2 * own
+    varies = deviation > 2 * jnp.sqrt(jnp.mean(errors * errors, axis=0))
     deviation = jnp.where(varies, deviation, 1)
-    columns = jnp.where(varies, columns / deviation, 0)
-    return Rows(columns, _noise(jnp.sqrt(jnp.mean(jnp.where(varies, own / deviation, 0) ** 2)), columns.shape))
+    return _with_errors(jnp.where(varies, columns / deviation, 0), jnp.where(varies, errors / deviation, 0))
 
 
-def _noise(entry: Float[Array, ""], shape: tuple[int, ...]) -> Float[Array, ""]:
-    """The largest singular value of independent errors of a few times this size in every entry."""
-    samples, dims = shape
-    return ROUNDINGS * entry * (samples**0.5 + dims**0.5)
+def _with_errors(rows: Float[Array, "samples dims"], errors: Float[Array, "samples dims"]) -> Rows:
+    squares = errors * errors
+    return Rows(rows, jnp.mean(squares, axis=1), jnp.mean(squares, axis=0))
 
 
 def members(labels: Int[Array, " samples"], n_classes: int, dtype) -> Float[Array, "samples classes"]:

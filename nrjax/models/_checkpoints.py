@@ -99,11 +99,11 @@ def _placed(path: Path, found: Mapping[str, np.ndarray], wanted: Mapping[str, An
             names = {prefix + name.removeprefix(level): known for name, known in plain.items()}
             hits = names.keys() & found.keys()
             fits = sum(found[name].shape == wanted[names[name]].shape for name in hits)
-            places.append((len(hits), fits, -len(places), prefix, names))
-    hits, _, _, prefix, names = max(places)
+            places.append((len(hits), fits, -len(places), prefix, level, names))
+    hits, _, _, prefix, level, names = max(places)
     if hits == 0:
         return {name: value for name, value in found.items() if not TRAINING & set(name.split("/"))}
-    rivals = [p for h, _, _, p, n in places if h == hits and p != prefix and p.count("/") == prefix.count("/") > 0]
+    rivals = [p for h, _, _, p, _, _ in places if h == hits and p != prefix and p.count("/") == prefix.count("/") > 0]
     if rivals:
         raise CheckpointError(
             f"{path.name} holds weights for this architecture in several places ({prefix.rstrip('/')}, "
@@ -112,10 +112,11 @@ def _placed(path: Path, found: Mapping[str, np.ndarray], wanted: Mapping[str, An
     # Beside the place is what training keeps; what is inside it and not wanted belongs to another architecture.
     inside = {name: value for name, value in found.items() if name.startswith(prefix) and name not in names}
     tops = {name.removeprefix(prefix).partition("/")[0] for name in names}
+    by_collection = not level and "params" in tops  # what lies beside params and statistics is no layer
     extra = {
         name.removeprefix(prefix): value for name, value in inside.items()
         if name.removeprefix(prefix).partition("/")[0] not in TRAINING
-        and (not prefix or name.removeprefix(prefix).partition("/")[0] in tops)
+        and (name.removeprefix(prefix).partition("/")[0] in tops or not (prefix or by_collection))
     }  # fmt: skip
     return {known: found[name] for name, known in names.items() if name in found} | extra
 

@@ -107,13 +107,16 @@ def check_images(images: Any) -> np.ndarray:
     if images.ndim == 4 and images.dtype.kind in "iub" and images.dtype != np.uint8:
         raise ValueError(f"images must be uint8 (0 to 255) or floating point; got {images.dtype}.")
     if images.dtype.kind not in "biu":
+        if images.dtype.itemsize < 4:  # float16, bfloat16
+            images = images.astype(np.float32)
         with np.errstate(all="ignore"):
-            each = np.isfinite(images.reshape(len(images), -1).sum(axis=1, dtype=np.float64))
-            wrong = [i for i in np.flatnonzero(~each) if not np.isfinite(images[i]).all()]
-        if wrong:
+            most = np.abs(images.reshape(len(images), -1)).max(axis=1)
+            wrong = np.flatnonzero(~(most <= np.finfo(np.float32).max))
+        if len(wrong):
             value = images[wrong[0]]
+            bad = value[~(np.abs(value) <= np.finfo(np.float32).max)][0]
             raise ValueError(
-                f"images must be finite; image {wrong[0]} has {value[~np.isfinite(value)][0]} ({len(wrong)} of "
+                f"images must be finite in float32; image {wrong[0]} has {bad} ({len(wrong)} of "
                 f"{len(images)} images). Leave those out, and their labels."
             )
     return images

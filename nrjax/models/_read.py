@@ -23,6 +23,9 @@ MOST_INDEX = 1 << 26  # bytes
 ITEMS = ("default", "state", "params", "model", "train_state")  # of a CheckpointManager, the likeliest first
 
 
+LEFTOVERS = ("optimizer", "opt_state", "metrics")
+
+
 class CheckpointError(ValueError):
     """Weights that cannot be read, or that belong to another architecture."""
 
@@ -106,10 +109,14 @@ def _item_of(path: Path) -> Path:
     if _holds_arrays(path):
         return path
     steps = sorted((p for p in path.iterdir() if p.is_dir() and p.name.isdecimal()), key=lambda p: natural(p.name))
-    folder = steps[-1] if steps else path
-    items = [p for p in sorted(folder.iterdir()) if p.is_dir() and _holds_arrays(p)]
-    if _holds_arrays(folder):
-        return folder
+    items: list[Path] = []
+    folder = path
+    for folder in reversed(steps or [path]):  # the last that is whole
+        if _holds_arrays(folder):
+            return folder
+        items = [p for p in sorted(folder.iterdir()) if p.is_dir() and _holds_arrays(p) and p.name not in LEFTOVERS]
+        if items:
+            break
     named = [folder / name for name in ITEMS if folder / name in items]
     if not items:
         raise CheckpointError(f"{path.name} is no checkpoint of Orbax: it has no _METADATA, and no step that has.")

@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flax import nnx
 
 from nrjax.files import check_regular, first_line, shortened
 from nrjax.models._checkpoints import save_variables
 from nrjax.models._model import Model, Preprocessing
+from nrjax.models._read import flatten
 from nrjax.models._registry import build_model
 
 DESCRIPTION = "model.json"
@@ -151,13 +153,22 @@ def save_model(
     info = ModelInfo(
         architecture, dict(config), tuple(input_shape), weights, preprocessing, dict(tags or {}), license, source
     )
+    arrays: Any = variables
+    if isinstance(variables, nnx.State):
+        arrays = nnx.to_pure_dict(nnx.filter_state(variables, nnx.Not(nnx.RngState)))
+    if not isinstance(arrays, Mapping):
+        raise TypeError(
+            f"variables must be a nested mapping of arrays, or an nnx.State; got {type(variables).__name__}. Of a "
+            'linen module pass {"params": ...}, of an NNX module nnx.state(module), of a TrainState its params.'
+        )
+    for path, leaf in flatten(arrays).items():
+        if not hasattr(leaf, "dtype") or np.dtype(leaf.dtype).kind in "OUS":
+            raise TypeError(f"variables must hold arrays; {path} is {type(leaf).__name__}.")
     zoo = Path(zoo)
     zoo.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".saving-", dir=zoo))
     try:
-        save_variables(
-            staging / weights, nnx.to_pure_dict(variables) if isinstance(variables, nnx.State) else variables
-        )
+        save_variables(staging / weights, arrays)
         (staging / DESCRIPTION).write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
         written = _read_description(staging / DESCRIPTION)
         build_model(architecture, written.config, staging / weights, written.input_shape, written.preprocessing)

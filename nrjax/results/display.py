@@ -1,6 +1,9 @@
 """How a ranking looks: as text, in a notebook, as a picture."""
 
+import contextlib
 import html
+import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nrjax.files import shown
@@ -60,6 +63,14 @@ def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
 def axis_text(name: str) -> str:
     """A name as Matplotlib shows it: $ would begin a formula."""
     return shown(name).replace("$", r"\$")
+
+
+@contextlib.contextmanager
+def any_script() -> Iterator[None]:
+    """Drawing without a warning for every sign that Matplotlib's font lacks: a box stands in its place."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        yield
 
 
 def figure_size(ranking: Outcome) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from nrjax._version import __version__
 from nrjax.files import shown
-from nrjax.results.display import as_html, axis_text, figure_size
+from nrjax.results.display import any_script, as_html, axis_text, figure_size
 from nrjax.results.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def _words(value: Any) -> str:
 
 def _image(figure: "Figure", description: str) -> str:
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=130)
+    with any_script():
+        figure.savefig(data, format="png", dpi=130)
     return f'<p><img alt="{description}" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"></p>'
 
 

@@ -181,6 +181,8 @@ def _nearly_constant(array: Any) -> str | None:
 
 
 def _doubt_of_variation(variation: float, array: Any) -> str | None:
+    if variation == 0:
+        return "the features do not vary"
     times = variation / rounding_of(array)
     return f"the features vary by no more than {times:.1g} times their rounding" if times <= NEARLY_CONSTANT else None
 

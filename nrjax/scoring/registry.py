@@ -144,7 +144,7 @@ register_score(
     "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
     bounds=lambda classes: (0, 1), cost="O(samples^2 dims)", undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
-    estimate=kernels.estimate_knn, tolerance=1e-3,
+    estimate=kernels.estimate_knn, tolerance=1e-3, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",

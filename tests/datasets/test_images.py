@@ -136,6 +136,23 @@ def test_a_split_that_is_not_there_is_no_class(tmp_path):
     assert len(nrjax.load_dataset(tmp_path, "val").images) == 2
     with pytest.raises(ValueError, match="no split 'test'; it has train, val"):
         nrjax.load_dataset(tmp_path)
+    for split in ("train+val", "all"):
+        images, labels, names = nrjax.load_dataset(tmp_path, split)
+        assert (len(images), labels.tolist(), names) == (4, [0, 0, 1, 1], ("a", "b"))
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("pixels", [GREY, GREY.astype(np.uint16) * 257, COLOUR], ids=["L", "16 bits", "RGB"])
+def test_photographs_in_tiff_are_turned(pixels, orientation, tmp_path):
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "x.tif", exif=exif)
+    turns = {2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: lambda x: x.swapaxes(0, 1),
+             6: lambda x: np.rot90(x, -1), 7: lambda x: np.rot90(x.swapaxes(0, 1), 2), 8: np.rot90}  # fmt: skip
+    seen = decode(tmp_path / "x.tif", None, None)
+    eight = COLOUR if pixels is COLOUR else GREY[:, :, None]
+    np.testing.assert_array_equal(seen, turns[orientation](eight))
 
 
 def test_grey_among_coloured_images(tmp_path):

@@ -101,6 +101,7 @@ LOADED = {
     "beside a step": lambda f: msgpack(f / "w.msgpack", {**VARIABLES, "step": 3, "opt_state": {"mu": VARIABLES}}),
     "below another name": lambda f: msgpack(f / "w.msgpack", {"model": VARIABLES, "epoch": 7}),
     "averages beside it": lambda f: msgpack(f / "w.msgpack", {**VARIABLES, "ema_params": VARIABLES["params"]}),
+    "averages of another name": lambda f: msgpack(f / "w.msgpack", {**VARIABLES, "best": VARIABLES["params"]}),
     "shards": shards,
     "Orbax": lambda f: orbax(f / "w.orbax", VARIABLES),
     "a TrainState in Orbax": lambda f: orbax(f / "w.orbax", with_statistics()),
@@ -207,6 +208,12 @@ def test_refused_with_a_sentence(case, tmp_path):
     with pytest.raises(CheckpointError, match=words) as raised:
         load_variables(make(tmp_path), WANTED)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("what", [None, [1], "a path", NNXNet, {"params": {"kernel": "text"}}])
+def test_save_model_says_what_it_takes(what, tmp_path):
+    with pytest.raises(TypeError, match="variables must"):
+        nrjax.save_model(tmp_path, "m", what, architecture="paper_cnn", config={}, input_shape=(8, 8, 1))
 
 
 def test_save_model_writes_nothing_that_cannot_be_read(tmp_path):
