@@ -250,7 +250,7 @@ def test_probabilities_are_checked_model_by_model():
     missing = {model.name: model.missing for model in ranking.models}
     assert set(ranking.column("leep")) == {"good"}
     assert "Apply a softmax" in missing["logits"]["leep"]
-    assert "(60, dims)" in missing["short"]["leep"]
+    assert "got 5 rows for 60 labels" in missing["short"]["leep"]
     assert nrjax.leep(theta, labels) == pytest.approx(ranking.column("leep")["good"], abs=1e-6)
     assert nrjax.nce(theta, labels) <= 0
 

@@ -105,5 +105,5 @@ def test_features_that_are_not_finite_name_the_model():
     features[1, 7, 7] = np.nan
     with pytest.raises(ValueError, match=r"Model 1: features must be finite \(1 of 3"):
         nrjax.score_batch(features, np.arange(60) % 3, mesh=one_device("samples"))
-    with pytest.raises(ValueError, match=r"one row per label; got \(3, 60, 40\)"):
+    with pytest.raises(ValueError, match=r"one row for each of the 50 labels; got \(3, 60, 40\)"):
         nrjax.score_batch(features, np.arange(50) % 3, mesh=one_device("samples"))

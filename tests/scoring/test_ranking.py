@@ -90,9 +90,9 @@ def test_features_of_any_kind(features, tolerance):
 
 
 def test_thirty_widths_compile_at_most_six_times():
-    """Spectra that fall: where two components are as good as tied, float64 is another program."""
+    """Spectra that fall, in a few dims at least: what float32 cannot certify is another program, in float64."""
     jax.clear_caches()
-    widths = np.linspace(3, 8190, 30).astype(int)
+    widths = np.linspace(14, 8190, 30).astype(int)
     rng = np.random.default_rng(0)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
