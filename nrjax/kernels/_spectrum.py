@@ -67,7 +67,7 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
     else:
         if dims > samples:
             squares, left = jnp.linalg.eigh(matmul(rows, rows.T))
-            squares = jnp.maximum(squares, 0)
+            squares = jnp.maximum(squares, eps * squares[-1])  # smaller ones are not known, and may be that much
         else:
             right = jnp.linalg.eigh(matmul(rows.T, rows))[1]
             left = matmul(rows, right)
