@@ -41,7 +41,7 @@ def estimate_logme(
     Labels that the features fit exactly have no largest evidence; what they were rounded by bounds it then, and the
     error is infinite.
     """
-    squares, left, there, doubtful, blur = spectrum(as_they_are(features, rounding), solver)
+    squares, left, there, doubtful, blur, hidden = spectrum(as_they_are(features, rounding), solver)
     targets = members(labels, n_classes, features.dtype)
     counts = jnp.sum(targets, axis=0)
     given = _Given(squares, left, targets, matmul(left.T, targets), blur, rounding)
@@ -51,7 +51,7 @@ def estimate_logme(
     def moved() -> Float[Array, " classes"]:  # by directions of which it is not sure whether they are rounding
         return jnp.abs(_evidences(given, there | doubtful)[0] - _evidences(given, there & ~doubtful)[0])
 
-    errors = errors + lax.cond(jnp.any(doubtful), moved, lambda: jnp.zeros_like(errors))
+    errors = errors + lax.cond(jnp.any(doubtful), moved, lambda: jnp.zeros_like(errors)) + hidden
     mean = lambda each: jnp.sum(jnp.where(used, each, 0)) / jnp.sum(used)  # noqa: E731
     return Estimate(mean(values), jnp.where(jnp.any(exact & used), jnp.inf, mean(errors)))
 

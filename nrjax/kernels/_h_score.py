@@ -18,7 +18,7 @@ def estimate_h_score(
     rounding: float,
 ) -> Estimate:
     """`h_score` and its error: what doubtful directions hold, and what U lacks of being orthonormal."""
-    _, left, there, doubtful, _ = spectrum(standardised(features, rounding), solver)
+    _, left, there, doubtful, *_ = spectrum(standardised(features, rounding), solver)
     indicators = members(labels, n_classes, features.dtype)
     counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)
     sums = matmul(left.T, indicators)

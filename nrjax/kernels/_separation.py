@@ -78,7 +78,7 @@ def estimate_gbc(
     rounding: float,
 ) -> Estimate:
     """`gbc` and its error: components that are as good as tied, by which the variances are told, turn freely."""
-    squares, left, _, _, blur = spectrum(centred(features, rounding), solver)
+    squares, left, _, _, blur, _ = spectrum(centred(features, rounding), solver)
     points = (left * jnp.sqrt(squares))[:, -GBC_COMPONENTS:]
     indicators = members(labels, n_classes, features.dtype)
     counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)[:, None]

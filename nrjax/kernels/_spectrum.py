@@ -25,6 +25,7 @@ class Spectrum(NamedTuple):
       there: directions that are not rounding.
       doubtful: directions of which that is not sure.
       blur: how far a square may be off.
+      hidden: whether there may be directions below the rounding of XX', of which it shows neither place nor size.
     """
 
     squares: Float[Array, " width"]
@@ -32,6 +33,7 @@ class Spectrum(NamedTuple):
     there: Bool[Array, " width"]
     doubtful: Bool[Array, " width"]
     blur: Float[Array, " width"]
+    hidden: Bool[Array, ""]
 
 
 class Rows(NamedTuple):
@@ -67,7 +69,7 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
     else:
         if dims > samples:
             squares, left = jnp.linalg.eigh(matmul(rows, rows.T))
-            squares = jnp.maximum(squares, eps * squares[-1])  # smaller ones are not known, and may be that much
+            squares = jnp.maximum(squares, 0)
         else:
             right = jnp.linalg.eigh(matmul(rows.T, rows))[1]
             left = matmul(rows, right)
@@ -80,7 +82,8 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
     cut = jnp.maximum(smallest, noise)
     # below the cut, the lengths of X v are small where they are nothing but rounding, and tell of more where not
     doubtful = (squares > jnp.maximum(known, noise) / BELOW) & (squares < cut * ABOVE)
-    return Spectrum(squares, left, squares > cut, doubtful, blur)
+    hidden = jnp.any(squares < cut * ABOVE) if right is None else jnp.zeros((), bool)
+    return Spectrum(squares, left, squares > cut, doubtful, blur, hidden)
 
 
 def _noise(given: Rows, left: Float[Array, "samples width"], right) -> Float[Array, " width"]:
