@@ -5,7 +5,7 @@ They compose with `jit`, `vmap` and `shard_map`. The checked entries are `nrjax.
 thread, which halves the time of `krylov`; who calls the kernels directly sets `OPENBLAS_NUM_THREADS=1`.
 """
 
-from nrjax.kernels._certificate import MAX_ERROR, Estimate, error_of_points, points_error
+from nrjax.kernels._certificate import MAX_ERROR, MAX_ROUNDING, Estimate, error_of_points, joint_error, points_error
 from nrjax.kernels._class_distances import Distance
 from nrjax.kernels._evidence import estimate_logme, logme
 from nrjax.kernels._h_score import estimate_h_score, estimate_regularized_h_score, h_score, regularized_h_score
@@ -15,7 +15,7 @@ from nrjax.kernels._linalg import matmul
 from nrjax.kernels._pca import NOISE, Attempt, Projection, Solver, attempts, pca, resolve_solver
 from nrjax.kernels._probe import ALPHAS, Probe, estimate_probe, fit_probe, probe
 from nrjax.kernels._sampling import Sampling, silhouette_sampling
-from nrjax.kernels._score import OWN, Score, ScoreSettings, score, score_models
+from nrjax.kernels._score import Score, ScoreSettings, score, score_models
 from nrjax.kernels._separation import estimate_gbc, estimate_transrate, gbc, transrate
 from nrjax.kernels._silhouette import (
     LINEAR_DISTANCES,
@@ -31,9 +31,9 @@ __all__ = [
     "ALPHAS",
     "LINEAR_DISTANCES",
     "MAX_ERROR",
+    "MAX_ROUNDING",
     "NEIGHBOURS",
     "NOISE",
-    "OWN",
     "Attempt",
     "Definition",
     "Distance",
@@ -60,6 +60,7 @@ __all__ = [
     "fit_probe",
     "gbc",
     "h_score",
+    "joint_error",
     "knn",
     "leep",
     "logme",

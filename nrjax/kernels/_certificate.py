@@ -10,6 +10,8 @@ from nrjax.kernels._linalg import total, units
 # Above this a score may be off by 1e-5 (below: 1e-7 on features of trained CNNs): a safer solver it is.
 MAX_ERROR = 1e-3
 HIDDEN = 0.01  # of the samples
+# Of a silhouette's own arithmetic, relative to the distances: what a score may be off by all in all.
+MAX_ROUNDING = 1e-5
 
 
 class Estimate(NamedTuple):
@@ -95,3 +97,8 @@ def error_of_points(
     shares, hidden = shares_of(points, weights, axis_name)
     error = points_error(squares, residuals, n_components, shares)
     return error if points.dtype == jnp.float64 else jnp.maximum(error, jnp.where(hidden > HIDDEN, hidden, 0))
+
+
+def joint_error(of_points: Float[Array, ""], of_silhouettes: Float[Array, ""]) -> Float[Array, ""]:
+    """The larger of two errors, in units of `points_error`: at most `MAX_ERROR` where both are small enough."""
+    return jnp.maximum(of_points, MAX_ERROR / MAX_ROUNDING * of_silhouettes)

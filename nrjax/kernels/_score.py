@@ -8,14 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels._certificate import MAX_ERROR
+from nrjax.kernels._certificate import joint_error
 from nrjax.kernels._class_distances import Distance
 from nrjax.kernels._linalg import total
 from nrjax.kernels._pca import Solver, scaled_pca
 from nrjax.kernels._sampling import Sampling, silhouette_sampling
 from nrjax.kernels._silhouette import Definition, Method, silhouette_estimate
-
-OWN = MAX_ERROR / 1e-5  # the silhouettes' own arithmetic may cost this much, beside what the points may
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +33,8 @@ class Score(NamedTuple):
 
     Attributes:
       value: in [-1, 1]; higher is better.
-      error: of the points, see `Projection`, or 100 times that of the silhouettes' own arithmetic where that is
-        larger; above `MAX_ERROR` take a safer solver.
+      error: of the points, see `Projection`, joined with that of the silhouettes' own arithmetic; above `MAX_ERROR`
+        take a safer solver.
       variation: of the features, see `Scaled`.
       depth: singular value of the last component beside that of the first.
       sampling: how the score follows from which samples were drawn, where that was asked for.
@@ -85,7 +83,7 @@ def score(
     weights = jnp.ones_like(values) if weights is None else weights
     value = total(jnp.sum(values * weights), axis_name) / total(jnp.sum(weights), axis_name)
     drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
-    error = jnp.maximum(projection.error, OWN * own_error)
+    error = joint_error(projection.error, own_error)
     found = projection.singular_values
     depth = found[-1] / jnp.maximum(found[0], jnp.finfo(found.dtype).tiny)
     return Score(value, error, variation, depth, drawn)

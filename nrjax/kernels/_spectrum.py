@@ -55,7 +55,8 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
 
     `gram`, by the smaller Gram matrix, knows squares to `eps` of the largest one: directions below its root are
     rounding, and scaled to length 1 they would not be orthogonal to the rest. `svd` knows the singular values
-    themselves to `eps` of the largest. What the features were rounded by when they came is `noise`.
+    themselves to `eps` of the largest. Directions no longer than what the errors of the rows alone can make are
+    rounding, too.
     """
     rows = given.rows
     samples, dims = rows.shape

@@ -5,7 +5,7 @@ In memory and in files an array is known by its path, joined with `/`: `params/c
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -80,6 +80,17 @@ def _plain(name: str) -> str:
     return "/".join(parts[:-1] if len(parts) > 1 and parts[-1] in ("value", "raw_value") else parts)
 
 
+class _Place(NamedTuple):
+    """Where in a checkpoint the arrays may lie; of two the larger is the better one."""
+
+    hits: int  # arrays that are there
+    fits: int  # of them of the right shape
+    earliness: int  # the outer place of equals
+    prefix: str
+    level: str  # that names have in the architecture and not in the checkpoint
+    names: dict[str, str]  # in the checkpoint, to those that are wanted
+
+
 def _placed(path: Path, found: Mapping[str, np.ndarray], wanted: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Arrays under the names that are wanted: those of the place in the tree that holds most of them.
 
@@ -93,17 +104,23 @@ def _placed(path: Path, found: Mapping[str, np.ndarray], wanted: Mapping[str, An
         parts = name.split("/")
         if not TRAINING & set(parts):
             prefixes |= {"/".join(parts[:depth]) + "/" for depth in range(1, min(len(parts), 4))}
-    places = []
+    places: list[_Place] = []
     for prefix in sorted(prefixes, key=lambda prefix: (prefix.count("/"), prefix)):
         for level in ("", "params/"):
             names = {prefix + name.removeprefix(level): known for name, known in plain.items()}
             hits = names.keys() & found.keys()
             fits = sum(found[name].shape == wanted[names[name]].shape for name in hits)
-            places.append((len(hits), fits, -len(places), prefix, level, names))
-    hits, _, _, prefix, level, names = max(places)
-    if hits == 0:
+            places.append(_Place(len(hits), fits, -len(places), prefix, level, names))
+        if not prefix and max(places).fits == len(wanted):  # all of it, where it is meant to lie: no need to search
+            break
+    best = max(places)
+    if best.hits == 0:
         return {name: value for name, value in found.items() if not TRAINING & set(name.split("/"))}
-    rivals = [p for h, _, _, p, _, _ in places if h == hits and p != prefix and p.count("/") == prefix.count("/") > 0]
+    prefix, names = best.prefix, best.names
+    rivals = [
+        place.prefix for place in places if place.hits == best.hits and place.prefix != prefix
+        and place.prefix.count("/") == prefix.count("/") > 0
+    ]  # fmt: skip
     if rivals:
         raise CheckpointError(
             f"{path.name} holds weights for this architecture in several places ({prefix.rstrip('/')}, "
@@ -112,7 +129,7 @@ def _placed(path: Path, found: Mapping[str, np.ndarray], wanted: Mapping[str, An
     # Beside the place is what training keeps; what is inside it and not wanted belongs to another architecture.
     inside = {name: value for name, value in found.items() if name.startswith(prefix) and name not in names}
     tops = {name.removeprefix(prefix).partition("/")[0] for name in names}
-    by_collection = not level and "params" in tops  # what lies beside params and statistics is no layer
+    by_collection = not best.level and "params" in tops  # what lies beside params and statistics is no layer
     extra = {
         name.removeprefix(prefix): value for name, value in inside.items()
         if name.removeprefix(prefix).partition("/")[0] not in TRAINING

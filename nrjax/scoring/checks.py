@@ -71,8 +71,8 @@ def encode_labels(labels: Any) -> tuple[np.ndarray, np.ndarray]:
 def check_features(who: str, features: Any, samples: int | None = None, *, at_least: int = 2) -> Array:
     """Finite real features `[samples, dims]`, still where they were (host or device).
 
-    Features of four bytes or fewer become float32, integers of four bytes or more and wider floats float64:
-    nothing is rounded here. `working_dtype` says what they are computed in.
+    Floats of up to four bytes and integers of fewer become float32, all wider ones float64: nothing is rounded here.
+    `working_dtype` says what they are computed in.
 
     Args:
       who: begins the error, such as `Model 'vit'`.

@@ -20,8 +20,6 @@ from nrjax.scoring.checks import (
 from nrjax.scoring.walk import conditions
 from nrjax.switches import our_own
 
-SILHOUETTE_ERROR = 1e-5  # of rounding, relative to the distances; above, float64 it is
-
 
 @our_own()
 def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
@@ -98,7 +96,7 @@ def silhouette_samples(
                 jnp.asarray(array, dtype), jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
                 definition=settings.definition, method=settings.method, block_size=settings.block_size,
             )  # fmt: skip
-        if float(found.error) <= SILHOUETTE_ERROR:
+        if float(found.error) <= kernels.MAX_ROUNDING:
             break
     assert found is not None  # there is always an attempt
     return jnp.asarray(np.asarray(found.value), working)

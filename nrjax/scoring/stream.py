@@ -84,7 +84,7 @@ def _score(passes: Passes, settings: kernels.ScoreSettings) -> tuple[float, floa
             definition=settings.definition, method=settings.method, block_size=settings.block_size,
         )  # fmt: skip
         value = float(np.asarray(found.value).mean(dtype=np.float64))
-        return value, max(float(error), kernels.OWN * float(found.error))
+        return value, float(kernels.joint_error(error, found.error))
 
 
 def _leading(passes: Passes, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
