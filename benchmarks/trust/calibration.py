@@ -50,19 +50,19 @@ def _row(features: Mapping[str, np.ndarray], labels: np.ndarray, by: str, size: 
         models = [model for model in ranking.models if model.rank is not None]
         for i, model in enumerate(models):
             assert model.interval is not None
-            assert model.p_best is not None
+            assert model.p_first is not None
             assert model.group is not None
             inside.append(model.interval[0] <= truth[model.name] <= model.interval[1])
             for of in BINS:
-                if of[0] <= model.p_best < of[1]:
-                    shares[of].append((model.p_best, model.name == best))
+                if of[0] <= model.p_first < of[1]:
+                    shares[of].append((model.p_first, model.name == best))
             leader = next((m for m in models[:i] if m.group == model.group - 1), None)
             if leader is not None and models[i - 1].group != model.group:  # the first of a new group
                 apart.append(truth[leader.name] > truth[model.name])
     return {
         "intervals_hold": round(float(np.mean(inside)), 3),
         "models_told_apart_in_the_right_order": round(float(np.mean(apart)), 3) if apart else None,
-        "p_best": {
+        "p_first": {
             f"{low:g} to {min(high, 1):g}": {
                 "said": round(float(np.mean([p for p, _ in seen])), 3),
                 "came_true": round(float(np.mean([hit for _, hit in seen])), 3),

@@ -99,12 +99,12 @@ def _curves(curves: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _calibration(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> list[str]:
-    bins = sorted({b for row in rows for b in row["p_best"]})
+    bins = sorted({b for row in rows for b in row["p_first"]})
     table = []
     for row in rows:
         said = [
-            f"{row['p_best'][b]['came_true']:.2f} ({row['p_best'][b]['said']:.2f}, {row['p_best'][b]['statements']})"
-            if b in row["p_best"] else "" for b in bins
+            f"{row['p_first'][b]['came_true']:.2f} ({row['p_first'][b]['said']:.2f}, {row['p_first'][b]['statements']})"
+            if b in row["p_first"] else "" for b in bins
         ]  # fmt: skip
         apart = row["models_told_apart_in_the_right_order"]
         table.append([

@@ -113,28 +113,28 @@ debug_option = click.option(
 )  # fmt: skip
 
 
-def scoring_options(command):
-    """Options of every command that ranks."""
-    for option in reversed((
+def scoring_options(scores: str):
+    """Options of every command that ranks; `scores` is the default of `--scores`."""
+    options = (
         click.option("--components", "n_components", type=click.IntRange(min=1), default=10, show_default=True,
                      help="Principal components kept."),
         click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
         click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
-        click.option("--scores", type=Scores(), default="silhouette", show_default=True, metavar="NAMES",
+        click.option("--scores", type=Scores(), default=scores, show_default=True, metavar="NAMES",
                      help="Scores to compute, such as silhouette,probe; --scores help lists them."),
         click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),
         click.option("--confidence", is_flag=True,
-                     help="Say how sure the order is: intervals, P(best), and models that cannot be told apart."),
+                     help="Say how sure the order is: intervals, the probability that each model comes first by this "
+                     "score, and models that cannot be told apart."),
         click.option("--format", "output", type=FORMAT, default="table", show_default=True),
         click.option("--report", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
                      help="Also write a page about the ranking into FILE (.html)."),
         click.option("--plot", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
                      help="Also draw the scores into FILE (.png, .pdf, .svg)."),
         debug_option,
-    )):  # fmt: skip
-        command = option(command)
-    return command
+    )  # fmt: skip
+    return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
 def data_options(command):

@@ -27,7 +27,7 @@ from nrjax.cli.target import input_shape_of, load_target
     "--layers", type=LayerList(), metavar="NAMES", help="Several layers, such as 0,2,penultimate: the best counts."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once.")
-@scoring_options
+@scoring_options(scores="silhouette,probe")
 def rank(zoo, data, target, layer, layers, batch_size, output, report, plot, **options) -> None:
     """Rank the models of ZOO on labelled images, best first.
 
@@ -67,7 +67,7 @@ def rank(zoo, data, target, layer, layers, batch_size, output, report, plot, **o
     "--probabilities", type=FOLDER, metavar="DIR",
     help="Files as in DIRECTORY with the probabilities of each model's own classes, for leep and nce.",
 )  # fmt: skip
-@scoring_options
+@scoring_options(scores="silhouette")
 def rank_features(directory: Path, labels_path: Path, probabilities, output, report, plot, **options) -> None:
     """Rank features that were extracted elsewhere.
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._linalg import total, units
 
@@ -20,10 +20,12 @@ class Estimate(NamedTuple):
     Attributes:
       value: of one model, or one per sample, whose mean is the score.
       error: of the score, absolute; an estimate from rank, cancellation and condition, or a bound.
+      named: of a classifier, the class that it gives every sample.
     """
 
     value: Float[Array, "*samples"]
     error: Float[Array, ""]
+    named: Int[Array, " samples"] | None = None
 
 
 def points_error(

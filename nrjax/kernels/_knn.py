@@ -36,7 +36,7 @@ def estimate_knn(
     count = min(NEIGHBOURS + 1, samples - 1)
     candidates = min(CANDIDATES, samples - 1)
 
-    def judged(place: Int[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def judged(place: Int[Array, ""]) -> tuple[Int[Array, ""], Float[Array, ""]]:
         far = squares[place] + squares - 2 * matmul(around, around[place])
         far = jnp.where((is_zero > 0) | (is_zero[place] > 0), 2, far).at[place].set(jnp.inf)
         seen = lax.top_k(-far, candidates)[1]
@@ -48,19 +48,19 @@ def estimate_knn(
         nearest, near = seen[order], distances[order]
         own = labels[place]
         votes = jnp.sum(jax.nn.one_hot(labels[nearest[:NEIGHBOURS]], n_classes, dtype=jnp.int32), axis=0)
-        hit = (jnp.argmax(votes) == own).astype(features.dtype)
+        named = jnp.argmax(votes)
         if count == NEIGHBOURS:  # all there are
-            return hit, jnp.zeros((), features.dtype)
+            return named, jnp.zeros((), features.dtype)
         tied = near[-1] - near[-2] <= 4 * eps * (near[-1] + jnp.sqrt(near[-1]))
         last = jnp.max(jnp.where(jnp.isfinite(far[seen]), far[seen], -jnp.inf))
         missed = (last - 4 * coarse * (squares[place] + jnp.max(squares)) <= near[-1]) & (candidates < samples - 1)
         others = jnp.max(jnp.where(jnp.arange(n_classes) == own, -1, votes))
         apart = jnp.abs(votes[own] - others) > 2  # one neighbour for another turns no such vote
         alike = labels[nearest[-1]] == labels[nearest[-2]]
-        return hit, ((tied & ~apart & ~alike) | (missed & ~apart)).astype(features.dtype)
+        return named, ((tied & ~apart & ~alike) | (missed & ~apart)).astype(features.dtype)
 
-    hits, unsure = lax.map(judged, jnp.arange(samples), batch_size=min(KNN_ROWS, samples))
-    return Estimate(hits, jnp.mean(unsure))
+    named, unsure = lax.map(judged, jnp.arange(samples), batch_size=min(KNN_ROWS, samples))
+    return Estimate((named == labels).astype(features.dtype), jnp.mean(unsure), named)
 
 
 def knn(

@@ -25,11 +25,13 @@ class Probe(NamedTuple):
     """A fitted probe.
 
     Attributes:
-      hits: 1 for a sample whose class the probe names rightly when fitted without that sample, else 0.
+      named: class that the probe gives every sample when fitted without that sample.
+      hits: 1 where that is its own, else 0.
       alpha: the regularisation, of `ALPHAS`, with the least squared error in leaving one out.
       error: share of the samples that rounding could turn, and what a choice of alpha as good would change.
     """
 
+    named: Int[Array, " samples"]
     hits: Float[Array, " samples"]
     alpha: Float[Array, ""]
     error: Float[Array, ""]
@@ -69,21 +71,21 @@ def fit_probe(
     errors = lax.map(lambda alpha: jnp.mean(residuals(alpha)[0] ** 2), alphas)
     own = members(labels, n_classes, features.dtype) > 0
 
-    def judged(alpha: Float[Array, ""]) -> tuple[Float[Array, " samples"], Float[Array, ""], Float[Array, ""]]:
+    def judged(alpha: Float[Array, ""]) -> tuple[Int[Array, " samples"], Float[Array, ""], Float[Array, ""]]:
         left_over, free = residuals(alpha)
         predicted = signs - left_over
-        hits = jnp.argmax(predicted, axis=1) == labels
+        named = jnp.argmax(predicted, axis=1)
         margin = jnp.max(jnp.where(own, predicted, -jnp.inf), axis=1) - jnp.max(
             jnp.where(own, -jnp.inf, predicted), axis=1
         )
         blur = 4 * eps * (1 + jnp.max(squares) / alpha)  # of what is fitted: that of the squares, beside alpha
-        return hits.astype(features.dtype), jnp.mean(jnp.abs(margin) <= blur / free[:, 0]), blur
+        return named, jnp.mean(jnp.abs(margin) <= blur / free[:, 0]), blur
 
     best, second = jnp.argsort(errors)[:2]
-    hits, unsure, blur = judged(alphas[best])
-    others, *_ = judged(alphas[second])
+    named, unsure, blur = judged(alphas[best])
+    hits, others = ((of == labels).astype(features.dtype) for of in (named, judged(alphas[second])[0]))
     as_good = errors[second] - errors[best] <= jnp.minimum(blur, 0.1) * errors[best]
-    return Probe(hits, alphas[best], unsure + jnp.where(as_good, jnp.abs(jnp.mean(hits) - jnp.mean(others)), 0))
+    return Probe(named, hits, alphas[best], unsure + jnp.where(as_good, jnp.abs(jnp.mean(hits) - jnp.mean(others)), 0))
 
 
 def estimate_probe(
@@ -96,7 +98,7 @@ def estimate_probe(
 ) -> Estimate:
     """`probe` and its error."""
     fitted = fit_probe(features, labels, n_classes=n_classes, solver=solver, rounding=rounding)
-    return Estimate(fitted.hits, fitted.error)
+    return Estimate(fitted.hits, fitted.error, fitted.named)
 
 
 def probe(

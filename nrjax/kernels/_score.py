@@ -37,6 +37,7 @@ class Score(NamedTuple):
         take a safer solver.
       variation: of the features, see `Scaled`.
       depth: singular value of the last component beside that of the first.
+      by_class: mean silhouette of the samples of every class; 0 for a class without samples.
       sampling: how the score follows from which samples were drawn, where that was asked for.
     """
 
@@ -44,6 +45,7 @@ class Score(NamedTuple):
     error: Float[Array, "*models"]
     variation: Float[Array, "*models"]
     depth: Float[Array, "*models"]
+    by_class: Float[Array, "*models classes"]
     sampling: Sampling | None = None
 
 
@@ -79,14 +81,19 @@ def score(
         "method": settings.method, "block_size": settings.block_size,
     }  # fmt: skip
     weights = None if mask is None else mask.astype(features.dtype)
-    values, own_error = silhouette_estimate(projection.points, labels, weights=weights, axis_name=axis_name, **options)
+    found = silhouette_estimate(projection.points, labels, weights=weights, axis_name=axis_name, **options)
+    values = found.value
     weights = jnp.ones_like(values) if weights is None else weights
     value = total(jnp.sum(values * weights), axis_name) / total(jnp.sum(weights), axis_name)
+    sums, counts = (
+        total(jax.ops.segment_sum(some, labels, n_classes), axis_name) for some in (values * weights, weights)
+    )
+    by_class = sums / jnp.maximum(counts, 1)
     drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
-    error = joint_error(projection.error, own_error)
-    found = projection.singular_values
-    depth = found[-1] / jnp.maximum(found[0], jnp.finfo(found.dtype).tiny)
-    return Score(value, error, variation, depth, drawn)
+    error = joint_error(projection.error, found.error)
+    singular = projection.singular_values
+    depth = singular[-1] / jnp.maximum(singular[0], jnp.finfo(singular.dtype).tiny)
+    return Score(value, error, variation, depth, by_class, drawn)
 
 
 @functools.partial(jax.jit, static_argnames=("n_classes", "settings", "sampling", "rounding"))

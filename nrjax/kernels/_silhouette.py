@@ -47,7 +47,10 @@ Method = Literal["auto", "linear", "blockwise"]
 LINEAR_DISTANCES = ("cosine", "sqeuclidean")
 
 BLOCKWISE_ROWS = 512  # block x block distances stay in cache
-TOO_FLAT = 1e-5  # rounding beside a sample's own distances, from which on differences are squared one by one
+# Rounding beside a sample's own distances, from which on differences are squared one by one: of any sample where each
+# is asked for, and on average where only their mean is. What rounding does is a quarter of what it may do.
+TOO_FLAT = 1e-5
+TOO_FLAT_ON_AVERAGE = 4e-6
 LINEAR_ROWS = 1 << 16  # summed in one product; sums of products keep more digits in float32 than one long sum
 
 
@@ -90,18 +93,21 @@ def silhouette_samples(
     """
     return _silhouettes(
         points, labels, n_classes=n_classes, distance=distance, definition=definition, method=method,
-        block_size=block_size, weights=weights, axis_name=axis_name,
+        block_size=block_size, weights=weights, axis_name=axis_name, each=True,
     )[0]  # fmt: skip
 
 
 @functools.partial(
-    jax.jit, static_argnames=("n_classes", "distance", "definition", "method", "block_size", "axis_name")
+    jax.jit, static_argnames=("n_classes", "distance", "definition", "method", "block_size", "axis_name", "each")
 )  # fmt: skip
 def silhouette_estimate(
     points: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int,
     weights: Float[Array, " samples"] | None = None, axis_name: str | None = None, **options,
 ) -> Estimate:  # fmt: skip
-    """`silhouette_samples` and the mean error of rounding, relative to the distances that each sample has."""
+    """`silhouette_samples` and the mean error of rounding, relative to the distances that each sample has.
+
+    With `each=True` every value is as good as that; else their mean is.
+    """
     values, errors = _silhouettes(points, labels, n_classes=n_classes, weights=weights, axis_name=axis_name, **options)
     weights = jnp.ones_like(values) if weights is None else weights
     return Estimate(values, total(jnp.sum(errors * weights), axis_name) / total(jnp.sum(weights), axis_name))
@@ -110,6 +116,7 @@ def silhouette_estimate(
 def _silhouettes(
     points, labels, *, n_classes: int, distance: Distance = "cosine", definition: Definition = "rousseeuw",
     method: Method = "auto", block_size: int | None = None, weights=None, axis_name: str | None = None,
+    each: bool = False,
 ) -> tuple[Float[Array, " samples"], Float[Array, " samples"]]:  # fmt: skip
     samples = len(points)
     linear = method == "linear" or (method == "auto" and distance in LINEAR_DISTANCES)
@@ -153,20 +160,24 @@ def _silhouettes(
     @jax.checkpoint  # a gradient by the weights forms the distances again, and does not keep them
     def quickly(block: Points):
         if not linear:
-            return judged(block, by_pairs(block, blocks, n_classes, distance))[0], jnp.zeros((), bool)
+            return judged(block, by_pairs(block, blocks, n_classes, distance))[0], jnp.zeros_like(block.weights)
         to_classes, rounding = by_class_sums(block, classes, shift, distance)
         values, larger = judged(block, to_classes)
-        return values, jnp.any(rounding > TOO_FLAT * larger)
+        return values, jnp.minimum(rounding / jnp.maximum(larger, jnp.finfo(larger.dtype).tiny), 1)
 
-    values, flat = lax.map(quickly, blocks)
+    values, flatness = lax.map(quickly, blocks)
     if linear:
 
         def carefully():
             spread = spread_of(blocks, classes, n_classes, axis_name)
-            each = jax.checkpoint(lambda block: judged(block, by_differences(block, classes, spread, distance))[0])
-            return lax.map(each, blocks)
+            again = jax.checkpoint(lambda block: judged(block, by_differences(block, classes, spread, distance))[0])
+            return lax.map(again, blocks)
 
-        flat = largest(jnp.any(flat).astype(jnp.int32), axis_name) > 0  # every device takes the same way
+        if each:  # every device takes the same way
+            flat = largest(jnp.max(flatness), axis_name) > TOO_FLAT
+        else:
+            sums = total(jnp.stack([jnp.sum(flatness * blocks.weights), jnp.sum(weights)]), axis_name)
+            flat = sums[0] > TOO_FLAT_ON_AVERAGE * sums[1]
         values = lax.cond(flat, carefully, lambda: values)
     return jax.tree.map(lambda x: x.reshape(-1)[:samples], values)
 

@@ -95,11 +95,32 @@ def remarks(ranking: Outcome) -> list[str]:
         for name, reason in model.uncertain.items():
             doubts.setdefault((name, reason), []).append(model.name)
     lines += [f"{score} of {', '.join(names)} is not certain: {reason}." for (score, reason), names in doubts.items()]
-    others = {name: best for name, best in _first_by_score(ranking).items() if best != ranking.best}
+    return lines + _disagreement(ranking)
+
+
+def _disagreement(ranking: Outcome) -> list[str]:
+    """Which scores put another model first, and what that is worth in points of accuracy."""
+    firsts, by = _first_by_score(ranking), ranking.settings["by"]
+    others = {name: first for name, first in firsts.items() if first != ranking.best}
+    if not others:
+        return []
+    probe = ranking.column("probe") if "probe" in firsts else {}
+    lines = []
+    rival = others["probe"] if "probe" in others else next(iter(others.values())) if by == "probe" else None
+    if rival is not None and ranking.best in probe and rival in probe:
+        name = "probe" if "probe" in others else next(iter(others))
+        more, less = sorted((ranking.best, rival), key=lambda model: -probe[model])
+        points = 100 * (probe[more] - probe[less])
+        lines.append(
+            f"Two first choices: {ranking.best} by {by}, {rival} by {name}. A linear probe is right on "
+            f"{100 * probe[more]:.1f} % of the samples with {more} and on {100 * probe[less]:.1f} % with {less}: "
+            f"{points:.1f} points of accuracy."
+        )
+        del others[name]
     if others:
-        said = ", ".join(f"{name} puts {best} first" for name, best in others.items())
-        lines.append(f"The scores disagree: {said}. See 'When scores disagree' in the README.")
-    return lines
+        lines.append(f"{'Also' if lines else 'The scores disagree'}: "
+                     f"{', '.join(f'{name} puts {first} first' for name, first in others.items())}.")  # fmt: skip
+    return [*lines[:-1], f"{lines[-1]} See 'When scores disagree' in the README."]
 
 
 def how(ranking: Outcome) -> str:
@@ -110,7 +131,10 @@ def how(ranking: Outcome) -> str:
         parts = [f"{made['distance']} silhouette ({made['definition']}) of {made['n_components']} principal components"]
     parts += [f"layer {made['layer']}"] if "layer" in made else []
     parts += [f"{made['samples']:,} samples in {made['classes']:,} classes"]
-    sure = f" Intervals hold with probability {made['confidence']:g}." if made["confidence"] else ""
+    sure = (
+        f" Intervals hold with probability {made['confidence']:g}; they and {ranking.statements['p_first']} are about "
+        "the score, not about accuracy after training." if made["confidence"] else ""
+    )  # fmt: skip
     return f"Score: {', '.join(parts)}; {_direction(ranking)}.{sure}"
 
 
@@ -149,7 +173,7 @@ def _rows(ranking: Outcome) -> list[dict[str, str]]:
             row["score"] = f"{model.score:.4f}"
         if made["confidence"]:
             row["score"] += " [{:.3f}, {:.3f}]".format(*model.interval) if model.interval else ""
-            row["P(best)"] = f"{model.p_best:.2f}" if scored else "-"
+            row[ranking.statements["p_first"]] = f"{model.p_first:.2f}" if scored else "-"
         row |= {name: f"{model.scores[name]:.4f}" if name in model.scores else "-" for name in others}
         row |= {"layer": model.layer or "-"} if ranking.by_layer else {}
         rows.append(row | {"dims": str(model.dims) if scored else "", "": _note(ranking, model)})

@@ -45,7 +45,10 @@ class ScoredModel:
       uncertain: for each whose value may be off by more than it promises, what makes it so, by name.
       interval: in which the score of many more such samples (of as many, for other scores than the silhouette)
         lies with the probability `settings["confidence"]`.
-      p_best: probability that the model is the best.
+      by_class: of each score that is a mean over the samples, the mean over those of every class, by name.
+      confused: of each score that is a classifier, the pairs of classes that it confuses most, as places of a class
+        and of the one that it is taken for, and how many samples; by name.
+      p_first: probability that the model comes first by the score that orders: about that score, not about accuracy.
       group: models of one group cannot be told apart; 1 holds the first.
       layer: the layer that the score is of, where several were scored.
       layers: score of each of those, by layer.
@@ -62,10 +65,12 @@ class ScoredModel:
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
     uncertain: Mapping[str, str] = dataclasses.field(default_factory=dict)
     interval: tuple[float, float] | None = None
-    p_best: float | None = None
+    p_first: float | None = None
     group: int | None = None
     layer: str | None = None
     layers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    by_class: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    confused: Mapping[str, tuple[tuple[int, int, int], ...]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,16 +81,18 @@ class Outcome:
       models: every model, as `ScoredModel`.
       settings: what it was made with.
       about: meaning, range and direction of every score, by name.
+      classes: the labels' classes, whose places `ScoredModel.by_class` and `confused` go by.
     """
 
     models: tuple[ScoredModel, ...]
     settings: Mapping[str, Any]
     about: Mapping[str, ScoreMeaning] = dataclasses.field(default_factory=dict)
+    classes: tuple[Any, ...] = ()
 
     @classmethod
     def of(
         cls, scored: Sequence[ScoredModel], failed: Mapping[str, str], settings: Mapping[str, Any],
-        about: Mapping[str, ScoreMeaning],
+        about: Mapping[str, ScoreMeaning], classes: Sequence[Any],
     ) -> Self:  # fmt: skip
         """Numbers models that are in order (those tied share a rank) and puts the failed ones last."""
         ordered: list[ScoredModel] = []
@@ -93,7 +100,7 @@ class Outcome:
             tied = ordered and abs(_score(ordered[-1]) - _score(model)) <= TIE
             ordered.append(dataclasses.replace(model, rank=ordered[-1].rank if tied else place))
         lost = [ScoredModel(name, reason=reason) for name, reason in failed.items()]
-        return cls((*ordered, *lost), {**settings, "nrjax": __version__}, about)
+        return cls((*ordered, *lost), {**settings, "nrjax": __version__}, about, tuple(classes))
 
     @property
     def order(self) -> list[str]:
@@ -117,6 +124,41 @@ class Outcome:
         return {m.name: dict(m.layers) for m in self.models if m.layers}
 
     @property
+    def by_class(self) -> dict[str, dict[str, dict[Any, float]]]:
+        """Score to model to class to the mean over the samples of that class, of scores that are such means.
+
+        `ranking.by_class["probe"]["vit"]["cat"]` is the accuracy on the cats of a linear probe on `vit`.
+        """
+        ranked = [model for model in self.models if model.rank is not None]
+        return {
+            name: {m.name: dict(zip(self.classes, m.by_class[name], strict=True)) for m in ranked if name in m.by_class}
+            for name in self.settings["scores"] if any(name in m.by_class for m in ranked)
+        }  # fmt: skip
+
+    @property
+    def confused(self) -> dict[str, dict[str, list[tuple[Any, Any, int]]]]:
+        """Score to model to `(class, taken for, samples)`, the most frequent pairs first, of scores that classify."""
+        names = self.classes
+        return {
+            score: {
+                m.name: [(names[own], names[other], samples) for own, other, samples in m.confused[score]]
+                for m in self.models if score in m.confused
+            } for score in self.settings["scores"] if any(score in m.confused for m in self.models)
+        }  # fmt: skip
+
+    @property
+    def statements(self) -> dict[str, str]:
+        """What is meant by the fields that say how sure the order is; empty without `confidence`."""
+        made = self.settings
+        if not made["confidence"]:
+            return {}
+        return {
+            "interval": f"{made['by']} of more such samples lies in it with probability {made['confidence']:g}",
+            "p_first": f"P(first by {made['by']})",
+            "group": f"models of one group are not told apart by {made['by']}",
+        }
+
+    @property
     def failed(self) -> dict[str, str]:
         """Reason for every model that could not be scored."""
         return {model.name: model.reason or "" for model in self.models if model.rank is None}
@@ -131,8 +173,13 @@ class Outcome:
         return model.rank is not None and sum(other.rank == model.rank for other in self.models) > 1
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"models": [{"name", "rank", "score", ...}, ...], "settings": {...}}`, plain Python values."""
-        return {"models": [dataclasses.asdict(model) for model in self.models], "settings": dict(self.settings)}
+        """`{"models": [{"name", "rank", "score", ...}, ...], "classes", "statements", "settings"}`, plain values."""
+        return {
+            "models": [dataclasses.asdict(model) for model in self.models],
+            "classes": [label if isinstance(label, (str, int, float, bool)) else str(label) for label in self.classes],
+            "statements": self.statements,
+            "settings": dict(self.settings),
+        }
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per model: its fields, the other scores, and what was asked for beyond them."""
@@ -142,7 +189,7 @@ class Outcome:
             row |= {name: m.scores.get(name) for name in made["scores"] if name != made["by"]}
             if made["confidence"]:
                 low, high = m.interval or (None, None)
-                row |= {"low": low, "high": high, "p_best": m.p_best, "group": m.group}
+                row |= {"low": low, "high": high, "p_first": m.p_first, "group": m.group}
             row |= {"layer": m.layer} if self.by_layer else {}
             row |= {"dims": m.dims, "n_components": m.n_components, "solver": m.solver}
             rows.append(row | {"rank": m.rank, "reason": m.reason})

@@ -5,7 +5,7 @@ import datetime
 import html
 import io
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000", "#ee7733", "#009988")
 MOST_POINTS = 3000  # drawn of one model
+FIRST = 3  # models whose mistakes are shown
+MOST_CELLS = 40  # models, and classes, that a heat map has room for
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
@@ -61,7 +63,12 @@ def write_page(
     """
     sections = [("Ranking", as_html(ranking) + _image(_scores(ranking), "Scores of the models"))]
     if ranking.by_layer:
-        sections.append(("Score by layer", _image(_layers(ranking), "Score of every layer of every model")))
+        layers = _heat_map(ranking.by_layer, ranking.settings["by"])
+        sections.append(("Score by layer", _image(layers, "Score of every layer of every model")))
+    for score, table in ranking.by_class.items():
+        sections.append((f"By class: {score}", _by_class(score, table)))
+    for score, table in ranking.confused.items():
+        sections.append((f"What {score} takes for something else", _confused(table)))
     if projections:
         image = _image(_projections(projections), "Two principal components")
         sections.append(("Samples of the best and the worst model", image))
@@ -114,22 +121,50 @@ def _scores(ranking: Ranking) -> "Figure":
     return figure
 
 
-def _layers(ranking: Ranking) -> "Figure":
-    """Models by layers; what could not be scored is left white."""
-    table = ranking.by_layer
-    layers = list(dict.fromkeys(layer for row in table.values() for layer in row))
-    values = np.array([[row.get(layer, np.nan) for layer in layers] for row in table.values()])
-    figure = _figure(2.5 + 0.75 * len(layers), 1.6 + 0.34 * len(table))
+def _by_class(score: str, table: Mapping[str, Mapping[Any, float]]) -> str:
+    """The first models by the classes that the first of them is worst at."""
+    models = list(table)[:MOST_CELLS]
+    classes = sorted(table[models[0]], key=table[models[0]].__getitem__)[:MOST_CELLS]
+    classes = [label for label in table[models[0]] if label in classes]
+    shown_of = f"the first {len(models)} of {len(table)} models" if len(models) < len(table) else "every model"
+    left_out = len(table[models[0]]) - len(classes)
+    worst = f", on the {len(classes)} classes at which the first is worst" if left_out else " on every class"
+    said = str if len(set(map(str, classes))) == len(classes) else repr  # "1" and 1 are two classes
+    figure = _heat_map({model: {said(label): table[model][label] for label in classes} for model in models}, score)
+    return f"<p>Mean over the samples of a class, of {shown_of}{worst}; bold: the highest of a class.</p>" + _image(
+        figure, f"{score} of every model on every class"
+    )
+
+
+def _confused(table: Mapping[str, Sequence[tuple[Any, Any, int]]]) -> str:
+    """The pairs of classes that the first models confuse, one model a column."""
+    models = list(table)[:FIRST]
+    longest = max(len(table[model]) for model in models)
+    cells = [[f"{own} → {other}: {samples}" for own, other, samples in table[model]] for model in models]
+    rows = [[column[i] if i < len(column) else "" for column in cells] for i in range(longest)]
+    head = "".join(f"<th>{html.escape(shown(model))}</th>" for model in models)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(shown(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    said = "The pairs of classes that the first models confuse most: a class → what it is taken for: samples."
+    return f"<p>{said}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _heat_map(table: Mapping[str, Mapping[str, float]], label: str) -> "Figure":
+    """Rows by columns, the highest of a column in bold; what is not there is left white."""
+    columns = list(dict.fromkeys(column for row in table.values() for column in row))
+    values = np.array([[row.get(column, np.nan) for column in columns] for row in table.values()])
+    figure = _figure(2.5 + 0.75 * len(columns), 1.6 + 0.34 * len(table))
     ax = figure.subplots()
-    shown = ax.imshow(values, aspect="auto", cmap="cividis")
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    drawn = ax.imshow(values, aspect="auto", cmap="cividis")
+    middle, highest = (np.nanmin(values) + np.nanmax(values)) / 2, np.nanmax(values, axis=0)
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            colour = "black" if value > middle else "white"
-            ax.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8, color=colour)
-    ax.set_xticks(range(len(layers)), [axis_text(layer) for layer in layers], rotation=30, ha="right")
+            ax.text(
+                column, row, f"{value:.3g}", ha="center", va="center", fontsize=8,
+                color="black" if value > middle else "white", weight="bold" if value == highest[column] else "normal",
+            )  # fmt: skip
+    ax.set_xticks(range(len(columns)), [axis_text(column) for column in columns], rotation=30, ha="right")
     ax.set_yticks(range(len(table)), [axis_text(name) for name in table])
-    figure.colorbar(shown, label=ranking.settings["by"])
+    figure.colorbar(drawn, label=axis_text(label))
     return figure
 
 

@@ -54,6 +54,7 @@ class Silhouette(NamedTuple):
     value: float
     error: float
     variation: float
+    by_class: np.ndarray
     sampling: Any
     solver: str
 
@@ -92,9 +93,11 @@ def score_silhouettes(
 
     settled = climb(dict.fromkeys(range(len(arrays)), ladder), run, certain)
     return [
-        Silhouette(float(score.value), float(score.error), float(score.variation), score.sampling, attempt.name)
-        for score, attempt in (settled[i] for i in range(len(arrays)))
-    ]
+        Silhouette(
+            float(score.value), float(score.error), float(score.variation), np.asarray(score.by_class, np.float64),
+            score.sampling, attempt.name,
+        ) for score, attempt in (settled[i] for i in range(len(arrays)))
+    ]  # fmt: skip
 
 
 def _of(found: R, model: int) -> R:

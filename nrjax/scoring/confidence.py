@@ -31,12 +31,12 @@ class Confidence(NamedTuple):
 
     Attributes:
       interval: in which its score lies with probability `LEVEL`.
-      p_best: probability that it is the best.
+      p_first: probability that its score is the highest.
       group: 1 for the models that cannot be told from the first, 2 for those below them, and so on.
     """
 
     interval: tuple[float, float]
-    p_best: float
+    p_first: float
     group: int
 
 
@@ -53,7 +53,7 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
         shifts = jax.jit(_shifts)(jnp.asarray(influences / np.sqrt(units * (units - 1)), jnp.float32))
         resampled = np.asarray(scores) + np.asarray(shifts, np.float64)  # [resamples, models]
     first = resampled >= resampled.max(axis=1, keepdims=True) - tie
-    p_best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
+    p_first = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
     low, high = np.quantile(resampled, tails, axis=0)
     leader, groups = 0, [1]
@@ -61,7 +61,7 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
         apart = np.quantile(resampled[:, leader] - resampled[:, model], tails[0]) > tie
         leader = model if apart else leader
         groups.append(groups[-1] + int(apart))
-    return [Confidence((float(low[i]), float(high[i])), float(p_best[i]), int(groups[i])) for i in range(len(scores))]
+    return [Confidence((float(low[i]), float(high[i])), float(p_first[i]), int(groups[i])) for i in range(len(scores))]
 
 
 def _shifts(influences: jax.Array) -> jax.Array:

@@ -18,6 +18,7 @@ from nrjax.scoring.walk import Waiting
 
 NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
 SOME = 256  # rows that show whether features vary
+MOST_CONFUSED = 10  # pairs of classes that are kept of a classifier
 NEARLY_CONSTANT = 32  # times their rounding: what features vary by that are hardly more than noise
 
 
@@ -42,6 +43,8 @@ class Evaluated:
       n_components: used by the silhouette.
       solver: that gave it in the end.
       uncertain: by name, of scores whose value may be off by more than they promise, what makes it so.
+      by_class: by name, of scores that are a mean over the samples, the mean over those of every class.
+      confused: by name, of classifiers, the pairs that they confuse most: class, taken for, samples.
       influences: on the score to order by, of samples or of groups of samples, if confidence was asked for.
       bias: of that score, beside many more samples; 0 where it is not known.
     """
@@ -50,15 +53,19 @@ class Evaluated:
     values: dict[str, float] = dataclasses.field(default_factory=dict)
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
     uncertain: dict[str, str] = dataclasses.field(default_factory=dict)
+    by_class: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    confused: dict[str, list[tuple[int, int, int]]] = dataclasses.field(default_factory=dict)
     n_components: int | None = None
     solver: str | None = None
     influences: np.ndarray | None = None
     bias: float = 0.0
 
-    def add(self, name: str, value: float) -> None:
+    def add(self, name: str, value: float, by_class: np.ndarray | None = None) -> None:
         """Takes a value, unless it is no number."""
         if np.isfinite(value):
             self.values[name] = value
+            if by_class is not None:
+                self.by_class[name] = by_class
         else:
             self.missing[name] = f"its value is {value}"
 
@@ -127,7 +134,7 @@ class Evaluator:
             width=width, sampling=sampling, staging=self._staging,
         )  # fmt: skip
         for (model, array), score in zip(models, found, strict=True):
-            model.add("silhouette", score.value)
+            model.add("silhouette", score.value, score.by_class)
             model.solver = score.solver
             doubt = _doubt_of_silhouette(score, array)
             model.uncertain |= {"silhouette": doubt} if doubt else {}
@@ -153,12 +160,23 @@ class Evaluator:
             return
         constant = [_nearly_constant(array) for array in arrays]
         for (i, kind), (found, _) in settled.items():
-            model = models[i].evaluated
-            model.add(kind.name, float(np.mean(found.value, dtype=np.float64)))
+            model, values = models[i].evaluated, np.asarray(found.value, np.float64)
+            model.add(kind.name, float(values.mean()), self._by_class(values) if values.ndim else None)
+            if found.named is not None and kind.name in model.values:
+                model.confused[kind.name] = self._confused(np.asarray(found.named))
             doubt = constant[i] if kind.reads == "features" and kind.estimate is not None else None
             doubt = doubt or (None if kind.certain(found) else _doubt(float(found.error)))
             if doubt and kind.name in model.values:
                 model.uncertain[kind.name] = doubt
+
+    def _by_class(self, values: np.ndarray) -> np.ndarray:
+        return np.bincount(self._ids, values, self._n_classes) / self._counts
+
+    def _confused(self, named: np.ndarray) -> list[tuple[int, int, int]]:
+        wrong = self._ids != named
+        pairs, counts = np.unique(self._ids[wrong] * np.int64(self._n_classes) + named[wrong], return_counts=True)
+        most = np.argsort(-counts, kind="stable")[:MOST_CONFUSED]
+        return [(*divmod(int(pairs[i]), self._n_classes), int(counts[i])) for i in most]
 
     def _influences(self, kind: ScoreKind, array: Any, settled: Settled) -> np.ndarray:
         value = np.asarray(settled.result.value)

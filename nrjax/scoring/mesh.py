@@ -121,12 +121,12 @@ def _place(array: np.ndarray, mesh: Mesh, how: PartitionSpec) -> jax.Array:
 
 
 def _everyones(mine: jax.Array, axis_name: str | None) -> jax.Array:
-    """The results `[models]` of all devices, each put in its place by a sum: gloo's other collectives time out."""
+    """The results `[models, ...]` of all devices, each put in its place by a sum: gloo's other collectives time out."""
     if axis_name is None:
         return mine
-    room = jnp.zeros(len(mine) * lax.axis_size(axis_name), mine.dtype)
+    room = jnp.zeros((len(mine) * lax.axis_size(axis_name), *mine.shape[1:]), mine.dtype)
     place = lax.axis_index(axis_name) * len(mine)
-    return lax.psum(lax.dynamic_update_slice(room, mine, (place,)), axis_name)
+    return lax.psum(lax.dynamic_update_slice_in_dim(room, mine, place, axis=0), axis_name)
 
 
 @functools.partial(jax.jit, static_argnames="mesh")
@@ -145,7 +145,7 @@ def _not_finite(features: jax.Array, mesh: Mesh) -> jax.Array:
 def _score(
     features: jax.Array, labels: jax.Array, mask: jax.Array, *, n_classes: int, settings: ScoreSettings, mesh: Mesh
 ) -> kernels.Score:
-    """Values and errors `[models]`, replicated."""
+    """What `kernels.score` returns, of all models, replicated."""
     by_models, by_samples, _ = spec(mesh)
 
     def local(features: jax.Array, labels: jax.Array, mask: jax.Array) -> kernels.Score:

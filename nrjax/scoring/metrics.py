@@ -94,7 +94,7 @@ def silhouette_samples(
         with conditions(dtype):
             found = kernels.silhouette_estimate(
                 jnp.asarray(array, dtype), jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
-                definition=settings.definition, method=settings.method, block_size=settings.block_size,
+                definition=settings.definition, method=settings.method, block_size=settings.block_size, each=True,
             )  # fmt: skip
         if float(found.error) <= kernels.MAX_ROUNDING:
             break

@@ -64,15 +64,18 @@ def rank_batch(
       method: of the silhouette: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
       scores: to compute, of `nrjax.available_scores()`: `silhouette` (the paper's, the only one that the
-        settings above concern), `probe`, `knn`, `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`,
-        `leep`, `nce`, and your own (`nrjax.register_score`). They share what they have in common.
+        settings above concern), `probe`, `knn`, `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`, `leep`,
+        `nce`, and your own (`nrjax.register_score`). They share what they have in common.
+        The silhouette alone is enough to find a good first choice among networks of one kind; beside others (raw
+        pixels, other sizes and families) ask for `probe` too, as `nrjax.rank` does.
       by: the score to order by; None takes the first.
-      confidence: say how sure the order is: an interval for each score, the probability that each model is
-        the best, and which models the samples cannot tell apart. The statements are about many more samples of
-        the kind at hand, whose silhouette is higher where classes are hard to tell apart: its interval is
-        shifted by that; for the other scores they are about as many samples again. From the samples'
-        influences, at little cost, for the silhouette and for accuracies of 1,000 samples and more; other scores
-        are computed again for parts of the samples, 20 times (accuracies of fewer samples: 32 halves).
+      confidence: say how sure the order is: an interval for each score, the probability that each model comes
+        first by the score that orders (which is not the probability that it is the best), and which models the
+        samples cannot tell apart. The statements are about many more samples of the kind at hand, whose silhouette
+        is higher where classes are hard to tell apart: its interval is shifted by that; for the other scores they
+        are about as many samples again. From the samples' influences, at little cost, for the silhouette and for
+        accuracies of 1,000 samples and more; other scores are computed again for parts of the samples, 20 times
+        (accuracies of fewer samples: 32 halves).
       probabilities: model name to the probabilities `[samples, source_classes]` of its own classes, which
         `leep` and `nce` read.
 
@@ -101,7 +104,8 @@ def rank_batch(
         for name, checked in each_checked(models, len(ids))
     )
     evaluated, failed = evaluate(units, ids, len(classes), request)
-    return ranked(list(models), evaluated, failed, request, {"samples": len(ids), "classes": len(classes)})
+    made_with = {"samples": len(ids), "classes": len(classes)}
+    return ranked(list(models), evaluated, failed, request, made_with, classes.tolist())
 
 
 def _probabilities(given: Mapping[str, Any], name: str, samples: int) -> Any:
@@ -149,6 +153,7 @@ def ranked(
     failed: Mapping[str, str],
     request: Request,
     made_with: Mapping[str, Any],
+    classes: Sequence[Any],
     layers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Ranking:
     """The ranking of evaluated models; `layers` has more fields of `ScoredModel` by model."""
@@ -162,7 +167,8 @@ def ranked(
     models = {
         name: ScoredModel(
             name, one.values[by.name], one.dims, one.n_components, one.solver, scores=one.values, missing=one.missing,
-            uncertain=one.uncertain,
+            uncertain=one.uncertain, by_class={name: tuple(means.tolist()) for name, means in one.by_class.items()},
+            confused={name: tuple(pairs) for name, pairs in one.confused.items()},
             **(layers or {}).get(name, {}),
         ) for name, one in evaluated.items()
     }  # fmt: skip
@@ -177,7 +183,7 @@ def ranked(
         for name, sure, has_interval in zip(order, confidence(signed, influences, TIE), known, strict=True):
             low, high = sorted(sign * bound for bound in sure.interval)
             models[name] = dataclasses.replace(
-                models[name], interval=(low, high) if has_interval else None, p_best=sure.p_best, group=sure.group
+                models[name], interval=(low, high) if has_interval else None, p_first=sure.p_first, group=sure.group
             )  # fmt: skip
     settings = {
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
@@ -185,7 +191,7 @@ def ranked(
     }  # fmt: skip
     about = {kind.name: kind.about(made_with["classes"]) for kind in request.scores}
     lost = {name: failed[name] for name in names if name in failed}
-    return Ranking.of([models[name] for name in order], lost, settings, about)
+    return Ranking.of([models[name] for name in order], lost, settings, about, classes)
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:

@@ -156,7 +156,7 @@ def test_scores_confidence_layers_and_a_report(zoo, target, tmp_path):
         "--layers", "0,penultimate,-1", "--report", tmp_path / "r.html",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    for words in ("P(best)", "silhouette", "leep", "layer", "accuracy of a linear probe"):
+    for words in ("P(first by silhouette)", "silhouette", "leep", "layer", "accuracy of a linear probe"):
         assert words in done.stdout
     assert "Wrote" in done.stderr
     assert "Score by layer" in (tmp_path / "r.html").read_text()

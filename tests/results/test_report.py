@@ -34,7 +34,13 @@ def test_it_is_one_file_without_network_or_scripts(page):
 
 def test_it_says_what_the_ranking_says(page):
     text = page.read_text(encoding="utf-8")
-    for words in ("P(best)", "broken failed: expected one row per label; got", "n_components", "probe", "80"):
+    expected = (
+        "P(first by silhouette)",
+        "broken failed: expected one row per label; got",
+        "n_components",
+        "By class: probe",
+    )
+    for words in (*expected, "takes for something else", "→", "80"):
         assert words in text
 
 
@@ -72,7 +78,7 @@ def test_a_browser_shows_it(page, tmp_path):
         browser.close()
     assert not complaints
     assert {url.split(":")[0] for url in requests} <= {"file", "data"}
-    assert len(images) == 2  # the scores, and the samples of the best and the worst model
+    assert len(images) == 4  # the scores, two of them by class, and the samples of the best and the worst model
     assert all(natural > 300 and shown > 300 for natural, shown in images)
     assert any("onerror" in cell for cell in cells)  # as text
     assert title != "owned"

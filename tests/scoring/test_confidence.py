@@ -85,9 +85,9 @@ def test_models_alike_cannot_be_told_apart():
     worse = features + np.random.default_rng(1).normal(scale=3, size=features.shape).astype(np.float32)
     ranking = nrjax.rank_batch({"a": features, "b": features * 2, "c": worse}, labels, confidence=True)
     a, b, c = ranking.models
-    assert a.p_best == pytest.approx(0.5)
-    assert b.p_best == pytest.approx(0.5)
-    assert c.p_best == 0
+    assert a.p_first == pytest.approx(0.5)
+    assert b.p_first == pytest.approx(0.5)
+    assert c.p_first == 0
     assert (a.group, b.group, c.group) == (1, 1, 2)
     assert a.interval[0] < a.score < a.interval[1]
 
@@ -112,7 +112,7 @@ def test_every_score_can_say_how_sure_it_is(name):
     assert ranking.to_dict() == again.to_dict()
     good, bad, short = ranking.models
     assert [good.name, bad.name] == ["good", "bad"]
-    assert good.p_best > 0.95
+    assert good.p_first > 0.95
     assert (good.group, bad.group) == (1, 2)
     assert good.interval[0] <= good.score <= good.interval[1]
     assert short.interval is None
@@ -173,7 +173,7 @@ def test_own_scores(own_score):
     ranking = nrjax.rank_batch(models, labels, scores=("silhouette", "spread"), by="spread", confidence=True)
     assert ranking.order == ["narrow", "middle", "wide"]
     assert [model.rank for model in ranking.models] == [1, 2, 3]
-    assert ranking.models[0].p_best == 1
+    assert ranking.models[0].p_first == 1
     assert ranking.scores["narrow"] == pytest.approx(float(features.std()), rel=1e-5)
     assert set(ranking.column("silhouette")) == set(models)
     assert "lower is better" in str(ranking)
@@ -253,21 +253,6 @@ def test_probabilities_are_checked_model_by_model():
     assert "got 5 rows for 60 labels" in missing["short"]["leep"]
     assert nrjax.leep(theta, labels) == pytest.approx(ranking.column("leep")["good"], abs=1e-6)
     assert nrjax.nce(theta, labels) <= 0
-
-
-def test_disagreement_is_said_in_one_line():
-    features, labels = blobs(300, 30, 3, separation=0.4)
-    stretched = features.copy()
-    stretched[:, :3] += 60 * np.random.default_rng(0).normal(
-        size=(300, 3)
-    )  # hides the classes from the silhouette alone
-    plain = features + 1.5 * np.random.default_rng(1).normal(size=features.shape).astype(np.float32)
-    ranking = nrjax.rank_batch({"stretched": stretched, "plain": plain}, labels, scores=("silhouette", "probe"))
-    assert ranking.best == "plain"
-    (line,) = (line for line in str(ranking).splitlines() if "disagree" in line)
-    assert "probe puts stretched first" in line
-    agreeing = nrjax.rank_batch({"plain": plain}, labels, scores=("silhouette", "probe"))
-    assert "disagree" not in str(agreeing)
 
 
 @pytest.mark.parametrize(

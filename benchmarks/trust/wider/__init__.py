@@ -1,0 +1,1 @@
+"""Targets and candidates from outside the paper: what no score was tuned on."""

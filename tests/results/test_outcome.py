@@ -1,0 +1,109 @@
+"""What a ranking says beyond its order: classes, mistakes, disagreement, and what its statements are about."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import confusion_matrix, silhouette_samples
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+import nrjax
+from nrjax import kernels
+from tests.oracles import blobs
+
+FEATURES, IDS = blobs(120, 8, 4, separation=0.6)
+NAMES = np.array(["ant", "bee", "cat", "dog"])
+LABELS = NAMES[IDS]
+SCORES = ("silhouette", "probe", "knn")
+
+
+@pytest.fixture(scope="module")
+def ranking():
+    models = {"whole": FEATURES, "part": FEATURES[:, :2], "broken": FEATURES[:5]}
+    return nrjax.rank_batch(models, LABELS, scores=SCORES, confidence=True)
+
+
+def test_by_class_has_the_means_of_every_class(ranking):
+    expected = silhouette_samples(FEATURES.astype(float) - FEATURES.mean(axis=0), IDS, metric="cosine")
+    for i, name in enumerate(NAMES):
+        assert ranking.by_class["silhouette"]["whole"][name] == pytest.approx(expected[IDS == i].mean(), abs=1e-5)
+    counts = np.bincount(IDS)
+    for score in SCORES:
+        assert list(ranking.by_class[score]) == [m.name for m in ranking.models if m.rank]
+        for model, row in ranking.by_class[score].items():
+            mean = sum(row[name] * n for name, n in zip(NAMES, counts, strict=True)) / len(IDS)
+            assert mean == pytest.approx(ranking.column(score)[model], abs=1e-5)
+
+
+def test_confused_are_the_pairs_of_the_classifiers_own_mistakes(ranking):
+    """Of scikit-learn's ridge classifier and neighbours, each fitted without the sample."""
+    rows = StandardScaler().fit_transform(FEATURES.astype(float))
+    (alpha,) = {kernels.fit_probe(jnp.asarray(FEATURES), jnp.asarray(IDS), n_classes=4).alpha.item()}
+    named = {
+        "probe": cross_val_predict(RidgeClassifier(alpha), rows, IDS, cv=LeaveOneOut()),
+        "knn": cross_val_predict(KNeighborsClassifier(5, metric="cosine"), FEATURES, IDS, cv=LeaveOneOut()),
+    }
+    assert set(ranking.confused) == set(named)
+    for score, predicted in named.items():
+        wrong = confusion_matrix(IDS, predicted) * (1 - np.eye(4, dtype=int))
+        found = ranking.confused[score]["whole"]
+        assert {(own, other): n for own, other, n in found} == {
+            (NAMES[i], NAMES[j]): wrong[i, j] for i, j in zip(*np.nonzero(wrong), strict=True)
+        }
+        assert [n for *_, n in found] == sorted((n for *_, n in found), reverse=True)
+
+
+def test_no_mistakes_are_no_pairs():
+    perfect = 10.0 * np.eye(4)[IDS] + 0.01 * FEATURES[:, :4]
+    ranking = nrjax.rank_batch({"perfect": perfect}, LABELS, scores=("probe", "logme"))
+    assert ranking.confused == {"probe": {"perfect": []}}
+    assert ranking.by_class == {"probe": {"perfect": dict.fromkeys(NAMES, 1.0)}}
+
+
+def test_classes_that_look_alike_stay_apart():
+    labels = np.array([["1", 1, (2, 3), None][i] for i in IDS % 3], object)
+    ranking = nrjax.rank_batch({"whole": FEATURES}, labels, scores="probe")
+    assert len(ranking.by_class["probe"]["whole"]) == 3
+    read = json.loads(json.dumps(ranking.to_dict(), allow_nan=False))
+    assert sorted(map(str, read["classes"])) == sorted(map(str, ["1", 1, (2, 3)]))
+    assert len(read["models"][0]["by_class"]["probe"]) == 3
+
+
+def test_statements_say_what_they_are_about(ranking, tmp_path):
+    read = json.loads(json.dumps(ranking.to_dict(), allow_nan=False))
+    assert read["statements"]["p_first"] == "P(first by silhouette)"
+    assert "silhouette of more such samples" in read["statements"]["interval"]
+    assert "P(first by silhouette)" in str(ranking).splitlines()[0]
+    assert "not about accuracy after training" in str(ranking)
+    assert "p_first" in ranking.to_csv().splitlines()[0]
+    assert nrjax.rank_batch({"whole": FEATURES}, LABELS).statements == {}
+
+
+@pytest.fixture(scope="module")
+def at_odds():
+    """`stretched` hides the classes from the silhouette alone; `plain` has them, in noise."""
+    features, labels = blobs(300, 30, 3, separation=0.4)
+    rng, stretched = np.random.default_rng(0), features.copy()
+    stretched[:, :3] += 60 * rng.normal(size=(300, 3))
+    return {"stretched": stretched, "plain": features + 1.5 * rng.normal(size=features.shape)}, labels
+
+
+def test_two_first_choices_are_named_with_what_they_are_worth(at_odds):
+    models, ids = at_odds
+    ranking = nrjax.rank_batch(models, ids, scores=("silhouette", "probe", "knn", "logme"))
+    assert ranking.order == ["plain", "stretched"]
+    more, less = (100 * ranking.column("probe")[name] for name in ("stretched", "plain"))
+    (line,) = (line for line in str(ranking).splitlines() if line.startswith("Two first choices"))
+    assert "plain by silhouette, stretched by probe" in line
+    assert f"{more:.1f} % of the samples with stretched and on {less:.1f} % with plain" in line
+    assert f"{more - less:.1f} points of accuracy" in line
+    assert "Also: logme puts stretched first. See 'When scores disagree'" in str(ranking)
+    by_probe = nrjax.rank_batch(models, ids, scores=("probe", "silhouette"))
+    assert "stretched by probe, plain by silhouette" in str(by_probe)
+    without = nrjax.rank_batch(models, ids, scores=("silhouette", "logme"))
+    assert "The scores disagree: logme puts stretched first." in str(without)
+    assert "first choices" not in str(nrjax.rank_batch(models, ids, scores=("logme", "probe")))
