@@ -2,10 +2,11 @@
 
     python -m benchmarks.trust [--parts scores calibration timing] [--out DIR] [--cache DIR] [--data-dir DIR]
 
-Scores 37 candidates (the zoos that `python -m benchmarks.paper` trains, narrower and wider parts of them, pixels, an
-untrained network) on nine targets (MNIST, Fashion-MNIST and CIFAR-10, with classes 0-4, 5-9 and all ten; 2,000 labelled
-images of the test split each) with every score, and judges each by the accuracy of a retrained head on the images left.
-Counts how often 90 % statements of confidence hold. Times every score beside its definition in NumPy and scikit-learn.
+Scores candidates of many kinds (the zoos that `python -m benchmarks.paper` trains, parts of them, half-trained and
+untrained networks, pixels, EfficientNet-Lite of ImageNet, a sentence encoder, counts of words) on targets of many kinds
+(MNIST, Fashion-MNIST and CIFAR-10 with all ten classes and with five; kana, emoji, digits, news; at most 2,000 labelled
+samples that no candidate has seen) with every score, and judges each by the accuracy of a retrained head on the samples
+left. Counts how often statements of confidence hold. Times every score beside its definition in NumPy and scikit-learn.
 """
 
 import argparse
@@ -27,8 +28,11 @@ from benchmarks.trust import document, plots
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
 from benchmarks.trust.judge import judgement
-from benchmarks.trust.measure import SAMPLES, measure
+from benchmarks.trust.measure import SAMPLES
+from benchmarks.trust.pools import pools
+from benchmarks.trust.scores import measured
 from benchmarks.trust.timing import timing
+from benchmarks.trust.wider.__main__ import OUT as WIDER
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("scores", "calibration", "timing")
@@ -49,6 +53,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
+    parser.add_argument("--wider", type=Path, default=WIDER, help=f"What benchmarks.trust.wider wrote [{WIDER}].")
+    parser.add_argument("--resume", action="store_true", help="Take what an interrupted run has measured already.")
     parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
     parser.add_argument("--samples", type=int, default=SAMPLES, help=f"Labelled images of a target [{SAMPLES}].")
     parser.add_argument("--draws", type=int, default=30, help="Small targets of each size, for the calibration [30].")
@@ -88,10 +94,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _scores(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
-    return {
-        "models": measure(candidates, options.data_dir, options.samples, on_done),
-        "facts": {name: candidates.facts(name) for name in candidates.names},
-    }
+    of = pools(candidates, options.wider, options.data_dir, options.samples)
+    found = measured(of, candidates, options.wider / "measured", options.resume, on_done)
+    return {"models": found, "facts": {name: candidates.facts(name) for name in candidates.whole}}
 
 
 def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -> list[dict[str, Any]]:

@@ -1,11 +1,4 @@
-"""What there is to choose from: the paper's zoos, parts of them that are narrower and wider, pixels, a random network.
-
-full/M10, 512/F0-4, lite/C5-9   the paper's models: 1,024 or 512 outputs of their last dense layer
-narrow/M10                      64 of the outputs of full/M10
-conv/M10                        what full/M10 gives to its dense layer: 3,136 outputs
-pixels                          784
-untrained                       1,024 outputs of a network at its first step
-"""
+"""The candidates that are ours: the paper's zoos, parts of them, half-trained ones, pixels, a random network."""
 
 import math
 from pathlib import Path
@@ -19,7 +12,7 @@ from benchmarks.paper.zoos import IMAGE_SIZE, specs
 from nrjax.models import PaperCNN
 
 VARIANTS = ("full", "512", "lite")
-PARTS_OF_NETWORKS = ("narrow/", "conv/")
+EARLY = "early"  # full networks after a few steps
 NARROW = 64
 CONV = ("M10", "F10", "C10")
 CONV_LAYER = 4
@@ -36,19 +29,19 @@ class Candidates:
     """
 
     def __init__(self, cache: Path):
-        paths = {variant: cache / variant / "seed-0" for variant in VARIANTS}
-        missing = [p / s.name for v, p in paths.items() for s in specs(v) if not (p / s.name).is_dir()]
+        paths = {variant: cache / variant / "seed-0" for variant in (*VARIANTS, EARLY)}
+        wanted = {variant: [spec.name for spec in specs(variant)] for variant in VARIANTS} | {EARLY: CONV}
+        missing = [paths[v] / name for v, names in wanted.items() for name in names if not (paths[v] / name).is_dir()]
         if missing:
             raise ValueError(
-                f"{len(missing)} models are not trained yet, such as {missing[0]}; run python -m benchmarks.paper."
+                f"{len(missing)} models are not trained yet, such as {missing[0]}; benchmarks/trust/README.md says how."
             )
         self._zoos = {variant: nrjax.load_zoo(path) for variant, path in paths.items()}
         module = PaperCNN(10, (32, 64), 1024)
         variables = module.init(jax.random.key(0), np.zeros((1, *IMAGE_SIZE, 1), np.float32))
         self._untrained = nrjax.from_linen(module, variables, input_shape=(*IMAGE_SIZE, 1))
-        trained = [f"{v}/{s.name}" for v in VARIANTS for s in specs(v)]
-        narrow, conv = [f"narrow/{s.name}" for s in specs("full")], [f"conv/{name}" for name in CONV]
-        self.names = [*trained, *narrow, *conv, "pixels", "untrained"]
+        self.whole = [*(f"{v}/{s.name}" for v in VARIANTS for s in specs(v)), "pixels", "untrained"]
+        self.parts = [*(f"narrow/{s.name}" for s in specs("full")), *(f"conv/{name}" for name in CONV)]
 
     def arrays(self, name: str, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Features of images, and the outputs for the model's own classes if it has been trained on any."""

@@ -1,6 +1,6 @@
-"""Every score, and the truth, of every candidate on every target."""
+"""Every score, and the truth, of a candidate on a target."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,58 +8,56 @@ from scipy import special
 
 import nrjax
 from benchmarks.paper.transfer import transfer_hits
-from benchmarks.paper.zoos import CLASSES, DATASETS, IMAGE_SIZE
-from benchmarks.trust.candidates import Candidates
+from nrjax.scoring.evaluation import Evaluated
+from nrjax.scoring.ranking import check_request, evaluate
 
 SAMPLES = 2000  # labelled images of a target: the scores see them, and the head is trained on them
-FEWER_SAMPLES = (100, 300, 1000)
 COMPONENTS = (2, 5, 10, 20, 50, 100, 200, 500)
 GRID = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the penalty on the retrained head
 SCORES = tuple(nrjax.available_scores())
-Truths = dict[str, dict[str, Any]]  # of one target, by model
+Influences = dict[str, np.ndarray]  # of the samples on the probe, by `samples/draw`
 
 
 def measure(
-    candidates: Candidates, data_dir: str | None, samples: int, on_done: Callable[[str], None]
-) -> dict[str, Truths]:
-    """Target to model to `{"accuracy", "C", "halves", "scores", "by_samples", "by_components"}`.
+    features: np.ndarray,
+    outputs: np.ndarray | None,
+    labels: np.ndarray,
+    labelled: np.ndarray,
+    judges: np.ndarray,
+    draws: Mapping[int, int],
+) -> tuple[dict[str, Any], Influences]:
+    """`{"accuracy", "C", "halves", "scores", "by_components", "draws"}` of one candidate, and influences.
 
-    Labelled images, and those that judge, are of the test split: no model has seen any of them.
+    `draws` has, by `samples/draw`, the same of smaller targets: the accuracy of a head trained on so many, and
+    scores.
 
     Args:
-      candidates: the models.
-      data_dir: where TFDS keeps its datasets.
-      samples: labelled images a target has.
-      on_done: told each model and target.
+      features: of all samples of the data set.
+      outputs: for the model's own classes.
+      labels: of all samples.
+      labelled: those that the scores see and the head is trained on.
+      judges: those that the head is judged by.
+      draws: how many smaller targets of so many samples, one beside the other, are cut from the labelled ones.
     """
-    found: dict[str, Truths] = {}
-    for letter, dataset in DATASETS.items():
-        data = nrjax.load_dataset(dataset, "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=data_dir)
-        targets = {suffix: _split(data.labels, classes, samples) for suffix, classes in CLASSES.items()}
-        for name in candidates.names:
-            features, outputs = candidates.arrays(name, data.images)
-            for suffix, (labelled, others) in targets.items():
-                theta = None if outputs is None else special.softmax(outputs[labelled], axis=1)
-                C, hits = _truth(features, data.labels, labelled, others)
-                found.setdefault(letter + suffix, {})[name] = {
-                    "accuracy": _rounded(hits.mean()),
-                    "C": C,
-                    "halves": [_rounded(hits[0::2].mean()), _rounded(hits[1::2].mean())],
-                    **_scores(features[labelled], data.labels[labelled], theta),
-                }
-                on_done(f"{name} on {letter + suffix}")
-    return found
 
+    def at(chosen: np.ndarray) -> tuple[float, np.ndarray, Evaluated]:
+        theta = None if outputs is None else special.softmax(outputs[chosen], axis=1)
+        return *_truth(features, labels, chosen, judges), _evaluated(features[chosen], labels[chosen], theta)
 
-def _split(labels: np.ndarray, classes: str, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the labelled images of a target, and of those that judge."""
-    first, last = map(int, classes.split("-"))
-    rows = np.random.default_rng(0).permutation(np.flatnonzero((labels >= first) & (labels <= last)))
-    if samples >= len(rows):
-        raise ValueError(
-            f"samples must leave some of the {len(rows)} images of classes {classes} to judge; got {samples}."
-        )
-    return rows[:samples], rows[samples:]
+    C, hits, whole = at(labelled)
+    found: dict[str, Any] = {
+        "accuracy": _rounded(hits.mean()), "C": C,
+        "halves": [_rounded(hits[0::2].mean()), _rounded(hits[1::2].mean())], "scores": _scores(whole),
+        "by_components": _by_components(features[labelled], labels[labelled]), "draws": {},
+    }  # fmt: skip
+    influences = {f"{len(labelled)}/0": whole.influences["probe"]} if "probe" in whole.influences else {}
+    for samples, times in draws.items():
+        for draw in range(times if times * samples <= len(labelled) else 0):
+            _, hits, part = at(labelled[draw * samples : (draw + 1) * samples])
+            found["draws"][f"{samples}/{draw}"] = {"accuracy": _rounded(hits.mean()), "scores": _scores(part)}
+            if "probe" in part.influences:
+                influences[f"{samples}/{draw}"] = part.influences["probe"]
+    return found, influences
 
 
 def _truth(
@@ -77,19 +75,21 @@ def _truth(
     return C, hits[C]
 
 
-def _scores(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> dict[str, Any]:
-    def some(n: int) -> dict[str, float]:
-        probabilities = None if theta is None else {"it": theta[:n]}
-        ranking = nrjax.rank_batch({"it": features[:n]}, labels[:n], scores=SCORES, probabilities=probabilities)
-        return {name: _rounded(value) for name, value in ranking.models[0].scores.items()}
+def _evaluated(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> Evaluated:
+    request = check_request(scores=SCORES, confidence=True)
+    classes, ids = np.unique(labels, return_inverse=True)
+    evaluated, _ = evaluate([("it", features, theta)], ids, len(classes), request)
+    return evaluated["it"]
 
+
+def _scores(evaluated: Evaluated) -> Mapping[str, float]:
+    return {name: _rounded(value) for name, value in evaluated.values.items()}
+
+
+def _by_components(features: np.ndarray, labels: np.ndarray) -> Mapping[str, float]:
     points = nrjax.pca(features, min(COMPONENTS[-1], features.shape[1])).points  # its first k columns are the PCA to k
     by_components = {str(k): _rounded(nrjax.silhouette_score(points[:, :k], labels)) for k in COMPONENTS}
-    return {
-        "scores": some(len(labels)),
-        "by_samples": {str(n): some(n) for n in FEWER_SAMPLES if n < len(labels)},
-        "by_components": by_components | {"none": _rounded(nrjax.silhouette_score(features, labels))},
-    }
+    return by_components | {"none": _rounded(nrjax.silhouette_score(features, labels))}
 
 
 def _rounded(value: float) -> float:

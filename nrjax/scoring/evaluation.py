@@ -45,8 +45,9 @@ class Evaluated:
       uncertain: by name, of scores whose value may be off by more than they promise, what makes it so.
       by_class: by name, of scores that are a mean over the samples, the mean over those of every class.
       confused: by name, of classifiers, the pairs that they confuse most: class, taken for, samples.
-      influences: on the score to order by, of samples or of groups of samples, if confidence was asked for.
-      bias: of that score, beside many more samples; 0 where it is not known.
+      influences: by name, of samples or of groups of samples on the score to order by and on `probe`, if confidence
+        was asked for.
+      bias: of the score to order by, beside many more samples; 0 where it is not known.
     """
 
     dims: int
@@ -57,7 +58,7 @@ class Evaluated:
     confused: dict[str, list[tuple[int, int, int]]] = dataclasses.field(default_factory=dict)
     n_components: int | None = None
     solver: str | None = None
-    influences: np.ndarray | None = None
+    influences: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     bias: float = 0.0
 
     def add(self, name: str, value: float, by_class: np.ndarray | None = None) -> None:
@@ -139,17 +140,21 @@ class Evaluator:
             doubt = _doubt_of_silhouette(score, array)
             model.uncertain |= {"silhouette": doubt} if doubt else {}
             if score.sampling is not None:
-                model.influences, model.bias = np.asarray(score.sampling.influences), float(score.sampling.bias)
+                model.influences["silhouette"] = np.asarray(score.sampling.influences)
+                model.bias = float(score.sampling.bias)
 
     def _add_others(self, kinds: tuple[ScoreKind, ...], models: list[_Candidate]) -> None:
         if not models:
             return
-        by, arrays = self._request.by, [model.array for model in models]
+        arrays = [model.array for model in models]
+        sampled = [
+            kind for kind in kinds if self._request.confidence and (kind == self._request.by or kind.name == "probe")
+        ]
         try:
             settled = score_others(arrays, self._ids, self._n_classes, kinds)
-            if self._request.confidence and by in kinds:
+            for kind in sampled:
                 for i, (model, array) in enumerate(models):
-                    model.influences = self._influences(by, array, settled[i, by])
+                    model.influences[kind.name] = self._influences(kind, array, settled[i, kind])
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it
             if len(kinds) > 1:
                 for kind in kinds:

@@ -173,7 +173,7 @@ def ranked(
         ) for name, one in evaluated.items()
     }  # fmt: skip
     if request.confidence:
-        influences = sign * np.stack([np.asarray(evaluated[name].influences, np.float64) for name in order])
+        influences = sign * np.stack([np.asarray(evaluated[name].influences[by.name], np.float64) for name in order])
         known = np.isfinite(influences).all(axis=1) & np.isfinite([evaluated[name].bias for name in order])
         influences[~known] = 0  # its score stands, and nothing is said of how sure it is
         signed = [

@@ -1,0 +1,47 @@
+"""The part of the benchmark that measures: every candidate on every target that it is tried on, kept as it comes."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.trust.candidates import Candidates
+from benchmarks.trust.measure import measure
+from benchmarks.trust.pools import Pool
+
+DRAWS = {100: 4, 300: 3, 1000: 2}  # smaller targets cut from those of all classes
+Found = dict[str, dict[str, dict[str, Any]]]  # target, candidate, what `measure` found
+
+
+def measured(
+    pools: Sequence[Pool], models: Candidates, keep: Path, resume: bool, on_done: Callable[[str], None]
+) -> Found:
+    """Target to candidate to what was found.
+
+    Args:
+      pools: what to measure.
+      models: the candidates that are ours.
+      keep: folder for what has been measured: `<target>/<candidate>.json`, and influences beside it.
+      resume: take what is there already.
+      on_done: told each candidate of each data set.
+    """
+    found: Found = {}
+    for pool in pools:
+        for name, targets in pool.candidates.items():
+            paths = {target: keep / target / name.replace("/", "-") for target in targets}
+            if not (resume and all(path.with_suffix(".json").exists() for path in paths.values())):
+                features, outputs = pool.arrays(name, models)
+                for target, path in paths.items():
+                    one, influences = measure(
+                        features, outputs, pool.labels, *pool.targets[target], DRAWS if target == pool.whole else {}
+                    )
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    np.savez(path.with_suffix(".npz"), **influences)  # pyright: ignore[reportArgumentType]
+                    path.with_suffix(".json").write_text(json.dumps(one), encoding="utf-8")
+                on_done(f"{name} on {', '.join(targets)}")
+            for target, path in paths.items():
+                one = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+                found.setdefault(target, {})[name] = one
+    return found
