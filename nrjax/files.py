@@ -56,8 +56,8 @@ def check_writable(path: Path, suffixes: tuple[str, ...] = ()) -> Path:
     folder = path.parent
     if not folder.is_dir():
         raise ValueError(f"{path}: there is no folder {folder}.")
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not a regular file.")
+    if path.is_symlink() or path.exists():
+        check_regular(path)
     try:
         if path.exists():
             with path.open("ab"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.files import natural
+from nrjax.files import first_line, natural
 
 INFO = "dataset_info.json"  # in the folder of every version that is prepared
 CHUNK = 4096  # records parsed at once
@@ -53,7 +53,7 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
     missing network for minutes. The error names the command that prepares the dataset.
 
     Raises:
-      ValueError: unknown dataset, configuration, version or split; no image with one label.
+      ValueError: unknown dataset, configuration, version or split; no image with one label; files that are damaged.
       FileNotFoundError: the dataset is not prepared in `data_dir`.
     """
     logging.getLogger("absl").addFilter(_is_news)
@@ -63,15 +63,14 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
     name = str(name)
     try:
         builder: Any = tfds.builder_from_directory(folder) if folder else tfds.builder(name, data_dir=data_dir)
-    except (ValueError, AssertionError, ImportError) as error:
-        first_line = str(error).splitlines()[0]
+    except Exception as error:  # no such name, or a description that is damaged
+        what = f"in {folder} is damaged" if folder else "is neither a directory, nor a .npz file, nor a dataset of TFDS"
+        raise ValueError(f"Dataset {name!r} {what}: {first_line(error)}") from error
+    directory, kind = Path(builder.data_dir), builder.info.file_format
+    in_array_record = kind is None or kind.value == "array_record" or any(directory.glob("*.array_record*"))
+    if builder.is_prepared() and not in_array_record:
         raise ValueError(
-            f"Dataset {name!r} is neither a directory, nor a .npz file, nor a dataset of TFDS: {first_line}"
-        ) from error
-    directory = Path(builder.data_dir)
-    if builder.is_prepared() and not any(directory.glob("*.array_record*")):
-        raise ValueError(
-            f"Dataset {name!r} is prepared in {directory} as {builder.info.file_format.value}, which only TensorFlow "
+            f"Dataset {name!r} is prepared in {directory} as {kind.value}, which only TensorFlow "
             f"reads. Prepare it again: pip install tensorflow && tfds build {builder.info.name} "
             "--file_format=array_record --data_dir=ANOTHER_FOLDER"
         )
@@ -98,9 +97,9 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
         )
     try:
         source = builder.as_data_source(split=split, decoders={image: tfds.decode.SkipDecoding()})
-    except Exception as error:  # a slice that is none, a file that is damaged
-        raise ValueError(f"Dataset {name!r}, split {split!r}: {str(error).splitlines()[0][:200]}") from error
-    return Records(source, label, image, list(features[label].names))
+        return Records(source, label, image, list(features[label].names))
+    except Exception as error:  # a slice that is none, a file that is damaged or missing
+        raise ValueError(f"Dataset {name!r}, split {split!r}: {first_line(error)}") from error
 
 
 def _is_news(record: logging.LogRecord) -> bool:

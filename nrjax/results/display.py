@@ -173,7 +173,7 @@ def _rows(ranking: Outcome) -> list[dict[str, str]]:
             row["score"] = f"{model.score:.4f}"
         if made["confidence"]:
             row["score"] += " [{:.3f}, {:.3f}]".format(*model.interval) if model.interval else ""
-            row[ranking.statements["p_first"]] = f"{model.p_first:.2f}" if scored else "-"
+            row[ranking.statements["p_first"]] = f"{model.p_first:.2f}" if model.p_first is not None else "-"
         row |= {name: f"{model.scores[name]:.4f}" if name in model.scores else "-" for name in others}
         row |= {"layer": model.layer or "-"} if ranking.by_layer else {}
         rows.append(row | {"dims": str(model.dims) if scored else "", "": _note(ranking, model)})

@@ -72,6 +72,11 @@ class ScoredModel:
     by_class: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     confused: Mapping[str, tuple[tuple[int, int, int], ...]] = dataclasses.field(default_factory=dict)
 
+    @property
+    def p_best(self) -> float | None:
+        """`p_first` under its first name."""
+        return self.p_first
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nrjax import kernels
+from nrjax.files import first_line
 from nrjax.results import TIE, Ranking, ScoredModel
 from nrjax.scoring.attempts import score_silhouettes
 from nrjax.scoring.checks import (
@@ -114,6 +115,8 @@ def _probabilities(given: Mapping[str, Any], name: str, samples: int) -> Any:
         return check_probabilities("its probabilities", given[name], samples) if name in given else None
     except (ValueError, TypeError, OSError) as error:
         return str(error)
+    except Exception as error:  # a mapping may be anybody's
+        return f"{type(error).__name__}: {first_line(error)}"
 
 
 def check_request(
@@ -180,10 +183,12 @@ def ranked(
             sign * (evaluated[name].values[by.name] - (evaluated[name].bias if sure else 0))
             for name, sure in zip(order, known, strict=True)
         ]
-        for name, sure, has_interval in zip(order, confidence(signed, influences, TIE), known, strict=True):
+        for name, sure, said in zip(order, confidence(signed, influences, TIE), known, strict=True):
+            if not said:
+                continue
             low, high = sorted(sign * bound for bound in sure.interval)
             models[name] = dataclasses.replace(
-                models[name], interval=(low, high) if has_interval else None, p_first=sure.p_first, group=sure.group
+                models[name], interval=(low, high), p_first=sure.p_first, group=sure.group
             )  # fmt: skip
     settings = {
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,

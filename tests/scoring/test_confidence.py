@@ -243,7 +243,12 @@ def test_what_means_nothing_is_said():
 def test_probabilities_are_checked_model_by_model():
     features, labels = blobs(60, 5, 3)
     theta = np.random.default_rng(0).dirichlet(np.ones(4), 60)
-    given = {"good": theta, "logits": theta * 9 - 4, "short": theta[:5]}
+
+    class Breaks(dict):
+        def __getitem__(self, name):
+            return dict.__getitem__(self, name) if name != "breaks" else {}["its file"]
+
+    given = Breaks(good=theta, logits=theta * 9 - 4, short=theta[:5], breaks=theta)
     ranking = nrjax.rank_batch(
         dict.fromkeys([*given, "without"], features), labels, scores=("silhouette", "leep"), probabilities=given
     )  # fmt: skip
@@ -251,6 +256,7 @@ def test_probabilities_are_checked_model_by_model():
     assert set(ranking.column("leep")) == {"good"}
     assert "Apply a softmax" in missing["logits"]["leep"]
     assert "got 5 rows for 60 labels" in missing["short"]["leep"]
+    assert missing["breaks"]["leep"] == "KeyError: 'its file'"
     assert nrjax.leep(theta, labels) == pytest.approx(ranking.column("leep")["good"], abs=1e-6)
     assert nrjax.nce(theta, labels) <= 0
 
