@@ -24,7 +24,7 @@ def invocation(module: str, options: argparse.Namespace, defaults: argparse.Name
     """The command line that asks for `options`; where things lie on this machine, and resuming, are left out."""
     words = [f"python -m {module}"]
     for name, value in vars(options).items():
-        if name in ("out", "cache", "wider", "data_dir", "resume") or value == getattr(defaults, name):
+        if name in ("out", "cache", "wider", "data_dir", "resume", "beside") or value == getattr(defaults, name):
             continue
         words.append(f"--{name.replace('_', '-')}")
         words += [] if value is True else map(str, value if isinstance(value, list) else [value])

@@ -103,9 +103,9 @@ def fit_logits(
     """
     variances, directions = _principal(features)
     rotated, indices = features @ directions.astype(np.float32), jnp.asarray(targets)
-    heads = []
-    for C in grid:
-        weights, biases = _fit_rotated(rotated, variances, indices, n_classes, C)
+    heads, start = [], (np.zeros((len(variances), n_classes)), np.zeros(n_classes))
+    for C in grid:  # each from the last one's optimum
+        start = weights, biases = _fit_rotated(rotated, variances, indices, start, C)
         heads.append((directions @ weights, biases))
     return heads
 
@@ -123,9 +123,9 @@ def _principal(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit_rotated(
-    rotated: np.ndarray, variances: np.ndarray, targets: jax.Array, n_classes: int, C: float
+    rotated: np.ndarray, variances: np.ndarray, targets: jax.Array, start: tuple[np.ndarray, np.ndarray], C: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    samples, rank = rotated.shape
+    (samples, rank), n_classes = rotated.shape, len(start[1])
     # W = V / sqrt(curvature): the Hessian in V is near the identity. |W|^2 / C = sum of V^2 / (C curvature).
     curvature = variances * samples / 4 + 1 / C
     scales = (1 / np.sqrt(curvature)).astype(np.float32)
@@ -135,8 +135,9 @@ def _fit_rotated(
         value, gradient = _objective(jnp.asarray(flat, jnp.float32).reshape(n_classes, rank + 1), *arguments)
         return float(value), np.asarray(gradient, np.float64).ravel()
 
+    first = np.concatenate([start[0].T / scales, np.sqrt(samples) * start[1][:, None]], axis=1)
     found = optimize.minimize(
-        value_and_gradient, np.zeros((rank + 1) * n_classes), jac=True, method="L-BFGS-B",
+        value_and_gradient, first.ravel(), jac=True, method="L-BFGS-B",
         options={"maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": 0.0},
     )  # fmt: skip
     if found.nit >= MAX_ITERATIONS or not np.isfinite(found.fun):

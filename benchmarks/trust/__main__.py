@@ -54,6 +54,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
     parser.add_argument("--wider", type=Path, default=WIDER, help=f"What benchmarks.trust.wider wrote [{WIDER}].")
+    parser.add_argument("--beside", type=Path, help="trust.json of an earlier commit, to be shown beside.")
     parser.add_argument("--resume", action="store_true", help="Take what an interrupted run has measured already.")
     parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
     parser.add_argument("--samples", type=int, default=SAMPLES, help=f"Labelled images of a target [{SAMPLES}].")
@@ -87,7 +88,9 @@ def run(options: argparse.Namespace) -> None:
         }  # fmt: skip
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
     if "scores" in doc:
-        doc["scores"] |= judgement(doc["scores"], doc["made_with"]["scores"]["samples"])
+        doc["scores"] |= judgement(doc["scores"])
+        if options.beside:
+            doc["beside"] = _of_earlier(json.loads(options.beside.read_text(encoding="utf-8")))
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
         _draw(doc["scores"], options.out)
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
@@ -117,10 +120,17 @@ def _timing(candidates: Candidates, options: argparse.Namespace, on_done) -> dic
     return timing(features, outputs, data.labels, on_done)
 
 
+def _of_earlier(doc: dict[str, Any]) -> dict[str, Any]:
+    scores = doc["scores"]
+    return {"commit": doc["made_with"]["scores"]["commit"], "means": scores.get("paper", scores)["means"]}
+
+
 def _draw(found: dict[str, Any], out: Path) -> None:
+    wider = found["wider"]
     for score in ("silhouette", "probe"):
-        plots.score_against_accuracy(found["models"], score, out / f"{score}_against_accuracy.png")
-    plots.tau_by_score(found["judged"], found["means"], out / "tau_by_score.png")
+        of_targets = {target: found["models"][target] for target in wider["judged"]}
+        plots.score_against_accuracy(of_targets, score, out / f"{score}_against_accuracy.png")
+    plots.tau_by_score(wider["judged"], wider["means"], out / "tau_by_score.png")
     plots.tau_against(found["curves"]["by_samples"], "labelled samples of the target", out / "tau_by_samples.png")
     plots.tau_against(
         found["curves"]["by_components"], "principal components kept by the silhouette", out / "tau_by_components.png"

@@ -4,68 +4,87 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.trust.candidates import PARTS_OF_NETWORKS
-
 Row = Sequence[Any]
+COLUMNS = ("weighted_tau", "weighted_tau_accuracy_first", "tau_b", "regret")
+HEAD = ("", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
+        "regret (points)")  # fmt: skip
 
 
 def readme(doc: Mapping[str, Any]) -> str:
     """Everything that has been measured, in words and tables."""
     parts = ["# Which scores to trust", ""]
-    parts += _scores(doc["scores"], doc["made_with"]["scores"]) if "scores" in doc else []
+    parts += _scores(doc["scores"], doc["made_with"]["scores"], doc.get("beside")) if "scores" in doc else []
+    parts += _agreement(doc["agreement"], doc["made_with"]["agreement"]) if "agreement" in doc else []
     parts += _calibration(doc["calibration"], doc["made_with"]["calibration"]) if "calibration" in doc else []
     parts += _timing(doc["timing"], doc["made_with"]["timing"]) if "timing" in doc else []
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _scores(scores: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
-    means, judged = scores["means"], scores["judged"]
-    order = sorted(means, key=lambda name: -means[name]["weighted_tau"])
-    columns = ("weighted_tau", "weighted_tau_accuracy_first", "tau_b", "regret")
-    overall = [[name, *(f"{means[name][m]:.2f}" for m in columns)] for name in order]
-    targets = list(judged)
-    head = ["", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
-            "regret (points)"]  # fmt: skip
-
-    def by_target(measure: str, digits: int) -> list[Row]:
-        return [
-            [name, *(f"{judged[t][name][measure]:.{digits}f}" if name in judged[t] else "" for t in targets)]
-            for name in order
-        ]
-
-    models = len(scores["facts"])
-    whole = sum(not name.startswith(PARTS_OF_NETWORKS) for name in scores["facts"])
-    with_parts = scores["with_parts"]["means"]
-    order_with_parts = sorted(with_parts, key=lambda name: -with_parts[name]["weighted_tau"])
+def _scores(scores: Mapping[str, Any], made: Mapping[str, Any], beside: Mapping[str, Any] | None) -> list[str]:
+    wider, paper = scores["wider"], scores["paper"]
+    order, targets = _order(wider["means"]), list(wider["judged"])
+    counts = ", ".join(f"{len(scores['models'][target])} for {target}" for target in targets)
     return [
-        f"{whole} candidates (the paper's networks, pixels, a network at its first step), {len(targets)} targets of",
-        f"{made['samples']:,} labelled images. Truth: the accuracy on the target's other images of a logits layer",
-        "retrained on the labelled ones with cross-entropy, the rest frozen; a quarter of them chooses how strongly",
-        "it is penalised. All images are of the test splits: no network has seen them. `ceiling` compares two such",
-        "truths, from disjoint halves of the images that judge: what noise leaves to be reached. Regret: points of",
-        "accuracy the first choice loses to the best candidate.",
-        "`leep` and `nce` read predictions: their rows are about the trained networks.", "", _made(made), "",
-        "## Mean over the targets", "",
-        _table(head, overall), "",
-        "![tau by score](tau_by_score.png)", "", "## Weighted tau by target", "",
-        _table(["", *targets], by_target("weighted_tau", 2)), "",
-        "## Regret by target", "", _table(["", *targets], by_target("regret", 1)), "",
+        f"Targets have at most {made['samples']:,} labelled samples. Truth: the accuracy on the target's other samples",
+        "of a logits layer retrained on the labelled ones with cross-entropy, the rest frozen; a quarter of them",
+        "chooses how strongly it is penalised. No candidate has seen any of them. `ceiling` compares two such truths,",
+        "from disjoint halves of the samples that judge: what noise leaves to be reached. Regret: points of accuracy the",
+        "first choice loses to the best candidate. `leep` and `nce` read predictions: their rows are about our own",
+        "trained networks; those of `h_score` about the candidates with fewer dims than samples.", "", _made(made), "",
+        "## Candidates of every kind", "",
+        "MNIST, Fashion-MNIST, CIFAR-10 (M10, F10, C10), kana, emoji, digits and news (K, E, D, N); candidates:",
+        f"{counts}.",
+        "The paper's networks, `narrow` and `conv` parts of them, `early` ones after 60 steps, untrained ones, pixels,",
+        "three EfficientNet-Lite of ImageNet; of news the layers of a sentence encoder, trained and not, and words.",
+        "[`pools.py`](../pools.py) says what each is. No score was tuned on K, E, D or N.", "",
+        _table(HEAD, _overall(wider["means"])), "", "![tau by score](tau_by_score.png)", "",
+        "### Weighted tau by target", "", _by_target(wider["judged"], order, "weighted_tau", 2), "",
+        "### Regret by target", "", _by_target(wider["judged"], order, "regret", 1), "",
+        "### Places", "",
+        "Mean place by accuracy and by each score that all candidates of a target have: a score that puts a kind above",
+        "its place by accuracy overrates it.", "", _places(wider["places"], order), "",
+        "Of raw pixels and of the untrained networks, target by target:", "",
+        _places_of(("pixels", "untrained"), wider["places_by_target"], order), "",
+        "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
+        "### Fewer samples", "",
+        "Targets cut from these, four of 100 samples, three of 300, two of 1,000: by the accuracy of heads that are",
+        "trained on as many.", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
+        "### Components of the silhouette", "", _curves(scores["curves"]["by_components"]), "",
+        "![components](tau_by_components.png)", "",
+        "## The paper's candidates", "",
+        f"{len(scores['facts'])} candidates (the paper's networks, pixels, a network at its first step) on its",
+        f"{len(paper['judged'])} targets.", "",
+        _overall_beside(paper["means"], beside), "",
+        "Weighted tau by target:", "", _by_target(paper["judged"], _order(paper["means"]), "weighted_tau", 2), "",
         "C of the head, as in scikit-learn's `LogisticRegression`, and for how many candidates it was chosen:", "",
         _penalties(scores["models"]), "",
-        f"Places of raw pixels and of the untrained network among the {whole}, by accuracy and by score:", "",
-        _places_of(("pixels", "untrained"), scores["places"], order), "",
-        "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
-        "## Fewer samples", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
-        "## Components of the silhouette", "", _curves(scores["curves"]["by_components"]), "",
-        "![components](tau_by_components.png)", "",
-        "## Candidates of very different widths", "",
-        f"The same with parts of networks beside them, {models} candidates: `narrow`, 64 of the 1,024 outputs of the",
-        "full networks, and `conv`, the 3,136 outputs below the dense layer of three, which mean nothing to `h_score`.",
-        "",
-        _table(head, [[name, *(f"{with_parts[name][m]:.2f}" for m in columns)] for name in order_with_parts]), "",
-        f"Mean place among the {models}, by accuracy and by each score that all of them have: a score that puts a kind",
-        "above its place by accuracy overrates it.", "", _places(scores["with_parts"]["places"], order), "",
     ]  # fmt: skip
+
+
+def _order(means: Mapping[str, Mapping[str, float]]) -> list[str]:
+    return sorted(means, key=lambda name: -means[name]["weighted_tau"])
+
+
+def _overall(means: Mapping[str, Mapping[str, float]]) -> list[Row]:
+    return [[name, *(f"{means[name][m]:.2f}" for m in COLUMNS)] for name in _order(means)]
+
+
+def _overall_beside(means: Mapping[str, Mapping[str, float]], beside: Mapping[str, Any] | None) -> str:
+    if beside is None:
+        return _table(HEAD, _overall(means))
+    old, commit = beside["means"], beside["commit"]
+    head = ["", *(f"{of}{when}" for of in ("weighted tau", "tau-b", "regret") for when in ("", f", at {commit}"))]
+    return _table(head, [
+        [name, *(f"{of[name][m]:.3f}" if name in of else ""
+                 for m in ("weighted_tau", "tau_b", "regret") for of in (means, old))]
+        for name in _order(means)
+    ])  # fmt: skip
+
+
+def _by_target(judged: Mapping[str, Any], order: Sequence[str], measure: str, digits: int) -> str:
+    rows = [[name, *(f"{of[name][measure]:.{digits}f}" if name in of else "" for of in judged.values())]
+            for name in order]  # fmt: skip
+    return _table(["", *judged], rows)
 
 
 def _penalties(models: Mapping[str, Mapping[str, Any]]) -> str:
@@ -117,12 +136,12 @@ def _calibration(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> 
         f"{made['draws']} small targets of each size were drawn from the 10,000 test images, and nine models ranked on",
         "each with `confidence=True`. `interval`: how often it held the truth, which for the silhouette is the score",
         "of all 10,000 and for the probe, which learns from what it is given, its mean over the draws. `told apart`:",
-        "how often a model put into a lower group than the first of the group above was in truth below it. `P(best)`:",
+        "how often a model put into a lower group than the first of the group above was in truth below it. `P(first)`:",
         "how often the model was in truth the best, and beside it what was said on average and how many statements",
         "there were.", "",
         f"Intervals held in {100 * min(held):.0f} to {100 * max(held):.0f} % of the cases, "
         f"{100 * sum(held) / len(held):.0f} % on average.", "", _made(made), "",
-        _table(["target", "score", "samples", "interval", "told apart", *(f"P(best) {b}" for b in bins)], table), "",
+        _table(["target", "score", "samples", "interval", "told apart", *(f"P(first) {b}" for b in bins)], table), "",
     ]  # fmt: skip
 
 

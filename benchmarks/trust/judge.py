@@ -6,56 +6,61 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper.agreement import agreement
-from benchmarks.trust.candidates import PARTS_OF_NETWORKS
 
 RANDOM_ORDERS = 500
 BASELINES = ("largest model", "best on its own data", "random order")
+READ_PREDICTIONS = ("leep", "nce")
 MEASURES = ("tau_b", "weighted_tau", "weighted_tau_accuracy_first", "regret")
 
 
-def judgement(scores: Mapping[str, Any], samples: int) -> dict[str, Any]:
-    """Of whole networks, pixels and the untrained network; `with_parts` is about narrower and wider parts too.
+def judgement(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """`paper`: the candidates that there are facts about, where all of them were tried; `wider`: all, on other targets.
 
     Args:
-      scores: `models` as measured, and `facts` about them.
-      samples: labelled images that a target has.
+      scores: `models` as measured, and `facts` about the paper's candidates.
     """
     models, facts = scores["models"], scores["facts"]
-    whole = {
-        target: {name: one for name, one in of_target.items() if not name.startswith(PARTS_OF_NETWORKS)}
-        for target, of_target in models.items()
-    }
-    judged = judge(whole, facts)
-    means, curves = mean_over_targets(judged), {key: by_step(whole, key) for key in ("by_samples", "by_components")}
-    for score, curve in curves["by_samples"].items():
-        curve[str(samples)] = means[score]["weighted_tau"]
+    paper = {t: {name: found[name] for name in facts} for t, found in models.items() if facts.keys() <= found.keys()}
+    wider = {target: found for target, found in models.items() if found.keys() - facts.keys()}
+    by_draw = {t: {name: by_step_of_draws(one) for name, one in found.items()} for t, found in wider.items()}
+    by_components = {
+        name: by_step(
+            {t: {n: {s: (one["accuracy"], {"silhouette": value}) for s, value in one["by_components"].items()}
+                 for n, one in found.items()} for t, found in of.items()}
+        )["silhouette"] for name, of in (("the paper's", paper), ("all", wider))
+    }  # fmt: skip
     return {
-        "judged": judged,
-        "means": means,
-        "curves": curves,
-        "places": {target: places({target: of_target}) for target, of_target in whole.items()},
-        "with_parts": {"means": mean_over_targets(judge(models, facts)), "places": places(models)},
-    }
+        "paper": _judged(paper, facts), "wider": _judged(wider, facts),
+        "curves": {"by_samples": by_step(by_draw), "by_components": by_components},
+    }  # fmt: skip
+
+
+def _judged(found: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    judged = judge(found, facts)
+    by_target = {target: places({target: of_target}) for target, of_target in found.items()}
+    return {
+        "judged": judged, "means": mean_over_targets(judged), "places_by_target": by_target, "places": places(found),
+    }  # fmt: skip
 
 
 def judge(found: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Target to score, baseline and `ceiling` to the measures.
 
     `ceiling` is the agreement of two truths, measured on disjoint halves of the test images: what the noise
-    of the truth leaves to be reached.
+    of the truth leaves to be reached. Scores that most candidates have not, and baselines that need facts about
+    candidates that there are none about, are left out.
     """
     return {target: _of_target(models, facts) for target, models in found.items()}
 
 
 def _of_target(models: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     accuracy = {name: one["accuracy"] for name, one in models.items()}
-    scores = {score for one in models.values() for score in one["scores"]}
-    judged = {
-        score: measures({n: one["scores"][score] for n, one in models.items() if score in one["scores"]}, accuracy)
-        for score in sorted(scores)
-    }
-    judged["largest model"] = measures({n: float(facts[n]["parameters"]) for n in models}, accuracy)
-    judged["best on its own data"] = measures({n: facts[n]["own_accuracy"] for n in models}, accuracy)
+    scores = sorted({score for one in models.values() for score in one["scores"]})
+    columns = {s: {n: one["scores"][s] for n, one in models.items() if s in one["scores"]} for s in scores}
+    if models.keys() <= facts.keys():
+        columns["largest model"] = {n: float(facts[n]["parameters"]) for n in models}
+        columns["best on its own data"] = {n: facts[n]["own_accuracy"] for n in models}
+    judged = {of: measures(column, accuracy) for of, column in columns.items() if 2 * len(column) > len(models)}
     rng = np.random.default_rng(0)
     orders = [
         measures(dict(zip(models, rng.permutation(len(models)).astype(float), strict=True)), accuracy)
@@ -106,26 +111,31 @@ def places(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]
     }
 
 
-def by_step(found: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, dict[str, float]]:
-    """Mean weighted tau over the targets by step of `by_samples` or `by_components`, for every score.
+Steps = Mapping[str, tuple[float, Mapping[str, float]]]  # accuracy and scores, by step
+
+
+def by_step_of_draws(one: Mapping[str, Any]) -> Steps:
+    """Of one candidate: the steps are smaller targets, `samples/draw`, judged by heads trained on as many."""
+    return {draw: (found["accuracy"], found["scores"]) for draw, found in one["draws"].items()}
+
+
+def by_step(found: Mapping[str, Mapping[str, Steps]]) -> dict[str, dict[str, float]]:
+    """Score to step to the mean weighted tau over targets, and over the draws of one size.
 
     A score that means nothing for some model at a step, such as H-score with few samples, has no value there.
     """
-    steps = list(dict.fromkeys(step for models in found.values() for one in models.values() for step in one[key]))
-    means: dict[str, dict[str, float]] = {}
-    for step in steps:
-        taus: dict[str, list[float]] = {}
-        for models in found.values():
-            accuracy = {name: one["accuracy"] for name, one in models.items()}
-            columns: dict[str, dict[str, float]] = {}
-            for name, one in models.items():
-                values = one[key][step]
-                for score, value in (values if isinstance(values, dict) else {"silhouette": values}).items():
-                    columns.setdefault(score, {})[name] = value
-            whole = {s: c for s, c in columns.items() if len(c) == len(models) or s in ("leep", "nce")}
-            for score, column in whole.items():
-                taus.setdefault(score, []).append(agreement(column, accuracy)["weighted_tau"])
-        for score, values in taus.items():
-            if len(values) == len(found):
-                means.setdefault(score, {})[step] = round(float(np.mean(values)), 4)
-    return means
+    taus: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for target, of_target in found.items():
+        models = {name: steps for name, steps in of_target.items() if steps}
+        for step in set.intersection(*(set(steps) for steps in models.values())):
+            accuracy = {name: steps[step][0] for name, steps in models.items()}
+            for score in {score for steps in models.values() for score in steps[step][1]}:
+                column = {name: steps[step][1][score] for name, steps in models.items() if score in steps[step][1]}
+                if len(column) == len(models) or (score in READ_PREDICTIONS and len(column) > 2):
+                    tau = agreement(column, accuracy)["weighted_tau"]
+                    size = step.split("/")[0]
+                    taus.setdefault(score, {}).setdefault(size, {}).setdefault(target, []).append(tau)
+    return {
+        score: {size: round(float(np.mean([np.mean(t) for t in of.values()])), 4) for size, of in sizes.items()}
+        for score, sizes in taus.items()
+    }

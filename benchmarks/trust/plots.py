@@ -8,7 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 GROUPS = {"full": ("#0072B2", "o"), "512": ("#D55E00", "s"), "lite": ("#009E73", "^"),
-          "narrow": ("#E69F00", "v"), "conv": ("#CC79A7", "D"), "other": ("#000000", "X")}  # fmt: skip
+          "narrow": ("#E69F00", "v"), "conv": ("#CC79A7", "D"), "early": ("#56B4E9", "<"), "imagenet": ("#882255", "*"),
+          "minilm": ("#0072B2", "P"), "words": ("#D55E00", "p"), "untrained": ("#999999", ">"),
+          "pixels": ("#000000", "X")}  # fmt: skip
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#882255", "#44AA99")
 MARKERS = "os^DvPX*<>"
 
@@ -17,9 +19,11 @@ def score_against_accuracy(found: Mapping[str, Mapping[str, Any]], score: str, p
     """One panel a target; the colours are the zoos."""
     figure = Figure(figsize=(10, 9), layout="constrained")
     axes = figure.subplots(3, 3).ravel()
+    for ax in axes[len(found) :]:
+        ax.axis("off")
     for ax, (target, models) in zip(axes, found.items(), strict=False):
         for group, (colour, marker) in GROUPS.items():
-            names = [n for n in models if (n.split("/")[0] if "/" in n else "other") == group]
+            names = [n for n in models if n.split("/")[0] == group]
             values = [
                 (models[n]["scores"][score], 100 * models[n]["accuracy"]) for n in names if score in models[n]["scores"]
             ]
@@ -32,7 +36,8 @@ def score_against_accuracy(found: Mapping[str, Mapping[str, Any]], score: str, p
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel(score)
     figure.supylabel("accuracy of a retrained head (%)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+    named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named, loc="outside upper center", ncols=5, frameon=False)
     figure.savefig(path, dpi=130)
 
 

@@ -95,7 +95,7 @@ def remarks(ranking: Outcome) -> list[str]:
         for name, reason in model.uncertain.items():
             doubts.setdefault((name, reason), []).append(model.name)
     lines += [f"{score} of {', '.join(names)} is not certain: {reason}." for (score, reason), names in doubts.items()]
-    return lines + _disagreement(ranking)
+    return lines + _disagreement(ranking) + _agreement(ranking)
 
 
 def _disagreement(ranking: Outcome) -> list[str]:
@@ -123,6 +123,19 @@ def _disagreement(ranking: Outcome) -> list[str]:
     return [*lines[:-1], f"{lines[-1]} See 'When scores disagree' in the README."]
 
 
+def _agreement(ranking: Outcome) -> list[str]:
+    """Whether the first choice can be believed, and which model can be more."""
+    if ranking.agreement is None:
+        return []
+    surest = max(ranking.models, key=lambda model: model.agreement or 0)
+    line = (
+        f"A head retrained on {ranking.best} is within one point of accuracy of the best candidate's with probability "
+        f"{ranking.agreement:.2f}"
+    )  # fmt: skip
+    more = (surest.agreement or 0) - ranking.agreement
+    return [f"{line}, one on {surest.name} with {surest.agreement:.2f}." if more > 0.05 else f"{line}."]
+
+
 def how(ranking: Outcome) -> str:
     """One line: score, components, layer, samples."""
     made = ranking.settings
@@ -135,6 +148,8 @@ def how(ranking: Outcome) -> str:
         f" Intervals hold with probability {made['confidence']:g}; they and {ranking.statements['p_first']} are about "
         "the score, not about accuracy after training." if made["confidence"] else ""
     )  # fmt: skip
+    if "agreement" in ranking.statements:
+        sure += " P(within 1 point) is: of the best candidate, in the accuracy of a retrained head."
     return f"Score: {', '.join(parts)}; {_direction(ranking)}.{sure}"
 
 
@@ -164,7 +179,7 @@ def _first_by_score(ranking: Outcome) -> dict[str, str]:
 
 
 def _rows(ranking: Outcome) -> list[dict[str, str]]:
-    made, rows = ranking.settings, []
+    made, said, rows = ranking.settings, ranking.statements, []
     others = [name for name in made["scores"] if name != made["by"] and ranking.column(name)]
     for model in ranking.models:
         scored = model.score is not None
@@ -173,8 +188,10 @@ def _rows(ranking: Outcome) -> list[dict[str, str]]:
             row["score"] = f"{model.score:.4f}"
         if made["confidence"]:
             row["score"] += " [{:.3f}, {:.3f}]".format(*model.interval) if model.interval else ""
-            row[ranking.statements["p_first"]] = f"{model.p_first:.2f}" if model.p_first is not None else "-"
+            row[said["p_first"]] = f"{model.p_first:.2f}" if model.p_first is not None else "-"
         row |= {name: f"{model.scores[name]:.4f}" if name in model.scores else "-" for name in others}
+        if "agreement" in said:
+            row["P(within 1 point)"] = f"{model.agreement:.2f}" if model.agreement is not None else "-"
         row |= {"layer": model.layer or "-"} if ranking.by_layer else {}
         rows.append(row | {"dims": str(model.dims) if scored else "", "": _note(ranking, model)})
     return rows

@@ -50,6 +50,8 @@ class ScoredModel:
         and of the one that it is taken for, and how many samples; by name.
       p_first: probability that the model comes first by the score that orders: about that score, not about accuracy.
       group: models of one group cannot be told apart; 1 holds the first.
+      agreement: probability that a head retrained on this model is within one point of accuracy of the best
+        candidate's; with `confidence` and `probe`.
       layer: the layer that the score is of, where several were scored.
       layers: score of each of those, by layer.
     """
@@ -67,6 +69,7 @@ class ScoredModel:
     interval: tuple[float, float] | None = None
     p_first: float | None = None
     group: int | None = None
+    agreement: float | None = None
     layer: str | None = None
     layers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     by_class: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
@@ -152,16 +155,28 @@ class Outcome:
         }  # fmt: skip
 
     @property
+    def agreement(self) -> float | None:
+        """Probability that a head retrained on the first choice is within a point of accuracy of the best candidate's.
+
+        None without `confidence` and `probe`, or where the first choice has no probe.
+        """
+        return next((model.agreement for model in self.models if model.rank is not None), None)
+
+    @property
     def statements(self) -> dict[str, str]:
         """What is meant by the fields that say how sure the order is; empty without `confidence`."""
         made = self.settings
         if not made["confidence"]:
             return {}
-        return {
+        said = {
             "interval": f"{made['by']} of more such samples lies in it with probability {made['confidence']:g}",
             "p_first": f"P(first by {made['by']})",
             "group": f"models of one group are not told apart by {made['by']}",
+            "agreement": "P(within 1 point): its retrained head is within a point of accuracy of the best candidate's",
         }
+        if all(model.agreement is None for model in self.models):
+            del said["agreement"]
+        return said
 
     @property
     def failed(self) -> dict[str, str]:
@@ -195,6 +210,7 @@ class Outcome:
             if made["confidence"]:
                 low, high = m.interval or (None, None)
                 row |= {"low": low, "high": high, "p_first": m.p_first, "group": m.group}
+                row |= {"agreement": m.agreement} if "probe" in made["scores"] else {}
             row |= {"layer": m.layer} if self.by_layer else {}
             row |= {"dims": m.dims, "n_components": m.n_components, "solver": m.solver}
             rows.append(row | {"rank": m.rank, "reason": m.reason})

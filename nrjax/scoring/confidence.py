@@ -48,20 +48,25 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
       influences: `[models, units]`, units being samples or groups of them.
       tie: scores this close share the first place.
     """
-    units = influences.shape[1]
-    with our_own():
-        shifts = jax.jit(_shifts)(jnp.asarray(influences / np.sqrt(units * (units - 1)), jnp.float32))
-        resampled = np.asarray(scores) + np.asarray(shifts, np.float64)  # [resamples, models]
-    first = resampled >= resampled.max(axis=1, keepdims=True) - tie
+    drawn = resampled(scores, influences)
+    first = drawn >= drawn.max(axis=1, keepdims=True) - tie
     p_first = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-    low, high = np.quantile(resampled, tails, axis=0)
+    low, high = np.quantile(drawn, tails, axis=0)
     leader, groups = 0, [1]
     for model in range(1, len(scores)):
-        apart = np.quantile(resampled[:, leader] - resampled[:, model], tails[0]) > tie
+        apart = np.quantile(drawn[:, leader] - drawn[:, model], tails[0]) > tie
         leader = model if apart else leader
         groups.append(groups[-1] + int(apart))
     return [Confidence((float(low[i]), float(high[i])), float(p_first[i]), int(groups[i])) for i in range(len(scores))]
+
+
+def resampled(scores: Sequence[float], influences: np.ndarray) -> np.ndarray:
+    """Scores of `RESAMPLES` targets like the one at hand, `[resamples, models]`; arguments as for `confidence`."""
+    units = influences.shape[1]
+    with our_own():
+        shifts = jax.jit(_shifts)(jnp.asarray(influences / np.sqrt(units * (units - 1)), jnp.float32))
+    return np.asarray(scores) + np.asarray(shifts, np.float64)
 
 
 def _shifts(influences: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from nrjax import kernels
 from nrjax.files import first_line
 from nrjax.results import TIE, Ranking, ScoredModel
+from nrjax.scoring.agreement import agreement
 from nrjax.scoring.attempts import score_silhouettes
 from nrjax.scoring.checks import (
     check_features,
@@ -76,7 +77,8 @@ def rank_batch(
         is higher where classes are hard to tell apart: its interval is shifted by that; for the other scores they
         are about as many samples again. From the samples' influences, at little cost, for the silhouette and for
         accuracies of 1,000 samples and more; other scores are computed again for parts of the samples, 20 times
-        (accuracies of fewer samples: 32 halves).
+        (accuracies of fewer samples: 32 halves). With `probe` among the scores also the probability that a head
+        retrained on the model is within one point of accuracy of the best candidate's.
       probabilities: model name to the probabilities `[samples, source_classes]` of its own classes, which
         `leep` and `nce` read.
 
@@ -190,6 +192,8 @@ def ranked(
             models[name] = dataclasses.replace(
                 models[name], interval=(low, high), p_first=sure.p_first, group=sure.group
             )  # fmt: skip
+        for name, probability in _agreement(evaluated).items():
+            models[name] = dataclasses.replace(models[name], agreement=probability)
     settings = {
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
         "confidence": LEVEL if request.confidence else None, **made_with, "backend": jax.default_backend(),
@@ -197,6 +201,16 @@ def ranked(
     about = {kind.name: kind.about(made_with["classes"]) for kind in request.scores}
     lost = {name: failed[name] for name in names if name in failed}
     return Ranking.of([models[name] for name in order], lost, settings, about, classes)
+
+
+def _agreement(evaluated: Mapping[str, Evaluated]) -> dict[str, float]:
+    """Of the models that have a probe and influences on it."""
+    probed = {name: one for name, one in evaluated.items() if np.isfinite(one.influences.get("probe", np.nan)).all()}
+    if not probed:
+        return {}
+    accuracies = [one.values["probe"] for one in probed.values()]
+    influences = np.stack([np.asarray(one.influences["probe"], np.float64) for one in probed.values()])
+    return dict(zip(probed, agreement(accuracies, influences).tolist(), strict=True))
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:

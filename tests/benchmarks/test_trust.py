@@ -1,17 +1,19 @@
 """The trust benchmark's parts, on small numbers whose answers are known."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from benchmarks.command import invocation
 from benchmarks.paper.__main__ import arguments as paper_arguments
-from benchmarks.trust import document, measure, plots
+from benchmarks.trust import document, measure, plots, pools, scores
 from benchmarks.trust.__main__ import arguments, main
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
-from benchmarks.trust.judge import by_step, judge, judgement, mean_over_targets, measures, places
+from benchmarks.trust.judge import by_step, by_step_of_draws, judge, judgement, mean_over_targets, measures, places
 from benchmarks.trust.timing import timing
 from tests.oracles import blobs
 
@@ -28,7 +30,7 @@ def found():
                 "C": 0.1,
                 "halves": [accuracy, accuracy + 0.001],
                 "scores": {"silhouette": accuracy, "probe": -accuracy} | ({"leep": accuracy} if i < 7 else {}),
-                "by_samples": {"100": {"silhouette": accuracy, "probe": accuracy}},
+                "draws": {"100/0": {"accuracy": accuracy, "scores": {"silhouette": accuracy, "probe": accuracy}}},
                 "by_components": {"2": -accuracy, "none": accuracy},
             }
             for i, (name, accuracy) in enumerate(MODELS.items())
@@ -57,52 +59,77 @@ def test_judgement_of_known_orders():
     assert means["best on its own data"]["regret"] == pytest.approx(17.5)  # all tie
     assert abs(means["random order"]["tau_b"]) < 0.1
     assert places(found()) == {"accuracy": {"full": 4.5}, "silhouette": {"full": 4.5}, "probe": {"full": 4.5}}
-    assert by_step(found(), "by_components") == {"silhouette": {"2": -1, "none": 1}}
-    assert by_step(found(), "by_samples") == {"silhouette": {"100": 1}, "probe": {"100": 1}}
 
 
-def test_parts_of_networks_are_judged_apart():
-    """The part is the best candidate and comes last by score: of the whole networks alone, the score is right."""
+def test_smaller_targets_are_judged_by_their_own_heads():
+    """The second draw of 100 samples orders the models the wrong way round; of 300 one has no score."""
+    draws = {
+        f"m{i}": {"draws": {
+            "100/0": {"accuracy": i / 10, "scores": {"probe": i}}, "100/1": {"accuracy": -i, "scores": {"probe": i}},
+            "300/0": {"accuracy": i, "scores": {"probe": i} if i else {}},
+        }} for i in range(4)
+    }  # fmt: skip
+    steps = {name: by_step_of_draws(one) for name, one in draws.items()} | {"not tried": {}}
+    assert by_step({"t": steps}) == {"probe": {"100": 0}}
+
+
+def test_the_papers_candidates_are_judged_apart():
+    """A wider candidate is the best and comes last by score: among the paper's own the score is right."""
     models = {
-        name: {"accuracy": a, "halves": [a, a], "scores": {"probe": s}, "by_samples": {}, "by_components": {}}
-        for name, a, s in (("full/a", 0.7, 3), ("lite/a", 0.6, 2), ("pixels", 0.5, 1), ("narrow/a", 0.9, 0))
+        name: {"accuracy": a, "halves": [a, a], "scores": {"probe": s}, "draws": {}, "by_components": {"none": s}}
+        for name, a, s in (("full/a", 0.7, 3), ("lite/a", 0.6, 2), ("pixels", 0.5, 1), ("imagenet/a", 0.9, 0))
     }
-    scores = {"models": {"t": models}, "facts": {name: {"parameters": 1, "own_accuracy": 0.5} for name in models}}
-    judged = judgement(scores, 9)
-    assert judged["means"]["probe"]["tau_b"] == 1
-    assert judged["means"]["probe"]["regret"] == 0
-    assert judged["places"]["t"]["accuracy"] == {"full": 1, "lite": 2, "pixels": 3}
-    assert judged["with_parts"]["means"]["probe"]["regret"] == pytest.approx(20)
-    assert judged["with_parts"]["places"] == {
-        "accuracy": {"narrow": 1, "full": 2, "lite": 3, "pixels": 4},
-        "probe": {"full": 1, "lite": 2, "pixels": 3, "narrow": 4},
-    }
+    of_paper = {name: one for name, one in models.items() if name != "imagenet/a"}
+    facts = {name: {"parameters": 1, "own_accuracy": 0.5} for name in of_paper}
+    judged = judgement({"models": {"all": models, "half": of_paper}, "facts": facts})
+    assert set(judged["paper"]["judged"]) == {"all", "half"}
+    assert judged["paper"]["means"]["probe"]["tau_b"] == 1
+    assert judged["paper"]["means"]["largest model"]["regret"] == pytest.approx(10)
+    assert judged["paper"]["places"]["accuracy"] == {"full": 1, "lite": 2, "pixels": 3}
+    assert set(judged["wider"]["judged"]) == {"all"}
+    assert judged["wider"]["means"]["probe"]["regret"] == pytest.approx(20)
+    assert "largest model" not in judged["wider"]["means"]
+    assert judged["wider"]["places_by_target"]["all"]["probe"] == {"full": 1, "lite": 2, "pixels": 3, "imagenet": 4}
+    assert judged["curves"]["by_components"]["the paper's"] == {"none": 1}
 
 
 def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
     """Every kind of candidate, on images that differ in brightness: a head learns them, from images it has not seen."""
     assert paper_smoke("--tables", 5, 6)[0] == 0
-    monkeypatch.setattr(measure, "DATASETS", {"F": "fashion_mnist"})
-    monkeypatch.setattr(measure, "CLASSES", {"0-4": "0-4"})
-    monkeypatch.setattr(measure, "FEWER_SAMPLES", (40,))
+    shutil.copytree(tmp_path / "cache" / "full", tmp_path / "cache" / "early")
+    monkeypatch.setattr(pools, "DATASETS", {"F": "fashion_mnist"})
+    monkeypatch.setattr(pools, "CLASSES", {"0-4": "0-4"})
+    monkeypatch.setattr(scores, "DRAWS", {20: 2})
     monkeypatch.setattr(measure, "COMPONENTS", (2, 5))
     candidates = Candidates(tmp_path / "cache")
-    assert len(candidates.names) == 37
-    kinds = ["full/F10", "narrow/F10", "conv/F10", "pixels", "untrained"]
-    candidates.names = kinds
-    news = []
-    measured = measure.measure(candidates, None, 60, news.append)
-    assert list(measured) == ["F0-4"]
+    assert (len(candidates.whole), len(candidates.parts)) == (25, 12)
+    kana = tmp_path / "wider" / "kana"
+    kana.mkdir(parents=True)
+    np.save(kana / "labels.npy", labels := np.arange(120) % 3)
+    np.save(
+        kana / "images.npy", np.broadcast_to((60 * labels + 20)[:, None, None, None], (120, 64, 64, 3)).astype(np.uint8)
+    )
+    for name in pools.WIDER_IMAGES:
+        np.save(kana / f"{name.replace('/', '-')}.npy", blobs(120, 6, 3)[0])
+    monkeypatch.setattr(pools, "OTHERS", {"K": "kana"})
+    of_tfds, of_files = pools.pools(candidates, tmp_path / "wider", None, 60)
+    kinds = ["full/F10", "lite/F10", "conv/F10", "early/F10", "pixels", "untrained"]
+    of_tfds = dataclasses.replace(of_tfds, candidates=dict.fromkeys(kinds, ("F0-4",)))
+    of_files = dataclasses.replace(of_files, candidates=dict.fromkeys(("pixels", "imagenet/lite0"), ("K",)))
+    news, keep = [], tmp_path / "measured"
+    found = scores.measured([of_tfds, of_files], candidates, keep, False, news.append)
     assert news[0] == "full/F10 on F0-4"
-    models = measured["F0-4"]
+    models = found["F0-4"]
     assert list(models) == kinds
-    assert [name for name, one in models.items() if "leep" in one["scores"]] == ["full/F10"]
+    assert [name for name, one in models.items() if "leep" in one["scores"]] == [*kinds[:2], "early/F10"]
     assert set(models["pixels"]["by_components"]) == {"2", "5", "none"}
-    assert set(models["pixels"]["by_samples"]) == {"40"}
+    assert (set(models["pixels"]["draws"]), models["lite/F10"]["draws"]) == ({"20/0", "20/1"}, {})
     assert all(np.mean(one["halves"]) == pytest.approx(one["accuracy"], abs=1e-4) for one in models.values())
     assert models["pixels"]["accuracy"] > 0.4  # by chance 0.2
-    with pytest.raises(ValueError, match="leave some of the 120 images of classes 0-4 to judge; got 120"):
-        measure.measure(candidates, None, 120, news.append)
+    assert found["K"]["pixels"]["accuracy"] == 1  # three brightnesses
+    assert scores.measured([of_tfds, of_files], candidates, keep, True, pytest.fail) == found  # nothing anew
+    with pytest.raises(ValueError, match="leave some of the 120 of a target to judge; got 120"):
+        pools.pools(candidates, tmp_path / "wider", None, 120)
     size = {name: candidates.facts(name)["parameters"] for name in kinds}
     assert size["pixels"] == 0 < size["conv/F10"] < size["full/F10"] < size["untrained"]
     assert candidates.facts("narrow/F10")["own_accuracy"] == candidates.facts("full/F10")["own_accuracy"] > 0
@@ -132,12 +159,12 @@ def test_the_whole_document(tmp_path):
         {"a": features[:300], "b": features[:300]}, {n: o[:300] for n, o in outputs.items()}, labels[:300], news.append
     )
     rows = calibration(targets, 3, news.append)
-    other = {"full/m0": "pixels", "full/m1": "untrained"}
-    scores = {t: {other.get(n, n): one for n, one in models.items()} for t, models in found().items()}
-    facts = {other.get(n, n): fact for n, fact in FACTS.items()}
+    other = {"full/m0": "pixels", "full/m1": "untrained", "full/m7": "imagenet/m7"}
+    models = {t: {other.get(n, n): one for n, one in of_target.items()} for t, of_target in found().items()}
+    facts = {other.get(n, n): fact for n, fact in FACTS.items() if n != "full/m7"}
     made = {"command": "c", "commit": "x", "seconds": 1, "samples": 9, "draws": 3, "jax": "0", "device": "cpu"}
     doc = {
-        "scores": (whole := {"models": scores, "facts": facts}) | judgement(whole, 9),
+        "scores": (whole := {"models": models, "facts": facts}) | judgement(whole),
         "calibration": rows, "timing": timed, "made_with": dict.fromkeys(("scores", "calibration", "timing"), made),
     }  # fmt: skip
     text = document.readme(json.loads(json.dumps(doc)))
@@ -155,8 +182,8 @@ def test_the_whole_document(tmp_path):
         if "reference" in one:
             assert one["value"] == pytest.approx(one["reference"], rel=1e-3, abs=1e-5), score
     assert all(0 <= row["intervals_hold"] <= 1 for row in rows)
-    plots.score_against_accuracy(scores, "silhouette", tmp_path / "a.png")
-    plots.tau_by_score(doc["scores"]["judged"], doc["scores"]["means"], tmp_path / "b.png")
+    plots.score_against_accuracy(models, "silhouette", tmp_path / "a.png")
+    plots.tau_by_score(doc["scores"]["wider"]["judged"], doc["scores"]["wider"]["means"], tmp_path / "b.png")
     plots.tau_against(doc["scores"]["curves"]["by_components"], "components", tmp_path / "c.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in "abc")
 
@@ -174,4 +201,4 @@ def test_results_say_the_command_they_came_from():
 
 def test_without_trained_models_it_names_the_command(tmp_path, capsys):
     assert main(["--cache", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert "run python -m benchmarks.paper" in capsys.readouterr().err
+    assert "benchmarks/trust/README.md says how" in capsys.readouterr().err
