@@ -25,17 +25,20 @@ from benchmarks.command import answer, commit, device, invocation
 from benchmarks.paper.__main__ import CACHE
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
 from benchmarks.trust import document, plots
+from benchmarks.trust.agreement import cases, judged
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
 from benchmarks.trust.judge import judgement
 from benchmarks.trust.measure import SAMPLES
-from benchmarks.trust.pools import pools
+from benchmarks.trust.pools import Pool, pools
 from benchmarks.trust.scores import measured
+from benchmarks.trust.stacking import stacked
 from benchmarks.trust.timing import timing
 from benchmarks.trust.wider.__main__ import OUT as WIDER
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("scores", "calibration", "timing")
+PARTS = ("scores", "agreement", "calibration", "timing")
+KEEP = "measured"  # beside what `benchmarks.trust.wider` wrote
 CALIBRATED = {"F10": "fashion_mnist", "M10": "mnist", "C10": "cifar10"}
 
 
@@ -77,9 +80,8 @@ def run(options: argparse.Namespace) -> None:
     doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for part in options.parts:
         start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"parts": [part]})
-        doc[part] = {"scores": _scores, "calibration": _calibration, "timing": _timing}[part](
-            candidates, options, lambda news: console.print(f"{news} is done", highlight=False)
-        )
+        measure = {"scores": _scores, "agreement": _agreement, "calibration": _calibration, "timing": _timing}[part]
+        doc[part] = measure(candidates, options, lambda news: console.print(f"{news} is done", highlight=False))
         doc.setdefault("made_with", {})[part] = {
             "command": invocation("benchmarks.trust", alone, arguments([])), "commit": made_at,
             "seconds": round(time.perf_counter() - start), "samples": options.samples, "draws": options.draws,
@@ -97,9 +99,19 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _scores(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
-    of = pools(candidates, options.wider, options.data_dir, options.samples)
-    found = measured(of, candidates, options.wider / "measured", options.resume, on_done)
+    found = measured(_pools(candidates, options), candidates, options.wider / KEEP, options.resume, on_done)
     return {"models": found, "facts": {name: candidates.facts(name) for name in candidates.whole}}
+
+
+def _agreement(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
+    """From what the part `scores` has measured."""
+    keep = options.wider / KEEP
+    of = cases(measured(_pools(candidates, options), candidates, keep, True, on_done), keep)
+    return {"judged": judged(of), "stacked": stacked(of)}
+
+
+def _pools(candidates: Candidates, options: argparse.Namespace) -> list[Pool]:
+    return pools(candidates, options.wider, options.data_dir, options.samples)
 
 
 def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import optimize
 
-from nrjax.scoring.agreement import POINT, Discrepancy, agreement
+from nrjax.scoring.agreement import POINT, Discrepancy, agreement, spread
 
 BINS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.9), (0.9, 1.01))
 CHOICES = 40  # sets of candidates drawn of each case
@@ -74,14 +74,14 @@ def fitted(of: Sequence[Case]) -> Discrepancy:
         for case in of:
             units = case.influences.shape[1]
             chance = case.influences @ case.influences.T / (units * (units - 1))
-            covariance = slope**2 * chance + np.diag((scale * (1 - case.probe)) ** 2 + 1e-8)
+            covariance = slope**2 * chance + np.diag(spread(case.probe, Discrepancy(slope, scale)) ** 2 + 1e-8)
             inverse, left = np.linalg.inv(covariance), case.accuracy - slope * case.probe
             shared = inverse.sum()  # of the b that all models have in common, which is integrated out
             left = left - (inverse @ left).sum() / shared
             total += left @ inverse @ left + np.linalg.slogdet(covariance)[1] + np.log(shared)
         return total
 
-    best: Any = optimize.minimize(loss, [0.8, np.log(0.1)], method="Nelder-Mead")
+    best: Any = optimize.minimize(loss, [0.8, np.log(0.05)], method="Nelder-Mead")
     return Discrepancy(float(best.x[0]), float(np.exp(best.x[1])))
 
 

@@ -1,7 +1,7 @@
 """The README of the results, from what was measured."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Sequence[Any]
@@ -28,8 +28,8 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any], beside: Mapping[
         f"Targets have at most {made['samples']:,} labelled samples. Truth: the accuracy on the target's other samples",
         "of a logits layer retrained on the labelled ones with cross-entropy, the rest frozen; a quarter of them",
         "chooses how strongly it is penalised. No candidate has seen any of them. `ceiling` compares two such truths,",
-        "from disjoint halves of the samples that judge: what noise leaves to be reached. Regret: points of accuracy the",
-        "first choice loses to the best candidate. `leep` and `nce` read predictions: their rows are about our own",
+        "from disjoint halves of the samples that judge: what noise leaves to be reached. Regret: points of accuracy",
+        "the first choice loses to the best candidate. `leep` and `nce` read predictions: their rows are about our own",
         "trained networks; those of `h_score` about the candidates with fewer dims than samples.", "", _made(made), "",
         "## Candidates of every kind", "",
         "MNIST, Fashion-MNIST, CIFAR-10 (M10, F10, C10), kana, emoji, digits and news (K, E, D, N); candidates:",
@@ -115,6 +115,41 @@ def _curves(curves: Mapping[str, Mapping[str, float]]) -> str:
     steps.sort(key=lambda step: float("inf") if step == "none" else float(step))
     rows = [[name, *(f"{curve[s]:.2f}" if s in curve else "" for s in steps)] for name, curve in curves.items()]
     return _table(["mean weighted tau", *steps], rows)
+
+
+def _agreement(found: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
+    judged, stacked = found["judged"], found["stacked"]
+    bins = list(dict.fromkeys(b for table in judged["tables"].values() for b in table))
+    bins.sort(key=lambda b: float(b.split()[0]))
+    cells = [
+        [of, *(f"{table[b]['held']:.2f} ({table[b]['said']:.2f}, {table[b]['statements']:,})" if b in table else ""
+               for b in bins)] for of, table in judged["tables"].items()
+    ]  # fmt: skip
+    slope, scale = judged["on everything"]
+    order = _order(stacked)
+    datas = list(dict.fromkeys(data for one in stacked.values() for data in one["by_data"]))
+    return [
+        "## Can the first choice be believed?", "",
+        "`P(within 1 point)`: that a head retrained on the first choice comes within one point of accuracy of the best",
+        "candidate's. First choices, by the silhouette and by the probe, of sets of 2 to 8 candidates drawn from those",
+        "above and from the smaller targets; each judged by constants that were fitted to other data sets and to the",
+        "other half of the candidates. How often it held, and in brackets what was said on average, and how many.", "",
+        f"Fitted to everything, which is what `nrjax.scoring.agreement` has: slope {slope:g}, scale {scale:g}; to",
+        f"parts, slope {_range(one[0] for one in judged['constants'].values())}, scale "
+        f"{_range(one[1] for one in judged['constants'].values())}.", "", _made(made), "",
+        _table(["first choice by", *(f"said {b}" for b in bins)], cells), "",
+        "## Do several scores together order better?", "",
+        "The same targets, all sizes alike, by the accuracy of heads trained on as many samples. `stacked`: ridge",
+        "regression on the scores, fitted to the other data sets. `average of ranks`: nothing fitted.", "",
+        _table(["", *HEAD[1:], *(f"weighted tau on {data}" for data in datas)],
+               [[name, *(f"{stacked[name][m]:.2f}" for m in COLUMNS),
+                 *(f"{stacked[name]['by_data'][data]:.2f}" for data in datas)] for name in order]), "",
+    ]  # fmt: skip
+
+
+def _range(values: Iterable[float]) -> str:
+    some = list(values)
+    return f"{min(some):.2f} to {max(some):.2f}"
 
 
 def _calibration(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> list[str]:

@@ -127,7 +127,7 @@ def by_step(found: Mapping[str, Mapping[str, Steps]]) -> dict[str, dict[str, flo
     taus: dict[str, dict[str, dict[str, list[float]]]] = {}
     for target, of_target in found.items():
         models = {name: steps for name, steps in of_target.items() if steps}
-        for step in set.intersection(*(set(steps) for steps in models.values())):
+        for step in set.intersection(*(set(steps) for steps in models.values())) if models else ():
             accuracy = {name: steps[step][0] for name, steps in models.items()}
             for score in {score for steps in models.values() for score in steps[step][1]}:
                 column = {name: steps[step][1][score] for name, steps in models.items() if score in steps[step][1]}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from benchmarks.trust.candidates import Candidates
@@ -42,6 +43,7 @@ def measured(
                     np.savez(path.with_suffix(".npz"), **influences)  # pyright: ignore[reportArgumentType]
                     path.with_suffix(".json").write_text(json.dumps(one), encoding="utf-8")
                 on_done(f"{name} on {', '.join(wanted)}")
+                jax.clear_caches()  # compiled programs take mappings of memory, of which a process has 65,530
             for target, path in paths.items():
                 one = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
                 found.setdefault(target, {})[name] = one

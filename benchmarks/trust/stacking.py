@@ -5,7 +5,7 @@ candidates, by ridge regression on the scores that most candidates have: `probe`
 standardised within the target.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,18 +33,14 @@ def stacked(of: Sequence[Case]) -> dict[str, dict[str, Any]]:
         for case in own:
             accuracy = dict(zip(case.names, case.accuracy.tolist(), strict=True))
 
-            def judge(
-                name: str, values: np.ndarray, case: Case = case, accuracy: Mapping = accuracy, data=data
-            ) -> None:
-                column = dict(zip(case.names, values.tolist(), strict=True))
-                found.setdefault(name, {}).setdefault(data, []).append(measures(column, accuracy))
-
-            for score in SETS["all"]:
-                judge(score, np.array([scores[score] for scores in case.scores]))
+            columns = {score: np.array([scores[score] for scores in case.scores]) for score in SETS["all"]}
             for name, scores in SETS.items():
-                columns = np.array([[one[score] for score in scores] for one in case.scores])
-                judge(f"average of ranks: {name}", stats.rankdata(columns, axis=0).mean(axis=1))
-                judge(f"stacked: {name}", models[name].predict(_columns(case, scores)))
+                ranks = [stats.rankdata(columns[score]) for score in scores]
+                columns[f"average of ranks: {name}"] = np.mean(ranks, axis=0)
+                columns[f"stacked: {name}"] = models[name].predict(_columns(case, scores))
+            for name, values in columns.items():
+                judged = measures(dict(zip(case.names, values.tolist(), strict=True)), accuracy)
+                found.setdefault(name, {}).setdefault(data, []).append(judged)
     return {
         name: {m: round(float(np.mean([np.mean([one[m] for one in some]) for some in by_data.values()])), 4)
                for m in MEASURES}

@@ -66,11 +66,11 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
     except Exception as error:  # no such name, or a description that is damaged
         what = f"in {folder} is damaged" if folder else "is neither a directory, nor a .npz file, nor a dataset of TFDS"
         raise ValueError(f"Dataset {name!r} {what}: {first_line(error)}") from error
-    directory, kind = Path(builder.data_dir), builder.info.file_format
-    in_array_record = kind is None or kind.value == "array_record" or any(directory.glob("*.array_record*"))
-    if builder.is_prepared() and not in_array_record:
+    directory = Path(builder.data_dir)
+    kind = builder.info.file_format.value if builder.info.file_format else "array_record"
+    if builder.is_prepared() and kind != "array_record" and not any(directory.glob("*.array_record*")):
         raise ValueError(
-            f"Dataset {name!r} is prepared in {directory} as {kind.value}, which only TensorFlow "
+            f"Dataset {name!r} is prepared in {directory} as {kind}, which only TensorFlow "
             f"reads. Prepare it again: pip install tensorflow && tfds build {builder.info.name} "
             "--file_format=array_record --data_dir=ANOTHER_FOLDER"
         )

@@ -2,7 +2,7 @@
 
 The accuracy on many other samples of a head that is trained on model i's layer, from the probe's accuracy p_i:
 
-    a_i = b + slope (p_i - e_i) + d_i        d_i ~ N(0, s_i^2),   s_i = scale (1 - p_i)
+    a_i = b + slope (p_i - e_i) + d_i        d_i ~ N(0, scale^2 p_i (1 - p_i))
 
 e_i is what the samples at hand add to p_i by chance, resampled, alike for models that err on the same samples; d_i is
 what training with cross-entropy makes of a layer and ridge regression does not; b is the same for all models. The
@@ -10,7 +10,6 @@ constants are those that fit `benchmarks/trust` (`python -m benchmarks.trust --p
 often such statements held on data and candidates that they had not been fitted to.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +26,15 @@ class Discrepancy(NamedTuple):
     scale: float
 
 
-FITTED = Discrepancy(0.8, 0.1)
+FITTED = Discrepancy(0.8, 0.05)
 
 
-def agreement(accuracies: Sequence[float], influences: np.ndarray, found: Discrepancy = FITTED) -> np.ndarray:
+def spread(accuracies: np.ndarray, found: Discrepancy) -> np.ndarray:
+    """Standard deviation of `d_i`."""
+    return found.scale * np.sqrt(accuracies * (1 - accuracies))
+
+
+def agreement(accuracies: np.ndarray, influences: np.ndarray, found: Discrepancy = FITTED) -> np.ndarray:
     """Probability of every model that its retrained head is within a point of accuracy of the best model's.
 
     Args:
@@ -40,5 +44,5 @@ def agreement(accuracies: Sequence[float], influences: np.ndarray, found: Discre
     """
     drawn = found.slope * resampled(accuracies, influences)
     discrepancies = np.random.default_rng(0).normal(size=drawn.shape)
-    drawn += discrepancies * found.scale * (1 - np.asarray(accuracies))
+    drawn += discrepancies * spread(accuracies, found)
     return np.mean(drawn >= drawn.max(axis=1, keepdims=True) - POINT, axis=0)

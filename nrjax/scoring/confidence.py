@@ -61,7 +61,7 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
     return [Confidence((float(low[i]), float(high[i])), float(p_first[i]), int(groups[i])) for i in range(len(scores))]
 
 
-def resampled(scores: Sequence[float], influences: np.ndarray) -> np.ndarray:
+def resampled(scores: Sequence[float] | np.ndarray, influences: np.ndarray) -> np.ndarray:
     """Scores of `RESAMPLES` targets like the one at hand, `[resamples, models]`; arguments as for `confidence`."""
     units = influences.shape[1]
     with our_own():

@@ -208,7 +208,7 @@ def _agreement(evaluated: Mapping[str, Evaluated]) -> dict[str, float]:
     probed = {name: one for name, one in evaluated.items() if np.isfinite(one.influences.get("probe", np.nan)).all()}
     if not probed:
         return {}
-    accuracies = [one.values["probe"] for one in probed.values()]
+    accuracies = np.array([one.values["probe"] for one in probed.values()])
     influences = np.stack([np.asarray(one.influences["probe"], np.float64) for one in probed.values()])
     return dict(zip(probed, agreement(accuracies, influences).tolist(), strict=True))
 

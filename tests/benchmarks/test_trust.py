@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.command import invocation
 from benchmarks.paper.__main__ import arguments as paper_arguments
-from benchmarks.trust import document, measure, plots, pools, scores
+from benchmarks.trust import agreement, document, measure, plots, pools, scores, stacking
 from benchmarks.trust.__main__ import arguments, main
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
@@ -44,6 +44,10 @@ def test_measures():
         "tau_b": 1, "weighted_tau": 1, "weighted_tau_accuracy_first": 1, "regret": 0,
     }  # fmt: skip
     assert measures({"a": 3, "b": 3, "c": 1}, {"a": 0.1, "b": 0.2, "c": 0.3})["regret"] == pytest.approx(15)
+
+
+def judge_means(models):
+    return mean_over_targets(judge(models, FACTS))
 
 
 def test_judgement_of_known_orders():
@@ -135,6 +139,46 @@ def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
     assert candidates.facts("narrow/F10")["own_accuracy"] == candidates.facts("full/F10")["own_accuracy"] > 0
 
 
+def worlds(seed, slope=0.7, scale=0.06):
+    """Cases as the formula has them: heads that follow what the probe would say of very many samples."""
+    rng = np.random.default_rng(seed)
+    for data in "ABCDEF":
+        for samples in (300, 1000):
+            true, names = rng.uniform(0.6, 0.95, 10), [f"m{i}" for i in range(10)]
+            hits = (rng.random((10, samples)) < true[:, None]).astype(float)
+            heads = 0.2 + slope * true + scale * np.sqrt(true * (1 - true)) * rng.normal(size=10)
+            scores = [
+                dict.fromkeys(stacking.SETS["all"], float(rng.normal())) | {"probe": p, "silhouette": p}
+                for p in hits.mean(axis=1).tolist()
+            ]
+            influences = hits - hits.mean(axis=1, keepdims=True)
+            yield agreement.Case(data, samples, names, heads, influences, scores)
+
+
+def test_agreement_finds_the_constants_and_its_statements_hold():
+    of = list(worlds(0))
+    slope, scale = agreement.fitted([case for seed in range(4) for case in worlds(seed)])
+    assert slope == pytest.approx(0.7, abs=0.05)
+    assert scale == pytest.approx(0.06, abs=0.01)
+    judged = agreement.judged(of)
+    assert set(judged["constants"]) == {f"{data}/{half}" for data in "ABCDEF" for half in (0, 1)}
+    for by in ("silhouette", "probe"):
+        table = judged["tables"][by].values()
+        assert sum(row["statements"] for row in table) == 2 * 12 * agreement.CHOICES  # both halves
+        said, held = (np.average([row[of] for row in table], weights=[row["statements"] for row in table])
+                      for of in ("said", "held"))  # fmt: skip
+        assert said == pytest.approx(held, abs=0.1)
+
+
+def test_stacking_finds_the_score_that_says_something_and_ranks_drown_it():
+    found = stacking.stacked(list(worlds(1)))
+    probe = found["probe"]["weighted_tau"]
+    assert probe > 0.7
+    assert found["stacked: all"]["weighted_tau"] == pytest.approx(probe, abs=0.1)
+    assert found["average of ranks: probe + logme"]["weighted_tau"] < probe - 0.1
+    assert abs(found["logme"]["weighted_tau"]) < 0.3
+
+
 def test_the_penalty_of_the_head_is_chosen():
     """A hundred outputs of 300 say the same, all of them are noisy, and there are 120 samples: a strong one is best."""
     rng = np.random.default_rng(0)
@@ -165,7 +209,9 @@ def test_the_whole_document(tmp_path):
     made = {"command": "c", "commit": "x", "seconds": 1, "samples": 9, "draws": 3, "jax": "0", "device": "cpu"}
     doc = {
         "scores": (whole := {"models": models, "facts": facts}) | judgement(whole),
-        "calibration": rows, "timing": timed, "made_with": dict.fromkeys(("scores", "calibration", "timing"), made),
+        "agreement": {"judged": agreement.judged(list(worlds(0))), "stacked": stacking.stacked(list(worlds(0)))},
+        "calibration": rows, "timing": timed, "beside": {"commit": "abc", "means": judge_means(found())},
+        "made_with": dict.fromkeys(("scores", "agreement", "calibration", "timing"), made),
     }  # fmt: skip
     text = document.readme(json.loads(json.dumps(doc)))
     for words in (
@@ -174,6 +220,9 @@ def test_the_whole_document(tmp_path):
         "| pixels by accuracy | 8 | 8 |",
         "| untrained by probe | 2 | 2 |",
         "Intervals held in",
+        "|  | weighted tau | weighted tau, at abc |",
+        "| probe on A |",
+        "| stacked: all |",
         "| blobs | probe | 1,000 |",
         "silhouette with confidence",
     ):

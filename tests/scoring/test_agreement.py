@@ -27,7 +27,7 @@ def test_of_two_models_it_is_a_normal_tail(accuracies):
     hits = hits_of(accuracies, 1500)
     p, found = hits.mean(axis=1), Discrepancy(0.7, 0.06)
     chance = np.var(hits[0] - hits[1], ddof=1) / 1500
-    spread = np.sqrt(found.slope**2 * chance + np.sum((found.scale * (1 - p)) ** 2))
+    spread = np.sqrt(found.slope**2 * chance + found.scale**2 * np.sum(p * (1 - p)))
     ahead = found.slope * (p[0] - p[1])
     expected = stats.norm.cdf([(ahead + POINT) / spread, (-ahead + POINT) / spread])
     np.testing.assert_allclose(agreement(p, influences_of(hits), found), expected, atol=0.02)
@@ -35,7 +35,7 @@ def test_of_two_models_it_is_a_normal_tail(accuracies):
 
 def test_models_that_err_alike_differ_by_what_training_makes_of_them():
     hits = np.repeat(hits_of([0.8], 1000), 2, axis=0)
-    expected = stats.norm.cdf(POINT / (np.sqrt(2) * FITTED.scale * (1 - hits[0].mean())))
+    expected = stats.norm.cdf(POINT / (FITTED.scale * np.sqrt(2 * hits[0].mean() * (1 - hits[0].mean()))))
     np.testing.assert_allclose(agreement(hits.mean(axis=1), influences_of(hits)), expected, atol=0.02)
 
 
@@ -53,7 +53,7 @@ def test_statements_hold_as_often_as_they_say():
     for world in range(300):
         true = rng.uniform(0.6, 0.9, 6)
         hits = hits_of(true, 1000, seed=world)
-        heads = FITTED.slope * true + FITTED.scale * (1 - true) * rng.normal(size=6)
+        heads = FITTED.slope * true + FITTED.scale * np.sqrt(true * (1 - true)) * rng.normal(size=6)
         said += agreement(hits.mean(axis=1), influences_of(hits)).tolist()
         held += (heads >= heads.max() - POINT).tolist()
     said, held = np.array(said), np.array(held)
