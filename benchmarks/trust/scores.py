@@ -14,6 +14,7 @@ from benchmarks.trust.pools import Pool
 
 DRAWS = {100: 3, 300: 2, 1000: 1}  # smaller targets cut from those of all classes
 LIKE_OTHERS = ("512/", "lite/", "narrow/")  # candidates that are as good as others, and not tried on those
+AT_ONCE = 15  # candidates whose compiled programs are kept: a process has 65,530 mappings of memory for them
 Found = dict[str, dict[str, dict[str, Any]]]  # target, candidate, what `measure` found
 
 
@@ -43,7 +44,8 @@ def measured(
                     np.savez(path.with_suffix(".npz"), **influences)  # pyright: ignore[reportArgumentType]
                     path.with_suffix(".json").write_text(json.dumps(one), encoding="utf-8")
                 on_done(f"{name} on {', '.join(wanted)}")
-                jax.clear_caches()  # compiled programs take mappings of memory, of which a process has 65,530
+                if sum(map(len, found.values())) % AT_ONCE == 0:
+                    jax.clear_caches()
             for target, path in paths.items():
                 one = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
                 found.setdefault(target, {})[name] = one

@@ -12,7 +12,7 @@ from nrjax.kernels import ScoreSettings
 from nrjax.memory import Staging
 from nrjax.scoring.attempts import Settled, score_others, score_silhouettes
 from nrjax.scoring.checks import components_of, rounding_of, width_of
-from nrjax.scoring.confidence import FEW, FEWEST, of_groups, of_halves, of_samples
+from nrjax.scoring.confidence import FEW, FEWEST, of_accuracy, of_groups, of_samples
 from nrjax.scoring.registry import ScoreKind
 from nrjax.scoring.walk import Waiting
 
@@ -192,7 +192,7 @@ class Evaluator:
             found = score_others([array[chosen]], self._ids[chosen], self._n_classes, (kind,))
             return float(np.mean(found[0, kind].result.value, dtype=np.float64))
 
-        return (of_halves if value.ndim else of_groups)(of_some, self._ids)
+        return of_accuracy(value, of_some, self._ids) if value.ndim else of_groups(of_some, self._ids)
 
 
 def _nearly_constant(array: Any) -> str | None:
