@@ -149,7 +149,7 @@ def how(ranking: Outcome) -> str:
         "the score, not about accuracy after training." if made["confidence"] else ""
     )  # fmt: skip
     if "agreement" in ranking.statements:
-        sure += " P(within 1 point) is: of the best candidate, in the accuracy of a retrained head."
+        sure += " P(within 1 point): that a head retrained on the model is that close to the best one's accuracy."
     return f"Score: {', '.join(parts)}; {_direction(ranking)}.{sure}"
 
 

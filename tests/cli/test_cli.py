@@ -79,7 +79,7 @@ def test_one_corrupt_model_out_of_five(zoo, target, save_tiny):
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     assert sorted(line.split()[1] for line in lines[2:6]) == ["a", "c", "d", "e"]
-    assert lines[6].split() == ["-", "b", "-", "failed"]
+    assert lines[6].split() == ["-", "b", "-", "-", "failed"]
     assert "b failed: weights.safetensors cannot be read" in done.stdout
     assert "1 of 5 models failed" in done.stderr
     listing = run("zoo", zoo)
@@ -156,7 +156,14 @@ def test_scores_confidence_layers_and_a_report(zoo, target, tmp_path):
         "--layers", "0,penultimate,-1", "--report", tmp_path / "r.html",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    for words in ("P(first by silhouette)", "silhouette", "leep", "layer", "accuracy of a linear probe"):
+    for words in (
+        "P(first by probe)",
+        "P(within 1 point)",
+        "silhouette",
+        "leep",
+        "layer",
+        "accuracy of a linear probe",
+    ):
         assert words in done.stdout
     assert "Wrote" in done.stderr
     assert "Score by layer" in (tmp_path / "r.html").read_text()

@@ -140,11 +140,23 @@ def test_halves_give_the_error_of_a_mean():
     assert set(sizes) == {250}  # one shape, one compilation
 
 
-def test_accuracies_of_few_samples_are_as_sure_as_repeated_draws_say():
-    """Of 40 targets, on features like a network's: more dims than samples, few that matter.
+def test_an_accuracy_has_the_variance_of_its_hits_and_a_share_of_that_of_halves():
+    hits = (np.random.default_rng(0).random(301) < 0.8).astype(float)
+    halves = np.random.default_rng(1).normal(0.8, 0.1, 64).tolist()
 
-    An accuracy of half the samples also varies more than one of all, so halves err on the side of doubt.
-    """
+    def variance(influences):
+        return (influences**2).sum() / (len(influences) * (len(influences) - 1))
+
+    of_half, again = iter(halves), iter(halves)
+    found = confidence.of_accuracy(hits, lambda _: next(of_half), np.arange(301) % 3)
+    by_halves = variance(confidence.of_halves(lambda _: next(again), np.arange(301) % 3))
+    by_hits = hits.var(ddof=1) / 301
+    assert by_halves > 2 * by_hits
+    assert variance(found) == pytest.approx(by_hits + (by_halves - by_hits) * confidence.LEARNED)
+
+
+def test_accuracies_of_few_samples_are_as_sure_as_repeated_draws_say():
+    """Of 40 targets, on features like a network's: more dims than samples, few that matter."""
     points, labels = blobs(20_000, 300, 10, separation=0.5)
     mixed = (points / np.arange(1, 301)) @ np.random.default_rng(5).normal(size=(300, 300))
     features = np.maximum(mixed, 0).astype(np.float32)
