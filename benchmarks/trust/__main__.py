@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from benchmarks.trust import document, plots
 from benchmarks.trust.agreement import cases, judged
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
-from benchmarks.trust.judge import judgement
+from benchmarks.trust.judge import judgement, mean_over_targets
 from benchmarks.trust.measure import SAMPLES
 from benchmarks.trust.pools import Pool, pools
 from benchmarks.trust.scores import measured
@@ -92,7 +93,8 @@ def run(options: argparse.Namespace) -> None:
     if "scores" in doc:
         doc["scores"] |= judgement(doc["scores"])
         if options.beside:
-            doc["beside"] = _of_earlier(json.loads(options.beside.read_text(encoding="utf-8")))
+            earlier = json.loads(options.beside.read_text(encoding="utf-8"))
+            doc["beside"] = _beside(earlier, doc["scores"]["paper"]["judged"])
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
         _draw(doc["scores"], options.out)
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
@@ -132,9 +134,11 @@ def _timing(candidates: Candidates, options: argparse.Namespace, on_done) -> dic
     return timing(features, outputs, data.labels, on_done)
 
 
-def _of_earlier(doc: dict[str, Any]) -> dict[str, Any]:
-    scores = doc["scores"]
-    return {"commit": doc["made_with"]["scores"]["commit"], "means": scores.get("paper", scores)["means"]}
+def _beside(earlier: dict[str, Any], targets: Container[str]) -> dict[str, Any]:
+    """What an earlier commit found on the same targets."""
+    judged = earlier["scores"].get("paper", earlier["scores"])["judged"]
+    means = mean_over_targets({target: of for target, of in judged.items() if target in targets})
+    return {"commit": earlier["made_with"]["scores"]["commit"], "means": means}
 
 
 def _draw(found: dict[str, Any], out: Path) -> None:
