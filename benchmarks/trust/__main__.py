@@ -61,6 +61,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--beside", type=Path, help="trust.json of an earlier commit, to be shown beside.")
     parser.add_argument("--resume", action="store_true", help="Take what an interrupted run has measured already.")
     parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
+    parser.add_argument("--targets", nargs="*", help="Measure scores on these alone, such as M10 K; else on all.")
     parser.add_argument("--samples", type=int, default=SAMPLES, help=f"Labelled images of a target [{SAMPLES}].")
     parser.add_argument("--draws", type=int, default=30, help="Small targets of each size, for the calibration [30].")
     return parser.parse_args(argv)
@@ -113,7 +114,8 @@ def _agreement(candidates: Candidates, options: argparse.Namespace, on_done) -> 
 
 
 def _pools(candidates: Candidates, options: argparse.Namespace) -> list[Pool]:
-    return pools(candidates, options.wider, options.data_dir, options.samples)
+    of = pools(candidates, options.wider, options.data_dir, options.samples)
+    return [pool.on(options.targets) for pool in of] if options.targets else of
 
 
 def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -> list[dict[str, Any]]:

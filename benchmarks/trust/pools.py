@@ -12,7 +12,7 @@ words/tf-idf, words/counts      2,000 words
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,11 @@ class Pool:
     def whole(self) -> str:
         """The target of all classes."""
         return next(iter(self.targets))
+
+    def on(self, targets: Container[str]) -> "Pool":
+        """The same with some of the targets."""
+        candidates = {name: tuple(t for t in of if t in targets) for name, of in self.candidates.items()}
+        return dataclasses.replace(self, candidates={name: of for name, of in candidates.items() if of})
 
     def arrays(self, name: str, models: Candidates) -> tuple[np.ndarray, np.ndarray | None]:
         """Features of a candidate, and the outputs for its own classes if it is one of ours and was trained on any."""
