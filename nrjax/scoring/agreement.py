@@ -26,7 +26,7 @@ class Discrepancy(NamedTuple):
     scale: float
 
 
-FITTED = Discrepancy(0.8, 0.05)
+FITTED = Discrepancy(0.87, 0.043)
 
 
 def spread(accuracies: np.ndarray, found: Discrepancy) -> np.ndarray:
