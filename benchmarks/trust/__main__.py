@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
         doc.setdefault("made_with", {})[part] = {
             "command": invocation("benchmarks.trust", alone, arguments([])), "commit": made_at,
             "seconds": round(time.perf_counter() - start), "samples": options.samples, "draws": options.draws,
-            "jax": jax.__version__,
+            "jax": jax.__version__, "resumed": options.resume,
             "device": device(),
         }  # fmt: skip
         path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")

@@ -41,10 +41,9 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any], beside: Mapping[
         "### Weighted tau by target", "", _by_target(wider["judged"], order, "weighted_tau", 2), "",
         "### Regret by target", "", _by_target(wider["judged"], order, "regret", 1), "",
         "### Places", "",
-        "Mean place by accuracy and by each score that all candidates of a target have: a score that puts a kind above",
-        "its place by accuracy overrates it.", "", _places(wider["places"], order), "",
-        "Of raw pixels and of the untrained networks, target by target:", "",
-        _places_of(("pixels", "untrained"), wider["places_by_target"], order), "",
+        "Mean place of raw pixels, of untrained and half-trained networks and of those of ImageNet, by accuracy and by",
+        "each score that all candidates of every target have: a score that puts a kind above its place by accuracy",
+        "overrates it.", "", _places_of(("pixels", "untrained", "early", "imagenet"), wider["places_by_target"], order), "",
         "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
         "### Fewer samples", "",
         "Targets cut from these, four of 100 samples, three of 300, two of 1,000: by the accuracy of heads that are",
@@ -56,6 +55,8 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any], beside: Mapping[
         f"{len(paper['judged'])} targets.", "",
         _overall_beside(paper["means"], beside), "",
         "Weighted tau by target:", "", _by_target(paper["judged"], _order(paper["means"]), "weighted_tau", 2), "",
+        "Mean place by accuracy and by each score that all of them have:", "",
+        _places(paper["places"], _order(paper["means"])), "",
         "C of the head, as in scikit-learn's `LogisticRegression`, and for how many candidates it was chosen:", "",
         _penalties(scores["models"]), "",
     ]  # fmt: skip
@@ -96,7 +97,7 @@ def _penalties(models: Mapping[str, Mapping[str, Any]]) -> str:
 def _places_of(kinds: Sequence[str], places: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> str:
     every = set.intersection(*(set(of_target) for of_target in places.values()))
     rows = [
-        [f"{kind} by {of}", *(f"{of_target[of][kind]:.0f}" for of_target in places.values())]
+        [f"{kind} by {of}", *(f"{at[of][kind]:.0f}" if kind in at[of] else "" for at in places.values())]
         for kind in kinds
         for of in ("accuracy", *order)
         if of in every
@@ -204,7 +205,8 @@ def _timing(timing: Mapping[str, Mapping[str, Any]], made: Mapping[str, Any]) ->
 
 
 def _made(made: Mapping[str, Any]) -> str:
-    return f"Made by `{made['command']}` at commit {made['commit']} in {made['seconds']:,} s on {made['device']}."
+    took = "in several goes" if made.get("resumed") else f"in {made['seconds']:,} s"
+    return f"Made by `{made['command']}` at commit {made['commit']} {took} on {made['device']}."
 
 
 def _table(head: Row, rows: Sequence[Row]) -> str:
