@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.trust.scores import DRAWS
+
 Row = Sequence[Any]
 COLUMNS = ("weighted_tau", "weighted_tau_accuracy_first", "tau_b", "regret")
 HEAD = ("", "weighted tau (scipy's default)", "weighted tau (`rank=None`, accuracy first)", "Kendall tau-b",
@@ -43,11 +45,12 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any], beside: Mapping[
         "### Places", "",
         "Mean place of raw pixels, of untrained and half-trained networks and of those of ImageNet, by accuracy and by",
         "each score that all candidates of every target have: a score that puts a kind above its place by accuracy",
-        "overrates it.", "", _places_of(("pixels", "untrained", "early", "imagenet"), wider["places_by_target"], order), "",
+        "overrates it.", "",
+        _places_of(("pixels", "untrained", "early", "imagenet"), wider["places_by_target"], order), "",
         "![silhouette](silhouette_against_accuracy.png)", "", "![probe](probe_against_accuracy.png)", "",
         "### Fewer samples", "",
-        "Targets cut from these, four of 100 samples, three of 300, two of 1,000: by the accuracy of heads that are",
-        "trained on as many.", "", _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
+        f"Targets cut from these ({_draws()}), by the accuracy of heads that are trained on as many.", "",
+        _curves(scores["curves"]["by_samples"]), "", "![samples](tau_by_samples.png)", "",
         "### Components of the silhouette", "", _curves(scores["curves"]["by_components"]), "",
         "![components](tau_by_components.png)", "",
         "## The paper's candidates", "",
@@ -60,6 +63,10 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any], beside: Mapping[
         "C of the head, as in scikit-learn's `LogisticRegression`, and for how many candidates it was chosen:", "",
         _penalties(scores["models"]), "",
     ]  # fmt: skip
+
+
+def _draws() -> str:
+    return ", ".join(f"{draws} of {samples:,} samples" for samples, draws in DRAWS.items())
 
 
 def _order(means: Mapping[str, Mapping[str, float]]) -> list[str]:
