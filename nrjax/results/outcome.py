@@ -195,7 +195,7 @@ class Outcome:
     def to_dict(self) -> dict[str, Any]:
         """`{"models": [{"name", "rank", "score", ...}, ...], "classes", "statements", "settings"}`, plain values."""
         return {
-            "models": [dataclasses.asdict(model) for model in self.models],
+            "models": [_plain(dataclasses.asdict(model)) for model in self.models],
             "classes": [label if isinstance(label, (str, int, float, bool)) else str(label) for label in self.classes],
             "statements": self.statements,
             "settings": dict(self.settings),
@@ -220,3 +220,10 @@ class Outcome:
 def _score(model: ScoredModel) -> float:
     assert model.score is not None
     return model.score
+
+
+def _plain(value: Any) -> Any:
+    """The same as JSON has it: lists for tuples."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
