@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import optimize
 
+from benchmarks.trust.scores import kept
 from nrjax.scoring.agreement import POINT, Discrepancy, agreement, spread
 
 BINS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.9), (0.9, 1.01))
@@ -52,7 +53,7 @@ def cases(found: Mapping[str, Mapping[str, Any]], keep: Path) -> list[Case]:
     rows: dict[tuple[str, str], list[tuple[str, Mapping[str, Any], np.ndarray]]] = {}
     for target, candidates in found.items():
         for name, one in candidates.items():
-            with np.load((keep / target / name.replace("/", "-")).with_suffix(".npz")) as stored:
+            with np.load(kept(keep, target, name, ".npz")) as stored:
                 for step in stored.files if one["draws"] else ():
                     measured = one["draws"].get(step, one)
                     rows.setdefault((target, step), []).append((name, measured, stored[step]))

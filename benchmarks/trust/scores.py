@@ -32,21 +32,25 @@ def measured(
     """
     found: Found = {}
     for pool in pools:
-        for name, targets in pool.candidates.items():
-            paths = {target: keep / target / name.replace("/", "-") for target in targets}
-            wanted = {t: path for t, path in paths.items() if not (resume and path.with_suffix(".json").exists())}
+        for place, (name, targets) in enumerate(pool.candidates.items()):
+            paths = {target: kept(keep, target, name, ".json") for target in targets}
+            wanted = {target: path for target, path in paths.items() if not (resume and path.exists())}
             if wanted:
                 features, outputs = pool.arrays(name, models)
                 for target, path in wanted.items():
                     draws = DRAWS if target == pool.whole and not name.startswith(LIKE_OTHERS) else {}
                     one, influences = measure(features, outputs, pool.labels, *pool.targets[target], draws)
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    np.savez(path.with_suffix(".npz"), **influences)  # pyright: ignore[reportArgumentType]
-                    path.with_suffix(".json").write_text(json.dumps(one), encoding="utf-8")
+                    np.savez(kept(keep, target, name, ".npz"), **influences)  # pyright: ignore[reportArgumentType]
+                    path.write_text(json.dumps(one), encoding="utf-8")
                 on_done(f"{name} on {', '.join(wanted)}")
-                if sum(map(len, found.values())) % AT_ONCE == 0:
+                if place % AT_ONCE == 0:
                     jax.clear_caches()
             for target, path in paths.items():
-                one = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-                found.setdefault(target, {})[name] = one
+                found.setdefault(target, {})[name] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def kept(keep: Path, target: str, name: str, suffix: str) -> Path:
+    """The file of a candidate on a target."""
+    return keep / target / f"{name.replace('/', '-')}{suffix}"

@@ -3,7 +3,7 @@
 import contextlib
 import html
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nrjax.files import shown
@@ -22,13 +22,16 @@ def as_text(ranking: Outcome) -> str:
 def as_html(ranking: Outcome) -> str:
     """The same in HTML; names and reasons are escaped."""
     remarked = "".join(f"<br>{html.escape(shown(remark))}" for remark in remarks(ranking))
-    rows = _rows(ranking)
-    head = "".join(f"<th>{column}</th>" for column in rows[0])
+    return f"{html_table(_rows(ranking))}<p>{html.escape(how(ranking))}{remarked}</p>"
+
+
+def html_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of the same columns; columns and cells are escaped."""
+    head = "".join(f"<th>{html.escape(shown(column))}</th>" for column in rows[0])
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(shown(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
     )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f"{table}<p>{html.escape(how(ranking))}{remarked}</p>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":

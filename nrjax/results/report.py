@@ -4,6 +4,7 @@ import base64
 import datetime
 import html
 import io
+import itertools
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from nrjax._version import __version__
 from nrjax.files import shown
-from nrjax.results.display import any_script, as_html, axis_text, figure_size
+from nrjax.results.display import any_script, as_html, axis_text, figure_size, html_table
 from nrjax.results.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -138,14 +139,11 @@ def _by_class(score: str, table: Mapping[str, Mapping[Any, float]]) -> str:
 
 def _confused(table: Mapping[str, Sequence[tuple[Any, Any, int]]]) -> str:
     """The pairs of classes that the first models confuse, one model a column."""
-    models = list(table)[:FIRST]
-    longest = max(len(table[model]) for model in models)
-    cells = [[f"{own} → {other}: {samples}" for own, other, samples in table[model]] for model in models]
-    rows = [[column[i] if i < len(column) else "" for column in cells] for i in range(longest)]
-    head = "".join(f"<th>{html.escape(shown(model))}</th>" for model in models)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(shown(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    first = {model: table[model] for model in list(table)[:FIRST]}
+    columns = [[(model, f"{own} → {other}: {samples}") for own, other, samples in first[model]] for model in first]
+    rows = [dict.fromkeys(first, "") | dict(filter(None, row)) for row in itertools.zip_longest(*columns)]
     said = "The pairs of classes that the first models confuse most: a class → what it is taken for: samples."
-    return f"<p>{said}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<p>{said}</p>{html_table(rows or [dict.fromkeys(first, 'none')])}"
 
 
 def _heat_map(table: Mapping[str, Mapping[str, float]], label: str) -> "Figure":

@@ -10,11 +10,12 @@ import pytest
 from benchmarks.command import invocation
 from benchmarks.paper.__main__ import arguments as paper_arguments
 from benchmarks.trust import agreement, document, measure, plots, pools, scores, stacking
-from benchmarks.trust.__main__ import arguments, main
+from benchmarks.trust.__main__ import RESULTS, arguments, main
 from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
 from benchmarks.trust.judge import by_step, by_step_of_draws, judge, judgement, mean_over_targets, measures, places
 from benchmarks.trust.timing import timing
+from nrjax.scoring.agreement import FITTED
 from tests.oracles import blobs
 
 MODELS = {f"full/m{i}": 0.5 + 0.05 * i for i in range(8)}  # accuracies
@@ -168,6 +169,11 @@ def test_agreement_finds_the_constants_and_its_statements_hold():
         said, held = (np.average([row[of] for row in table], weights=[row["statements"] for row in table])
                       for of in ("said", "held"))  # fmt: skip
         assert said == pytest.approx(held, abs=0.1)
+
+
+def test_the_constants_are_those_that_the_committed_results_found():
+    found = json.loads((RESULTS / "trust.json").read_text(encoding="utf-8"))["agreement"]["judged"]["on everything"]
+    assert list(FITTED) == pytest.approx(found, rel=0.02)
 
 
 def test_stacking_finds_the_score_that_says_something_and_ranks_drown_it():
