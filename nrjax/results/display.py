@@ -147,11 +147,12 @@ def how(ranking: Outcome) -> str:
         parts = [f"{made['distance']} silhouette ({made['definition']}) of {made['n_components']} principal components"]
     parts += [f"layer {made['layer']}"] if "layer" in made else []
     parts += [f"{made['samples']:,} samples in {made['classes']:,} classes"]
+    said = ranking.statements
     sure = (
-        f" Intervals hold with probability {made['confidence']:g}; they and {ranking.statements['p_first']} are about "
-        "the score, not about accuracy after training." if made["confidence"] else ""
+        f" Intervals hold with probability {made['confidence']:g}; they and {said['p_first']} are about "
+        "the score, not about accuracy after training." if "interval" in said else ""
     )  # fmt: skip
-    if "agreement" in ranking.statements:
+    if "agreement" in said:
         sure += " P(within 1 point): that a head retrained on the model is that close to the best one's accuracy."
     return f"Score: {', '.join(parts)}; {_direction(ranking)}.{sure}"
 
@@ -189,7 +190,7 @@ def _rows(ranking: Outcome) -> list[dict[str, str]]:
         row = {"rank": str(model.rank) if scored else "-", "model": model.name, "score": "-"}
         if scored:
             row["score"] = f"{model.score:.4f}"
-        if made["confidence"]:
+        if "interval" in said:
             row["score"] += " [{:.3f}, {:.3f}]".format(*model.interval) if model.interval else ""
             row[said["p_first"]] = f"{model.p_first:.2f}" if model.p_first is not None else "-"
         row |= {name: f"{model.scores[name]:.4f}" if name in model.scores else "-" for name in others}

@@ -174,9 +174,7 @@ class Outcome:
             "group": f"models of one group are not told apart by {made['by']}",
             "agreement": "P(within 1 point): its retrained head is within a point of accuracy of the best candidate's",
         }
-        if all(model.agreement is None for model in self.models):
-            del said["agreement"]
-        return said
+        return {field: words for field, words in said.items() if any(getattr(m, field) is not None for m in self.models)}
 
     @property
     def failed(self) -> dict[str, str]:

@@ -93,6 +93,8 @@ class Evaluator:
         evaluated = self._done[key] = Evaluated(features.shape[1])
         kinds = []
         for kind in self._request.scores:
+            if kind.reads == "scores":  # of all models, in the end
+                continue
             reason = kind.undefined(len(features), features.shape[1], self._counts)
             if kind.reads == "probabilities":
                 reason = NO_PROBABILITIES if probabilities is None else reason

@@ -30,6 +30,7 @@ from nrjax.scoring.checks import (
 from nrjax.scoring.confidence import LEVEL, confidence
 from nrjax.scoring.evaluation import Evaluated, Evaluator, Request
 from nrjax.scoring.mesh import check_mesh, score_on_mesh
+from nrjax.scoring.places import add_places
 from nrjax.scoring.registry import check_scores
 from nrjax.switches import our_own
 
@@ -67,7 +68,8 @@ def rank_batch(
       block_size: rows at once in the silhouette; None chooses.
       scores: to compute, of `nrjax.available_scores()`: `silhouette` (the paper's, the only one that the
         settings above concern), `probe`, `knn`, `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`, `leep`,
-        `nce`, and your own (`nrjax.register_score`). They share what they have in common.
+        `nce`, `mean_rank` (the mean place by all the others asked for), and your own (`nrjax.register_score`).
+        They share what they have in common.
         The silhouette alone is enough to find a good first choice among networks of one kind; beside others (raw
         pixels, other sizes and families) ask for `probe` too, as `nrjax.rank` does.
       by: the score to order by; None takes the first.
@@ -78,14 +80,15 @@ def rank_batch(
         are about as many samples again. From the samples' influences, at little cost, for the silhouette and for
         accuracies of 1,000 samples and more; other scores are computed again for parts of the samples, 20 times
         (accuracies of fewer samples: 32 halves). With `probe` among the scores also the probability that a head
-        retrained on the model is within one point of accuracy of the best candidate's.
+        retrained on the model is within one point of accuracy of the best candidate's. Of an order by `mean_rank`
+        nothing but that is said.
       probabilities: model name to the probabilities `[samples, source_classes]` of its own classes, which
         `leep` and `nce` read.
 
     Returns:
       A `Ranking`. Where another score than `by` means nothing for a model, or is no finite number, the
       ranking says so and goes on without it. Models whose features cannot be scored are listed in it, last,
-      with the reason. A model's score does not depend on the other models.
+      with the reason. A model's score does not depend on the other models, but for `mean_rank`.
 
     Raises:
       ValueError: labels or settings that fit no model, `confidence` with fewer than 20 samples, an empty mapping,
@@ -147,6 +150,7 @@ def evaluate(
         else:
             evaluator.add(key, features, theta)
     evaluated = evaluator.finish()
+    add_places(evaluated, request.scores)
     by = request.by.name
     failed |= {key: f"{by}: {one.missing[by]}" for key, one in evaluated.items() if by in one.missing}
     return {key: one for key, one in evaluated.items() if by in one.values}, failed
@@ -177,7 +181,7 @@ def ranked(
             **(layers or {}).get(name, {}),
         ) for name, one in evaluated.items()
     }  # fmt: skip
-    if request.confidence:
+    if request.confidence and by.reads != "scores":
         influences = sign * np.stack([np.asarray(evaluated[name].influences[by.name], np.float64) for name in order])
         known = np.isfinite(influences).all(axis=1) & np.isfinite([evaluated[name].bias for name in order])
         influences[~known] = 0  # its score stands, and nothing is said of how sure it is
@@ -192,6 +196,7 @@ def ranked(
             models[name] = dataclasses.replace(
                 models[name], interval=(low, high), p_first=sure.p_first, group=sure.group
             )  # fmt: skip
+    if request.confidence:
         for name, probability in _agreement(evaluated).items():
             models[name] = dataclasses.replace(models[name], agreement=probability)
     settings = {

@@ -32,7 +32,8 @@ class ScoreKind:
       cost: of one model, beyond reading its features.
       source: DOI, arXiv or library call.
       undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
-      reads: `features`, or `probabilities` of the model's own classes `[samples, source_classes]`.
+      reads: `features`, `probabilities` of the model's own classes `[samples, source_classes]`, or the other `scores`
+        asked for, of all models (`scoring.places`).
       estimate: the kernel that also says how far its value may be off, with `solver` and `rounding` as further
         options; None for a kernel that does not.
       tolerance: error up to which a value is certain,
@@ -49,7 +50,7 @@ class ScoreKind:
     cost: str = ""
     source: str = ""
     undefined: Callable[[int, int, np.ndarray], str | None] = _always
-    reads: Literal["features", "probabilities"] = "features"
+    reads: Literal["features", "probabilities", "scores"] = "features"
     estimate: Callable[..., kernels.Estimate] | None = None
     tolerance: float = math.inf
     relative: bool = False
@@ -79,7 +80,7 @@ def register_score(name: str, kernel: Kernel, meaning: str = "", **about: Any) -
       name: a new one.
       kernel: see `ScoreKind`; it is compiled together with the other scores that are asked for.
       meaning: in a few words.
-      about: bounds, higher_is_better, cost, source, undefined, reads: see `ScoreKind`.
+      about: bounds, higher_is_better, cost, source, undefined, reads (not `scores`): see `ScoreKind`.
 
     Raises:
       ValueError: the name is taken.
@@ -105,12 +106,20 @@ def check_scores(scores: Any, by: Any) -> tuple[tuple[ScoreKind, ...], ScoreKind
         raise ValueError(f"scores must name at least one score and none twice; got {names!r}.")
     if by is not None and by not in names:
         raise ValueError(f"by must be one of the scores asked for, {', '.join(names)}; got {by!r}.")
-    return tuple(_KINDS[name] for name in names), _KINDS[by or names[0]]
+    kinds = tuple(_KINDS[name] for name in names)
+    read = [kind.name for kind in kinds if kind.reads != "scores"]
+    if len(read) < min(2, len(names)):
+        raise ValueError(f"mean_rank is the mean of places by at least two other scores; got scores={names!r}.")
+    return kinds, _KINDS[by or names[0]]
 
 
 def _silhouette(features: jax.Array, labels: jax.Array, *, n_classes: int) -> jax.Array:
     settings = kernels.ScoreSettings(min(10, len(features) - 1, features.shape[1]), solver="gram")
     return kernels.score(features, labels, n_classes=n_classes, settings=settings).value
+
+
+def _of_scores(features: jax.Array, labels: jax.Array, *, n_classes: int) -> jax.Array:
+    raise TypeError("mean_rank is of all models together: ask rank_batch for it")
 
 
 def _classes_of_one(samples: int, dims: int, counts: np.ndarray) -> str | None:
@@ -185,4 +194,9 @@ register_score(
     bounds=lambda classes: (-math.log(classes), 0), cost="O(samples source_classes classes)", reads="probabilities",
     source="arXiv:1908.08142",
     estimate=kernels.estimate_nce, tolerance=1e-5,
+)  # fmt: skip
+register_score(
+    "mean_rank", _of_scores, "mean place of the model by the other scores asked for, 1 being first by all",
+    bounds=lambda classes: (1, math.inf), higher_is_better=False, cost="that of the others", reads="scores",
+    source="benchmarks/trust, `stacking.py`",
 )  # fmt: skip

@@ -1,0 +1,31 @@
+"""Scores of scores: the mean of the places that a model has by the others."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from nrjax.scoring.evaluation import Evaluated
+from nrjax.scoring.registry import ScoreKind
+
+
+def add_places(evaluated: Mapping[Any, Evaluated], kinds: Sequence[ScoreKind]) -> None:
+    """Adds the mean place by all the other scores asked for: 1 is first by every one; lower is better.
+
+    Places are among the models that have all of the others, ties sharing the mean of theirs. A model that lacks one
+    would be judged by easier company, so it has no mean place, and the reason says which it lacks.
+    """
+    others = [kind for kind in kinds if kind.reads != "scores"]
+    lacking = {key: [kind.name for kind in others if kind.name not in one.values] for key, one in evaluated.items()}
+    complete = [one for key, one in evaluated.items() if not lacking[key]]
+    values = np.array([[kind.sign * one.values[kind.name] for kind in others] for one in complete])
+    places = stats.rankdata(-values, axis=0).mean(axis=1) if complete else ()
+    for kind in kinds:
+        if kind.reads == "scores":
+            for one, place in zip(complete, places, strict=True):
+                one.values[kind.name] = float(place)
+            for key, names in lacking.items():
+                if names:
+                    missing = evaluated[key].missing
+                    missing[kind.name] = f"it is of {len(others)} scores, and there is no {', '.join(names)}"
