@@ -174,7 +174,9 @@ class Outcome:
             "group": f"models of one group are not told apart by {made['by']}",
             "agreement": "P(within 1 point): its retrained head is within a point of accuracy of the best candidate's",
         }
-        return {field: words for field, words in said.items() if any(getattr(m, field) is not None for m in self.models)}
+        return {
+            field: words for field, words in said.items() if any(getattr(m, field) is not None for m in self.models)
+        }
 
     @property
     def failed(self) -> dict[str, str]:
