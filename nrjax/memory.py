@@ -96,3 +96,11 @@ def in_slices(run: Callable[[np.ndarray], T], indices: np.ndarray, size: int) ->
         else:
             start += len(piece)
     return done
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a framework failed because a batch is too large for its device."""
+    said = str(error)
+    return isinstance(error, MemoryError) or any(
+        words in said for words in ("RESOURCE_EXHAUSTED", "out of memory", "Failed to allocate memory", "bad_alloc")
+    )

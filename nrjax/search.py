@@ -2,10 +2,10 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from nrjax.models import BATCH_SIZE, Features, LayerChoice, check_images, load_zoo
+from nrjax.datasets import Dataset, load_dataset
+from nrjax.models import Features, LayerChoice, Precision, check_samples, load_candidates
 from nrjax.results import Ranking
 from nrjax.scoring.checks import checked_or_reason, encode_labels, named_models
 from nrjax.scoring.evaluation import Request
@@ -15,30 +15,43 @@ SCORES = ("silhouette", "probe")
 
 
 def rank(
-    models: Mapping[str, Any] | str | Path,
-    images: Any,
-    labels: Any,
+    models: Any,
+    data: Any,
+    labels: Any = None,
     *,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
-    batch_size: int = BATCH_SIZE,
+    where: str | None = None,
+    batch_size: int | None = None,
+    precision: Precision = "float32",
+    download: bool = False,
     progress: bool = True,
     scores: str | Sequence[str] = SCORES,
     **options: Any,
 ) -> Ranking:
-    """Ranks models by how well one of their layers separates the classes of labelled images; best first.
+    """Ranks models by how well one of their layers separates the classes of labelled data; best first.
 
     Args:
-      models: a zoo (`load_zoo`, or its path), or a mapping from name to an NNX module, a pair (linen
-        module, variables), or a `Model`. Each is loaded, used and dropped before the next.
-      images: `[samples, height, width, channels]`, or whatever the models take; see `extract_features`.
-      labels: one per image, of any type.
+      models: candidates of any kind, and mixtures: a name with a prefix (`timm:resnet18`, `hf:DIRECTORY`, `onnx:FILE`,
+        `keras:FILE`), the folder of a zoo, a list of candidates in TOML or JSON; a sequence of those; or a mapping
+        from name to one of those, to an NNX module, a pair (linen module, variables), a PyTorch or Keras model, or a
+        `Model` (`from_linen`, `from_nnx`, `from_function`, `from_torch`). Each is loaded, used and dropped; of those
+        on disk the next one is read meanwhile.
+      data: what `load_dataset` returned, or takes; or samples alone, with `labels`: images `[samples, height, width,
+        channels]`, texts, or arrays of whatever the models take. Every model gets them through its own preprocessing,
+        which `settings["preprocessing"]` of the ranking says.
+      labels: one per sample, of any type, where `data` are samples alone.
       layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, the input
-        of the last dense layer, or `"best"`: whichever layer of the model scores best.
-      layers: several of those instead; every model is ranked by the best of them, and
+        of the last dense layer (of a transformer its pooled output), `"last"` or `"mean"` of the blocks that a
+        network repeats, or `"best"`: whichever layer of the model scores best.
+      layers: several of those instead, or `"all"`; every model is ranked by the best of them, and
         `Ranking.by_layer` has them all. One forward pass serves all layers of a model, whose features are
         held together.
-      batch_size: images at once in the forward pass.
+      where: take candidates of which this holds: `"parameters < 10e6 and license == 'apache-2.0'"`; it may ask for
+        name, source, license, parameters, bytes, and their tags.
+      batch_size: samples at once in the forward pass; None goes by their size. What does not fit the memory is halved.
+      precision: of the forward pass, `float32` or `bfloat16`; scores are computed as ever.
+      download: whether the hub may be asked for weights that are not here; else nothing is fetched.
       progress: show a progress bar, where stderr is a terminal.
       scores: as for `rank_batch`; the first one orders, unless `by` says otherwise. The default shows the accuracy
         of a linear probe beside the paper's score: where the two choose another model first, the ranking says so.
@@ -51,30 +64,50 @@ def rank(
       scored is listed in it, last, with the reason.
 
     Raises:
-      ValueError: labels that do not fit the images, an empty zoo, or no model that can be scored.
+      ValueError: labels that do not fit the samples, an empty zoo, or no model that can be scored.
       TypeError: an option that `rank_batch` does not know.
     """
     request = check_request(scores=scores, **options)
-    zoo = load_zoo(models) if isinstance(models, (str, Path)) else models
-    images = check_images(images)
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
+    candidates = load_candidates(models, where=where, download=download)
+    samples, labels, names = _data(data, labels)
+    kind, samples = check_samples(samples)
     ids, classes = encode_labels(labels)  # before any model runs
-    if len(images) != len(ids):
-        raise ValueError(f"labels must be one per image; got {len(ids)} labels for {len(images)} images.")
-    if layers is not None and (isinstance(layers, (str, int)) or not len(layers)):
+    if len(samples) != len(ids):
+        noun = {"image": "image", "text": "text", "array": "image"}[kind]
+        raise ValueError(f"labels must be one per {noun}; got {len(ids)} labels for {len(samples)} {noun}s.")
+    if layers is not None and layers != "all" and (isinstance(layers, (str, int)) or not len(layers)):
         raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")
-    named_models(zoo)
+    named_models(candidates)
     several = layers is not None or layer == "best"
-    chosen = None if layer == "best" and layers is None else list(layers if layers is not None else [layer])
-    with _progress(len(zoo) * len(images), progress) as (advance, say):
-        with_probabilities = any(kind.reads == "probabilities" for kind in request.scores)
-        features = Features(zoo, images, chosen, batch_size, advance, with_probabilities)
+    every = layers == "all" or (layer == "best" and layers is None)
+    chosen = None if every else list(layers if layers is not None else [layer])
+    with _progress(len(candidates) * len(samples), progress) as (advance, say):
+        with_probabilities = any(one.reads == "probabilities" for one in request.scores)
+        features = Features(
+            candidates, kind, samples, chosen, batch_size, precision, advance, with_probabilities
+        )  # fmt: skip
         evaluated, failed = evaluate(_checked(features, len(ids), say), ids, len(classes), request)
     made_with = {
         "samples": len(ids), "classes": len(classes),
-        "layer": f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
+        "layer": "best" if every else f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
+        "precision": precision, "preprocessing": features.preprocessing,
     }  # fmt: skip
-    best, lost, found = _best_layers(list(zoo), evaluated, failed, request)
-    return ranked(list(zoo), best, lost, request, made_with, classes.tolist(), found if several else None)
+    best, lost, found = _best_layers(list(candidates), evaluated, failed, request)
+    known = classes.tolist() if names is None else [names[i] for i in classes.tolist()]
+    return ranked(list(candidates), best, lost, request, made_with, known, found if several else None)
+
+
+def _data(data: Any, labels: Any) -> tuple[Any, Any, Sequence[str] | None]:
+    """Samples, labels, and the classes' names where they are known."""
+    if labels is None and not isinstance(data, Dataset):
+        data = load_dataset(data)
+    if not isinstance(data, Dataset):
+        return data, labels, None
+    if labels is not None:
+        raise ValueError("the data set has labels of its own; leave labels out, or pass data.samples.")
+    return data.samples, data.labels, data.class_names or None
 
 
 def _checked(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax.models import _extract as extract
+from nrjax.models import _features as extract
 from nrjax.models import from_linen
 from tests.conftest import tiny_variables
 

@@ -49,7 +49,7 @@ class LayerList(click.ParamType):
         """The value of a word that was typed."""
         if not isinstance(value, str):
             return value
-        return [Layer().convert(part.strip(), param, ctx) for part in value.split(",")]
+        return value if value == "all" else [Layer().convert(part.strip(), param, ctx) for part in value.split(",")]
 
 
 class Scores(click.ParamType):
@@ -113,6 +113,12 @@ debug_option = click.option(
 )  # fmt: skip
 
 
+where_option = click.option(
+    "--where", metavar="EXPRESSION",
+    help="Take models of which this holds, such as \"parameters < 10e6 and license == 'apache-2.0'\".",
+)  # fmt: skip
+
+
 def scoring_options(scores: str):
     """Options of every command that ranks; `scores` is the default of `--scores`."""
     options = (
@@ -138,25 +144,33 @@ def scoring_options(scores: str):
 
 
 def data_options(command):
-    """Options that say which labelled images; all but `data` arrive together, as `target`."""
+    """Options that say which labelled data; all but `data` arrive together, as `target`."""
 
     @functools.wraps(command)
     def gathered(*args, **options):
-        names = ("split", "classes", "image_size", "grayscale", "max_samples", "seed", "data_dir", "skip_broken")
+        names = (
+            "text", "image", "label", "split", "classes", "image_size", "grayscale", "max_samples", "seed", "data_dir",
+            "skip_broken",
+        )  # fmt: skip
         return command(*args, target={name: options.pop(name) for name in names}, **options)
 
     for option in reversed((
         click.option("--data", metavar="NAME",
-                     help="TFDS name, directory of images per class, or .npz. Default: bundled images."),
+                     help="TFDS name, directory of images per class, .npz, or a table (.csv, .tsv, .parquet, .jsonl). "
+                     "Default: bundled images."),
+        click.option("--text", metavar="COLUMN",
+                     help="Column of texts of a table.  [default: text, sentence, content]"),
+        click.option("--image", metavar="COLUMN", help="Column of paths of images.  [default: image, path, file]"),
+        click.option("--label", metavar="COLUMN", help="Column of labels.  [default: label, target, class, category]"),
         click.option("--split", default="test", show_default=True, help="Split of the dataset, such as train+test."),
         click.option("--classes", type=Classes(), metavar="IDS",
                      help="Classes to use, such as 0-4 or 0,3,7-9. Default: all."),
         click.option("--image-size", type=Size(), metavar="HxW",
-                     help="Resize to this.  [default: what the models take, where they agree]"),
+                     help="Resize to this first.  [default: each model to its own]"),
         click.option("--grayscale/--colour", default=None, help="One channel, or three.  [default: the models']"),
         click.option("--max-samples", type=click.IntRange(min=1),
-                     help="Use so many images, in the classes' proportions."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Chooses the images of --max-samples."),
+                     help="Use so many samples, in the classes' proportions."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Chooses the samples of --max-samples."),
         click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and say which."),
         click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets."),
     )):  # fmt: skip

@@ -7,49 +7,58 @@ from typing import Any
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FOLDER, Layer, LayerList, data_options, scoring_options
+from nrjax.cli.options import FOLDER, Layer, LayerList, data_options, scoring_options, where_option
 from nrjax.cli.output import check_outputs, finish
-from nrjax.cli.target import input_shape_of, load_target
+from nrjax.cli.target import load_models, load_target, warnings_said
 
 
 @main.command()
-@click.argument("zoo", type=FOLDER, required=False)
+@click.argument("models", nargs=-1)
 @data_options
+@where_option
 @click.option(
     "--layer",
     type=Layer(),
     default="penultimate",
     show_default=True,
-    help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer; best is "
-    "the one that scores best.",
+    help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer; last or mean "
+    "of the blocks that a network repeats; best is the one that scores best.",
 )
 @click.option(
-    "--layers", type=LayerList(), metavar="NAMES", help="Several layers, such as 0,2,penultimate: the best counts."
+    "--layers", type=LayerList(), metavar="NAMES", help="Several, such as 0,2,penultimate, or all: the best counts."
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once.  [default: by their size]")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Of the forward pass.",
+)
+@click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here.")
 @scoring_options(scores="silhouette,probe")
-def rank(zoo, data, target, layer, layers, batch_size, output, report, plot, **options) -> None:
-    """Rank the models of ZOO on labelled images, best first.
+def rank(models, data, target, where, download, layer, layers, output, report, plot, **options) -> None:
+    """Rank MODELS on labelled data, best first.
 
-    Without ZOO the bundled zoo is ranked, without --data on 1,000 bundled Fashion-MNIST images. Images come to
-    the models' own input by themselves.
+    MODELS are zoos, lists of candidates (.toml, .json), and names: timm:resnet18, hf:DIRECTORY, onnx:FILE, keras:FILE.
+    Without any the bundled zoo is ranked, without --data on 1,000 bundled Fashion-MNIST images. Images and texts go
+    through each model's own preprocessing.
     """
     import nrjax
     from nrjax import demo
 
     start = time.perf_counter()
     check_outputs(plot, report)
-    opened = nrjax.load_zoo(zoo or demo.ZOO)
-    loaded = load_target(data or demo.IMAGES, input_shape_of(opened), **target)
-    ranking = nrjax.rank(
-        opened, loaded.images, loaded.labels, layer=layer, layers=layers, batch_size=batch_size, **options
-    )  # fmt: skip
-    shown = f"{zoo or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
+    candidates = load_models(models, str(demo.ZOO), where, download)
+    loaded = load_target(data or demo.IMAGES, **target)
+    with warnings_said():
+        ranking = nrjax.rank(candidates, loaded, layer=layer, layers=layers, **options)
+    shown = f"{', '.join(models) or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
     took = time.perf_counter() - start
 
     def features(model: str) -> Any:
         chosen = next(m.layer for m in ranking.models if m.name == model) or layer
-        return nrjax.extract_features(opened[model], loaded.images, Layer().convert(chosen, None, None))
+        return nrjax.extract_features(candidates[model], loaded.samples, Layer().convert(chosen, None, None))
 
     finish(ranking, output, plot, report, features, loaded.labels, f"Ranked {shown} in {took:.1f} s.")
 

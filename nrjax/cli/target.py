@@ -1,35 +1,41 @@
-"""The labelled images that a command ranks on."""
+"""The labelled data that a command ranks on, and what is said beside it."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
+from nrjax.files import shown
 
-def input_shape_of(zoo: Any) -> tuple[int, ...] | None:
-    """The input that all models of a zoo take, or None where they differ or do not say."""
-    from nrjax.models import ZooError
 
-    shapes = set()
-    for name in zoo:
+@contextlib.contextmanager
+def warnings_said() -> Iterator[None]:
+    """What is warned of goes to stderr in plain lines."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", RuntimeWarning)
+        yield
+    for line in dict.fromkeys(str(warning.message) for warning in caught):
+        click.echo(shown(line), err=True)
+
+
+def load_models(names: tuple[str, ...], default: str, where: str | None, download: bool = False) -> Any:
+    """Candidates that were named on the command line; a name that is none is a mistake of usage."""
+    from nrjax.models import load_candidates
+
+    for name in names:
         try:
-            shapes.add(zoo.info(name).input_shape)
-        except ZooError:  # the ranking says so
-            continue
-    return shapes.pop() if len(shapes) == 1 else None
+            load_candidates(name)
+        except (ValueError, OSError) as error:
+            raise click.BadParameter(shown(" ".join(str(error).split())), param_hint="MODELS") from error
+    return load_candidates(list(names) or [default], where=where, download=download)
 
 
-def load_target(name: Any, input_shape: tuple[int, ...] | None, **options: Any) -> Any:
-    """`load_dataset`, at the size that the models take unless another is asked for; what was left out is said."""
+def load_target(name: Any, **options: Any) -> Any:
+    """`load_dataset`; what was left out is said."""
     import nrjax
 
-    if input_shape is not None and len(input_shape) == 3 and options["image_size"] is None:
-        options["image_size"] = input_shape[:2]
-        if options["grayscale"] is None and input_shape[2] in (1, 3):
-            options["grayscale"] = input_shape[2] == 1
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
-        loaded = nrjax.load_dataset(name, **options)
-    for warning in caught:
-        click.echo(str(warning.message), err=True)
-    return loaded
+    with warnings_said():
+        return nrjax.load_dataset(name, **options)

@@ -1,34 +1,31 @@
 """`nrjax zoo` and `nrjax layers`: what there is to rank."""
 
 import sys
-from pathlib import Path
 
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FOLDER, FORMAT, debug_option
+from nrjax.cli.options import FORMAT, debug_option, where_option
 from nrjax.cli.output import print_rows
+from nrjax.cli.target import load_models, warnings_said
 
 
 @main.command()
-@click.argument("zoo", type=FOLDER, required=False)
+@click.argument("models", nargs=-1)
+@where_option
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
-def zoo(zoo: Path | None, output: str) -> None:
-    """List the models of ZOO (default: the bundled one)."""
+def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
+    """List MODELS (default: the bundled zoo): zoos, lists (.toml, .json), names such as timm:resnet18."""
     from nrjax import demo
-    from nrjax.models import ZooError, load_zoo
 
-    opened, rows, failed = load_zoo(zoo or demo.ZOO), [], False
-    for name in opened:
+    found, rows, failed = load_models(models, str(demo.ZOO), where), [], False
+    for name in found:
         try:
-            info = opened.info(name)
-            tags = {key: value for key, value in info.tags.items() if isinstance(value, (str, int, float))}
-            shape = "x".join(map(str, info.input_shape))
-            rows.append(
-                {"model": name, "architecture": info.architecture, "input": shape, **tags, "license": info.license}
-            )
-        except ZooError as error:
+            known = found.known(name)
+            tags = {key: value for key, value in known.items() if isinstance(value, (str, int, float)) and value != ""}
+            rows.append({"model": tags.pop("name"), **tags})
+        except ValueError as error:
             failed = True
             rows.append({"model": name, "problem": str(error)})
     print_rows(rows, output)
@@ -36,15 +33,25 @@ def zoo(zoo: Path | None, output: str) -> None:
 
 
 @main.command()
-@click.argument("zoo", type=FOLDER)
-@click.argument("name")
+@click.argument("model")
+@click.argument("name", required=False)
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
-def layers(zoo: Path, name: str, output: str) -> None:
-    """List the layers of a model, in order of execution."""
+def layers(model: str, name: str | None, output: str) -> None:
+    """List the layers of a model, in order of execution.
+
+    MODEL is a name such as timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE; or a zoo or list, and NAME one of its
+    models.
+    """
     import nrjax
 
-    listed = nrjax.layers(nrjax.load_zoo(zoo)[name])
+    candidates = load_models((model,), "", None)
+    if name is None and len(candidates) > 1:
+        raise ValueError(f"{model} has {len(candidates)} models; name one of them: {', '.join(list(candidates)[:20])}.")
+    if name is not None and name not in candidates:
+        raise ValueError(f"no model {name!r} in {model}; it has {', '.join(list(candidates)[:20])}.")
+    with warnings_said():
+        listed = nrjax.layers(candidates[name or next(iter(candidates))])
     rows = [
         {"index": i, "layer": layer.name, "shape": "x".join(map(str, layer.shape)), "dims": layer.dims}
         for i, layer in enumerate(listed)

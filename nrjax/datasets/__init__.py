@@ -1,16 +1,20 @@
-"""Labelled images: TFDS without TensorFlow, directories of images, `.npz`; and features that lie in files."""
+"""Labelled images, texts and arrays: TFDS without TensorFlow, directories, tables; features that lie in files."""
 
+from nrjax.datasets._encoded import Images
 from nrjax.datasets._files import FeatureFiles, read_array, read_labels
-from nrjax.datasets._images import fit_images
+from nrjax.datasets._images import BrokenImage, fit_images, stack
 from nrjax.datasets._load import Dataset, load_dataset
 from nrjax.datasets._select import parse_classes
 
 __all__ = [
+    "BrokenImage",
     "Dataset",
     "FeatureFiles",
+    "Images",
     "fit_images",
     "load_dataset",
     "parse_classes",
     "read_array",
     "read_labels",
+    "stack",
 ]

@@ -1,50 +1,70 @@
-"""`load_dataset`: labelled images from TFDS, from a directory of images per class, or from `.npz`."""
+"""`load_dataset`: labelled images, texts or arrays, from wherever they are."""
 
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from nrjax.datasets._encoded import Images, Source, check_all
 from nrjax.datasets._folders import Folders, folder_of_images
-from nrjax.datasets._images import BrokenImage, decode, fit_images, stack
+from nrjax.datasets._images import fit_images, stack
+from nrjax.datasets._objects import load_from_disk, on_disk, table_of
 from nrjax.datasets._select import resolve_classes, select
+from nrjax.datasets._tables import SUFFIXES, Table, read_table
 from nrjax.datasets._tfds import is_prepared, open_tfds, prepared_folder
-from nrjax.files import check_regular
+from nrjax.files import check_regular, shown
 from nrjax.labels import encode
 
 MOST_IDS = 1 << 16  # integer labels below are ids of classes, of which some may be missing
 
 
 class Dataset(NamedTuple):
-    """Labelled images; unpacks as `images, labels, class_names`.
+    """Labelled samples; unpacks as `samples, labels, class_names`.
 
     Attributes:
-      images: uint8 `[samples, height, width, channels]`.
+      samples: images of one size, uint8 `[samples, height, width, channels]`; `Images` of several sizes, or of more
+        than fit the memory, which are decoded when they are asked for; texts, a list of str; or arrays.
       labels: class ids of the whole dataset, int64 `[samples]` (not renumbered when classes are chosen).
       class_names: name of every class id.
     """
 
-    images: np.ndarray
+    samples: Any
     labels: np.ndarray
     class_names: tuple[str, ...]
 
+    @property
+    def images(self) -> np.ndarray:
+        """All images as one array. Raises ValueError where they differ in size, or are none."""
+        if self.kind == "text":
+            raise ValueError("the data set has texts, no images.")
+        return np.asarray(self.samples)
 
-class _Source(Protocol):
-    class_names: list[str]
-    labels: np.ndarray
+    @property
+    def texts(self) -> list[str]:
+        """All texts. Raises ValueError where they are none."""
+        if self.kind != "text":
+            raise ValueError(f"the data set has {self.kind}s, no texts.")
+        return self.samples
 
-    def images(self, indices: np.ndarray) -> Iterator[tuple[str, bytes | Path | np.ndarray]]:
-        """Name and content of each."""
-        ...
+    @property
+    def kind(self) -> str:
+        """`image`, `text` or `array`."""
+        if isinstance(self.samples, list):
+            return "text"
+        lazy = isinstance(self.samples, Images)
+        return "image" if lazy or (self.samples.ndim == 4 and self.samples.dtype == np.uint8) else "array"
 
 
 def load_dataset(
-    name: str | Path,
+    name: Any,
     split: str = "test",
     *,
     classes: str | Iterable[int | str] | None = None,
+    text: str | None = None,
+    image: str | None = None,
+    label: str | None = None,
     image_size: tuple[int, int] | None = None,
     grayscale: bool | None = None,
     max_samples: int | None = None,
@@ -52,17 +72,22 @@ def load_dataset(
     data_dir: str | Path | None = None,
     skip_broken: bool = False,
 ) -> Dataset:
-    """Labelled images of one split.
+    """Labelled images, texts or arrays of one split.
 
     Args:
-      name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`) or the folder that TFDS prepared; or the path of a
+      name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`) or the folder that TFDS prepared; the path of a
         directory with one folder of images per class, at any depth, in natural order (a folder named like the
-        split is entered first); or the path of a `.npz` file with arrays `images` and `labels` (and, if there,
-        `class_names`).
-      split: a split of the dataset, several joined by `+`, or `all`; a `.npz` file has only one, whatever it is
-        called.
+        split is entered first); of a `.npz` file with arrays `images` and `labels` (and, if there,
+        `class_names`); of a table, `.csv`, `.tsv`, `.parquet` or JSON lines (`.jsonl`); or of a directory that
+        Hugging Face's `datasets` saved. Or an object: a pandas frame, a `datasets.Dataset`, a data set of PyTorch.
+      split: a split of the dataset, several joined by `+`, or `all`; a `.npz` file or a table has only one, whatever
+        it is called.
       classes: class ids or names to keep, or a string such as `"0-4"` or `"0,3,7-9"`; None keeps all.
-      image_size: `(height, width)` to resize to, bilinear; None keeps the size.
+      text: column of texts of a table; None takes `text`, `sentence` or `content`, if there is one.
+      image: column of paths of images, relative to the table; None takes `image`, `path` or `file`. A table with
+        neither must hold numbers.
+      label: column of labels; None takes `label`, `labels`, `target`, `class` or `category`.
+      image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
       grayscale: True for one channel, False for three, None for what the images have.
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
       seed: chooses the samples when `max_samples` does.
@@ -70,44 +95,62 @@ def load_dataset(
       skip_broken: leave out images that cannot be read, with a warning that counts and names them.
 
     Returns:
-      `Dataset(images, labels, class_names)`, samples in the order of the dataset.
+      `Dataset(samples, labels, class_names)`, samples in the order of the dataset.
 
     Raises:
-      ValueError: unknown dataset, split or class; a range like `7-3`; an image that cannot be read (it is named);
-        images of several sizes.
+      ValueError: unknown dataset, split, class or column; a label that is missing; a range like `7-3`; an image that
+        cannot be read (it is named).
       FileNotFoundError: the dataset is not prepared; the message has the command that prepares it.
     """
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
-    source = _open(name, split, data_dir)
+    source = _open(name, split, data_dir, text, image, label)
+    who = f"Dataset {shown(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
     wanted = resolve_classes(classes, source.class_names)
     indices = select(source.labels, wanted, max_samples, seed)
     if not len(indices):
-        raise ValueError(f"Dataset {str(name)!r}, split {split!r}: no samples of classes {wanted}.")
-    images, left_out = [], []
-    for index, (who, item) in zip(indices, source.images(indices), strict=True):
-        try:
-            images.append(item if isinstance(item, np.ndarray) else decode(item, image_size, grayscale, who))
-        except BrokenImage as error:
-            if not skip_broken:
-                way_out = "skip_broken=True, on the command line --skip-broken, leaves it out."
-                raise BrokenImage(f"{error} {way_out}") from error
-            left_out.append((index, str(error)))
-    if left_out:
-        listed = " ".join(reason for _, reason in left_out[:10]) + (" ..." if len(left_out) > 10 else "")
-        warnings.warn(f"Left out {len(left_out)} of {len(indices)} images: {listed}", RuntimeWarning, stacklevel=2)
-        indices = np.setdiff1d(indices, [index for index, _ in left_out])
-    if not images:
-        raise ValueError(f"Dataset {str(name)!r}, split {split!r}: none of its images can be read.")
-    images = stack(images)
+        raise ValueError(f"{who}, split {split!r}: no samples of classes {wanted}.")
+    names = tuple(source.class_names)
+    if isinstance(source, Table) and source.kind != "image":
+        return Dataset(source.samples(indices), source.labels[indices], names)
     if isinstance(source, _Npz):
-        height, width = image_size or images.shape[1:3]
-        channels = images.shape[-1] if grayscale is None else 1 if grayscale else 3
-        images = fit_images(images, (height, width, channels))
-    return Dataset(images, source.labels[indices], tuple(source.class_names))
+        return Dataset(source.fitted(indices, image_size, grayscale), source.labels[indices], names)
+    good, held, left_out = check_all(source, indices, image_size, grayscale, skip_broken)
+    if left_out:
+        listed = " ".join(left_out[:10]) + (" ..." if len(left_out) > 10 else "")
+        warnings.warn(f"Left out {len(left_out)} of {len(indices)} images: {listed}", RuntimeWarning, stacklevel=2)
+    if not len(good):
+        raise ValueError(f"{who}, split {split!r}: none of its images can be read.")
+    samples: Any = Images(source, good, image_size, grayscale, held)
+    if held is not None and len({one.shape[:2] for one in held}) == 1:
+        samples = stack(held)
+    return Dataset(samples, source.labels[good], names)
 
 
-def _open(name: str | Path, split: str, data_dir: str | Path | None) -> _Source:
+def _open(
+    name: Any, split: str, data_dir: str | Path | None, text: str | None, image: str | None, label: str | None
+) -> Source | Table:
+    if not isinstance(name, (str, Path)):
+        table = table_of(name, split, text, image, label)
+        if table is None:
+            raise TypeError(
+                "load_dataset takes a name, a path, a pandas frame, a datasets.Dataset or a data set of PyTorch; got "
+                f"{type(name).__name__}. Arrays and labels go to nrjax.rank as they are."
+            )
+        return table
+    path = Path(name)
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return Table(read_table(path), f"Dataset {shown(str(path))!r}", path.parent, text, image, label)
+    if path.is_dir() and on_disk(path):
+        table = table_of(load_from_disk(path, split), split, text, image, label)
+        assert table is not None  # datasets gives nothing else
+        return table
+    if text is not None or image is not None or label is not None:
+        raise ValueError(f"Dataset {str(name)!r} is no table, so it has no columns: leave text, image and label out.")
+    return _open_images(name, split, data_dir)
+
+
+def _open_images(name: str | Path, split: str, data_dir: str | Path | None) -> Source:
     path = Path(name)
     if path.suffix.lower() == ".npz":
         return _Npz(path)
@@ -157,6 +200,14 @@ class _Npz:
             if names is not None and len(names) >= len(self.class_names):
                 self.class_names = [str(n) for n in names]
 
+    def fitted(self, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:
+        """Some of the images, of the size and channels asked for."""
+        images = self._images[indices]
+        height, width = image_size or images.shape[1:3]
+        channels = images.shape[-1] if grayscale is None else 1 if grayscale else 3
+        return fit_images(images, (height, width, channels))
+
     def images(self, indices: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Name and content of some of the images."""
         for index in indices:
             yield f"image {index}", self._images[index]

@@ -1,38 +1,44 @@
-"""Flax networks: layers by name, checkpoints, registered architectures, zoos; and the features they give."""
+"""Networks of many frameworks as one small thing: layers by name, zoos, lists of candidates; the features they give."""
 
+from nrjax.models._candidates import Candidates, load_candidates
 from nrjax.models._capture import Trace
 from nrjax.models._checkpoints import load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
-from nrjax.models._extract import BATCH_SIZE, FeatureBatches, Features, check_images, extract_features
-from nrjax.models._model import (
-    Definition,
-    Layer,
-    LayerChoice,
-    LayerError,
-    Model,
-    Preprocessing,
-    as_model,
-    choose,
-    from_linen,
-    from_nnx,
-    layers,
-)
+from nrjax.models._extract import BATCH_SIZE, FeatureBatches, extract_features
+from nrjax.models._features import Features
+from nrjax.models._flax import from_linen, from_nnx
+from nrjax.models._frameworks import MissingFramework
+from nrjax.models._jax import Definition, JaxModel, from_function
+from nrjax.models._keras import from_keras
+from nrjax.models._layers import layers
+from nrjax.models._live import as_model
+from nrjax.models._load import load_model
+from nrjax.models._model import Description, Inputs, Layer, LayerChoice, LayerError, Model, Precision
+from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import CheckpointError
 from nrjax.models._registry import architectures, build_model, register_architecture
+from nrjax.models._samples import check_images, check_samples
+from nrjax.models._torch import from_torch
 from nrjax.models._zoo import ModelInfo, Zoo, ZooError, load_zoo, save_model
 
 __all__ = [
     "BATCH_SIZE",
+    "Candidates",
     "CheckpointError",
     "Definition",
+    "Description",
     "FeatureBatches",
     "Features",
+    "Inputs",
+    "JaxModel",
     "Layer",
     "LayerChoice",
     "LayerError",
+    "MissingFramework",
     "Model",
     "ModelInfo",
     "PaperCNN",
+    "Precision",
     "Preprocessing",
     "Trace",
     "Zoo",
@@ -41,11 +47,16 @@ __all__ = [
     "as_model",
     "build_model",
     "check_images",
-    "choose",
+    "check_samples",
     "extract_features",
+    "from_function",
+    "from_keras",
     "from_linen",
     "from_nnx",
+    "from_torch",
     "layers",
+    "load_candidates",
+    "load_model",
     "load_variables",
     "load_zoo",
     "paper_cnn",

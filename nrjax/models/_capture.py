@@ -15,6 +15,8 @@ import jax
 from flax import linen as nn
 from flax import nnx
 
+from nrjax.models._model import free_name
+
 COLLECTION = "nrjax_layers"
 _DENSE_LINEN = (nn.Dense, nn.DenseGeneral)
 _DENSE_NNX = (nnx.Linear, nnx.LinearGeneral)
@@ -145,13 +147,5 @@ def _assemble(images: jax.Array, sown: Mapping[str, Any]) -> Trace:
         if dense:
             penultimate = value
         elif value.ndim and value.shape[0] == images.shape[0] and (name or value is not last):
-            outputs[_free_name(name or "output", outputs)] = last = value
+            outputs[free_name(name or "output", outputs)] = last = value
     return Trace(outputs, penultimate)
-
-
-def _free_name(name: str, taken: Mapping[str, Any]) -> str:
-    """`name`; or `name:2`, `name:3`, ... for the later calls of a layer that runs several times."""
-    number = 1
-    while (candidate := name if number == 1 else f"{name}:{number}") in taken:
-        number += 1
-    return candidate

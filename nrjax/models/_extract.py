@@ -1,49 +1,65 @@
-"""From a model and images to features `[samples, dims]`: batched forward passes, several layers in one."""
+"""From a model and samples to features `[samples, dims]`: batched forward passes, several layers in one."""
 
-import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, overload
+import collections
+import itertools
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, overload
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
-from nrjax.datasets import fit_images
-from nrjax.files import reason_of
-from nrjax.memory import aligned_empty
-from nrjax.models._model import Definition, LayerChoice, LayerError, Model, Preprocessing, as_model, choose, layers
+from nrjax.files import shown
+from nrjax.memory import aligned_empty, is_out_of_memory
+from nrjax.models._live import as_model
+from nrjax.models._model import LAST, MEAN, SAMPLES_OF, Kind, LayerChoice, LayerError, Model, Precision
+from nrjax.models._samples import Samples, check_samples
 from nrjax.switches import our_own
 
-BATCH_SIZE = 256
+BATCH_SIZE = 256  # at most, unless it is asked for
+BATCH_BYTES, SMALLEST_BATCH, TEXTS = 1 << 25, 16, 64
+THREADS = os.cpu_count() or 1  # that decode, resize and tokenize; all of it releases Python's lock
+IN_MEMORY = 8 << 30  # bytes of features of one model; beyond they lie in a temporary file
+AGAIN = 4  # samples that go through a model once more
+UNSTEADY = {"float32": 1e-2, "bfloat16": 0.2}  # of the features' size; rounding is far below
 
 
 @overload
 def extract_features(
-    model: Any, images: Any, layer: LayerChoice = ..., *, batch_size: int = ..., on_batch: Callable[[int], None] = ...
-) -> np.ndarray: ...
+    model: Any, samples: Any, layer: LayerChoice = ..., *, batch_size: int | None = ..., precision: Precision = ...,
+    on_batch: Callable[[int], None] = ...,
+) -> np.ndarray: ...  # fmt: skip
 @overload
 def extract_features(
-    model: Any, images: Any, layer: list[LayerChoice], *, batch_size: int = ..., on_batch: Callable[[int], None] = ...
-) -> dict[LayerChoice, np.ndarray]: ...
+    model: Any, samples: Any, layer: list[LayerChoice], *, batch_size: int | None = ..., precision: Precision = ...,
+    on_batch: Callable[[int], None] = ...,
+) -> dict[LayerChoice, np.ndarray]: ...  # fmt: skip
 def extract_features(
     model: Any,
-    images: Any,
+    samples: Any,
     layer: LayerChoice | list[LayerChoice] = "penultimate",
     *,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
+    precision: Precision = "float32",
     on_batch: Callable[[int], None] = lambda samples: None,
 ) -> np.ndarray | dict[LayerChoice, np.ndarray]:
-    """Features of one model: the outputs of a layer for every image.
+    """Features of one model: the outputs of a layer for every sample.
 
     Args:
-      model: an NNX module, a pair (linen module, variables), or a `Model`.
-      images: `[samples, ...]`. uint8 is scaled to [0, 1] and, where the model knows its input shape,
-        resized to it; anything else enters the network as it is.
-      layer: name, index (0 the input, -1 the last) or `"penultimate"` (the input of the last dense
-        layer); or a list of them, all taken from one forward pass.
-      batch_size: images at once. The last batch is padded, so that one shape compiles.
-      on_batch: told the number of images after every batch.
+      model: whatever `nrjax.rank` takes as one model.
+      samples: images, texts or arrays: `[samples, ...]`, a list of str, or `Dataset.samples`. uint8 images go through
+        the model's own preprocessing and, where it knows its input, come to that size; arrays of other numbers enter
+        as they are. They are made ready in threads while the model works on the batch before.
+      layer: name, index (0 the input, -1 the last), `"penultimate"` (the input of the last dense layer), `"last"`
+        (the last of the blocks that a network repeats), `"mean"` (their mean); or a list of them, all taken from one
+        forward pass.
+      batch_size: samples at once; None goes by their size, at most 256. What does not fit the memory is halved.
+        Where a program is compiled for every size the last batch is filled up.
+      precision: of the forward pass, `float32` or `bfloat16`; features are float32.
+      on_batch: told the number of samples after every batch.
 
     Returns:
       float32 `[samples, dims]` on the host, outputs of more than two axes flattened; for a list of
@@ -51,75 +67,180 @@ def extract_features(
 
     Raises:
       LayerError: the model has no such layer; lists those it has.
-      ValueError: images the network cannot take.
+      ValueError: samples the network cannot take, or a module whose outputs for the same samples change.
     """
     model = as_model(model)
+    kind, samples = check_samples(samples)
+    check_kind(model, kind)
     wanted = tuple(layer) if isinstance(layer, list) else (layer,)
-    images = check_images(images)
-    if model.input_shape is not None:
-        images = fit_images(images, model.input_shape)
-    forward = functools.partial(
-        _forward, trace=model.trace, definition=model.definition, preprocessing=model.preprocessing, layers=wanted
-    )
-    batch_size = min(batch_size, len(images))
-    with our_own():
-        variables = jax.device_put(model.variables)
-    kept: list[np.ndarray] = []
-    running: tuple[int, int, tuple[jax.Array, ...]] | None = None
-
-    def store(start: int, count: int, outputs: tuple[jax.Array, ...]) -> None:
-        if not kept:
-            kept.extend(aligned_empty((len(images), output.shape[1]), np.float32) for output in outputs)
-        for features, output in zip(kept, outputs, strict=True):
-            with our_own():
-                features[start : start + count] = np.asarray(output)[:count]  # a view, where a slice in JAX copies
-        on_batch(count)
-
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
-        count = len(batch)
-        if count < batch_size:
-            batch = np.concatenate([batch, np.zeros((batch_size - count, *batch.shape[1:]), batch.dtype)])
-        with our_own():
-            outputs = forward(variables, batch)  # returns at once: what ran before is fetched while this runs
-        if running:
-            store(*running)
-        running = start, count, outputs
-    assert running is not None  # there is an image
-    store(*running)
+    size = model.batch or min(batch_size or _batch_size(model, kind, samples), len(samples))
+    try:
+        kept = _Pass(model, samples, _order(kind, samples), wanted, precision, on_batch).run(size)
+    finally:
+        model.release()
+    for remark in model.remarks():
+        warnings.warn(remark, RuntimeWarning, stacklevel=2)
     return dict(zip(wanted, kept, strict=True)) if isinstance(layer, list) else kept[0]
 
 
-def check_images(images: Any) -> np.ndarray:
-    """Images, or whatever the models take, as an array `[samples, ...]` of finite numbers.
+def check_kind(model: Model, kind: Kind) -> None:
+    """Whether a model takes such samples. Raises ValueError."""
+    if not model.inputs.takes(kind):
+        raise ValueError(f"the model takes {SAMPLES_OF[model.inputs.kind]}; the samples are {SAMPLES_OF[kind]}.")
 
-    Raises:
-      ValueError: there are none; they are integers of another range than 0 to 255; or not finite, and then the first
-        of them is named.
-    """
-    if np.ma.isMaskedArray(images):
-        raise ValueError("images must not be a masked array, whose mask would be lost. Fill it: images.filled(value).")
-    images = np.asarray(images)
-    if images.ndim < 2 or not len(images):
-        raise ValueError(f"images must be an array (samples, ...) with at least one sample; got shape {images.shape}.")
-    if images.dtype.kind not in "biuf" and not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(f"images must be numbers; got dtype {images.dtype}.")
-    if images.ndim == 4 and images.dtype.kind in "iub" and images.dtype != np.uint8:
-        raise ValueError(f"images must be uint8 (0 to 255) or floating point; got {images.dtype}.")
-    if images.dtype.kind not in "biu":
-        if images.dtype.itemsize < 4:  # float16, bfloat16
-            images = images.astype(np.float32)
-        with np.errstate(all="ignore"):
-            most = np.abs(images.reshape(len(images), -1)).max(axis=1)
-            wrong = np.flatnonzero(~(most <= np.finfo(np.float32).max))
-        if len(wrong):
-            value = images[wrong[0]]
-            bad = value[~(np.abs(value) <= np.finfo(np.float32).max)][0]
-            raise ValueError(
-                f"images must be finite in float32; image {wrong[0]} has {bad} ({len(wrong)} of "
-                f"{len(images)} images). Leave those out, and their labels."
+
+class _Layer(NamedTuple):
+    """What is asked of the model for one layer that is wanted; the mean of them is kept."""
+
+    names: tuple[LayerChoice, ...]
+
+
+class _Pass:
+    """One pass of all samples through a model, begun anew from where the memory did not suffice."""
+
+    def __init__(
+        self, model: Model, samples: Samples, order: np.ndarray, wanted: Sequence[LayerChoice], precision: Precision,
+        on_batch: Callable[[int], None],
+    ):  # fmt: skip
+        self._model, self._samples, self._order, self._precision = model, samples, order, precision
+        self._layers = [_of(model, layer) for layer in wanted]
+        self._asked = tuple(dict.fromkeys(name for layer in self._layers for name in layer.names))
+        self._on_batch, self._done, self._kept = on_batch, 0, []
+
+    def run(self, size: int) -> list[np.ndarray]:
+        while self._done < len(self._order):
+            try:
+                self._from(self._done, size)
+            except Exception as error:
+                if not is_out_of_memory(error) or size == 1 or self._model.batch:
+                    raise
+                size = max(1, size // 2)
+                self._model.release()
+                warnings.warn(
+                    f"a batch does not fit the memory; going on with {size} samples at once.",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+        self._check_steady(size)
+        return self._kept
+
+    def _from(self, start: int, size: int) -> None:
+        running: tuple[int, Sequence[Any]] | None = None
+        for count, batch in self._batches(start, size):
+            with our_own():
+                outputs = self._model.outputs(batch, self._asked, self._precision)  # may return at once, on a device:
+            if running:
+                self._store(*running)  # what ran before is fetched while this runs
+            running = count, outputs
+        if running:
+            self._store(*running)
+
+    def _batches(self, start: int, size: int) -> Iterator[tuple[int, Any]]:
+        """Samples in order, made ready in threads; at most as many batches wait as there are threads, and one."""
+        starts = iter(range(start, len(self._order), size))
+        if isinstance(self._samples, np.ndarray) and self._model.inputs.ready(self._samples):
+            for first in starts:  # nothing to do for threads
+                count = min(size, len(self._order) - first)
+                yield count, self._filled(self._samples[first : first + count], count, size)
+            return
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="nrjax") as pool:
+            waiting: collections.deque[Future] = collections.deque(
+                pool.submit(self._ready, first, size) for first in itertools.islice(starts, THREADS + 1)
             )
-    return images
+            try:
+                while waiting:
+                    count, batch = waiting.popleft().result()
+                    waiting.extend(pool.submit(self._ready, first, size) for first in itertools.islice(starts, 1))
+                    yield count, batch
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _ready(self, first: int, size: int) -> tuple[int, Any]:
+        rows = self._order[first : first + size]
+        some = self._samples[rows] if isinstance(self._samples, np.ndarray) else [self._samples[i] for i in rows]
+        return len(rows), self._filled(self._model.inputs.prepare(some), len(rows), size)
+
+    def _filled(self, batch: Any, count: int, size: int) -> Any:
+        """Zeros up to `size`, where another number would compile again or is not taken."""
+        short = size - count
+        if not short or not (self._model.compiled or self._model.batch) or not isinstance(batch, np.ndarray):
+            return batch
+        return np.concatenate([batch, np.zeros((short, *batch.shape[1:]), batch.dtype)])
+
+    def _store(self, count: int, outputs: Sequence[Any]) -> None:
+        by_name = dict(zip(self._asked, outputs, strict=True))
+        with our_own():
+            found = [_mean([np.asarray(by_name[name])[:count] for name in layer.names]) for layer in self._layers]
+        if not self._kept:
+            room = _Room(sum(4 * len(self._order) * one.shape[1] for one in found))
+            self._kept = [room((len(self._order), one.shape[1])) for one in found]
+        rows = self._order[self._done : self._done + count]
+        plain = rows[-1] - rows[0] + 1 == count and (count < 2 or rows[1] > rows[0])
+        for features, one in zip(self._kept, found, strict=True):
+            features[slice(rows[0], rows[-1] + 1) if plain else rows] = one
+        self._done += count
+        self._on_batch(count)
+
+    def _check_steady(self, size: int) -> None:
+        """The first samples once more, alone: the same features again, whatever else was in their batch."""
+        if self._model.pure:
+            return
+        count = min(AGAIN, len(self._order), size)
+        _, batch = self._ready(0, self._model.batch or count)
+        outputs = self._model.outputs(batch, self._asked, self._precision)
+        by_name = dict(zip(self._asked, outputs, strict=True))
+        for layer, kept in zip(self._layers, self._kept, strict=True):
+            first, again = kept[self._order[:count]], _mean([np.asarray(by_name[name])[:count] for name in layer.names])
+            with np.errstate(all="ignore"):
+                off = np.abs(first - again).max() / max(np.abs(first).max(), 1e-30)
+            if np.isfinite(off) and off > UNSTEADY[self._precision]:
+                raise ValueError(
+                    f"the model gives other outputs for the same samples when they come again (by {off:.1g} of their "
+                    f"size, {shown(str(layer.names[0]))}): it is random, changes when it runs, or mixes the samples of "
+                    "a batch, so nothing can be said of its features."
+                )
+
+
+def _of(model: Model, layer: LayerChoice) -> _Layer:
+    if layer not in (MEAN, LAST) or layer in [one.name for one in model.layers()]:
+        return _Layer((layer,))
+    blocks = model.blocks()
+    if not blocks:
+        raise LayerError(f"The model has no blocks of one width, of which {layer!r} could be.")
+    return _Layer(tuple(blocks) if layer == MEAN else (blocks[-1],))
+
+
+def _mean(outputs: list[np.ndarray]) -> np.ndarray:
+    return outputs[0] if len(outputs) == 1 else np.asarray(np.mean(outputs, axis=0, dtype=np.float32))
+
+
+class _Room:
+    """Where features go: memory, or a temporary file that is gone with the arrays."""
+
+    def __init__(self, total: int):
+        self._in_memory = total <= IN_MEMORY
+
+    def __call__(self, shape: tuple[int, int]) -> np.ndarray:
+        if self._in_memory:
+            return aligned_empty(shape, np.float32)
+        with tempfile.TemporaryFile(prefix="nrjax-") as file:
+            return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def _order(kind: Kind, samples: Samples) -> np.ndarray:
+    """Texts of one length together: a batch is as long as its longest."""
+    if kind == "text":
+        return np.argsort([len(text) for text in samples], kind="stable")[::-1]  # what does not fit shows at once
+    return np.arange(len(samples))
+
+
+def _batch_size(model: Model, kind: Kind, samples: Samples) -> int:
+    if kind == "text":
+        return TEXTS
+    shape = model.inputs.shape or np.shape(samples[0])
+    fit = BATCH_BYTES // (4 * max(1, math.prod(shape)))
+    return min(BATCH_SIZE, max(SMALLEST_BATCH, 1 << max(0, fit.bit_length() - 1)))
 
 
 class FeatureBatches:
@@ -129,9 +250,9 @@ class FeatureBatches:
 
     Args:
       model: as for `extract_features`, and so is `layer`.
-      source: pairs (images, labels), iterable more than once: a list, a TFDS or grain loader.
+      source: pairs (samples, labels), iterable more than once: a list, a TFDS or grain loader.
       layer: name, index or `"penultimate"`.
-      batch_size: images at once in the forward pass.
+      batch_size: samples at once in the forward pass.
     """
 
     def __init__(
@@ -140,109 +261,10 @@ class FeatureBatches:
         source: Iterable[tuple[Any, Any]],
         layer: LayerChoice = "penultimate",
         *,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ):
         self._model, self._source, self._layer, self._batch_size = as_model(model), source, layer, batch_size
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Any]]:
-        for images, labels in self._source:
-            yield extract_features(self._model, images, self._layer, batch_size=self._batch_size), labels
-
-
-class Features:
-    """Features of many models, one model after another; iterates over (model, layer, features, probabilities).
-
-    Features are a reason, a string, where a model fails, whatever it does: the others go on. Models of one
-    input shape share the resized images, and nothing is kept of a model when the next one comes.
-
-    Args:
-      models: by name, as for `extract_features`.
-      images: `[samples, ...]`.
-      layers: of every model, all from one forward pass; None takes every layer.
-      batch_size: images at once.
-      advance: told the number of images that are done with.
-      probabilities: give also those of the model's own classes, the softmax of its last layer; else None.
-    """
-
-    def __init__(
-        self, models: Mapping[str, Any], images: np.ndarray, layers: list[LayerChoice] | None, batch_size: int,
-        advance: Callable[[int], None], probabilities: bool = False,
-    ):  # fmt: skip
-        self._models, self._images, self._layers = models, images, layers
-        self._batch_size, self._advance, self._probabilities = batch_size, advance, probabilities
-        self._fitted: dict[tuple[int, ...], np.ndarray] = {}
-
-    def __iter__(self) -> Iterator[tuple[str, str, np.ndarray | str, np.ndarray | None]]:
-        for name in self._models:
-            done = 0
-
-            def on_batch(samples: int) -> None:
-                nonlocal done
-                done += samples
-                self._advance(samples)
-
-            try:
-                model = as_model(self._models[name])
-                images = self._fit(model.input_shape)
-                chosen = self._layers or [layer.name for layer in layers(model, images.shape[1:])]
-                found = self._extract(model, images, chosen, on_batch)
-            except Exception as error:
-                chosen = self._layers or ["best"]
-                found = dict.fromkeys(chosen, reason_of(error))
-            self._advance(len(self._images) - done)
-            logits = found.get(_LAST) if self._probabilities else None
-            theta = _softmax(logits) if isinstance(logits, np.ndarray) else None
-            for layer in chosen:
-                yield name, str(layer), found[layer], theta
-            del found, logits, theta  # before the next model's are made
-
-    def _extract(self, model: Model, images: np.ndarray, chosen: list[LayerChoice], on_batch) -> dict[Any, Any]:
-        last = [_LAST] if self._probabilities else []
-        try:
-            return extract_features(model, images, chosen + last, batch_size=self._batch_size, on_batch=on_batch)
-        except LayerError as error:
-            if len(chosen) == 1:
-                return {chosen[0]: reason_of(error)}
-            found = {}
-            for layer in chosen:  # some may be there
-                found |= self._extract(model, images, [layer], lambda samples: None)
-            return found
-
-    def _fit(self, input_shape: tuple[int, ...] | None) -> np.ndarray:
-        """Images resized once for all models of one input shape."""
-        if input_shape is None:
-            return self._images
-        if input_shape not in self._fitted:
-            self._fitted[input_shape] = fit_images(self._images, input_shape)
-        return self._fitted[input_shape]
-
-
-_LAST = -1
-
-
-def _softmax(outputs: np.ndarray) -> np.ndarray:
-    """Probabilities of a model's own classes; outputs that are probabilities already stay as they are."""
-    if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
-        return outputs
-    return special.softmax(outputs, axis=1)
-
-
-@functools.partial(jax.jit, static_argnames=("trace", "definition", "preprocessing", "layers"))
-def _forward(
-    variables: Any,
-    images: jax.Array,
-    *,
-    trace: Callable,
-    definition: Definition,
-    preprocessing: Preprocessing,
-    layers: tuple[LayerChoice, ...],
-) -> tuple[jax.Array, ...]:
-    """The chosen layers of one batch, flattened. Weights are an argument: models of one definition share a program.
-
-    Models go through it one at a time on every backend: `vmap` over convolution weights is a grouped
-    convolution, 14 times slower on CPU, and one model with a batch of images fills an accelerator.
-    """
-    traced = trace(definition, variables, preprocessing(images))
-    return tuple(
-        output.reshape(len(images), -1).astype(jnp.float32) for output in (choose(traced, layer) for layer in layers)
-    )
+        for samples, labels in self._source:
+            yield extract_features(self._model, samples, self._layer, batch_size=self._batch_size), labels

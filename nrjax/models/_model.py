@@ -1,30 +1,20 @@
-"""`Model`: a Flax network ready for inference, the same for linen and NNX."""
+"""What every model is, wherever it comes from: inputs, layers, outputs, a fingerprint, a description."""
 
+import abc
 import dataclasses
-import inspect
+import functools
+import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
-from flax import linen as nn
-from flax import nnx
-
-from nrjax.models._capture import Trace, trace_linen, trace_nnx
-from nrjax.switches import our_own
+import numpy as np
 
 LayerChoice = str | int
-_BATCH = 3  # of the abstract images that `layers` sends through
-
-# What networks call the switch between training and inference.
-_INFERENCE = {
-    "train": False,
-    "training": False,
-    "is_training": False,
-    "deterministic": True,
-    "use_running_average": True,
-}
+Kind = Literal["image", "text", "array"]
+Precision = Literal["float32", "bfloat16"]
+PENULTIMATE, MEAN, LAST = "penultimate", "mean", "last"
+SAMPLES_OF = {"image": "images", "text": "texts", "array": "arrays"}
 
 
 class LayerError(ValueError):
@@ -44,172 +34,154 @@ class Layer(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Preprocessing:
-    """From images to network input: uint8 becomes [0, 1], then `(x - mean) / std` per channel.
-
-    Other dtypes are not scaled: floating-point images enter as they are, and so do token ids.
-    """
-
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """The network's input, in the compiled forward pass."""
-        if images.dtype == jnp.uint8:
-            images = images.astype(jnp.float32) / 255
-        if self == Preprocessing():
-            return images
-        return (images - jnp.array(self.mean, images.dtype)) / jnp.array(self.std, images.dtype)
-
-
-class Definition:
-    """The part of a model without arrays, as a static argument of compiled functions.
-
-    Equal definitions share a program. A module that cannot be hashed (a list among its attributes) is
-    equal to itself alone.
+class Inputs:
+    """What a model takes, and how samples get there.
 
     Attributes:
-      module: a linen module or an NNX graph definition.
-      call_kwargs: further keyword arguments of its `__call__`.
+      kind: `image` (uint8 `[height, width, channels]`, of any size where the model has its own preprocessing),
+        `text` (str) or `array` (numbers that enter as they are).
+      shape: of one sample as the network takes it; None where it takes several.
+      preprocessing: what is done to a sample, in words; equal words mean equal preprocessing.
+      prepare: from a list of samples, or an array `[samples, ...]`, to a batch; called from several threads.
+      ready: whether an array of this shape and type is a batch already.
     """
 
-    def __init__(self, module: Any, call_kwargs: Mapping[str, Any]):
-        self.module, self.call_kwargs = module, dict(call_kwargs)
-        try:
-            self._key = (module, tuple(sorted(self.call_kwargs.items())))
-            self._hash = hash(self._key)
-        except TypeError:
-            self._key, self._hash = id(self), id(self)
+    kind: Kind
+    shape: tuple[int, ...] | None
+    preprocessing: str
+    prepare: Callable[[Any], Any]
+    ready: Callable[[np.ndarray], bool] = lambda samples: False
 
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Definition) and self._hash == other._hash and self._key == other._key
+    def takes(self, kind: Kind) -> bool:
+        """Whether samples of another kind may enter: images are arrays, and arrays may be images in other numbers."""
+        return kind == self.kind or {kind, self.kind} == {"image", "array"}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Model:
-    """A network with its weights. Models of equal `definition` share one compiled forward pass.
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What can be said of a model, and what candidates are chosen by.
 
     Attributes:
-      definition: module and keyword arguments, no arrays.
-      variables: the arrays.
-      trace: `(definition, variables, images) -> Trace`, pure.
-      input_shape: of one image `(height, width, channels)`; None takes images as they come.
-      preprocessing: applied to the images inside the compiled forward pass.
+      parameters: numbers that training learned.
+      bytes: that its weights take.
+      source: where it came from, such as `timm:resnet18`.
+      license: of the weights; empty where it is not known.
+      tags: anything else worth knowing.
     """
 
-    definition: Definition
-    variables: Any
-    trace: Callable[[Definition, Any, jax.Array], Trace]
-    input_shape: tuple[int, ...] | None = None
-    preprocessing: Preprocessing = Preprocessing()
+    parameters: int | None = None
+    bytes: int | None = None
+    source: str = ""
+    license: str = ""
+    tags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def from_linen(
-    module: nn.Module,
-    variables: Mapping[str, Any],
-    *,
-    input_shape: Sequence[int] | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
-    call_kwargs: Mapping[str, Any] | None = None,
-) -> Model:
-    """A linen module and its variables, in inference mode.
+class Model(abc.ABC):
+    """A network with its weights, ready for inference.
 
-    Args:
-      module: the network; its `__call__` takes a batch of images first.
-      variables: as from `module.init`: `{"params": ..., "batch_stats": ...}`.
-      input_shape: of one image; images of another shape are then resized before they enter.
-      preprocessing: see `Preprocessing`.
-      call_kwargs: further keyword arguments of `__call__`. A switch named train, training,
-        is_training, deterministic or use_running_average is set to inference by itself.
+    Attributes:
+      inputs: see `Inputs`.
+      description: see `Description`.
+      batch: the only number of samples that it takes at once; None takes any.
+      compiled: whether every number of samples would be compiled anew, so that the last few are filled up.
+      pure: whether equal samples give equal outputs by construction; of others that is checked.
+      classifies: whether its last layer are logits or probabilities of classes of its own.
     """
-    definition = Definition(module, _call_kwargs(module, call_kwargs))
-    return Model(definition, variables, trace_linen, _shape(input_shape), preprocessing)
+
+    inputs: Inputs
+    description: Description = Description()
+    batch: int | None = None
+    compiled: bool = False
+    pure: bool = False
+    classifies: bool = False
+
+    @abc.abstractmethod
+    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
+        """Layers in order of execution; of `input_shape` where the model takes several."""
+
+    @abc.abstractmethod
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+        """`[samples, dims]` of every layer, in float32 and inference mode, from one forward pass.
+
+        Raises:
+          LayerError: there is no such layer; lists those there are.
+        """
+
+    @abc.abstractmethod
+    def parts(self) -> Iterator[bytes | np.ndarray | str]:
+        """What makes it this model: definition and weights, in an order of their own."""
+
+    def blocks(self) -> list[str]:
+        """The layers that `mean` averages and of which `last` is the last: most of them have one width."""
+        found: dict[int, list[str]] = {}
+        for layer in self.layers()[1:]:
+            found.setdefault(layer.dims, []).append(layer.name)
+        return max(found.values(), key=len) if found else []
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of definition, weights and preprocessing: the same on every machine, another for a changed weight."""
+        digest = hashlib.sha256()
+        for part in (type(self).__name__, self.inputs.preprocessing, *self.parts()):
+            if isinstance(part, str):
+                part = part.encode()
+            data = np.ascontiguousarray(part).view(np.uint8).data if isinstance(part, np.ndarray) else part
+            digest.update(str(len(data)).encode() + b":")
+            digest.update(data)
+        return digest.hexdigest()
+
+    def release(self) -> None:  # noqa: B027  (most take nothing)
+        """Gives back what inference took, such as the memory of a device; the next `outputs` takes it again."""
+
+    def remarks(self) -> list[str]:
+        """What there is to say once all samples went through it."""
+        return []
 
 
-def from_nnx(
-    module: nnx.Module,
-    *,
-    input_shape: Sequence[int] | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
-    call_kwargs: Mapping[str, Any] | None = None,
-) -> Model:
-    """An NNX module, in inference mode; the module itself is left as it is. Arguments: see `from_linen`."""
-    inference = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
-    graphdef, *state = nnx.split(inference, nnx.RngState, ...)
-    definition = Definition(graphdef, _call_kwargs(module, call_kwargs))
-    return Model(definition, tuple(state), trace_nnx, _shape(input_shape), preprocessing)
+def arrays_of(named: Mapping[str, Any]) -> Iterator[str | np.ndarray]:
+    """Arrays by name, as parts of a fingerprint."""
+    for name in sorted(named):
+        array = np.asarray(named[name])
+        yield f"{name} {array.dtype} {array.shape}"
+        yield np.atleast_1d(array)
 
 
-def as_model(model: Any) -> Model:
-    """A `Model` from what users hold: a `Model`, an NNX module, or a pair (linen module, variables)."""
-    if isinstance(model, Model):
-        return model
-    if isinstance(model, nnx.Module):
-        return from_nnx(model)
-    if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], nn.Module):
-        return from_linen(*model)
-    raise TypeError(
-        "A model is an nnx.Module, a pair (linen module, variables), or what load_zoo, from_linen and "
-        f"from_nnx return; got {type(model).__name__}."
-    )
-
-
-def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
-    """Layers of a model in order of execution, the input first; nothing is computed.
-
-    Args:
-      model: see `as_model`.
-      input_shape: of one image; needed where the model does not carry its own.
-
-    Returns:
-      Names and shapes (of one sample). A layer is chosen by name, by its index in this list
-      (0 the input, -1 the last), or as `"penultimate"`: the input of the last dense layer.
-    """
-    model = as_model(model)
-    shape = _shape(input_shape) or model.input_shape
-    if shape is None:
-        raise ValueError(
-            "layers: this model does not know its input shape; give input_shape=(height, width, channels)."
-        )
-    images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
-    names: list[str] = []
-    with our_own():
-        traced = jax.eval_shape(lambda v, x: model.trace(model.definition, v, x), model.variables, images)
-        # A dict that went through eval_shape comes back sorted; the order of execution is read while tracing.
-        jax.eval_shape(lambda v, x: names.extend(model.trace(model.definition, v, x).outputs), model.variables, images)
-    return [Layer(name, traced.outputs[name].shape[1:]) for name in names]
-
-
-def choose(trace: Trace, layer: LayerChoice) -> jax.Array:
-    """The output of one layer of a traced forward pass.
+def named_layer(layer: LayerChoice, names: Sequence[str], has_penultimate: bool) -> str:
+    """The name of a layer that was chosen by name, by index or as the penultimate one.
 
     Raises:
-      LayerError: the model has no such layer; the message lists those it has.
+      LayerError: there is no such layer.
     """
-    names = list(trace.outputs)
-    if layer == "penultimate" and layer not in trace.outputs:
-        if trace.penultimate is None:
-            raise LayerError(f"The model has no dense layer, so no penultimate one; it has {_listing(names)}.")
-        return trace.penultimate
+    if layer == PENULTIMATE and layer not in names:
+        if not has_penultimate:
+            raise LayerError(f"The model has no dense layer, so no penultimate one; it has {listing(names)}.")
+        return PENULTIMATE
     if isinstance(layer, int) and -len(names) <= layer < len(names):
-        layer = names[layer]
-    if layer not in trace.outputs:
-        raise LayerError(f"The model has no layer {layer!r}; it has {_listing(names)}.")
-    return trace.outputs[layer]  # pyright: ignore[reportArgumentType]
+        return names[layer]
+    if layer not in names:
+        raise LayerError(f"The model has no layer {layer!r}; it has {listing(names)}.")
+    return str(layer)
 
 
-def _listing(names: Sequence[str]) -> str:
-    return ", ".join(f"{name} ({i})" for i, name in enumerate(names))
+MOST_LISTED = 100
 
 
-def _call_kwargs(module: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    accepted = inspect.signature(type(module).__call__).parameters
-    inference = {name: value for name, value in _INFERENCE.items() if name in accepted}
-    return inference | dict(given or {})
+def listing(names: Sequence[str]) -> str:
+    """Layers with their indices; of hundreds the first and the last."""
+    numbered = [f"{name} ({i})" for i, name in enumerate(names)]
+    if len(numbered) > MOST_LISTED:
+        numbered = [*numbered[: MOST_LISTED // 2], "...", *numbered[-MOST_LISTED // 2 :]]
+    return ", ".join(numbered)
 
 
-def _shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """`name`; or `name:2`, `name:3`, ... for the later calls of a layer that runs several times."""
+    number, taken = 1, set(taken) if not isinstance(taken, Mapping) else taken
+    while (candidate := name if number == 1 else f"{name}:{number}") in taken:
+        number += 1
+    return candidate
+
+
+def shape_of(shape: Sequence[int] | None) -> tuple[int, ...] | None:
+    """A shape as it is kept."""
     return None if shape is None else tuple(int(size) for size in shape)

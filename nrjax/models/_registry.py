@@ -15,7 +15,9 @@ from flax import nnx
 from nrjax.files import first_line, shortened
 from nrjax.models._checkpoints import load_variables
 from nrjax.models._cnn import paper_cnn
-from nrjax.models._model import Model, Preprocessing, from_linen, from_nnx
+from nrjax.models._flax import from_linen, from_nnx
+from nrjax.models._jax import JaxModel
+from nrjax.models._preprocessing import Preprocessing
 from nrjax.switches import our_own
 
 _factories: dict[str, Callable[..., nn.Module | nnx.Module]] = {}
@@ -44,7 +46,7 @@ def build_model(
     weights: Path,
     input_shape: Sequence[int],
     preprocessing: Preprocessing = Preprocessing(),
-) -> Model:
+) -> JaxModel:
     """A registered architecture with weights from a file.
 
     Raises:

@@ -19,7 +19,8 @@ from flax import nnx
 
 from nrjax.files import check_regular, first_line, shortened
 from nrjax.models._checkpoints import save_variables
-from nrjax.models._model import Model, Preprocessing
+from nrjax.models._jax import JaxModel
+from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import flatten
 from nrjax.models._registry import build_model
 
@@ -52,7 +53,7 @@ class ModelInfo:
     source: str = ""
 
 
-class Zoo(Mapping[str, Model]):
+class Zoo(Mapping[str, JaxModel]):
     """Models of a directory by name, each loaded anew when it is looked up.
 
     `zoo[name]` raises `ZooError` for a model that cannot be loaded; the others are not affected.
@@ -62,7 +63,7 @@ class Zoo(Mapping[str, Model]):
         self.path = path
         self._names = tuple(names)
 
-    def __getitem__(self, name: str) -> Model:
+    def __getitem__(self, name: str) -> JaxModel:
         info = self.info(name)
         folder = self.path / name
         try:
@@ -169,7 +170,7 @@ def save_model(
     staging = Path(tempfile.mkdtemp(prefix=".saving-", dir=zoo))
     try:
         save_variables(staging / weights, arrays)
-        (staging / DESCRIPTION).write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
+        (staging / DESCRIPTION).write_text(json.dumps(_described(info), indent=2) + "\n", encoding="utf-8")
         written = _read_description(staging / DESCRIPTION)
         build_model(architecture, written.config, staging / weights, written.input_shape, written.preprocessing)
         for path in (staging, *staging.rglob("*")):  # temporary files are private, a zoo is for sharing
@@ -180,6 +181,16 @@ def save_model(
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+def _described(info: ModelInfo) -> dict[str, Any]:
+    """What `model.json` says: of the preprocessing mean and std, and what is not as ever."""
+    said = dataclasses.asdict(info)
+    usual = dataclasses.asdict(Preprocessing())
+    said["preprocessing"] = {
+        key: value for key, value in said["preprocessing"].items() if key in ("mean", "std") or value != usual[key]
+    }
+    return said
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -238,8 +249,16 @@ def _read_description(path: Path) -> ModelInfo:
 def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
     for key, values in fields.items():
         numbers = isinstance(values, list) and all(type(v) in (int, float) and abs(v) <= 1e30 for v in values)
-        if key not in ("mean", "std") or not numbers or not values or (key == "std" and min(values) <= 0):
+        if key in ("mean", "std") and (not numbers or not values or (key == "std" and min(values) <= 0)):
             raise ZooError(
                 f"{DESCRIPTION}: preprocessing takes mean and std, lists of numbers, std positive; got {key}"
             )
-    return Preprocessing(**{key: tuple(float(v) for v in values) for key, values in fields.items()})
+    try:
+        made = {
+            key: tuple(float(v) for v in values) if key in ("mean", "std") else tuple(values)
+            if isinstance(values, list) else values for key, values in fields.items()
+        }  # fmt: skip
+        return Preprocessing(**made)
+    except (TypeError, ValueError) as error:
+        known = ", ".join(field.name for field in dataclasses.fields(Preprocessing))
+        raise ZooError(f"{DESCRIPTION}: preprocessing takes {known}: {first_line(error)}") from error

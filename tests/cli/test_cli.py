@@ -204,7 +204,7 @@ def test_rank_features_with_probabilities(tmp_path):
 USAGE = {
     "backwards classes": (["rank", "--classes", "7-3"], "the range 7-3 runs backwards"),
     "no components": (["rank", "--components", "0"], "0 is not in the range x>=1"),
-    "no such zoo": (["rank", "nowhere"], "does not exist"),
+    "no such zoo": (["rank", "nowhere"], "there is no such folder or list"),
     "unknown format": (["rank", "--format", "xml"], "'xml' is not one of"),
     "unknown command": (["rang"], "No such command"),
     "unknown score": (["rank", "--scores", "accuracy"], "scores must be of silhouette, probe"),

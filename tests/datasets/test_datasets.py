@@ -80,7 +80,7 @@ def test_directory_of_images(image_folder):
 def test_images_of_several_shapes(image_folder):
     Image.new("RGB", (9, 9)).save(image_folder / "test" / "dark" / "other.png")
     with pytest.raises(ValueError, match=r"differ in size .*give image_size=\(height, width\)"):
-        nrjax.load_dataset(image_folder, "test")
+        nrjax.load_dataset(image_folder, "test").images  # noqa: B018
     assert nrjax.load_dataset(image_folder, "test", image_size=(4, 4)).images.shape == (5, 4, 4, 3)
 
 

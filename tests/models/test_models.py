@@ -162,7 +162,7 @@ def test_batches_and_padding_change_nothing():
 
 
 def test_models_of_one_definition_share_a_program():
-    from nrjax.models._extract import _forward as forward
+    from nrjax.models._jax import _forward as forward
 
     nrjax.extract_features(tiny_variables(seed=1), IMAGES, "dense")
     before = forward._cache_size()
@@ -259,6 +259,8 @@ def test_images_that_do_not_fit(images, words):
 
 def test_what_is_not_a_model():
     with pytest.raises(TypeError, match=r"nnx\.Module, a pair"):
+        nrjax.layers(50)
+    with pytest.raises(ValueError, match="Model 'resnet50': expected timm:"):
         nrjax.layers("resnet50")
     with pytest.raises(ValueError, match="give input_shape"):
         nrjax.layers(tiny_variables())

@@ -1,0 +1,64 @@
+"""Flax networks, linen and NNX, in inference mode."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flax import linen as nn
+from flax import nnx
+
+from nrjax.models._capture import trace_linen, trace_nnx
+from nrjax.models._jax import Definition, JaxModel
+from nrjax.models._model import shape_of
+from nrjax.models._preprocessing import Preprocessing
+
+# What networks call the switch between training and inference.
+_INFERENCE = {
+    "train": False,
+    "training": False,
+    "is_training": False,
+    "deterministic": True,
+    "use_running_average": True,
+}
+
+
+def from_linen(
+    module: nn.Module,
+    variables: Mapping[str, Any],
+    *,
+    input_shape: Sequence[int] | None = None,
+    preprocessing: Preprocessing = Preprocessing(),
+    call_kwargs: Mapping[str, Any] | None = None,
+) -> JaxModel:
+    """A linen module and its variables, in inference mode.
+
+    Args:
+      module: the network; its `__call__` takes a batch of images first.
+      variables: as from `module.init`: `{"params": ..., "batch_stats": ...}`.
+      input_shape: of one image; images of another shape are then resized before they enter.
+      preprocessing: see `Preprocessing`.
+      call_kwargs: further keyword arguments of `__call__`. A switch named train, training,
+        is_training, deterministic or use_running_average is set to inference by itself.
+    """
+    definition = Definition(module, _call_kwargs(module, call_kwargs))
+    return JaxModel(definition, variables, trace_linen, shape_of(input_shape), preprocessing)
+
+
+def from_nnx(
+    module: nnx.Module,
+    *,
+    input_shape: Sequence[int] | None = None,
+    preprocessing: Preprocessing = Preprocessing(),
+    call_kwargs: Mapping[str, Any] | None = None,
+) -> JaxModel:
+    """An NNX module, in inference mode; the module itself is left as it is. Arguments: see `from_linen`."""
+    inference = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
+    graphdef, *state = nnx.split(inference, nnx.RngState, ...)
+    definition = Definition(graphdef, _call_kwargs(module, call_kwargs))
+    return JaxModel(definition, tuple(state), trace_nnx, shape_of(input_shape), preprocessing)
+
+
+def _call_kwargs(module: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    accepted = inspect.signature(type(module).__call__).parameters
+    inference = {name: value for name, value in _INFERENCE.items() if name in accepted}
+    return inference | dict(given or {})

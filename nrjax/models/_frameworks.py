@@ -1,0 +1,63 @@
+"""Frameworks that are not installed with nrjax: asked for when a model needs one, and only then."""
+
+import importlib
+import os
+from pathlib import Path
+from types import ModuleType
+
+from nrjax.files import check_regular, first_line, shown
+
+EXTRAS = {
+    "torch": "torch", "timm": "timm", "transformers": "huggingface", "onnx": "onnx", "onnxruntime": "onnx",
+    "keras": "keras",
+}  # fmt: skip
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5")
+
+
+class MissingFramework(ValueError):
+    """A model whose framework is not installed."""
+
+
+def framework(name: str, who: str) -> ModuleType:
+    """The module of a framework.
+
+    Raises:
+      MissingFramework: it is not installed, or does not import; says how to get it.
+    """
+    if name == "keras":
+        os.environ.setdefault("KERAS_BACKEND", "jax")
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise MissingFramework(
+                f"{who} needs {name}, which is not installed: pip install 'nrjax[{EXTRAS[name]}]'."
+            ) from error
+        raise MissingFramework(f"{who} needs {name}, which does not import: {first_line(error)}") from error
+    except Exception as error:  # builds that do not fit each other
+        raise MissingFramework(
+            f"{who} needs {name}, which does not import: {type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
+def check_folder(folder: Path, who: str) -> None:
+    """A directory of one model whose files may be opened: all regular, weights in safetensors.
+
+    Raises:
+      ValueError: a pipe or device; no config; no weights; pickled weights alone, with the way to convert them.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
+    for path in files:
+        check_regular(path, f"{who}: {shown(path.name)}")
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{who}: there is no config.json in {shown(str(folder))}, so it is no model's directory.")
+    weights = [path.name for path in files if path.suffix == ".safetensors" and path.parent == folder]
+    pickled = [path.name for path in files if path.suffix in PICKLES and path.parent == folder]
+    if not weights and pickled:
+        raise ValueError(
+            f"{who}: its weights are pickled ({shown(pickled[0])}), and a pickle may run any program, so they are not "
+            "read. If you trust them: load the model with its framework and save it anew with safe_serialization=True, "
+            "or safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+        )
+    if not weights:
+        raise ValueError(f"{who}: there are no weights in {shown(str(folder))}; expected model.safetensors.")

@@ -1,0 +1,339 @@
+"""Models of Hugging Face: images and texts with their own processors and tokenizers, pooled layer by layer."""
+
+# pyright: reportMissingImports=false
+
+import contextlib
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrjax.files import first_line, shortened
+from nrjax.models._frameworks import check_folder, framework
+from nrjax.models._model import (
+    PENULTIMATE,
+    Description,
+    Inputs,
+    Layer,
+    LayerChoice,
+    Model,
+    Precision,
+    arrays_of,
+    named_layer,
+)
+from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._torch import _array, _inference, image_inputs
+
+POOLED = "pooled"
+POOLINGS = ("mean", "cls", "last", "max")
+LONGEST = 512  # tokens, where neither tokenizer nor model says
+ELSEWHERE = ("transformers_version", "_name_or_path")  # of a configuration: not the same on every machine
+SENTENCE_MODULES = ("Transformer", "Pooling", "Normalize")
+
+
+class HuggingFaceModel(Model):
+    """An encoder: every hidden state pooled over tokens or places, and the pooled last one as the penultimate layer."""
+
+    def __init__(
+        self, module: Any, inputs: Inputs, pooling: str, normalise: bool, description: Description, config: str
+    ):
+        self.module, self.inputs, self.description = module, inputs, description
+        self._pooling, self._normalise, self._config = pooling, normalise, config
+        self._layers: list[Layer] | None = None
+        self.cut, self.seen = 0, 0  # texts that were truncated, and all
+
+    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
+        """`hidden_states.0`, the embeddings, to the last, and `pooled`; found by sending one sample through."""
+        if self._layers is None:
+            text = self.inputs.kind == "text"
+            size = tuple(input_shape or self.inputs.shape or (224, 224, 3))
+            seen, cut = self.seen, self.cut
+            found = self._run(self.inputs.prepare(["a"] if text else [np.zeros(size, np.uint8)]), "float32")
+            self.seen, self.cut = seen, cut
+            self._layers = [Layer(name, tuple(value().shape[1:])) for name, value in found.items()]
+        return self._layers
+
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+        """Of every layer `[samples, dims]`, float32 on the host."""
+        found = self._run(batch, precision)
+        names = [named_layer(layer, list(found), has_penultimate=True) for layer in layers]
+        with framework("torch", "Hugging Face").inference_mode():
+            return [found[POOLED if name == PENULTIMATE else name]().float().cpu().numpy() for name in names]
+
+    def blocks(self) -> list[str]:
+        """The transformer's layers, without the embeddings."""
+        names = [layer.name for layer in self.layers() if layer.name != POOLED]
+        widths = {layer.name: layer.dims for layer in self.layers()}
+        return [name for name in names[1:] if widths[name] == widths[names[-1]]]
+
+    def parts(self) -> Iterator[bytes | np.ndarray | str]:
+        """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
+        yield f"{self._config}\n{self._pooling}\n{self._normalise}"
+        yield from arrays_of({name: _array(value) for name, value in self.module.state_dict().items()})
+
+    def remarks(self) -> list[str]:
+        """How many texts were truncated."""
+        if not self.cut:
+            return []
+        return [f"{self.cut:,} of {self.seen:,} texts are longer than the model takes and were truncated."]
+
+    def _run(self, batch: Mapping[str, np.ndarray] | np.ndarray, precision: Precision) -> dict[str, Any]:
+        """What pools each layer, by name: only layers that are asked for are pooled."""
+        torch = framework("torch", "Hugging Face")
+        device = next(self.module.parameters()).device
+        named = dict(batch) if isinstance(batch, Mapping) else {"pixel_values": batch}
+        if "truncated" in named:
+            self.cut += int(named.pop("truncated").sum())
+            self.seen += len(named["input_ids"])
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in named.items()}
+        cast = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
+        with _inference(self.module), cast:
+            answer = self.module(**tensors, output_hidden_states=True, return_dict=True)
+        mask = tensors.get("attention_mask")
+        states = answer.hidden_states
+        found = {
+            f"hidden_states.{i}": lambda state=state: pooled(state, mask, self._pooling)
+            for i, state in enumerate(states)
+        }
+        pooler: Any = getattr(answer, "pooler_output", None)
+
+        def last() -> Any:
+            if self._pooling == "pooler":
+                return pooler.flatten(1)
+            embedding = pooled(answer.last_hidden_state, mask, self._pooling)
+            return torch.nn.functional.normalize(embedding, dim=1) if self._normalise else embedding
+
+        return {**found, POOLED: last}
+
+
+def pooled(state: Any, mask: Any, pooling: str) -> Any:
+    """One vector a sample of a hidden state: `[samples, tokens, dims]`, or `[samples, dims, height, width]`."""
+    if state.ndim == 2:
+        return state
+    if state.ndim == 4:
+        return state.float().mean(dim=(2, 3))
+    state = state.float()
+    if pooling == "cls":
+        return state[:, 0]
+    if mask is None:
+        return state.amax(dim=1) if pooling == "max" else state[:, -1] if pooling == "last" else state.mean(dim=1)
+    if pooling == "last":  # the last token that is one, on whichever side the padding lies
+        places = mask * (1 + mask.new_tensor(range(mask.shape[1])))
+        return state[range(len(state)), places.argmax(dim=1)]
+    kept = mask[:, :, None].to(state.dtype)
+    if pooling == "max":
+        return state.masked_fill(kept == 0, -float("inf")).amax(dim=1)
+    return (state * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1e-9)
+
+
+def load_huggingface(
+    where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, pooling: str | None = None,
+    download: bool = False,
+) -> HuggingFaceModel:  # fmt: skip
+    """A model of a directory, or of the hub's cache.
+
+    Args:
+      where: a directory (`./vit-tiny`), or a name on the hub (`google/vit-base-patch16-224`).
+      base: what a relative directory is relative to.
+      preprocessing: of images instead of the model's own.
+      pooling: `mean` (over the attention mask), `cls`, `last` or `max`; None is what `modules.json` of
+        sentence-transformers says, else `mean` for texts, and for images what their classifiers use.
+      download: whether the hub may be asked for a name that its cache does not have.
+
+    Raises:
+      ValueError: there is no such model, or none that can be loaded without running code of its own.
+    """
+    who = f"hf:{where}"
+    if pooling is not None and pooling not in POOLINGS:
+        raise ValueError(f"{who}: pooling must be of {', '.join(POOLINGS)}; got {pooling!r}.")
+    transformers = framework("transformers", who)
+    framework("torch", who)
+    folder = base / Path(where).expanduser()
+    local = where.startswith((".", "/", "~")) or folder.is_dir()
+    if local:
+        if not folder.is_dir():
+            raise ValueError(f"{who}: there is no directory {folder}.")
+        check_folder(folder, who)
+    options = {"trust_remote_code": False, "local_files_only": local or not download}
+    name = str(folder) if local else where
+    with _quietly(transformers):
+        config = _config(transformers, name, who, local, options)
+        module, missing = _module(transformers, name, who, options)
+        encoder = module.get_encoder() if getattr(config, "is_encoder_decoder", False) else module
+        shared = {"description": _description(module, who), "config": _stable(config)}
+        if config.__class__.__name__.startswith("CLIP") or hasattr(module, "vision_model"):
+            raise ValueError(f"{who}: it takes images and texts together; save its vision_model or text_model alone.")
+        if "pixel_values" in (getattr(module, "main_input_name", ""),):
+            inputs = _image_inputs(transformers, name, who, options, preprocessing, config)
+            return HuggingFaceModel(encoder, inputs, pooling or _image_pooling(module, missing), False, **shared)
+        if preprocessing is not None:
+            raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
+        said, normalise, longest = _sentence_settings(folder if local else None, who)
+        inputs = _text_inputs(transformers, name, who, options, config, longest)
+    return HuggingFaceModel(encoder, inputs, pooling or said or "mean", normalise, **shared)
+
+
+def _config(transformers: Any, name: str, who: str, local: bool, options: Mapping[str, Any]) -> Any:
+    try:
+        return transformers.AutoConfig.from_pretrained(name, **options)
+    except Exception as error:
+        text = str(error)
+        if "trust_remote_code" in text:
+            raise ValueError(
+                f"{who}: it needs code of its own (trust_remote_code), which nrjax never runs; load it yourself and "
+                "pass the module: nrjax.from_torch(module)."
+            ) from error
+        if not local:
+            raise ValueError(
+                f"{who}: it is neither a directory nor in the cache of the hub; download it first (hf download "
+                f"{name}), or pass download=True, on the command line --download."
+            ) from error
+        raise ValueError(f"{who}: config.json is not one that transformers knows: {first_line(error)}") from error
+
+
+def _module(transformers: Any, name: str, who: str, options: Mapping[str, Any]) -> tuple[Any, set[str]]:
+    try:
+        module, found = transformers.AutoModel.from_pretrained(
+            name, use_safetensors=True, output_loading_info=True, dtype="float32", **options
+        )
+    except Exception as error:
+        raise ValueError(f"{who}: its weights cannot be loaded: {first_line(error)}") from error
+    missing = set(found["missing_keys"])
+    wrong = [key for key in sorted(missing) if not key.startswith("pooler.")]
+    wrong += [str(key[0] if isinstance(key, tuple) else key) for key in found.get("mismatched_keys", ())]
+    if wrong:
+        raise ValueError(f"{who}: its weights do not fit the architecture: {', '.join(wrong[:5])} would be random.")
+    return module.eval(), missing
+
+
+def _image_pooling(module: Any, missing: set[str]) -> str:
+    """What classifiers read: the class token where there is one, else the pooler that needs no training."""
+    names = [name for name, _ in module.named_parameters()]
+    dense = any(name.startswith("pooler.dense") for name in names)
+    if hasattr(module, "pooler") and module.pooler is not None and not dense and not missing:
+        return "pooler"
+    return "cls" if any(name.endswith("cls_token") for name in names) else "mean"
+
+
+def _image_inputs(
+    transformers: Any, name: str, who: str, options: Mapping[str, Any], preprocessing: Preprocessing | None, config: Any
+) -> Inputs:
+    if preprocessing is not None:
+        size = getattr(config, "image_size", 224)
+        sides = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+        return image_inputs((*sides, getattr(config, "num_channels", 3)), preprocessing, channels_first=True)
+    try:
+        processor = transformers.AutoImageProcessor.from_pretrained(name, **options)
+    except Exception as error:
+        raise ValueError(
+            f"{who}: it has no preprocessor_config.json that can be read ({first_line(error, 120)}); add it, or give "
+            "preprocessing."
+        ) from error
+
+    def prepare(images: Any) -> np.ndarray:
+        from PIL import Image
+
+        rgb = [Image.fromarray(one.squeeze(-1) if one.shape[-1] == 1 else one).convert("RGB") for one in images]
+        return np.asarray(processor(images=rgb, return_tensors="np")["pixel_values"], np.float32)
+
+    kept = {
+        key: value for key, value in processor.to_dict().items() if not key.startswith("_") and key != "name_or_path"
+    }
+    words = f"{type(processor).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
+    return Inputs("image", None, words, prepare)
+
+
+def _text_inputs(
+    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, longest: int | None
+) -> Inputs:
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
+    except Exception as error:
+        raise ValueError(f"{who}: its tokenizer is missing or cannot be read: {first_line(error, 200)}") from error
+    if tokenizer.pad_token is None:  # GPT and its kind: what is padded is masked
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "longformer"):
+        positions -= 2  # theirs begin behind the padding's
+    most = min(n for n in (longest, tokenizer.model_max_length, positions, 1 << 30) if n)
+    most = LONGEST if most >= 1 << 20 else most
+    lock = threading.Lock()  # a fast tokenizer's settings are borrowed by one thread at a time
+
+    def prepare(texts: Any) -> dict[str, np.ndarray]:
+        with lock:
+            read = tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="np")
+            cut = [bool(one.overflowing) for one in read.encodings] if read.is_fast else [
+                len(one) > most for one in tokenizer(list(texts))["input_ids"]]  # fmt: skip
+        return {**{key: np.asarray(value, np.int64) for key, value in read.items()}, "truncated": np.array(cut)}
+
+    vocabulary = getattr(tokenizer, "backend_tokenizer", None)
+    exact = vocabulary.to_str() if vocabulary is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    words = f"{type(tokenizer).__name__}, {most} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
+    return Inputs("text", None, words, prepare)
+
+
+def _sentence_settings(folder: Path | None, who: str) -> tuple[str | None, bool, int | None]:
+    """Pooling, whether embeddings are normalised, and tokens, as a directory of sentence-transformers says."""
+    if folder is None or not (folder / "modules.json").is_file():
+        return None, False, None
+    try:
+        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        kinds = {str(one["type"]).rsplit(".", 1)[-1]: str(one["path"]) for one in modules}
+        unknown = sorted(set(kinds) - set(SENTENCE_MODULES))
+        if unknown:
+            raise ValueError(f"it has {', '.join(unknown)} behind the pooling, which nrjax does not know")
+        said = None
+        if "Pooling" in kinds:
+            path = (folder / kinds["Pooling"] / "config.json").resolve()
+            if not path.is_relative_to(folder.resolve()):
+                raise ValueError("it names a file outside its folder")
+            said = _pooling_of(json.loads(path.read_text(encoding="utf-8")))
+        settings = folder / "sentence_bert_config.json"
+        longest = json.loads(settings.read_text(encoding="utf-8")).get("max_seq_length") if settings.is_file() else None
+        return said, "Normalize" in kinds, longest
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
+        raise ValueError(f"{who}: modules.json of sentence-transformers: {first_line(error)}.") from error
+
+
+def _pooling_of(config: Mapping[str, Any]) -> str:
+    named = {"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max", "lasttoken": "last"}
+    chosen = [key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on]
+    chosen = chosen or [{"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens"}.get(
+        str(config.get("pooling_mode")), str(config.get("pooling_mode")))]  # fmt: skip
+    if len(chosen) != 1 or chosen[0] not in named:
+        raise ValueError(f"its pooling is {', '.join(chosen)}; known are {', '.join(named)}")
+    return named[chosen[0]]
+
+
+def _description(module: Any, who: str) -> Description:
+    weights = list(module.parameters())
+    return Description(
+        sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), source=shortened(who)
+    )
+
+
+def _stable(config: Any) -> str:
+    """A configuration without what differs between machines and versions."""
+    kept = {
+        key: value for key, value in config.to_dict().items() if key not in ("transformers_version", "_name_or_path")
+    }
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+@contextlib.contextmanager
+def _quietly(transformers: Any) -> Iterator[None]:
+    """Without bars and advice on stderr; what is wrong is raised."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,205 @@
+"""Networks in JAX: arrays apart from the definition, one compiled forward pass for all of equal definition."""
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nrjax.models._capture import Trace
+from nrjax.models._model import (
+    Description,
+    Inputs,
+    Layer,
+    LayerChoice,
+    Model,
+    Precision,
+    arrays_of,
+    named_layer,
+    shape_of,
+)
+from nrjax.models._preprocessing import Preprocessing
+from nrjax.switches import our_own
+
+_BATCH = 3  # of the abstract images that `layers` sends through
+
+
+class Definition:
+    """The part of a model without arrays, as a static argument of compiled functions.
+
+    Equal definitions share a program. A module that cannot be hashed (a list among its attributes) is
+    equal to itself alone.
+
+    Attributes:
+      module: a linen module, an NNX graph definition, or a function.
+      call_kwargs: further keyword arguments of its `__call__`.
+    """
+
+    def __init__(self, module: Any, call_kwargs: Mapping[str, Any]):
+        self.module, self.call_kwargs = module, dict(call_kwargs)
+        try:
+            self._key = (module, tuple(sorted(self.call_kwargs.items())))
+            self._hash = hash(self._key)
+        except TypeError:
+            self._key, self._hash = id(self), id(self)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Definition) and self._hash == other._hash and self._key == other._key
+
+
+class JaxModel(Model):
+    """A network in JAX. Models of equal `definition` share one compiled forward pass.
+
+    Attributes:
+      definition: module and keyword arguments, no arrays.
+      variables: the arrays.
+      trace: `(definition, variables, images) -> Trace`, pure.
+      input_shape: of one image `(height, width, channels)`; None takes images as they come.
+      preprocessing: applied to the images inside the compiled forward pass.
+    """
+
+    compiled = True
+    pure = True
+    classifies = True
+
+    def __init__(
+        self, definition: Definition, variables: Any, trace: Callable[[Definition, Any, jax.Array], Trace],
+        input_shape: tuple[int, ...] | None = None, preprocessing: Preprocessing = Preprocessing(),
+    ):  # fmt: skip
+        self.definition, self.variables, self.trace = definition, variables, trace
+        self.input_shape, self.preprocessing = input_shape, preprocessing
+        shape = preprocessing.target(input_shape)
+        self.inputs = Inputs(
+            "image" if shape is not None and len(shape) == 3 else "array", shape, preprocessing.words(input_shape),
+            lambda images: preprocessing.sized(images, input_shape),
+            lambda images: preprocessing.ready(images, input_shape),
+        )  # fmt: skip
+        self._placed: dict[Precision, Any] = {}
+        leaves = [leaf for leaf in jax.tree.leaves(variables) if hasattr(leaf, "size")]
+        self.description = Description(
+            sum(int(leaf.size) for leaf in leaves), sum(int(getattr(leaf, "nbytes", 0)) for leaf in leaves)
+        )
+
+    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
+        """Layers in order of execution; nothing is computed."""
+        shape = shape_of(input_shape) or self.inputs.shape
+        if shape is None:
+            raise ValueError(
+                "layers: this model does not know its input shape; give input_shape=(height, width, channels)."
+            )
+        images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
+        names: list[str] = []
+        with our_own():
+            traced = jax.eval_shape(lambda v, x: self.trace(self.definition, v, x), self.variables, images)
+            # A dict that went through eval_shape comes back sorted; the order of execution is read while tracing.
+            jax.eval_shape(lambda v, x: names.extend(self.trace(self.definition, v, x).outputs), self.variables, images)
+        return [Layer(name, traced.outputs[name].shape[1:]) for name in names]
+
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+        """Of every layer `[samples, dims]`, on the device; returns before they are computed."""
+        with our_own():
+            return _forward(
+                self._on_device(precision), batch, trace=self.trace, definition=self.definition,
+                preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,
+            )  # fmt: skip
+
+    def release(self) -> None:
+        """Gives the device's memory back."""
+        self._placed.clear()
+
+    def _on_device(self, precision: Precision) -> Any:
+        """The weights, floating-point ones as the forward pass computes."""
+        if precision not in self._placed:
+            variables = self.variables
+            if precision == "bfloat16":
+                variables = jax.tree.map(
+                    lambda x: jnp.asarray(x, jnp.bfloat16) if jnp.issubdtype(jnp.result_type(x), jnp.floating) else x,
+                    variables,
+                )
+            self._placed = {precision: jax.device_put(variables)}
+        return self._placed[precision]
+
+    def parts(self) -> Iterator[bytes | np.ndarray | str]:
+        """The module as it prints itself, and its arrays."""
+        yield re.sub(
+            r" at 0x[0-9a-f]+", "", repr((self.definition.module, sorted(self.definition.call_kwargs.items())))
+        )
+        leaves = jax.tree_util.tree_flatten_with_path(self.variables)[0]
+        yield from arrays_of({jax.tree_util.keystr(path): leaf for path, leaf in leaves})
+
+
+def from_function(
+    apply: Callable[[Any, jax.Array], Any],
+    params: Any,
+    *,
+    input_shape: Sequence[int] | None = None,
+    preprocessing: Preprocessing = Preprocessing(),
+) -> JaxModel:
+    """Any function in JAX: Equinox, Haiku, your own.
+
+    Args:
+      apply: `(params, batch)` to one output `[samples, ...]`, which is then the penultimate layer, or to a mapping
+        from layer name to output, in order; a layer named `penultimate` in it is that one, else it is the last.
+        It is compiled.
+      params: arrays in any nesting, such as a PyTree of weights (an Equinox module's leaves that are no arrays
+        belong into `apply`: `equinox.partition`).
+      input_shape: of one image; images of another shape are then resized before they enter.
+      preprocessing: see `Preprocessing`.
+    """
+    model = JaxModel(Definition(apply, {}), params, _trace_function, shape_of(input_shape), preprocessing)
+    model.classifies = False
+    return model
+
+
+def _trace_function(definition: Definition, params: Any, batch: jax.Array) -> Trace:
+    found = definition.module(params, batch)
+    found = dict(found) if isinstance(found, Mapping) else {"output": found}
+    wrong = {
+        name: getattr(value, "shape", type(value).__name__) for name, value in found.items()
+        if not hasattr(value, "shape") or value.shape[:1] != batch.shape[:1]
+    }  # fmt: skip
+    if wrong or not found:
+        raise ValueError(
+            f"the function must return an array (samples, ...), or a mapping of layer names to such arrays, of "
+            f"{batch.shape[0]} samples; got {wrong or 'none'}."
+        )
+    last = found.pop("penultimate", None)
+    return Trace({"input": batch, **found}, next(reversed(found.values())) if last is None else last)
+
+
+@functools.partial(jax.jit, static_argnames=("trace", "definition", "preprocessing", "layers", "precision"))
+def _forward(
+    variables: Any,
+    images: jax.Array,
+    *,
+    trace: Callable,
+    definition: Definition,
+    preprocessing: Preprocessing,
+    layers: tuple[LayerChoice, ...],
+    precision: Precision = "float32",
+) -> tuple[jax.Array, ...]:
+    """The chosen layers of one batch, flattened. Weights are an argument: models of one definition share a program.
+
+    Models go through it one at a time on every backend: `vmap` over convolution weights is a grouped
+    convolution, 14 times slower on CPU, and one model with a batch of images fills an accelerator.
+    """
+    images = preprocessing(images)
+    if precision == "bfloat16" and jnp.issubdtype(images.dtype, jnp.floating):
+        images = images.astype(jnp.bfloat16)
+    traced = trace(definition, variables, images)
+    return tuple(
+        output.reshape(len(images), -1).astype(jnp.float32) for output in (_choose(traced, layer) for layer in layers)
+    )
+
+
+def _choose(trace: Trace, layer: LayerChoice) -> jax.Array:
+    name = named_layer(layer, list(trace.outputs), trace.penultimate is not None)
+    found = trace.outputs.get(name, trace.penultimate)
+    assert found is not None  # named_layer has seen to it
+    return found

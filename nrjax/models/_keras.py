@@ -1,0 +1,155 @@
+"""Models of Keras 3: live, or from `.keras` files without code in them; layers as a sub-model with several outputs."""
+
+# pyright: reportMissingImports=false
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrjax.files import check_regular, first_line, shortened, shown
+from nrjax.models._frameworks import framework
+from nrjax.models._model import (
+    PENULTIMATE,
+    Description,
+    Layer,
+    LayerChoice,
+    Model,
+    Precision,
+    arrays_of,
+    named_layer,
+)
+from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._torch import image_inputs
+
+MOST_CONFIG = 1 << 26  # bytes
+SCALING = ("Rescaling", "Normalization")
+
+
+class KerasModel(Model):
+    """A functional or sequential model of Keras."""
+
+    classifies = True
+    compiled = True
+
+    def __init__(self, module: Any, source: str, preprocessing: Preprocessing | None):
+        self._keras, self.module = framework("keras", source), module
+        if len(getattr(module, "inputs", None) or ()) != 1:
+            raise ValueError(f"{source}: expected a functional or sequential model with one input, built or loaded.")
+        weights = list(module.weights)
+        self.description = Description(
+            sum(int(np.prod(w.shape)) for w in weights), sum(4 * int(np.prod(w.shape)) for w in weights), source
+        )
+        shape = tuple(module.inputs[0].shape[1:])
+        known = shape if shape and None not in shape else None
+        # Applications of Keras bring their own scaling as a layer, and take 0 to 255.
+        own = any(type(layer).__name__ in SCALING for layer in module.layers)
+        made = preprocessing or Preprocessing(scale=1.0 if own else 1 / 255)
+        self.inputs = image_inputs(known, made, channels_first=False)
+        self._models: dict[tuple[str, ...], Any] = {}
+        self._last_dense: Any = None
+        self._outputs: dict[str, Any] = {"input": module.inputs[0]}
+        for layer in module.layers:
+            try:
+                output = layer.output
+            except (AttributeError, ValueError):
+                continue  # shared or not connected: it has no single output
+            if type(layer).__name__ == "InputLayer":
+                continue
+            if hasattr(output, "shape"):
+                self._outputs[layer.name] = output
+            if isinstance(layer, self._keras.layers.Dense):
+                self._last_dense = layer.input
+
+    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
+        """The input and every layer with one output; nothing is computed."""
+        if input_shape is not None and self.inputs.shape is None:
+            sub = self._of(tuple(self._outputs))
+            shapes = sub.compute_output_shape((1, *input_shape))
+            return [Layer(n, tuple(s[1:])) for n, s in zip(self._outputs, shapes, strict=True)]
+        if any(None in output.shape[1:] for output in self._outputs.values()):
+            raise ValueError("layers: this model does not know its input shape; give input_shape=(height, width, 3).")
+        return [Layer(name, tuple(output.shape[1:])) for name, output in self._outputs.items()]
+
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+        """Of every layer `[samples, dims]`, float32."""
+        if precision != "float32":
+            raise ValueError("a model of Keras computes in the precision of its own policy; leave precision out.")
+        names = [named_layer(layer, list(self._outputs), self._last_dense is not None) for layer in layers]
+        distinct = tuple(dict.fromkeys(names))
+        found = self._of(distinct).predict_on_batch(np.asarray(batch))
+        by_name = dict(zip(distinct, found if isinstance(found, (list, tuple)) else [found], strict=True))
+        return [np.asarray(by_name[name], np.float32).reshape(len(batch), -1) for name in names]
+
+    def parts(self) -> Iterator[bytes | np.ndarray | str]:
+        """Configuration and weights."""
+        yield self.module.to_json()
+        yield from arrays_of({f"{i} {w.path}": np.asarray(w) for i, w in enumerate(self.module.weights)})
+
+    def _of(self, names: tuple[str, ...]) -> Any:
+        if names not in self._models:
+            tensors = [self._last_dense if name == PENULTIMATE else self._outputs[name] for name in names]
+            self._models = {names: self._keras.Model(self.module.inputs, tensors)}
+        return self._models[names]
+
+
+def from_keras(module: Any, *, preprocessing: Preprocessing | None = None) -> KerasModel:
+    """A live model of Keras 3, functional or sequential.
+
+    Args:
+      module: the model.
+      preprocessing: of images; default: scaled to [0, 1], or left in [0, 255] where the model scales by itself.
+    """
+    return KerasModel(module, f"keras {getattr(module, 'name', 'model')}", preprocessing)
+
+
+def load_keras(where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None) -> KerasModel:
+    """The model of a `.keras` file, of Keras' own layers alone: names of other modules are not imported.
+
+    Raises:
+      ValueError: it is no such file, or holds a Lambda or classes that are not Keras' own.
+    """
+    who = shortened(f"keras:{where}")
+    path = base / Path(where).expanduser()
+    check_regular(path, who)
+    if path.suffix != ".keras":
+        raise ValueError(f"{who}: expected a .keras file; older formats are pickled or ambiguous. Save it anew.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("config.json").file_size > MOST_CONFIG:
+                raise ValueError("its config.json is enormous")
+            config = json.loads(archive.read("config.json"))
+    except Exception as error:
+        raise ValueError(f"{who}: it is damaged or no .keras file: {first_line(error)}") from error
+    _check(config, who)
+    keras = framework("keras", who)
+    try:
+        module = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        said = re.sub(r"\s+", " ", str(error))[:300]
+        raise ValueError(f"{who}: Keras cannot load it: {said}") from error
+    return KerasModel(module, who, preprocessing)
+
+
+def _check(config: Any, who: str) -> None:
+    """Nothing in a file may name code: only classes of Keras itself, and no Lambda."""
+    waiting, seen = [config], 0
+    while waiting:
+        one = waiting.pop()
+        seen += 1
+        if isinstance(one, dict):
+            if one.get("class_name") in ("Lambda", "__lambda__"):
+                raise ValueError(f"{who}: it has a Lambda layer, which is code in a file; nrjax never runs it.")
+            module = one.get("module")
+            if "class_name" in one and module is not None and str(module).split(".")[0] != "keras":
+                raise ValueError(
+                    f"{who}: it names code outside Keras ({shown(shortened(str(module), 60))}), which is not imported. "
+                    "Build the model yourself and pass it: nrjax.from_keras(model)."
+                )
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one

@@ -1,0 +1,21 @@
+"""`layers`: what there is to choose from in one model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nrjax.models._live import as_model
+from nrjax.models._model import Layer
+
+
+def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
+    """Layers of a model in order of execution, the input first where it is one of numbers.
+
+    Args:
+      model: whatever `nrjax.rank` takes as one model.
+      input_shape: of one sample; needed where the model does not carry its own.
+
+    Returns:
+      Names and shapes (of one sample). A layer is chosen by name, by its index in this list
+      (0 the first, -1 the last), or as `"penultimate"`: the input of the last dense layer.
+    """
+    return as_model(model).layers(input_shape)

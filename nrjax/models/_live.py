@@ -1,0 +1,44 @@
+"""A `Model` from what users hold in their hands, whatever framework it is of."""
+
+import sys
+from typing import Any
+
+from flax import linen as nn
+from flax import nnx
+
+from nrjax.models._flax import from_linen, from_nnx
+from nrjax.models._load import load_model
+from nrjax.models._model import Model
+
+
+def as_model(model: Any) -> Model:
+    """A `Model` from an NNX module, a pair (linen module, variables), a PyTorch or Keras module, or a name."""
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, nnx.Module):
+        return from_nnx(model)
+    if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], nn.Module):
+        return from_linen(*model)
+    if isinstance(model, str):
+        return load_model(model)
+    if _is(model, "torch", "nn", "Module"):
+        from nrjax.models._torch import from_torch
+
+        return from_torch(model)
+    if _is(model, "keras", "Model"):
+        from nrjax.models._keras import from_keras
+
+        return from_keras(model)
+    raise TypeError(
+        "A model is an nnx.Module, a pair (linen module, variables), a torch.nn.Module, a keras.Model, a name such as "
+        "timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE, or what load_zoo, from_linen, from_nnx, from_function "
+        f"and from_torch return; got {type(model).__name__}."
+    )
+
+
+def _is(model: Any, package: str, *path: str) -> bool:
+    """Whether it is of a class of a package that has been imported already: it is, if somebody holds an instance."""
+    found = sys.modules.get(package)
+    for name in path:
+        found = getattr(found, name, None)
+    return isinstance(found, type) and isinstance(model, found)

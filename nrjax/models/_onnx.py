@@ -1,0 +1,207 @@
+"""ONNX files in onnxruntime: inner tensors are added as outputs, the size is checked before anything is read."""
+
+# pyright: reportMissingImports=false
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrjax.files import check_regular, first_line, shortened, shown
+from nrjax.models._frameworks import framework
+from nrjax.models._model import (
+    PENULTIMATE,
+    Description,
+    Inputs,
+    Layer,
+    LayerChoice,
+    Model,
+    Precision,
+    named_layer,
+)
+from nrjax.models._preprocessing import Preprocessing
+
+MOST_BYTES = (1 << 31) - (1 << 20)  # of the weights: protobuf ends at 2 GB
+DENSE = ("Gemm", "MatMul")
+NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
+               "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32}  # fmt: skip
+
+
+class OnnxModel(Model):
+    """A file of ONNX: tensors by their names, in the order of its nodes."""
+
+    classifies = True
+
+    def __init__(self, proto: Any, source: str, preprocessing: Preprocessing | None):
+        onnx, runtime = framework("onnx", source), framework("onnxruntime", source)
+        self._onnx, self._runtime, self._proto = onnx, runtime, proto
+        try:
+            self._session = self._opened(proto)
+        except Exception as error:
+            raise ValueError(f"{source}: onnxruntime cannot run it: {first_line(error)}") from error
+        taken = self._session.get_inputs()
+        if len(taken) != 1:
+            named = ", ".join(one.name for one in taken[:5])
+            raise ValueError(f"{source}: expected one input, images or arrays; it takes {len(taken)} ({shown(named)}).")
+        self._input = taken[0]
+        if self._input.type not in NUMPY_TYPES:
+            raise ValueError(f"{source}: its input is {self._input.type}; expected numbers.")
+        shape = self._input.shape
+        self.batch = shape[0] if shape and isinstance(shape[0], int) else None
+        sizes = tuple(n if isinstance(n, int) and n > 0 else None for n in shape[1:])
+        self.inputs = self._inputs_of(sizes, preprocessing)
+        self._outputs = [one.name for one in self._session.get_outputs()]
+        self._values, self._last_dense = self._inner()
+        parameters = [np.prod(list(one.dims), dtype=np.int64) for one in proto.graph.initializer]
+        self.description = Description(int(np.sum(parameters)), proto.ByteSize(), source)
+        self._sessions: dict[tuple[str, ...], Any] = {}
+
+    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
+        """The input, then every floating-point tensor that a node gives for every sample."""
+        shape = tuple(input_shape or self.inputs.shape or ())
+        if not shape:
+            raise ValueError("layers: this model does not know its input shape; give input_shape=(height, width, 3).")
+        count = self.batch or 1
+        kind = np.uint8 if self.inputs.kind == "image" else np.float32
+        batch = self.inputs.prepare(np.zeros((count, *shape), kind))
+        found = self._run(batch, self._values)
+        listed = [Layer("input", tuple(batch.shape[1:]))]
+        for name, value in found.items():
+            if value.ndim and value.shape[0] == count and value.dtype.kind == "f":
+                listed.append(Layer(name, tuple(value.shape[1:])))
+        return listed
+
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+        """Of every layer `[samples, dims]`, float32 on the host."""
+        if precision != "float32":
+            raise ValueError("an ONNX file computes in the precision that it was exported in; leave precision out.")
+        names = ["input", *self._values]
+        if any(isinstance(layer, int) for layer in layers):
+            names = [layer.name for layer in self.layers()]
+        chosen = [named_layer(layer, names, self._last_dense is not None) for layer in layers]
+        tensors = [(self._last_dense or "") if name == PENULTIMATE else name for name in chosen]
+        found = self._run(batch, tuple(dict.fromkeys(name for name in tensors if name != "input")))
+        found |= {"input": batch, self._input.name: batch}
+        kept = []
+        for name in tensors:
+            value = found[name]
+            if not value.ndim or value.shape[0] != len(batch):
+                raise ValueError(f"the tensor {shown(str(name))} has shape {value.shape}, no row for every sample.")
+            kept.append(np.asarray(value, np.float32).reshape(len(batch), -1))
+        return kept
+
+    def parts(self) -> Iterator[bytes | np.ndarray | str]:
+        """The graph with its weights."""
+        yield self._proto.SerializeToString(deterministic=True)
+
+    def _run(self, batch: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+        names = tuple(name for name in names if name != self._input.name)
+        if not names:
+            return {}
+        if names not in self._sessions:
+            self._sessions = {names: self._session if set(names) <= set(self._outputs) else self._with_outputs(names)}
+        return dict(zip(names, self._sessions[names].run(list(names), {self._input.name: batch}), strict=True))
+
+    def _with_outputs(self, names: Sequence[str]) -> Any:
+        """A session whose graph also gives inner tensors."""
+        proto = self._onnx.ModelProto()
+        proto.CopyFrom(self._proto)
+        there = {one.name for one in proto.graph.output}
+        proto.graph.output.extend(self._onnx.ValueInfoProto(name=name) for name in names if name not in there)
+        return self._opened(proto)
+
+    def _opened(self, proto: Any) -> Any:
+        settings = self._runtime.SessionOptions()
+        settings.log_severity_level = 4
+        wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider")
+                  if p in self._runtime.get_available_providers()]  # fmt: skip
+        return self._runtime.InferenceSession(proto.SerializeToString(), settings, providers=wanted)
+
+    def _inner(self) -> tuple[tuple[str, ...], str | None]:
+        """Tensors of the nodes in order, and the one that the last dense layer reads."""
+        graph = self._proto.graph
+        weights = {one.name for one in graph.initializer}
+        weights |= {name for node in graph.node if node.op_type in ("Constant", "DequantizeLinear", "Transpose", "Cast")
+                    and all(given in weights for given in node.input) for name in node.output}  # fmt: skip
+        inferred = self._onnx.shape_inference.infer_shapes(self._proto).graph
+        floats = {
+            one.name for one in (*inferred.value_info, *inferred.output)
+            if one.type.tensor_type.elem_type in (1, 10, 11)
+        }  # fmt: skip
+        first = self._input.name
+        values = tuple(name for node in graph.node for name in node.output if name in floats and name not in weights)
+        dense = [node.input[0] for node in graph.node if node.op_type in DENSE and node.input[1] in weights]
+        return values, ("input" if dense[-1] == first else dense[-1]) if dense else None
+
+    def _inputs_of(self, sizes: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Inputs:
+        made, dtype = preprocessing or Preprocessing(), NUMPY_TYPES[self._input.type]
+        if len(sizes) != 3:
+            shape = tuple(n for n in sizes if n is not None) if None not in sizes else None
+            return Inputs("array", shape, "none", lambda arrays: np.asarray(arrays, dtype))
+        channels_last = sizes[2] in (1, 3) and sizes[0] not in (1, 3)
+        channels = (sizes[2] if channels_last else sizes[0]) or 3
+        height, width = sizes[:2] if channels_last else sizes[1:]
+        shape = (height, width, channels) if height and width else None
+        if made.image_size is not None:
+            shape = (*made.image_size, channels)
+
+        def prepare(images: Any) -> np.ndarray:
+            sized = made.sized(images, shape)
+            if sized.ndim == 4 and shape is None and sized.shape[-1] != channels and sized.dtype == np.uint8:
+                sized = made.sized(sized, (*sized.shape[1:3], channels))
+            batch = sized if dtype == np.uint8 else made.normalised(sized)
+            return np.ascontiguousarray(batch if channels_last else batch.transpose(0, 3, 1, 2), dtype)
+
+        return Inputs("image", shape, made.words(shape), prepare)
+
+
+def load_onnx(where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None) -> OnnxModel:
+    """The model of a file, with external data that lie in its folder.
+
+    Args:
+      where: the file.
+      base: what a relative path is relative to.
+      preprocessing: what the exported network expects; an ONNX file does not say it. Default: uint8 scaled to [0, 1]
+        and stretched to the size of the input.
+
+    Raises:
+      ValueError: it is no ONNX file, is damaged or too large, or wants data outside its folder.
+    """
+    who = shortened(f"onnx:{where}")
+    onnx = framework("onnx", who)
+    path = base / Path(where).expanduser()
+    check_regular(path, who)
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{who}: it is larger than 2 GB; rank_batch takes features that you extract yourself.")
+    try:
+        proto = onnx.load_model_from_string(path.read_bytes())
+        if not proto.graph.node:
+            raise ValueError("it has no nodes")
+    except Exception as error:
+        raise ValueError(f"{who}: it is damaged or no ONNX file: {first_line(error)}") from error
+    _load_external(onnx, proto, path.parent, who, path.stat().st_size)
+    return OnnxModel(proto, who, preprocessing)
+
+
+def _load_external(onnx: Any, proto: Any, folder: Path, who: str, size: int) -> None:
+    """Weights that lie in other files, which may not be anywhere but in the folder."""
+    external = onnx.external_data_helper
+    tensors = [one for one in external._get_all_tensors(proto) if external.uses_external_data(one)]
+    for tensor in tensors:
+        location = external.ExternalDataInfo(tensor).location
+        target = folder / location
+        if Path(location).is_absolute() or not target.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{who}: it wants data outside its folder ({shown(shortened(location, 80))}).")
+        check_regular(target, f"{who}: its data {shown(shortened(location, 80))}")
+    total = size + sum({t: t.stat().st_size for t in (
+        folder / external.ExternalDataInfo(one).location for one in tensors)}.values())  # fmt: skip
+    if total > MOST_BYTES:
+        raise ValueError(f"{who}: with its data it is larger than 2 GB; rank_batch takes features that you extract.")
+    try:
+        for tensor in tensors:
+            external.load_external_data_for_tensor(tensor, str(folder))
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
+    except Exception as error:
+        raise ValueError(f"{who}: its data cannot be read: {first_line(error)}") from error

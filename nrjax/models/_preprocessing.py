@@ -1,0 +1,132 @@
+"""From images to what a network takes: size on the host, in threads; numbers in the forward pass."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from nrjax.datasets import fit_images
+
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """From images to network input: uint8 is scaled to [0, 1], then `(x - mean) / std` per channel.
+
+    Other dtypes are not scaled: floating-point images enter as they are, and so do token ids.
+
+    Attributes:
+      mean: of the channels.
+      std: of the channels.
+      image_size: `(height, width)` that the network takes; None is the shape that the model itself knows, if any.
+      interpolation: `nearest`, `bilinear`, `bicubic` or `lanczos`, antialiased.
+      crop: None stretches to `image_size`; a fraction up to 1 scales the shorter edge to `image_size / crop` and cuts
+        the middle out, as networks of ImageNet are evaluated (0.875).
+      scale: what uint8 is multiplied by; 1 leaves it in [0, 255].
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    image_size: tuple[int, int] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    crop: float | None = None
+    scale: float = 1 / 255
+
+    def __post_init__(self):
+        for name, wanted in (("mean", False), ("std", True)):
+            values = getattr(self, name)
+            if not values or not all(math.isfinite(v) and (v > 0 or not wanted) for v in values):
+                raise ValueError(f"Preprocessing: {name} must be {'positive ' * wanted}numbers; got {values!r}.")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"Preprocessing: interpolation must be of {', '.join(INTERPOLATIONS)}; got {self.interpolation!r}."
+            )
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise ValueError(f"Preprocessing: crop must be above 0 and at most 1; got {self.crop!r}.")
+        size = self.image_size
+        if size is not None and not (len(size) == 2 and all(isinstance(n, int) and 0 < n <= 1 << 14 for n in size)):
+            raise ValueError(f"Preprocessing: image_size must be (height, width) in pixels; got {size!r}.")
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """The network's input, in the compiled forward pass."""
+        if images.dtype == jnp.uint8:
+            images = images.astype(jnp.float32) * self.scale if self.scale != 1 / 255 else (
+                images.astype(jnp.float32) / 255)  # fmt: skip
+        if self.mean == (0.0,) and self.std == (1.0,):
+            return images
+        return (images - jnp.array(self.mean, images.dtype)) / jnp.array(self.std, images.dtype)
+
+    def normalised(self, images: np.ndarray) -> np.ndarray:
+        """The same on the host, float32."""
+        if images.dtype == np.uint8:
+            images = images.astype(np.float32) * np.float32(self.scale)
+        return (images - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+
+    def sized(self, images: Any, shape: Sequence[int] | None) -> np.ndarray:
+        """Images `[samples, height, width, channels]` of the size that the network takes, still uint8.
+
+        Args:
+          images: an array, or a list of uint8 arrays of several sizes.
+          shape: `(height, width, channels)` that the model knows; None leaves images as they are.
+        """
+        wanted = self.target(shape)
+        if isinstance(images, np.ndarray) and (wanted is None or images.dtype != np.uint8 or images.ndim != 4):
+            return images if wanted is None else fit_images(images, wanted)
+        if wanted is None:
+            from nrjax.datasets import stack
+
+            return stack(images)
+        if self.crop is None and self.interpolation == "bilinear":
+            return np.concatenate([fit_images(image[None], wanted) for image in images])
+        return np.stack([self._resized(image, wanted) for image in images])
+
+    def target(self, shape: Sequence[int] | None) -> tuple[int, ...] | None:
+        """Height, width and channels of the network's input."""
+        if self.image_size is None:
+            return tuple(shape) if shape is not None else None
+        return (*self.image_size, shape[2] if shape is not None else 3)
+
+    def ready(self, images: np.ndarray, shape: Sequence[int] | None) -> bool:
+        """Whether images have the network's size already."""
+        wanted = self.target(shape)
+        return wanted is None or (images.shape[1:] == wanted and self.crop in (None, 1))
+
+    def words(self, shape: Sequence[int] | None) -> str:
+        """What is done, for the ranking's settings and the fingerprint."""
+        wanted, said = self.target(shape), []
+        if wanted is not None and len(wanted) == 3:
+            said.append(f"{wanted[0]}x{wanted[1]}x{wanted[2]} {self.interpolation}")
+            said += [f"middle {self.crop:g}"] if self.crop is not None else []
+        said.append("/255" if self.scale == 1 / 255 else f"*{self.scale:g}")
+        if self.mean != (0.0,) or self.std != (1.0,):
+            said.append(f"mean {_list(self.mean)} std {_list(self.std)}")
+        return ", ".join(said)
+
+    def _resized(self, image: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:
+        height, width, channels = wanted
+        picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+        picture = picture.convert("L" if channels == 1 else "RGB")
+        if self.crop is None:
+            picture = picture.resize((width, height), INTERPOLATIONS[self.interpolation])
+        else:
+            # the shorter edge of what is cut out goes to size / crop, and the middle is kept
+            factor = max(height / picture.height, width / picture.width) / self.crop
+            size = max(width, round(picture.width * factor)), max(height, round(picture.height * factor))
+            picture = picture.resize(size, INTERPOLATIONS[self.interpolation])
+            left, top = (picture.width - width) // 2, (picture.height - height) // 2
+            picture = picture.crop((left, top, left + width, top + height))
+        array = np.asarray(picture)
+        return array[:, :, None] if channels == 1 else array
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:g}" for value in values)

@@ -1,0 +1,99 @@
+"""The door for samples: images, texts or arrays, checked once before any model runs."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from nrjax.datasets import Images
+from nrjax.models._model import Kind
+
+Samples = np.ndarray | Images | list[str]
+
+
+def check_samples(samples: Any) -> tuple[Kind, Samples]:
+    """What the samples are, and they themselves as models take them.
+
+    Args:
+      samples: texts, in any sequence; images of several sizes, as `datasets.Images` or a list of arrays or pictures;
+        else whatever makes an array `[samples, ...]`.
+
+    Raises:
+      ValueError: there are none; a text that is empty or none; images of another range, or not finite.
+    """
+    if isinstance(samples, Images):
+        return "image", samples
+    if isinstance(samples, str):
+        raise ValueError("samples must be a sequence of texts; got one text. Read a file with load_dataset(path, ...).")
+    if _are_texts(samples):
+        return "text", check_texts(samples)
+    if isinstance(samples, (list, tuple)) and len(samples) and hasattr(samples[0], "getexif"):
+        return "image", Images.of([np.asarray(picture.convert("RGB")) for picture in samples])
+    if isinstance(samples, (list, tuple)) and len({getattr(one, "shape", None) for one in samples}) > 1:
+        return "image", Images.of(list(samples))
+    images = check_images(samples)
+    return ("image" if images.ndim == 4 and images.dtype == np.uint8 else "array"), images
+
+
+def _are_texts(samples: Any) -> bool:
+    first = next(iter(samples), None) if hasattr(samples, "__iter__") and not hasattr(samples, "dtype") else None
+    if isinstance(first, str):
+        return True
+    kind = getattr(getattr(samples, "dtype", None), "kind", "")
+    if kind in ("O", "T") or str(getattr(samples, "dtype", "")).startswith(("str", "large_string")):
+        return any(isinstance(one, str) for one in samples)
+    return kind == "U"
+
+
+def check_texts(texts: Any) -> list[str]:
+    """Texts, each a str that says something.
+
+    Raises:
+      ValueError: one is missing, is none, or is empty; the first is named, and how many there are.
+    """
+    texts = [str(one) if isinstance(one, str) else one for one in texts]
+    wrong = [i for i, one in enumerate(texts) if not isinstance(one, str)]
+    if wrong:
+        raise ValueError(
+            f"texts must be str; text {wrong[0]} is {type(texts[wrong[0]]).__name__} ({len(wrong)} of {len(texts)} "
+            "texts). Leave those out, and their labels."
+        )
+    empty = [i for i, one in enumerate(texts) if not one.strip()]
+    if empty:
+        raise ValueError(
+            f"texts must not be empty; text {empty[0]} is ({len(empty)} of {len(texts)} texts). Leave those out, and "
+            "their labels."
+        )
+    return texts
+
+
+def check_images(images: Any) -> np.ndarray:
+    """Images, or whatever the models take, as an array `[samples, ...]` of finite numbers.
+
+    Raises:
+      ValueError: there are none; they are integers of another range than 0 to 255; or not finite, and then the first
+        of them is named.
+    """
+    if np.ma.isMaskedArray(images):
+        raise ValueError("images must not be a masked array, whose mask would be lost. Fill it: images.filled(value).")
+    images = np.asarray(images)
+    if images.ndim < 2 or not len(images):
+        raise ValueError(f"images must be an array (samples, ...) with at least one sample; got shape {images.shape}.")
+    if images.dtype.kind not in "biuf" and not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images must be numbers; got dtype {images.dtype}.")
+    if images.ndim == 4 and images.dtype.kind in "iub" and images.dtype != np.uint8:
+        raise ValueError(f"images must be uint8 (0 to 255) or floating point; got {images.dtype}.")
+    if images.dtype.kind not in "biu":
+        if images.dtype.itemsize < 4:  # float16, bfloat16
+            images = images.astype(np.float32)
+        with np.errstate(all="ignore"):
+            most = np.abs(images.reshape(len(images), -1)).max(axis=1)
+            wrong = np.flatnonzero(~(most <= np.finfo(np.float32).max))
+        if len(wrong):
+            value = images[wrong[0]]
+            bad = value[~(np.abs(value) <= np.finfo(np.float32).max)][0]
+            raise ValueError(
+                f"images must be finite in float32; image {wrong[0]} has {bad} ({len(wrong)} of "
+                f"{len(images)} images). Leave those out, and their labels."
+            )
+    return images

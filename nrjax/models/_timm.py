@@ -1,0 +1,112 @@
+"""Models of timm, with the preprocessing that their configuration names."""
+
+# pyright: reportMissingImports=false
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrjax.files import first_line, shortened
+from nrjax.models._frameworks import check_folder, framework
+from nrjax.models._model import PENULTIMATE, Description, Inputs, Precision
+from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._torch import TorchModel, _inference, image_inputs
+
+
+class TimmModel(TorchModel):
+    """A network of timm: its modules by path, and what its classifier reads as the penultimate layer."""
+
+    config: str = ""
+
+    def _run(self, batch: Any, wanted: set | None, precision: Precision = "float32") -> dict[str, Any]:
+        found = super()._run(batch, wanted, precision)
+        if PENULTIMATE not in found and (wanted is None or PENULTIMATE in wanted):
+            # a classifier that is no Linear, such as a convolution, or none at all
+            with _inference(self.module):
+                tensor = self.tensor(batch)
+                found[PENULTIMATE] = self.module.forward_head(self.module.forward_features(tensor), pre_logits=True)
+        return found
+
+    def parts(self) -> Iterator[bytes | np.ndarray | str]:
+        """Configuration and weights."""
+        yield self.config
+        yield from super().parts()
+
+
+def load_timm(
+    where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, download: bool = False
+) -> TimmModel:
+    """A pretrained model by its name, or one that was saved into a directory (`config.json`, `model.safetensors`).
+
+    Raises:
+      ValueError: there is no such model or no weights, or weights that are pickled.
+    """
+    who = f"timm:{where}"
+    timm = framework("timm", who)
+    folder = base / Path(where).expanduser()
+    local = where.startswith((".", "/", "~")) or folder.is_dir()
+    if local:
+        if not folder.is_dir():
+            raise ValueError(f"{who}: there is no directory {folder}.")
+        check_folder(folder, who)
+    elif not timm.is_model(where.partition(".")[0]):
+        near = timm.list_models(f"*{where.partition('.')[0].rstrip('0123456789')}*")[:5]
+        raise ValueError(f"{who}: timm knows no such model{'; near it are ' + ', '.join(near) if near else ''}.")
+    try:
+        with _offline(not (local or download)):
+            module = timm.create_model(f"local-dir:{folder}" if local else where, pretrained=True)
+    except Exception as error:
+        if local:
+            raise ValueError(f"{who}: it cannot be loaded: {first_line(error)}") from error
+        raise ValueError(
+            f'{who}: its weights are not in the cache of the hub; get them first (python -c "import timm; '
+            f"timm.create_model('{where}', pretrained=True)\"), or pass download=True, on the command line --download."
+        ) from error
+    data = timm.data.resolve_model_data_config(module)
+    weights = list(module.parameters())
+    config = getattr(module, "pretrained_cfg", None) or {}
+    description = Description(
+        sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), shortened(who),
+        str(config.get("license") or ""), {"architecture": str(config.get("architecture") or "")},
+    )  # fmt: skip
+    model = TimmModel(module.eval(), _inputs(timm, data, preprocessing), description)
+    model.config = json.dumps({"architecture": config.get("architecture"), "data": data}, sort_keys=True, default=str)
+    return model
+
+
+def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None) -> Inputs:
+    channels, height, width = data["input_size"]
+    if preprocessing is not None:
+        return image_inputs((height, width, channels), preprocessing, channels_first=True)
+    transform = timm.data.create_transform(**data, is_training=False)
+
+    def prepare(images: Any) -> np.ndarray:
+        from PIL import Image
+
+        pictures = [Image.fromarray(one.squeeze(-1) if one.shape[-1] == 1 else one) for one in images]
+        return np.stack([np.asarray(transform(one.convert("L" if channels == 1 else "RGB"))) for one in pictures])
+
+    words = f"timm {json.dumps({key: data[key] for key in sorted(data)}, default=str)}"
+    return Inputs("image", (height, width, channels), words, prepare)
+
+
+class _offline:
+    """While entered, the hub is not asked: what its cache lacks is missing at once."""
+
+    def __init__(self, wanted: bool):
+        self._wanted = wanted
+
+    def __enter__(self) -> None:
+        if self._wanted:
+            from huggingface_hub import constants
+
+            self._before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+
+    def __exit__(self, *_: Any) -> None:
+        if self._wanted:
+            from huggingface_hub import constants
+
+            constants.HF_HUB_OFFLINE = self._before

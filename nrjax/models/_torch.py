@@ -1,0 +1,216 @@
+"""PyTorch modules: what every submodule puts out, by hooks, in one forward pass on the module's own device."""
+
+# pyright: reportMissingImports=false
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nrjax.models._model import (
+    PENULTIMATE,
+    Description,
+    Inputs,
+    Layer,
+    LayerChoice,
+    Model,
+    Precision,
+    arrays_of,
+    free_name,
+    named_layer,
+    shape_of,
+)
+from nrjax.models._preprocessing import Preprocessing
+
+OUTPUT = "output"  # of the whole module
+
+
+class TorchModel(Model):
+    """A live `torch.nn.Module`; its weights, its device and its training mode stay as they are."""
+
+    classifies = True
+
+    def __init__(self, module: Any, inputs: Inputs, description: Description | None = None):
+        self.module, self.inputs = module, inputs
+        weights = list(module.parameters())
+        self.description = description or Description(
+            sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights)
+        )
+        self._names: list[str] | None = None
+
+    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
+        """Modules as they run, found by sending one sample of zeros through."""
+        shape = shape_of(input_shape) or self.inputs.shape
+        if shape is None:
+            raise ValueError("layers: this model does not know its input shape; give input_shape=(height, width, 3).")
+        batch = self.inputs.prepare(np.zeros((1, *shape), np.uint8 if self.inputs.kind == "image" else np.float32))
+        found = self._run(batch, None)
+        return [Layer(name, tuple(value.shape[1:])) for name, value in found.items() if name != PENULTIMATE]
+
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+        """Of every layer `[samples, dims]`, float32 on the host."""
+        wanted = None if any(isinstance(layer, int) for layer in layers) and self._names is None else set(layers)
+        if self._names is not None:
+            wanted = {self._names[layer] if isinstance(layer, int) and -len(self._names) <= layer < len(self._names)
+                      else layer for layer in layers}  # fmt: skip
+        found = self._run(batch, wanted, precision)
+        names = self._names or []
+        chosen = [named_layer(layer, names, PENULTIMATE in found) for layer in layers]
+        return [found[name].reshape(len(found[name]), -1).float().cpu().numpy() for name in chosen]
+
+    def parts(self) -> Iterator[bytes | np.ndarray | str]:
+        """The module as it prints itself, its parameters and buffers."""
+        yield f"{type(self.module).__name__}\n{self.module}"
+        yield from arrays_of({name: _array(value) for name, value in self.module.state_dict().items()})
+
+    def tensor(self, batch: Any) -> Any:
+        """A batch on the module's device."""
+        import torch
+
+        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        return torch.from_numpy(np.ascontiguousarray(batch)).to(device)
+
+    def _run(self, batch: Any, wanted: set | None, precision: Precision = "float32") -> dict[str, Any]:
+        """Outputs by layer, all or those wanted; the input first, and the input of the last `Linear` that ran."""
+        import torch
+
+        tensor = self.tensor(batch)
+        samples = len(tensor)
+        found: dict[str, Any] = {}
+        names: list[str] = []
+
+        def keep(name: str, value: Any) -> None:
+            name = free_name(name, names)
+            names.append(name)
+            if wanted is None or name in wanted:
+                found[name] = value.clone()  # what comes after may change it in place
+
+        def hook(path: str):
+            def after(layer: Any, args: Any, answer: Any) -> None:
+                for suffix, value in _tensors(answer).items():
+                    changed = getattr(layer, "inplace", False) or not any(value is arg for arg in args)
+                    if value.ndim and value.shape[0] == samples and changed:
+                        keep(f"{path}{suffix}", value)
+                if isinstance(layer, torch.nn.Linear) and args and args[0].shape[:1] == (samples,):
+                    found[PENULTIMATE] = args[0]
+
+            return after
+
+        keep("input", tensor)
+        cast = (
+            torch.autocast(tensor.device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
+        )
+        with _inference(self.module), _hooked(self.module, hook), cast:
+            answer = self.module(tensor)
+            own = _tensors(answer)
+            if not own:
+                raise ValueError(f"the module answers with {type(answer).__name__}, in which there is no tensor.")
+            for suffix, value in own.items():
+                if value.ndim and value.shape[0] == samples:
+                    keep(f"{OUTPUT}{suffix}", value)
+        self._names = names
+        return found
+
+    def blocks(self) -> list[str]:
+        """Blocks are the children of the longest list of modules, such as a transformer's layers."""
+        import torch
+
+        lists = [
+            (name, module) for name, module in self.module.named_modules()
+            if isinstance(module, (torch.nn.ModuleList, torch.nn.Sequential)) and name
+        ]  # fmt: skip
+        names = {layer.name for layer in self.layers()}
+        found = [[f"{path}.{i}" for i in range(len(module)) if f"{path}.{i}" in names] for path, module in lists]
+        return max([*found, []], key=len)
+
+
+def from_torch(
+    module: Any,
+    *,
+    input_shape: Sequence[int] | None = None,
+    preprocessing: Preprocessing = Preprocessing(),
+) -> TorchModel:
+    """A live PyTorch module, in inference mode; its own mode comes back after every batch.
+
+    Layers are its modules by path, in the order in which they run, after `input` and before `output`; those of a
+    module that answers with a tuple, a mapping or a dataclass are `path`, its first tensor, and `path.NAME`. The
+    penultimate layer is the input of the last `torch.nn.Linear` that ran.
+
+    Args:
+      module: takes a batch of images `[samples, channels, height, width]`, or of whatever the samples are.
+      input_shape: of one image `(height, width, channels)`, as everywhere in nrjax; images of another shape are then
+        resized before they enter.
+      preprocessing: of images; see `Preprocessing`. Images of four axes are turned to channels first; other arrays
+        enter as they are.
+    """
+    shape = shape_of(input_shape)
+    return TorchModel(module, image_inputs(shape, preprocessing, channels_first=True))
+
+
+def image_inputs(shape: tuple[int, ...] | None, preprocessing: Preprocessing, *, channels_first: bool) -> Inputs:
+    """Inputs of a network that is fed with normalised images from the host."""
+
+    def prepare(images: Any) -> np.ndarray:
+        sized = preprocessing.sized(images, shape)
+        if sized.ndim != 4:
+            return sized if sized.dtype.kind in "iu" and sized.dtype != np.uint8 else sized.astype(np.float32)
+        batch = preprocessing.normalised(sized)
+        return np.ascontiguousarray(batch.transpose(0, 3, 1, 2)) if channels_first else batch
+
+    target = preprocessing.target(shape)
+    kind = "image" if target is not None and len(target) == 3 else "array"
+    return Inputs(kind, target, preprocessing.words(shape), prepare)
+
+
+@contextlib.contextmanager
+def _inference(module: Any) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every submodule is in the mode that it was in."""
+    import torch
+
+    training = [one for one in module.modules() if one.training]
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for one in training:
+            one.training = True
+
+
+@contextlib.contextmanager
+def _hooked(module: Any, hook: Any) -> Iterator[None]:
+    handles = [one.register_forward_hook(hook(path)) for path, one in module.named_modules() if path]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _tensors(answer: Any) -> dict[str, Any]:
+    """Tensors of floating-point numbers in what a module answers: the first under no suffix, others under theirs."""
+    import torch
+
+    if isinstance(answer, torch.Tensor):
+        return {"": answer} if answer.is_floating_point() else {}
+    if dataclasses.is_dataclass(answer) and not isinstance(answer, Mapping):
+        answer = {field.name: getattr(answer, field.name) for field in dataclasses.fields(answer)}
+    if isinstance(answer, (list, tuple)):
+        named = getattr(answer, "_fields", range(len(answer)))
+        answer = dict(zip(map(str, named), answer, strict=True))
+    if not isinstance(answer, Mapping):
+        return {}
+    found = {str(k): v for k, v in answer.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
+    return {"" if i == 0 else f".{name}": value for i, (name, value) in enumerate(found.items())}
+
+
+def _array(value: Any) -> np.ndarray:
+    """A tensor of the state as NumPy has it; bfloat16 by its bits."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return np.frombuffer(repr(value).encode(), np.uint8)
+    value = value.detach().cpu()
+    return (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()

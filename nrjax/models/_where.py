@@ -1,0 +1,79 @@
+"""Which candidates are taken: a small expression over what is known of a model, never `eval`."""
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+LONGEST = 1000  # characters
+_COMPARE = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
+}  # fmt: skip
+HELP = "such as \"parameters < 10e6 and license == 'apache-2.0'\" (names, numbers, text, lists; and, or, not, in)"
+
+
+def parse_where(text: str) -> Callable[[Mapping[str, Any]], bool]:
+    """A test of what is known of a model, by name; what is not known makes every comparison false.
+
+    Raises:
+      ValueError: it is no such expression.
+    """
+    try:
+        if len(text) > LONGEST:
+            raise SyntaxError
+        tree = ast.parse(text.strip(), mode="eval").body
+        _check(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        said = f"; {error.args[0]}" if isinstance(error, ValueError) and error.args else ""
+        raise ValueError(f"where must be an expression {HELP}; got {text[:80]!r}{said}.") from error
+    return lambda known: bool(_value(tree, known))
+
+
+def _check(node: ast.AST) -> None:
+    allowed = (
+        ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Name, ast.Load, ast.Constant,
+        ast.List, ast.Tuple, *_COMPARE,
+    )  # fmt: skip
+    for one in ast.walk(node):
+        if not isinstance(one, allowed):
+            raise ValueError(f"{type(one).__name__} is not allowed in it")
+        if isinstance(one, ast.Constant) and not isinstance(one.value, (str, int, float, bool)):
+            raise ValueError(f"{one.value!r} is not allowed in it")
+        if isinstance(one, ast.UnaryOp) and isinstance(one.op, ast.USub) and not isinstance(one.operand, ast.Constant):
+            raise ValueError("a minus belongs before a number")
+
+
+def _value(node: ast.AST, known: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.Name():
+            return known.get(node.id)
+        case ast.List() | ast.Tuple():
+            return [_value(one, known) for one in node.elts]
+        case ast.UnaryOp(op=ast.Not()):
+            return not _value(node.operand, known)
+        case ast.UnaryOp():
+            value = _value(node.operand, known)
+            return -value if isinstance(value, (int, float)) else None
+        case ast.BoolOp():
+            values = (_value(one, known) for one in node.values)
+            return all(values) if isinstance(node.op, ast.And) else any(values)
+        case ast.Compare():
+            left = _value(node.left, known)
+            for op, right in zip(node.ops, node.comparators, strict=True):
+                other = _value(right, known)
+                try:
+                    if left is None or other is None or not _COMPARE[type(op)](left, other):
+                        return False
+                except TypeError:  # a number and a text
+                    return False
+                left = other
+            return True
+    raise AssertionError  # _check lets nothing else through
+
+
+def names_in(text: str) -> set[str]:
+    """What an expression asks about."""
+    return {node.id for node in ast.walk(ast.parse(text.strip(), mode="eval")) if isinstance(node, ast.Name)}
