@@ -9,7 +9,7 @@ import numpy as np
 
 import nrjax
 from benchmarks.paper.zoos import IMAGE_SIZE, specs
-from nrjax.models import PaperCNN
+from nrjax.models import JaxModel, PaperCNN
 
 VARIANTS = ("full", "512", "lite")
 EARLY = "early"  # full networks after a few steps
@@ -74,6 +74,6 @@ class Candidates:
     def _zoo(self, part: str) -> nrjax.Zoo:
         return self._zoos.get(part, self._zoos["full"])
 
-    def _model(self, name: str) -> nrjax.Model:
+    def _model(self, name: str) -> JaxModel:
         part, _, model = name.partition("/")
         return self._zoo(part)[model]

@@ -1,5 +1,6 @@
 """Labelled data that users hold already: frames of pandas, data sets of Hugging Face and of PyTorch."""
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ def table_of(data: Any, split: str, text: str | None, image: str | None, label: 
     if hasattr(data, "column_names") and hasattr(data, "features"):
         return _of_hugging_face(data, text, image, label)
     if hasattr(data, "columns") and hasattr(data, "to_dict"):
-        columns = {str(name): data[name].tolist() for name in data.columns}
+        frame: Any = data
+        columns = {str(name): frame[name].tolist() for name in frame.columns}
         return Table(columns, "The frame", Path(), text, image, label)
     if (
         hasattr(data, "__getitem__")
@@ -44,7 +46,7 @@ def on_disk(path: Path) -> bool:
 def load_from_disk(path: Path, split: str) -> Any:
     """What `save_to_disk` of Hugging Face's `datasets` wrote."""
     try:
-        import datasets  # pyright: ignore[reportMissingImports]
+        datasets: Any = importlib.import_module("datasets")
     except ImportError as error:
         raise ValueError(
             f"Dataset {str(path)!r} needs datasets, which is not installed: pip install 'nrjax[huggingface]'."
@@ -63,10 +65,9 @@ def _of_hugging_face(data: Any, text: str | None, image: str | None, label: str 
         image = next((name for name, kind in kinds.items() if kind == "Image"), None)
     names = getattr(data.features.get(label), "names", None)
     if image in kinds and kinds[image] == "Image":
-        import datasets  # pyright: ignore[reportMissingImports]
-
+        datasets: Any = importlib.import_module("datasets")
         data = data.cast_column(image, datasets.Image(decode=False))
-    wanted = [name for name in (text, image, label) if name in kinds] if (text or image) else list(kinds)
+    wanted: list[str] = [str(n) for n in (text, image, label) if n in kinds] if (text or image) else list(kinds)
     columns: dict[str, Any] = {name: _Column(data, name) if name == image else list(data[name]) for name in wanted}
     if (text is not None and text not in kinds) or (image is not None and image not in kinds):
         columns = dict.fromkeys(kinds, ())  # for the sentence that lists them
@@ -104,7 +105,8 @@ def _of_pairs(data: Any) -> Table:
     classes = getattr(data, "classes", None)
     integers = all(isinstance(one, int) for one in labels)
     names = list(map(str, classes)) if classes is not None and integers and len(classes) > max(labels) else None
-    return Table({"label": labels, name: _Pairs(data)}, "The data set", Path(), None, None, "label", names)
+    columns: dict[str, Any] = {"label": labels, name: _Pairs(data)}
+    return Table(columns, "The data set", Path(), None, None, "label", names)
 
 
 class _Pairs:

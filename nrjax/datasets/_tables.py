@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from nrjax.files import check_regular, first_line, natural, shortened, shown
 
@@ -59,14 +60,14 @@ class Table:
     def images(self, indices: np.ndarray) -> Iterator[tuple[str, Any]]:
         """Name and content of some rows' images: a path, bytes, or a picture."""
         for i in indices:
-            value = self._values[int(i)]
+            value: Any = self._values[int(i)]
             if isinstance(value, Mapping):  # as Hugging Face has them
                 value = value.get("bytes") or value.get("path")
             if isinstance(value, (str, Path)) and str(value):
                 yield str(value), self._base / value
             elif isinstance(value, bytes):
                 yield f"image {i}", value
-            elif hasattr(value, "convert"):
+            elif isinstance(value, Image.Image):
                 yield f"image {i}", np.asarray(value.convert("RGB"))
             elif isinstance(value, np.ndarray):
                 yield f"image {i}", value

@@ -4,6 +4,7 @@ from nrjax.models._candidates import Candidates, load_candidates
 from nrjax.models._capture import Trace
 from nrjax.models._checkpoints import load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
+from nrjax.models._embedder import from_embedder
 from nrjax.models._extract import BATCH_SIZE, FeatureBatches, extract_features
 from nrjax.models._features import Features
 from nrjax.models._flax import from_linen, from_nnx
@@ -49,6 +50,7 @@ __all__ = [
     "check_images",
     "check_samples",
     "extract_features",
+    "from_embedder",
     "from_function",
     "from_keras",
     "from_linen",

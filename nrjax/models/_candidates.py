@@ -245,7 +245,8 @@ def _of_entry(entry: Any, who: str, base: Path, download: bool) -> list[Candidat
         found = _named(entry["name"], name, base, download) if "name" in entry else _or_reason(name, base, download)
         return [dataclasses.replace(one, **given) for one in found]
     try:
-        options = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.get("preprocessing", {}).items()}
+        given_options = entry.get("preprocessing", {}).items()
+        options: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given_options}
         made = Preprocessing(**options) if options else None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{who}: preprocessing: {first_line(error)}") from error

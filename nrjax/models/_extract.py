@@ -24,7 +24,7 @@ BATCH_BYTES, SMALLEST_BATCH, TEXTS = 1 << 25, 16, 64
 THREADS = os.cpu_count() or 1  # that decode, resize and tokenize; all of it releases Python's lock
 IN_MEMORY = 8 << 30  # bytes of features of one model; beyond they lie in a temporary file
 AGAIN = 4  # samples that go through a model once more
-UNSTEADY = {"float32": 1e-2, "bfloat16": 0.2}  # of the features' size; rounding is far below
+UNSTEADY = {"float32": 5e-3, "bfloat16": 0.2}  # of the features' size; rounding is far below
 
 
 @overload
@@ -75,10 +75,12 @@ def extract_features(
     wanted = tuple(layer) if isinstance(layer, list) else (layer,)
     size = model.batch or min(batch_size or _batch_size(model, kind, samples), len(samples))
     try:
-        kept = _Pass(model, samples, _order(kind, samples), wanted, precision, on_batch).run(size)
+        done = _Pass(model, samples, _order(kind, samples), wanted, precision, on_batch)
+        kept, remarks = done.run(size), model.remarks()
+        done.check_steady()
     finally:
         model.release()
-    for remark in model.remarks():
+    for remark in remarks:
         warnings.warn(remark, RuntimeWarning, stacklevel=2)
     return dict(zip(wanted, kept, strict=True)) if isinstance(layer, list) else kept[0]
 
@@ -102,7 +104,8 @@ class _Pass:
         self, model: Model, samples: Samples, order: np.ndarray, wanted: Sequence[LayerChoice], precision: Precision,
         on_batch: Callable[[int], None],
     ):  # fmt: skip
-        self._model, self._samples, self._order, self._precision = model, samples, order, precision
+        self._model, self._samples, self._order = model, samples, order
+        self._precision: Precision = precision
         self._layers = [_of(model, layer) for layer in wanted]
         self._asked = tuple(dict.fromkeys(name for layer in self._layers for name in layer.names))
         self._on_batch, self._done, self._kept = on_batch, 0, []
@@ -121,7 +124,6 @@ class _Pass:
                     RuntimeWarning,
                     stacklevel=3,
                 )
-        self._check_steady(size)
         return self._kept
 
     def _from(self, start: int, size: int) -> None:
@@ -182,11 +184,11 @@ class _Pass:
         self._done += count
         self._on_batch(count)
 
-    def _check_steady(self, size: int) -> None:
+    def check_steady(self) -> None:
         """The first samples once more, alone: the same features again, whatever else was in their batch."""
         if self._model.pure:
             return
-        count = min(AGAIN, len(self._order), size)
+        count = min(AGAIN, len(self._order), self._model.batch or AGAIN)
         _, batch = self._ready(0, self._model.batch or count)
         outputs = self._model.outputs(batch, self._asked, self._precision)
         by_name = dict(zip(self._asked, outputs, strict=True))

@@ -45,8 +45,9 @@ class Features:
         self, models: Mapping[str, Any], kind: Kind, samples: Samples, layers: list[LayerChoice] | None,
         batch_size: int | None, precision: Precision, advance: Callable[[int], None], probabilities: bool = False,
     ):  # fmt: skip
-        self._models, self._kind, self._samples, self._layers = models, kind, samples, layers
-        self._batch_size, self._precision = batch_size, precision
+        self._models, self._samples, self._layers, self._batch_size = models, samples, layers, batch_size
+        self._kind: Kind = kind
+        self._precision: Precision = precision
         self._advance, self._probabilities = advance, probabilities
         self._fitted: dict[str, np.ndarray] = {}
         self.preprocessing: dict[str, str] = {}

@@ -55,7 +55,9 @@ def from_nnx(
     inference = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graphdef, *state = nnx.split(inference, nnx.RngState, ...)
     definition = Definition(graphdef, _call_kwargs(module, call_kwargs))
-    return JaxModel(definition, tuple(state), trace_nnx, shape_of(input_shape), preprocessing)
+    model = JaxModel(definition, tuple(state), trace_nnx, shape_of(input_shape), preprocessing)
+    model.weights = tuple(state[1:])
+    return model
 
 
 def _call_kwargs(module: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:

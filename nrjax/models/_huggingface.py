@@ -76,10 +76,9 @@ class HuggingFaceModel(Model):
         yield from arrays_of({name: _array(value) for name, value in self.module.state_dict().items()})
 
     def remarks(self) -> list[str]:
-        """How many texts were truncated."""
-        if not self.cut:
-            return []
-        return [f"{self.cut:,} of {self.seen:,} texts are longer than the model takes and were truncated."]
+        """How many texts were truncated since the last time."""
+        cut, seen, self.cut, self.seen = self.cut, self.seen, 0, 0
+        return [f"{cut:,} of {seen:,} texts are longer than the model takes and were truncated."] if cut else []
 
     def _run(self, batch: Mapping[str, np.ndarray] | np.ndarray, precision: Precision) -> dict[str, Any]:
         """What pools each layer, by name: only layers that are asked for are pooled."""
@@ -254,6 +253,8 @@ def _text_inputs(
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
     except Exception as error:
         raise ValueError(f"{who}: its tokenizer is missing or cannot be read: {first_line(error, 200)}") from error
+    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # made up where there are no files
+        raise ValueError(f"{who}: its tokenizer is missing or cannot be read: it knows no words.")
     if tokenizer.pad_token is None:  # GPT and its kind: what is padded is masked
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     positions = getattr(config, "max_position_embeddings", None)

@@ -59,6 +59,7 @@ class JaxModel(Model):
     Attributes:
       definition: module and keyword arguments, no arrays.
       variables: the arrays.
+      weights: those of them that make it this model; not the state of random numbers.
       trace: `(definition, variables, images) -> Trace`, pure.
       input_shape: of one image `(height, width, channels)`; None takes images as they come.
       preprocessing: applied to the images inside the compiled forward pass.
@@ -80,6 +81,7 @@ class JaxModel(Model):
             lambda images: preprocessing.sized(images, input_shape),
             lambda images: preprocessing.ready(images, input_shape),
         )  # fmt: skip
+        self.weights = variables
         self._placed: dict[Precision, Any] = {}
         leaves = [leaf for leaf in jax.tree.leaves(variables) if hasattr(leaf, "size")]
         self.description = Description(
@@ -130,7 +132,7 @@ class JaxModel(Model):
         yield re.sub(
             r" at 0x[0-9a-f]+", "", repr((self.definition.module, sorted(self.definition.call_kwargs.items())))
         )
-        leaves = jax.tree_util.tree_flatten_with_path(self.variables)[0]
+        leaves = jax.tree_util.tree_flatten_with_path(self.weights)[0]
         yield from arrays_of({jax.tree_util.keystr(path): leaf for path, leaf in leaves})
 
 

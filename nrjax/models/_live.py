@@ -1,11 +1,13 @@
 """A `Model` from what users hold in their hands, whatever framework it is of."""
 
+import functools
 import sys
 from typing import Any
 
 from flax import linen as nn
 from flax import nnx
 
+from nrjax.models._embedder import from_embedder
 from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._load import load_model
 from nrjax.models._model import Model
@@ -21,6 +23,9 @@ def as_model(model: Any) -> Model:
         return from_linen(*model)
     if isinstance(model, str):
         return load_model(model)
+    if _is(model, "sentence_transformers", "SentenceTransformer"):
+        encode: Any = getattr(model, "encode", None)
+        return from_embedder(functools.partial(encode, show_progress_bar=False))
     if _is(model, "torch", "nn", "Module"):
         from nrjax.models._torch import from_torch
 

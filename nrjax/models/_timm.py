@@ -2,6 +2,7 @@
 
 # pyright: reportMissingImports=false
 
+import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,7 @@ def load_timm(
             raise ValueError(f"{who}: there is no directory {folder}.")
         check_folder(folder, who)
     elif not timm.is_model(where.partition(".")[0]):
-        near = timm.list_models(f"*{where.partition('.')[0].rstrip('0123456789')}*")[:5]
+        near = difflib.get_close_matches(where, timm.list_models(), n=5)
         raise ValueError(f"{who}: timm knows no such model{'; near it are ' + ', '.join(near) if near else ''}.")
     try:
         with _offline(not (local or download)):

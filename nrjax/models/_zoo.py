@@ -254,7 +254,7 @@ def _preprocessing(fields: dict[str, Any]) -> Preprocessing:
                 f"{DESCRIPTION}: preprocessing takes mean and std, lists of numbers, std positive; got {key}"
             )
     try:
-        made = {
+        made: dict[str, Any] = {
             key: tuple(float(v) for v in values) if key in ("mean", "std") else tuple(values)
             if isinstance(values, list) else values for key, values in fields.items()
         }  # fmt: skip
