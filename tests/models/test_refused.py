@@ -78,7 +78,7 @@ def test_directories_of_hugging_face(tmp_path, transformers):
             load_model(f"hf:{folder}")
     with pytest.raises(ValueError, match="there is no directory"):
         load_model("hf:./nowhere")
-    with pytest.raises(ValueError, match="neither a directory nor in the cache of the hub.*download=True"):
+    with pytest.raises(ValueError, match=r"neither a directory nor in the cache of the hub.*download=True"):
         load_model("hf:nobody/has-this")
 
 
@@ -331,7 +331,7 @@ class TestOnnx:
         found = [nrjax.extract_features(f"onnx:{tmp_path / name}.onnx", X) for name in ("one", "two")]
         np.testing.assert_array_equal(*found)
         (tmp_path / "weights.bin").write_bytes(b"")
-        with pytest.raises(ValueError, match="its data cannot be read|cannot run it"):
+        with pytest.raises(ValueError, match=r"its data cannot be read|cannot run it"):
             load_model(f"onnx:{tmp_path / 'two.onnx'}")
 
 

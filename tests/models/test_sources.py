@@ -76,7 +76,7 @@ def test_a_layer_that_is_not_there(source, layer):
 
 def test_the_other_kind_of_samples_is_refused(source):
     other = ["a text"] * 4 if source.model.inputs.kind != "text" else np.zeros((4, 8, 8, 3), np.uint8)
-    with pytest.raises(ValueError, match="the model takes .*; the samples are"):
+    with pytest.raises(ValueError, match=r"the model takes .*; the samples are"):
         nrjax.extract_features(source.model, other)
 
 

@@ -1,0 +1,152 @@
+"""Candidates from everywhere in one ranking; lists, filters, layers that are averaged."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nrjax
+from nrjax.models import load_candidates
+from nrjax.models._where import parse_where
+from tests.models import sources
+
+X, Y = sources.images(40), np.arange(40) % 4
+
+
+@pytest.fixture
+def zoo(tmp_path, save_tiny):
+    for seed, name in enumerate("ab"):
+        save_tiny(tmp_path / "zoo", name, seed, tags={"family": "tiny", "size": seed}, license="apache-2.0")
+    return tmp_path / "zoo"
+
+
+def embedder(scale):
+    return nrjax.from_embedder(lambda some: np.stack([scale * one.mean((0, 1)) for one in some]), "image")
+
+
+def test_mixtures_of_all(zoo):
+    demo = nrjax.load_demo().zoo
+    ranking = nrjax.rank({"zoo": str(zoo), "F10": demo["F10"], "own": embedder(1), "gone": "onnx:gone.onnx"},
+                         X, Y, progress=False)  # fmt: skip
+    assert set(ranking.order) == {"zoo/a", "zoo/b", "F10", "own"}
+    assert "is not there" in ranking.failed["gone"] or "needs onnx" in ranking.failed["gone"]
+    assert set(nrjax.rank([str(zoo), str(demo.path)], X, Y, progress=False).order) == {"a", "b", *demo}
+    assert ranking.settings["preprocessing"]["F10"] == "28x28x1 bilinear, /255"
+    with pytest.raises(ValueError, match="Two models are called a, b"):
+        load_candidates([str(zoo), str(zoo)])
+    with pytest.raises(TypeError, match="needs a name: pass a mapping"):
+        load_candidates([embedder(1)])
+    with pytest.raises(TypeError, match="models must be a mapping, a name"):
+        load_candidates(3)
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_lists(tmp_path, zoo, suffix):
+    path = tmp_path / f"list{suffix}"
+    if suffix == ".toml":
+        path.write_text(
+            '[[models]]\nmodel = "zoo"\nlicense = "mit"\n[[models]]\nname = "net"\nmodel = "onnx:net.onnx"\n'
+            'tags = {family = "hand"}\npreprocessing = {mean = [0.5], std = [0.5]}\n'
+        )
+    else:
+        net = {"name": "net", "model": "onnx:net.onnx", "tags": {"family": "hand"}}
+        net["preprocessing"] = {"mean": [0.5], "std": [0.5]}
+        path.write_text(json.dumps([{"model": "zoo", "license": "mit"}, net]))
+    found = load_candidates(path)
+    assert list(found) == ["a", "b", "net"]
+    assert found.known("a")["license"] == "mit"
+    assert found.known("net") == {"name": "net", "source": "onnx:net.onnx", "family": "hand"}
+    assert list(load_candidates(path, where="family == 'hand'")) == ["net"]
+    assert load_candidates(path)["a"].description.license == "mit"
+    pytest.importorskip("onnxruntime", exc_type=ImportError)
+    sources.save_onnx(tmp_path / "net.onnx")
+    ranking = nrjax.rank(path, X, Y, progress=False)
+    assert set(ranking.order) == {"a", "b", "net"}
+    assert ranking.settings["preprocessing"]["net"] == "32x32x3 bilinear, /255, mean 0.5 std 0.5"
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[[models]]\nname = 'x'", "model 1 must be a table with model ="), ("models = 3", 'expected a list "models"'),
+    ("[[models]]\nmodel = 'zoo'\ncolour = 1", "'colour', which is no field"), ("[[", "is not TOML"),
+    ("[[models]]\nmodel = 'zoo'\ntags = 1", "tags must be a dict"),
+    ("[[models]]\nmodel = 'zoo'\npreprocessing = {mean = [0]}", "a zoo has the preprocessing of its models"),
+    ("[[models]]\nmodel = 'onnx:x'\npreprocessing = {std = [0]}", "std must be positive"),
+    ("[[models]]\nmodel = 'onnx:x'\npreprocessing = {size = 3}", "preprocessing: .*size"),
+])  # fmt: skip
+def test_lists_that_are_refused(tmp_path, text, said):
+    (tmp_path / "list.toml").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        load_candidates(tmp_path / "list.toml")
+
+
+def test_one_entry_that_is_none_costs_the_others_nothing(tmp_path, zoo):
+    (tmp_path / "list.json").write_text(json.dumps(["zoo", "nowhere", "onnx:gone.onnx"]))
+    ranking = nrjax.rank(tmp_path / "list.json", X, Y, progress=False)
+    assert set(ranking.order) == {"a", "b"}
+    assert "no such folder" in ranking.failed["nowhere"]
+
+
+def test_filters(zoo):
+    assert list(load_candidates(zoo, where="size > 0 and license == 'apache-2.0'")) == ["b"]
+    assert list(load_candidates(zoo, where="family in ['tiny', 'large'] and not name == 'a'")) == ["b"]
+    assert list(load_candidates(zoo, where="parameters < 10e6")) == ["a", "b"]
+    found = load_candidates(zoo, where="bytes < 1e9 and size < 1")
+    assert found.known("a")["parameters"] > 100
+    with pytest.raises(ValueError, match="holds of none of 2 models"):
+        load_candidates(zoo, where="parameters < 10")
+    assert set(nrjax.rank(zoo, X, Y, where="size == 1", progress=False).order) == {"b"}
+
+
+@pytest.mark.parametrize(("text", "holds"), [
+    ("a < 2", True), ("1 < a < 2", False), ("-1 < a and b == 'x'", True), ("nothing > 3", False),
+    ("not nothing > 3", True), ("a < 'x'", False), ("b in ('x', 'y')", True), ("b not in ['x']", False), ("c", True),
+    ("a == 1 or nothing", True),
+])  # fmt: skip
+def test_expressions(text, holds):
+    assert parse_where(text)({"a": 1, "b": "x", "c": True}) is holds
+
+
+@pytest.mark.parametrize("text", [
+    "", "open('x')", "a.b", "__import__('os')", "a + 1", "lambda: 1", "[x for x in a]", "a[0]", "(" * 5000, "a;b",
+    "None == a", "f'{a}'", "a := 3", "x" * 2000,
+])  # fmt: skip
+def test_what_is_no_expression(text):
+    with pytest.raises(ValueError, match="where must be an expression such as"):
+        parse_where(text)
+
+
+def test_layers_that_are_averaged():
+    def apply(params, x):
+        layers = {f"block{i}": x.mean((1, 2)) * w for i, w in enumerate(params)}
+        return layers | {"wide": x.reshape(len(x), -1)}
+
+    params = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    model = nrjax.from_function(apply, params, input_shape=(32, 32, 3))
+    assert model.blocks() == [f"block{i}" for i in range(4)]
+    names = ["mean", "last", "block3", *model.blocks()[:3]]
+    found = nrjax.extract_features(model, X, names, batch_size=7)
+    np.testing.assert_allclose(found["mean"], np.mean([found[name] for name in model.blocks()], axis=0), atol=1e-6)
+    np.testing.assert_array_equal(found["last"], found["block3"])
+    for layer in ("mean", "last", "best"):
+        assert nrjax.rank({"m": model}, X, Y, layer=layer, progress=False).settings["layer"] == layer
+    every = nrjax.rank({"m": model}, X, Y, layers="all", progress=False)
+    assert list(every.by_layer["m"]) == ["input", *model.blocks(), "wide"]
+
+
+def test_features_beyond_the_memory_lie_in_a_file(monkeypatch):
+    from nrjax.models import _extract as extract
+
+    zoo = nrjax.load_demo().zoo
+    expected = nrjax.rank(zoo, X, Y, layer="best", progress=False).by_layer
+    monkeypatch.setattr(extract, "IN_MEMORY", 1000)
+    assert isinstance(nrjax.extract_features(zoo["F10"], X), np.memmap)
+    assert nrjax.rank(zoo, X, Y, layer="best", progress=False).by_layer == expected
+
+
+def test_precision(zoo):
+    whole, half = (nrjax.rank(zoo, X, Y, precision=p, progress=False) for p in ("float32", "bfloat16"))
+    assert half.settings["precision"] == "bfloat16"
+    assert half.scores != whole.scores
+    assert all(abs(half.scores[name] - whole.scores[name]) < 0.05 for name in whole.order)
+    with pytest.raises(ValueError, match="precision must be of float32, bfloat16"):
+        nrjax.rank(zoo, X, Y, precision="float16")
