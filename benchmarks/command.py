@@ -9,6 +9,8 @@ from pathlib import Path
 
 import jax
 
+ELSEWHERE = ("out", "cache", "wider", "data_dir", "resume", "beside", "wheel", "folder")
+
 
 def answer(work: Callable[[], None]) -> int:
     """Exit code of a command: 0, or 1 with one line on stderr."""
@@ -24,7 +26,7 @@ def invocation(module: str, options: argparse.Namespace, defaults: argparse.Name
     """The command line that asks for `options`; where things lie on this machine, and resuming, are left out."""
     words = [f"python -m {module}"]
     for name, value in vars(options).items():
-        if name in ("out", "cache", "wider", "data_dir", "resume", "beside") or value == getattr(defaults, name):
+        if name in ELSEWHERE or value == getattr(defaults, name):
             continue
         words.append(f"--{name.replace('_', '-')}")
         words += [] if value is True else map(str, value if isinstance(value, list) else [value])

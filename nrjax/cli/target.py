@@ -28,7 +28,7 @@ def load_models(names: tuple[str, ...], default: str, where: str | None, downloa
     for name in names:
         try:
             load_candidates(name)
-        except (ValueError, OSError) as error:
+        except FileNotFoundError as error:
             raise click.BadParameter(shown(" ".join(str(error).split())), param_hint="MODELS") from error
     return load_candidates(list(names) or [default], where=where, download=download)
 
