@@ -1,6 +1,7 @@
 """Where arrays lie and how many at once: buffers JAX can use as they are, slices that fit a device."""
 
 import math
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -96,6 +97,14 @@ def in_slices(run: Callable[[np.ndarray], T], indices: np.ndarray, size: int) ->
         else:
             start += len(piece)
     return done
+
+
+def machine_memory() -> int:
+    """Bytes of the machine's memory; `UNKNOWN_MEMORY` where it does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return UNKNOWN_MEMORY
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,10 +9,19 @@ def python(code):
 
 
 HEAVY = "{m.partition('.')[0] for m in sys.modules} & {'flax', 'tensorflow_datasets', 'matplotlib', 'orbax', 'pandas'}"
+FRAMEWORKS = (
+    "{m.partition('.')[0] for m in sys.modules} & "
+    "{'torch', 'timm', 'transformers', 'onnx', 'onnxruntime', 'keras', 'datasets', 'pyarrow', 'tensorflow'}"
+)
 
 
 def test_importing_nrjax_loads_neither_flax_nor_tfds():
     assert python(f"import sys, nrjax; print({HEAVY})") == "set()"
+
+
+def test_ranking_a_zoo_loads_no_framework_but_flax():
+    code = f"import sys, nrjax; nrjax.rank(*nrjax.load_demo(), layer='dense'); print({FRAMEWORKS})"
+    assert python(code) == "set()"
 
 
 def test_rank_batch_works_without_flax_and_tfds():

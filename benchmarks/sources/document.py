@@ -13,10 +13,11 @@ def readme(doc: Mapping[str, Any]) -> str:
     for part, write in parts.items():
         if part in doc:
             made = doc["made_with"][part]
+            versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
             text += [*write(doc[part]), "",
                      f"Made by `{made['command']}` at commit {made['commit']} in "
                      f"{made['seconds']:,} s on {made['device']}; "
-                     f"{', '.join(f'{name} {version}' for name, version in made['versions'].items())}.", ""]  # fmt: skip
+                     f"{versions}.", ""]  # fmt: skip
     return "\n".join(text)
 
 
@@ -47,7 +48,7 @@ def _images(found: Mapping[str, Any]) -> list[str]:
     return [
         "## One ranking of PyTorch, ONNX and Flax", "",
         f"{found[TARGETS[0]]['samples']:,} test images of each data set; penultimate layers. Place and silhouette, "
-        "then `probe`. EfficientNet-Lite of ImageNet see the images at 112 x 112; `lite0 in ONNX` is `lite0`, exported.", "",
+        "then `probe`. EfficientNet-Lite of ImageNet see them at 112 x 112; `lite0 in ONNX` is `lite0`, exported.", "",
         *_table(["", *found], rows), "",
         f"Features of `lite0` and of its export differ by {apart} at most, where the largest are {size}.", "",
         f'With `precision="bfloat16"` silhouettes change by {changes["silhouette"]:.4f} and `probe` by '

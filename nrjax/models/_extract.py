@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from nrjax.files import shown
-from nrjax.memory import aligned_empty, is_out_of_memory
+from nrjax.memory import aligned_empty, is_out_of_memory, machine_memory
 from nrjax.models._live import as_model
 from nrjax.models._model import LAST, MEAN, SAMPLES_OF, Kind, LayerChoice, LayerError, Model, Precision
 from nrjax.models._samples import Samples, check_samples
@@ -22,7 +22,7 @@ from nrjax.switches import our_own
 BATCH_SIZE = 256  # at most, unless it is asked for
 BATCH_BYTES, SMALLEST_BATCH, TEXTS = 1 << 25, 16, 64
 THREADS = os.cpu_count() or 1  # that decode, resize and tokenize; all of it releases Python's lock
-IN_MEMORY = 8 << 30  # bytes of features of one model; beyond they lie in a temporary file
+IN_MEMORY = machine_memory() // 4  # bytes of features of one model; beyond they lie in a temporary file
 AGAIN = 4  # samples that go through a model once more
 UNSTEADY = {"float32": 5e-3, "bfloat16": 0.2}  # of the features' size; rounding is far below
 
@@ -73,7 +73,7 @@ def extract_features(
     kind, samples = check_samples(samples)
     check_kind(model, kind)
     wanted = tuple(layer) if isinstance(layer, list) else (layer,)
-    size = model.batch or min(batch_size or _batch_size(model, kind, samples), len(samples))
+    size = model.batch or min(batch_size or _batch_size(model, kind, samples), len(samples), model.fits or len(samples))
     try:
         done = _Pass(model, samples, _order(kind, samples), wanted, precision, on_batch)
         kept, remarks = done.run(size), model.remarks()
@@ -117,7 +117,7 @@ class _Pass:
             except Exception as error:
                 if not is_out_of_memory(error) or size == 1 or self._model.batch:
                     raise
-                size = max(1, size // 2)
+                self._model.fits = size = max(1, size // 2)
                 self._model.release()
                 warnings.warn(
                     f"a batch does not fit the memory; going on with {size} samples at once.",

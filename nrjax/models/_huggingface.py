@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.files import first_line, shortened
+from nrjax.files import first_line, shortened, shown
 from nrjax.models._frameworks import check_folder, framework
 from nrjax.models._model import (
     PENULTIMATE,
@@ -25,8 +25,8 @@ from nrjax.models._model import (
     arrays_of,
     named_layer,
 )
-from nrjax.models._preprocessing import Preprocessing
-from nrjax.models._torch import _array, _inference, image_inputs
+from nrjax.models._preprocessing import Preprocessing, pictures
+from nrjax.models._torch import image_inputs, in_inference, numpy_of, on_accelerator
 
 POOLED = "pooled"
 POOLINGS = ("mean", "cls", "last", "max")
@@ -73,7 +73,7 @@ class HuggingFaceModel(Model):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
         yield f"{self._config}\n{self._pooling}\n{self._normalise}"
-        yield from arrays_of({name: _array(value) for name, value in self.module.state_dict().items()})
+        yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
 
     def remarks(self) -> list[str]:
         """How many texts were truncated since the last time."""
@@ -90,7 +90,7 @@ class HuggingFaceModel(Model):
             self.seen += len(named["input_ids"])
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in named.items()}
         cast = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
-        with _inference(self.module), cast:
+        with in_inference(self.module), cast:
             answer = self.module(**tensors, output_hidden_states=True, return_dict=True)
         mask = tensors.get("attention_mask")
         states = answer.hidden_states
@@ -166,7 +166,12 @@ def load_huggingface(
         shared = {"description": _description(module, who), "config": _stable(config)}
         if config.__class__.__name__.startswith("CLIP") or hasattr(module, "vision_model"):
             raise ValueError(f"{who}: it takes images and texts together; save its vision_model or text_model alone.")
-        if "pixel_values" in (getattr(module, "main_input_name", ""),):
+        taken = getattr(module, "main_input_name", "")
+        if taken not in ("pixel_values", "input_ids"):
+            raise ValueError(
+                f"{who}: it takes {shown(str(taken))}, neither images nor texts; extract features yourself."
+            )
+        if taken == "pixel_values":
             inputs = _image_inputs(transformers, name, who, options, preprocessing, config)
             return HuggingFaceModel(encoder, inputs, pooling or _image_pooling(module, missing), False, **shared)
         if preprocessing is not None:
@@ -206,7 +211,7 @@ def _module(transformers: Any, name: str, who: str, options: Mapping[str, Any]) 
     wrong += [str(key[0] if isinstance(key, tuple) else key) for key in found.get("mismatched_keys", ())]
     if wrong:
         raise ValueError(f"{who}: its weights do not fit the architecture: {', '.join(wrong[:5])} would be random.")
-    return module.eval(), missing
+    return on_accelerator(module), missing
 
 
 def _image_pooling(module: Any, missing: set[str]) -> str:
@@ -234,10 +239,7 @@ def _image_inputs(
         ) from error
 
     def prepare(images: Any) -> np.ndarray:
-        from PIL import Image
-
-        rgb = [Image.fromarray(one.squeeze(-1) if one.shape[-1] == 1 else one).convert("RGB") for one in images]
-        return np.asarray(processor(images=rgb, return_tensors="np")["pixel_values"], np.float32)
+        return np.asarray(processor(images=pictures(images), return_tensors="np")["pixel_values"], np.float32)
 
     kept = {
         key: value for key, value in processor.to_dict().items() if not key.startswith("_") and key != "name_or_path"

@@ -83,6 +83,7 @@ class Model(abc.ABC):
       inputs: see `Inputs`.
       description: see `Description`.
       batch: the only number of samples that it takes at once; None takes any.
+      fits: the number that did, after a larger one had not fitted the memory.
       compiled: whether every number of samples would be compiled anew, so that the last few are filled up.
       pure: whether equal samples give equal outputs by construction; of others that is checked.
       classifies: whether its last layer are logits or probabilities of classes of its own.
@@ -91,6 +92,7 @@ class Model(abc.ABC):
     inputs: Inputs
     description: Description = Description()
     batch: int | None = None
+    fits: int | None = None
     compiled: bool = False
     pure: bool = False
     classifies: bool = False

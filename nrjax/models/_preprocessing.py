@@ -128,5 +128,22 @@ class Preprocessing:
         return array[:, :, None] if channels == 1 else array
 
 
+def pictures(images: Any, *, grey: bool = False) -> list[Image.Image]:
+    """Images as Pillow has them, for preprocessing that a framework brings.
+
+    Raises:
+      ValueError: they are not uint8, so that what their values mean is not known.
+    """
+    found = []
+    for one in images:
+        if getattr(one, "dtype", None) != np.uint8 or one.ndim != 3 or one.shape[2] not in (1, 3):
+            raise ValueError(
+                "the model has a preprocessing of its own, which takes uint8 images (height, width, 1 or 3); got "
+                f"{getattr(one, 'dtype', type(one).__name__)} {getattr(one, 'shape', '')}."
+            )
+        found.append(Image.fromarray(one.squeeze(-1) if one.shape[-1] == 1 else one).convert("L" if grey else "RGB"))
+    return found
+
+
 def _list(values: tuple[float, ...]) -> str:
     return "/".join(f"{value:g}" for value in values)

@@ -13,8 +13,8 @@ import numpy as np
 from nrjax.files import first_line, shortened
 from nrjax.models._frameworks import check_folder, framework
 from nrjax.models._model import PENULTIMATE, Description, Inputs, Precision
-from nrjax.models._preprocessing import Preprocessing
-from nrjax.models._torch import TorchModel, _inference, image_inputs
+from nrjax.models._preprocessing import Preprocessing, pictures
+from nrjax.models._torch import TorchModel, image_inputs, in_inference, on_accelerator
 
 
 class TimmModel(TorchModel):
@@ -26,7 +26,7 @@ class TimmModel(TorchModel):
         found = super()._run(batch, wanted, precision)
         if PENULTIMATE not in found and (wanted is None or PENULTIMATE in wanted):
             # a classifier that is no Linear, such as a convolution, or none at all
-            with _inference(self.module):
+            with in_inference(self.module):
                 tensor = self.tensor(batch)
                 found[PENULTIMATE] = self.module.forward_head(self.module.forward_features(tensor), pre_logits=True)
         return found
@@ -73,7 +73,7 @@ def load_timm(
         sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), shortened(who),
         str(config.get("license") or ""), {"architecture": str(config.get("architecture") or "")},
     )  # fmt: skip
-    model = TimmModel(module.eval(), _inputs(timm, data, preprocessing), description)
+    model = TimmModel(on_accelerator(module), _inputs(timm, data, preprocessing), description)
     model.config = json.dumps({"architecture": config.get("architecture"), "data": data}, sort_keys=True, default=str)
     return model
 
@@ -85,10 +85,7 @@ def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None
     transform = timm.data.create_transform(**data, is_training=False)
 
     def prepare(images: Any) -> np.ndarray:
-        from PIL import Image
-
-        pictures = [Image.fromarray(one.squeeze(-1) if one.shape[-1] == 1 else one) for one in images]
-        return np.stack([np.asarray(transform(one.convert("L" if channels == 1 else "RGB"))) for one in pictures])
+        return np.stack([np.asarray(transform(one)) for one in pictures(images, grey=channels == 1)])
 
     words = f"timm {json.dumps({key: data[key] for key in sorted(data)}, default=str)}"
     return Inputs("image", (height, width, channels), words, prepare)

@@ -63,7 +63,7 @@ class TorchModel(Model):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The module as it prints itself, its parameters and buffers."""
         yield f"{type(self.module).__name__}\n{self.module}"
-        yield from arrays_of({name: _array(value) for name, value in self.module.state_dict().items()})
+        yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
 
     def tensor(self, batch: Any) -> Any:
         """A batch on the module's device."""
@@ -102,7 +102,7 @@ class TorchModel(Model):
         cast = (
             torch.autocast(tensor.device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
         )
-        with _inference(self.module), _hooked(self.module, hook), cast:
+        with in_inference(self.module), _hooked(self.module, hook), cast:
             answer = self.module(tensor)
             own = _tensors(answer)
             if not own:
@@ -164,8 +164,15 @@ def image_inputs(shape: tuple[int, ...] | None, preprocessing: Preprocessing, *,
     return Inputs(kind, target, preprocessing.words(shape), prepare)
 
 
+def on_accelerator(module: Any) -> Any:
+    """A module that was loaded from files, where it runs fastest; a live one stays on its own device."""
+    import torch
+
+    return module.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @contextlib.contextmanager
-def _inference(module: Any) -> Iterator[None]:
+def in_inference(module: Any) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every submodule is in the mode that it was in."""
     import torch
 
@@ -206,7 +213,7 @@ def _tensors(answer: Any) -> dict[str, Any]:
     return {"" if i == 0 else f".{name}": value for i, (name, value) in enumerate(found.items())}
 
 
-def _array(value: Any) -> np.ndarray:
+def numpy_of(value: Any) -> np.ndarray:
     """A tensor of the state as NumPy has it; bfloat16 by its bits."""
     import torch
 
