@@ -83,7 +83,9 @@ class Candidates(Mapping[str, Any]):
         return one.known
 
     def where(self, expression: str) -> "Candidates":
-        """Those of which an expression holds; models are loaded only where it asks what loading tells.
+        """Those of which an expression holds, or of which it cannot be told because they are broken.
+
+        Models are loaded only where it asks what loading tells.
 
         Raises:
           ValueError: it is no expression, or holds of none.
@@ -94,12 +96,13 @@ class Candidates(Mapping[str, Any]):
             if (asked & set(LOADING)) - set(one.known):
                 try:
                     described = self[name].description
-                except Exception:  # nothing is known of it, so that nothing holds
+                except Exception:  # it stays, and the ranking says why it cannot be loaded
+                    chosen.append(one)
                     continue
                 measured = {key: getattr(described, key) for key in ("source", "license", *LOADING)}
                 measured |= described.tags
                 one = dataclasses.replace(one, measured={k: v for k, v in measured.items() if v not in (None, "")})
-            if holds(one.known):
+            if one.problem or holds(one.known):
                 chosen.append(one)
         if not chosen:
             raise ValueError(f"where: {expression!r} holds of none of {len(self)} models.")
@@ -240,6 +243,8 @@ def _of_entry(entry: Any, who: str, base: Path, download: bool) -> list[Candidat
     given = {key: entry[key] for key in ("license", "source", "tags") if key in entry}
     name = entry["model"]
     if name.partition(":")[0] not in PREFIXES:
+        if Path(name).suffix.lower() in LISTS:
+            raise ValueError(f"{who}: a list cannot name another list; got {shown(shortened(name, 60))}.")
         if "preprocessing" in entry or "pooling" in entry:
             raise ValueError(f"{who}: a zoo has the preprocessing of its models in their model.json.")
         found = _named(entry["name"], name, base, download) if "name" in entry else _or_reason(name, base, download)

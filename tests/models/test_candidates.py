@@ -69,6 +69,7 @@ def test_lists(tmp_path, zoo, suffix):
     ("[[models]]\nname = 'x'", "model 1 must be a table with model ="), ("models = 3", 'expected a list "models"'),
     ("[[models]]\nmodel = 'zoo'\ncolour = 1", "'colour', which is no field"), ("[[", "is not TOML"),
     ("[[models]]\nmodel = 'zoo'\ntags = 1", "tags must be a dict"),
+    ("[[models]]\nmodel = 'list.toml'", "a list cannot name another list"),
     ("[[models]]\nmodel = 'zoo'\npreprocessing = {mean = [0]}", "a zoo has the preprocessing of its models"),
     ("[[models]]\nmodel = 'onnx:x'\npreprocessing = {std = [0]}", "std must be positive"),
     ("[[models]]\nmodel = 'onnx:x'\npreprocessing = {size = 3}", "preprocessing: .*size"),
@@ -95,6 +96,14 @@ def test_filters(zoo):
     with pytest.raises(ValueError, match="holds of none of 2 models"):
         load_candidates(zoo, where="parameters < 10")
     assert set(nrjax.rank(zoo, X, Y, where="size == 1", progress=False).order) == {"b"}
+
+
+def test_broken_models_pass_every_filter_and_are_told(zoo):
+    (zoo / "a" / "weights.safetensors").write_bytes(b"broken")
+    ranking = nrjax.rank(zoo, X, Y, where="parameters < 10e6", progress=False)
+    assert (ranking.order, list(ranking.failed)) == (["b"], ["a"])
+    (zoo / "b" / "model.json").write_text("?")
+    assert list(load_candidates(zoo, where="size == 0")) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("text", "holds"), [
