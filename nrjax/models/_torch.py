@@ -142,8 +142,8 @@ def from_torch(
       module: takes a batch of images `[samples, channels, height, width]`, or of whatever the samples are.
       input_shape: of one image `(height, width, channels)`, as everywhere in nrjax; images of another shape are then
         resized before they enter.
-      preprocessing: of images; see `Preprocessing`. Images of four axes are turned to channels first; other arrays
-        enter as they are.
+      preprocessing: of images; see `Preprocessing`. Images of four axes are turned to channels first, unless they lie
+        so already; other arrays enter as they are.
     """
     shape = shape_of(input_shape)
     return TorchModel(module, image_inputs(shape, preprocessing, channels_first=True))
@@ -153,6 +153,8 @@ def image_inputs(shape: tuple[int, ...] | None, preprocessing: Preprocessing, *,
     """Inputs of a network that is fed with normalised images from the host."""
 
     def prepare(images: Any) -> np.ndarray:
+        if channels_first and _are_channels_first(images):
+            images = images.transpose(0, 2, 3, 1)
         sized = preprocessing.sized(images, shape)
         if sized.ndim != 4:
             return sized if sized.dtype.kind in "iu" and sized.dtype != np.uint8 else sized.astype(np.float32)
@@ -162,6 +164,13 @@ def image_inputs(shape: tuple[int, ...] | None, preprocessing: Preprocessing, *,
     target = preprocessing.target(shape)
     kind = "image" if target is not None and len(target) == 3 else "array"
     return Inputs(kind, target, preprocessing.words(shape), prepare)
+
+
+def _are_channels_first(images: Any) -> bool:
+    """Whether images lie as PyTorch has them already."""
+    grey_or_colour = (1, 3)
+    is_array = isinstance(images, np.ndarray) and images.ndim == 4
+    return is_array and images.shape[1] in grey_or_colour and images.shape[3] not in grey_or_colour
 
 
 def on_accelerator(module: Any) -> Any:

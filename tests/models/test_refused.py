@@ -248,6 +248,13 @@ class TestTorch:
         assert ranking.order == ["colour"]
         assert "channels" in ranking.failed["grey"]
 
+    def test_images_that_lie_as_pytorch_has_them(self, torch):
+        net = sources.torch_network()
+        expected = nrjax.extract_features(net, X)
+        np.testing.assert_array_equal(nrjax.extract_features(net, X.transpose(0, 3, 1, 2)), expected)
+        tensors = torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255
+        np.testing.assert_allclose(nrjax.extract_features(net, tensors), expected, atol=1e-6)
+
     def test_out_of_memory_halves_the_batch(self, torch):
         class Small(torch.nn.Module):
             def forward(self, x):
