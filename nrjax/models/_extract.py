@@ -20,7 +20,8 @@ from nrjax.models._samples import Samples, check_samples
 from nrjax.switches import our_own
 
 BATCH_SIZE = 256  # at most, unless it is asked for
-BATCH_BYTES, SMALLEST_BATCH, TEXTS = 1 << 25, 16, 64
+BATCH_BYTES, ACCELERATED = 1 << 24, 8  # of a batch's inputs: what caches of a CPU like, and times that on accelerators
+SMALLEST_BATCH, TEXTS = 16, 64
 THREADS = os.cpu_count() or 1  # that decode, resize and tokenize; all of it releases Python's lock
 IN_MEMORY = machine_memory() // 4  # bytes of features of one model; beyond they lie in a temporary file
 AGAIN = 4  # samples that go through a model once more
@@ -108,10 +109,11 @@ class _Pass:
         self._precision: Precision = precision
         self._layers = [_of(model, layer) for layer in wanted]
         self._asked = tuple(dict.fromkeys(name for layer in self._layers for name in layer.names))
-        self._on_batch, self._done, self._kept = on_batch, 0, []
+        self._on_batch, self._done, self._kept, self._size = on_batch, 0, [], 0
 
     def run(self, size: int) -> list[np.ndarray]:
         while self._done < len(self._order):
+            self._size = size
             try:
                 self._from(self._done, size)
             except Exception as error:
@@ -160,8 +162,11 @@ class _Pass:
 
     def _ready(self, first: int, size: int) -> tuple[int, Any]:
         rows = self._order[first : first + size]
+        return len(rows), self._prepared(rows, size)
+
+    def _prepared(self, rows: np.ndarray, size: int) -> Any:
         some = self._samples[rows] if isinstance(self._samples, np.ndarray) else [self._samples[i] for i in rows]
-        return len(rows), self._filled(self._model.inputs.prepare(some), len(rows), size)
+        return self._filled(self._model.inputs.prepare(some), len(rows), size)
 
     def _filled(self, batch: Any, count: int, size: int) -> Any:
         """Zeros up to `size`, where another number would compile again or is not taken."""
@@ -189,7 +194,8 @@ class _Pass:
         if self._model.pure:
             return
         count = min(AGAIN, len(self._order), self._model.batch or AGAIN)
-        _, batch = self._ready(0, self._model.batch or count)
+        size = self._size if self._model.compiled else self._model.batch or count
+        batch = self._prepared(self._order[:count], size)
         outputs = self._model.outputs(batch, self._asked, self._precision)
         by_name = dict(zip(self._asked, outputs, strict=True))
         for layer, kept in zip(self._layers, self._kept, strict=True):
@@ -239,9 +245,10 @@ def _order(kind: Kind, samples: Samples) -> np.ndarray:
 
 def _batch_size(model: Model, kind: Kind, samples: Samples) -> int:
     if kind == "text":
-        return TEXTS
+        return TEXTS * (ACCELERATED if model.accelerated else 1)
     shape = model.inputs.shape or np.shape(samples[0])
-    fit = BATCH_BYTES // (4 * max(1, math.prod(shape)))
+    room = BATCH_BYTES * (ACCELERATED if model.accelerated else 1)
+    fit = room // (4 * max(1, math.prod(shape)))
     return min(BATCH_SIZE, max(SMALLEST_BATCH, 1 << max(0, fit.bit_length() - 1)))
 
 

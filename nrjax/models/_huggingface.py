@@ -38,6 +38,8 @@ SENTENCE_MODULES = ("Transformer", "Pooling", "Normalize")
 class HuggingFaceModel(Model):
     """An encoder: every hidden state pooled over tokens or places, and the pooled last one as the penultimate layer."""
 
+    pure = True  # the library's own layers, in evaluation mode
+
     def __init__(
         self, module: Any, inputs: Inputs, pooling: str, normalise: bool, description: Description, config: str
     ):
@@ -59,7 +61,8 @@ class HuggingFaceModel(Model):
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """Of every layer `[samples, dims]`, float32 on the host."""
-        found = self._run(batch, precision)
+        all_of_them = any(layer not in (PENULTIMATE, POOLED) for layer in layers)
+        found = self._run(batch, precision, all_of_them)
         names = [named_layer(layer, list(found), has_penultimate=True) for layer in layers]
         with framework("torch", "Hugging Face").inference_mode():
             return [found[POOLED if name == PENULTIMATE else name]().float().cpu().numpy() for name in names]
@@ -69,6 +72,11 @@ class HuggingFaceModel(Model):
         names = [layer.name for layer in self.layers() if layer.name != POOLED]
         widths = {layer.name: layer.dims for layer in self.layers()}
         return [name for name in names[1:] if widths[name] == widths[names[-1]]]
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether the module is anywhere but on the CPU."""
+        return any(p.device.type != "cpu" for p in self.module.parameters())
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
@@ -80,8 +88,10 @@ class HuggingFaceModel(Model):
         cut, seen, self.cut, self.seen = self.cut, self.seen, 0, 0
         return [f"{cut:,} of {seen:,} texts are longer than the model takes and were truncated."] if cut else []
 
-    def _run(self, batch: Mapping[str, np.ndarray] | np.ndarray, precision: Precision) -> dict[str, Any]:
-        """What pools each layer, by name: only layers that are asked for are pooled."""
+    def _run(
+        self, batch: Mapping[str, np.ndarray] | np.ndarray, precision: Precision, all_of_them: bool = True
+    ) -> dict[str, Any]:  # fmt: skip
+        """What pools each layer, by name: all, or the last; only layers that are asked for are pooled."""
         torch = framework("torch", "Hugging Face")
         device = next(self.module.parameters()).device
         named = dict(batch) if isinstance(batch, Mapping) else {"pixel_values": batch}
@@ -91,9 +101,9 @@ class HuggingFaceModel(Model):
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in named.items()}
         cast = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
         with in_inference(self.module), cast:
-            answer = self.module(**tensors, output_hidden_states=True, return_dict=True)
+            answer = self.module(**tensors, output_hidden_states=all_of_them, return_dict=True)
         mask = tensors.get("attention_mask")
-        states = answer.hidden_states
+        states = answer.hidden_states if all_of_them else ()
         found = {
             f"hidden_states.{i}": lambda state=state: pooled(state, mask, self._pooling)
             for i, state in enumerate(states)

@@ -127,6 +127,11 @@ class JaxModel(Model):
             self._placed = {precision: jax.device_put(variables)}
         return self._placed[precision]
 
+    @property
+    def accelerated(self) -> bool:
+        """Whether JAX computes on anything but the CPU."""
+        return jax.default_backend() != "cpu"
+
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The module as it prints itself, and its arrays."""
         yield re.sub(

@@ -132,7 +132,9 @@ def load_keras(where: str, *, base: Path = Path(), preprocessing: Preprocessing 
     except Exception as error:
         said = re.sub(r"\s+", " ", str(error))[:300]
         raise ValueError(f"{who}: Keras cannot load it: {said}") from error
-    return KerasModel(module, who, preprocessing)
+    model = KerasModel(module, who, preprocessing)
+    model.pure = True  # of Keras' own layers
+    return model
 
 
 def _check(config: Any, who: str) -> None:

@@ -113,6 +113,11 @@ class Model(abc.ABC):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """What makes it this model: definition and weights, in an order of their own."""
 
+    @property
+    def accelerated(self) -> bool:
+        """Whether it runs on an accelerator, which large batches keep busy."""
+        return False
+
     def blocks(self) -> list[str]:
         """The layers that `mean` averages and of which `last` is the last: most of them have one width."""
         found: dict[int, list[str]] = {}

@@ -150,8 +150,9 @@ class OnnxModel(Model):
             sized = made.sized(images, shape)
             if sized.ndim == 4 and shape is None and sized.shape[-1] != channels and sized.dtype == np.uint8:
                 sized = made.sized(sized, (*sized.shape[1:3], channels))
-            batch = sized if dtype == np.uint8 else made.normalised(sized)
-            return np.ascontiguousarray(batch if channels_last else batch.transpose(0, 3, 1, 2), dtype)
+            if dtype == np.uint8:
+                return np.ascontiguousarray(sized if channels_last else sized.transpose(0, 3, 1, 2), dtype)
+            return made.normalised(sized, channels_first=not channels_last).astype(dtype, copy=False)
 
         return Inputs("image", shape, made.words(shape), prepare)
 

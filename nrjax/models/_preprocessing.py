@@ -65,11 +65,19 @@ class Preprocessing:
             return images
         return (images - jnp.array(self.mean, images.dtype)) / jnp.array(self.std, images.dtype)
 
-    def normalised(self, images: np.ndarray) -> np.ndarray:
-        """The same on the host, float32."""
-        if images.dtype == np.uint8:
-            images = images.astype(np.float32) * np.float32(self.scale)
-        return (images - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+    def normalised(self, images: np.ndarray, *, channels_first: bool) -> np.ndarray:
+        """The same on the host: float32 `[samples, channels, height, width]`, or channels last."""
+        if channels_first:
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # while a value is one byte
+        scale = self.scale if images.dtype == np.uint8 else 1.0
+        mean, std = np.broadcast_arrays(np.asarray(self.mean), np.asarray(self.std))
+        factor, shift = scale / std, -mean / std  # (scale x - mean) / std = factor x + shift
+        if len(set(factor)) == len(set(shift)) == 1:
+            factor, shift = factor[:1], shift[:1]
+        shape = (-1, 1, 1) if channels_first else (-1,)
+        batch = np.multiply(images, factor.reshape(shape).astype(np.float32), dtype=np.float32)
+        batch += shift.reshape(shape).astype(np.float32)
+        return batch
 
     def sized(self, images: Any, shape: Sequence[int] | None) -> np.ndarray:
         """Images `[samples, height, width, channels]` of the size that the network takes, still uint8.
@@ -114,7 +122,8 @@ class Preprocessing:
     def _resized(self, image: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:
         height, width, channels = wanted
         picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-        picture = picture.convert("L" if channels == 1 else "RGB")
+        mode = "L" if channels == 1 else "RGB"
+        picture = picture if picture.mode == mode else picture.convert(mode)
         if self.crop is None:
             picture = picture.resize((width, height), INTERPOLATIONS[self.interpolation])
         else:

@@ -20,6 +20,7 @@ from nrjax.models._torch import TorchModel, image_inputs, in_inference, on_accel
 class TimmModel(TorchModel):
     """A network of timm: its modules by path, and what its classifier reads as the penultimate layer."""
 
+    pure = True  # the library's own layers, in evaluation mode
     config: str = ""
 
     def _run(self, batch: Any, wanted: set | None, precision: Precision = "float32") -> dict[str, Any]:

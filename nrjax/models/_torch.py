@@ -60,6 +60,11 @@ class TorchModel(Model):
         chosen = [named_layer(layer, names, PENULTIMATE in found) for layer in layers]
         return [found[name].reshape(len(found[name]), -1).float().cpu().numpy() for name in chosen]
 
+    @property
+    def accelerated(self) -> bool:
+        """Whether the module is anywhere but on the CPU."""
+        return any(p.device.type != "cpu" for p in self.module.parameters())
+
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The module as it prints itself, its parameters and buffers."""
         yield f"{type(self.module).__name__}\n{self.module}"
@@ -158,8 +163,7 @@ def image_inputs(shape: tuple[int, ...] | None, preprocessing: Preprocessing, *,
         sized = preprocessing.sized(images, shape)
         if sized.ndim != 4:
             return sized if sized.dtype.kind in "iu" and sized.dtype != np.uint8 else sized.astype(np.float32)
-        batch = preprocessing.normalised(sized)
-        return np.ascontiguousarray(batch.transpose(0, 3, 1, 2)) if channels_first else batch
+        return preprocessing.normalised(sized, channels_first=channels_first)
 
     target = preprocessing.target(shape)
     kind = "image" if target is not None and len(target) == 3 else "array"
