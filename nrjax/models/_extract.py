@@ -246,7 +246,7 @@ def _order(kind: Kind, samples: Samples) -> np.ndarray:
 def _batch_size(model: Model, kind: Kind, samples: Samples) -> int:
     if kind == "text":
         return TEXTS * (ACCELERATED if model.accelerated else 1)
-    shape = model.inputs.shape or np.shape(samples[0])
+    shape = np.shape(model.inputs.prepare(samples[:1]))[1:] if kind == "image" else np.shape(samples[0])
     room = BATCH_BYTES * (ACCELERATED if model.accelerated else 1)
     fit = room // (4 * max(1, math.prod(shape)))
     return min(BATCH_SIZE, max(SMALLEST_BATCH, 1 << max(0, fit.bit_length() - 1)))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from nrjax.files import check_regular, first_line, shortened, shown
@@ -51,6 +52,7 @@ class KerasModel(Model):
         made = preprocessing or Preprocessing(scale=1.0 if own else 1 / 255)
         self.inputs = image_inputs(known, made, channels_first=False)
         self._models: dict[tuple[str, ...], Any] = {}
+        self._compiled: dict[tuple[str, ...], Any] = {}
         self._last_dense: Any = None
         self._outputs: dict[str, Any] = {"input": module.inputs[0]}
         for layer in module.layers:
@@ -81,9 +83,29 @@ class KerasModel(Model):
             raise ValueError("a model of Keras computes in the precision of its own policy; leave precision out.")
         names = [named_layer(layer, list(self._outputs), self._last_dense is not None) for layer in layers]
         distinct = tuple(dict.fromkeys(names))
-        found = self._of(distinct).predict_on_batch(np.asarray(batch))
-        by_name = dict(zip(distinct, found if isinstance(found, (list, tuple)) else [found], strict=True))
-        return [np.asarray(by_name[name], np.float32).reshape(len(batch), -1) for name in names]
+        by_name = dict(zip(distinct, self._forward(distinct)(np.asarray(batch)), strict=True))
+        return [by_name[name] for name in names]
+
+    def _forward(self, names: tuple[str, ...]) -> Any:
+        """From a batch to flat outputs; with JAX below one compiled program that returns before it has run."""
+        if names in self._compiled:
+            return self._compiled[names]
+        sub = self._of(names)
+
+        def flat(found: Any) -> list[Any]:
+            found = found if isinstance(found, (list, tuple)) else [found]
+            return [one.reshape(len(one), -1).astype("float32") for one in found]
+
+        def run(batch: np.ndarray) -> list[Any]:
+            if self._keras.backend.backend() != "jax":
+                return flat(sub.predict_on_batch(batch))
+            return compiled(
+                [v.value for v in sub.trainable_variables], [v.value for v in sub.non_trainable_variables], batch
+            )
+
+        compiled = jax.jit(lambda tv, nv, batch: flat(sub.stateless_call(tv, nv, batch, training=False)[0]))
+        self._compiled = {names: run}
+        return run
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration and weights."""
