@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
-from nrjax.datasets import Dataset, load_dataset
+from nrjax.datasets import Dataset, load_dataset, without_news
 from nrjax.models import Features, LayerChoice, Precision, check_samples, load_candidates
 from nrjax.results import Ranking
 from nrjax.scoring.checks import checked_or_reason, encode_labels, named_models
@@ -83,7 +83,7 @@ def rank(
     several = layers is not None or layer == "best"
     every = layers == "all" or (layer == "best" and layers is None)
     chosen = None if every else list(layers if layers is not None else [layer])
-    with _progress(len(candidates) * len(samples), progress) as (advance, say):
+    with without_news(), _progress(len(candidates) * len(samples), progress) as (advance, say):
         with_probabilities = any(one.reads == "probabilities" for one in request.scores)
         features = Features(
             candidates, kind, samples, chosen, batch_size, precision, advance, with_probabilities

@@ -2,7 +2,7 @@
 
 from nrjax.datasets._encoded import Images
 from nrjax.datasets._files import FeatureFiles, read_array, read_labels
-from nrjax.datasets._images import BrokenImage, fit_images, stack
+from nrjax.datasets._images import BrokenImage, fit_images, stack, without_news
 from nrjax.datasets._load import Dataset, load_dataset
 from nrjax.datasets._select import parse_classes
 
@@ -17,4 +17,5 @@ __all__ = [
     "read_array",
     "read_labels",
     "stack",
+    "without_news",
 ]

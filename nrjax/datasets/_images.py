@@ -1,8 +1,10 @@
 """Images as arrays `[samples, height, width, channels]`: reading, resizing, grey."""
 
+import contextlib
 import io
+import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,27 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # what else Pill
 MOST_BYTES = 1 << 29  # of an encoded image
 MOST_PIXELS = 1 << 26  # a photograph of 67 megapixels; beyond, a few bytes may ask for gigabytes
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+_quiet = threading.Lock()  # held by the outermost `without_news`
+
+
+@contextlib.contextmanager
+def without_news() -> Iterator[None]:
+    """Without Pillow's warnings about bombs, which are refused, and damaged metadata, which is not read.
+
+    Python's filters belong to the whole process: only the outermost call changes them, before any thread decodes, and
+    puts them back when all have.
+    """
+    if not _quiet.acquire(blocking=False):
+        yield
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+            yield
+    finally:
+        _quiet.release()
 
 
 class BrokenImage(ValueError):
@@ -41,14 +64,12 @@ def decode(
     Image.init()  # all formats are known from here on, not the commonest alone
     try:
         file = io.BytesIO(source if isinstance(source, bytes) else _bytes_of(source, who))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about bombs, which are refused, and damaged metadata, which is not read
-            with Image.open(file, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MOST_PIXELS:
-                    raise BrokenImage(f"{who}: {width}x{height} pixels are too many; at most {MOST_PIXELS:,} are read.")
-                image.load()
-                return _to_array(ImageOps.exif_transpose(_eight_bits(image, who)), image_size, grayscale)
+        with Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise BrokenImage(f"{who}: {width}x{height} pixels are too many; at most {MOST_PIXELS:,} are read.")
+            image.load()
+            return _to_array(ImageOps.exif_transpose(_eight_bits(image, who)), image_size, grayscale)
     except BrokenImage:
         raise
     except Image.DecompressionBombError as error:

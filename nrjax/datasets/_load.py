@@ -9,7 +9,7 @@ import numpy as np
 
 from nrjax.datasets._encoded import Images, Source, check_all
 from nrjax.datasets._folders import Folders, folder_of_images
-from nrjax.datasets._images import fit_images, stack
+from nrjax.datasets._images import fit_images, stack, without_news
 from nrjax.datasets._objects import load_from_disk, on_disk, table_of
 from nrjax.datasets._select import resolve_classes, select
 from nrjax.datasets._tables import SUFFIXES, Table, read_table
@@ -115,7 +115,8 @@ def load_dataset(
         return Dataset(source.samples(indices), source.labels[indices], names)
     if isinstance(source, _Npz):
         return Dataset(source.fitted(indices, image_size, grayscale), source.labels[indices], names)
-    good, held, left_out = check_all(source, indices, image_size, grayscale, skip_broken)
+    with without_news():
+        good, held, left_out = check_all(source, indices, image_size, grayscale, skip_broken)
     if left_out:
         listed = " ".join(left_out[:10]) + (" ..." if len(left_out) > 10 else "")
         warnings.warn(f"Left out {len(left_out)} of {len(indices)} images: {listed}", RuntimeWarning, stacklevel=2)

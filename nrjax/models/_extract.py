@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from nrjax.datasets import without_news
 from nrjax.files import shown
 from nrjax.memory import aligned_empty, is_out_of_memory, machine_memory
 from nrjax.models._live import as_model
@@ -77,8 +78,9 @@ def extract_features(
     size = model.batch or min(batch_size or _batch_size(model, kind, samples), len(samples), model.fits or len(samples))
     try:
         done = _Pass(model, samples, _order(kind, samples), wanted, precision, on_batch)
-        kept, remarks = done.run(size), model.remarks()
-        done.check_steady()
+        with without_news():
+            kept, remarks = done.run(size), model.remarks()
+            done.check_steady()
     finally:
         model.release()
     for remark in remarks:

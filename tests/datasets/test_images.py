@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -191,3 +192,15 @@ def test_images_that_are_not_finite_are_named(tiny_images):
     images[4] = np.nan
     with pytest.raises(ValueError, match=r"image 4 has nan \(1 of 40 images\)"):
         nrjax.rank({"never": None}, images, labels)
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_are(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        image = Image.fromarray(rng.integers(0, 255, (40, 40 + i, 3)).astype(np.uint8))
+        image.save(tmp_path / "ab"[i % 2] / f"{i}.jpg")
+    before = list(warnings.filters)
+    for _ in range(5):
+        nrjax.extract_features(nrjax.load_demo().zoo["F10"], nrjax.load_dataset(tmp_path).samples, batch_size=4)
+        assert warnings.filters == before
