@@ -14,7 +14,6 @@ from nrjax.files import check_regular, first_line, natural, shortened, shown
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 TEXTS, IMAGES = ("text", "sentence", "content"), ("image", "path", "file", "filename", "file_name", "image_path")
 LABELS = ("label", "labels", "target", "class", "category")
-MISSING = ("", None)
 LONGEST_FIELD = 1 << 24  # characters of a text in CSV
 
 
@@ -78,7 +77,8 @@ class Table:
         self, values: Sequence[Any], column: str, class_names: Sequence[str] | None
     ) -> tuple[np.ndarray, list[str]]:
         plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-        missing = [i for i, value in enumerate(plain) if value in MISSING or value != value]
+        known = range(len(class_names)) if class_names is not None else None  # -1 is none at Hugging Face
+        missing = [i for i, one in enumerate(plain) if _is_missing(one) or (known is not None and one not in known)]
         if missing:
             raise ValueError(
                 f"{self._who}: row {missing[0] + 1} has no label in column {column!r} ({len(missing)} of {len(plain)} "
@@ -98,6 +98,14 @@ class Table:
                 f"--text, --image), or leave numbers alone, which {', '.join(shown(str(n)) for n in wrong[:5])} is not."
             )
         return np.stack([np.asarray(values, np.float64) for values in columns.values()], axis=1).astype(np.float32)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a cell is empty: nothing, no text, not a number, not a time, pandas' NA."""
+    try:
+        return value is None or bool(value == "") or bool(value != value)
+    except (TypeError, ValueError):  # NA is neither equal nor not
+        return True
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:

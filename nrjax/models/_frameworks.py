@@ -11,6 +11,7 @@ EXTRAS = {
     "torch": "torch", "timm": "timm", "transformers": "huggingface", "onnx": "onnx", "onnxruntime": "onnx",
     "keras": "keras",
 }  # fmt: skip
+TEXT, MOST_TEXT = (".json", ".txt"), 1 << 28  # bytes of a configuration or a vocabulary
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5")
 
 
@@ -49,6 +50,8 @@ def check_folder(folder: Path, who: str) -> None:
     files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
     for path in files:
         check_regular(path, f"{who}: {shown(path.name)}")
+        if path.suffix in TEXT and path.stat().st_size > MOST_TEXT:
+            raise ValueError(f"{who}: {shown(path.name)} is larger than {MOST_TEXT:,} bytes.")
     if not (folder / "config.json").is_file():
         raise ValueError(f"{who}: there is no config.json in {shown(str(folder))}, so it is no model's directory.")
     weights = [path.name for path in files if path.suffix == ".safetensors" and path.parent == folder]

@@ -4,6 +4,7 @@
 
 import contextlib
 import hashlib
+import inspect
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +46,8 @@ class HuggingFaceModel(Model):
     ):
         self.module, self.inputs, self.description = module, inputs, description
         self._pooling, self._normalise, self._config = pooling, normalise, config
+        taken = inspect.signature(module.forward).parameters
+        self._takes = None if any(one.kind is one.VAR_KEYWORD for one in taken.values()) else set(taken)
         self._layers: list[Layer] | None = None
         self.cut, self.seen = 0, 0  # texts that were truncated, and all
 
@@ -98,6 +101,7 @@ class HuggingFaceModel(Model):
         if "truncated" in named:
             self.cut += int(named.pop("truncated").sum())
             self.seen += len(named["input_ids"])
+        named = {name: value for name, value in named.items() if self._takes is None or name in self._takes}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in named.items()}
         cast = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
         with in_inference(self.module), cast:

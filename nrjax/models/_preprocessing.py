@@ -27,7 +27,8 @@ class Preprocessing:
     Attributes:
       mean: of the channels.
       std: of the channels.
-      image_size: `(height, width)` that the network takes; None is the shape that the model itself knows, if any.
+      image_size: `(height, width)`, or one number, that the network takes; None is the shape that the model itself
+        knows, if any.
       interpolation: `nearest`, `bilinear`, `bicubic` or `lanczos`, antialiased.
       crop: None stretches to `image_size`; a fraction up to 1 scales the shorter edge to `image_size / crop` and cuts
         the middle out, as networks of ImageNet are evaluated (0.875).
@@ -42,8 +43,12 @@ class Preprocessing:
     scale: float = 1 / 255
 
     def __post_init__(self):
+        if isinstance(self.image_size, int):
+            object.__setattr__(self, "image_size", (self.image_size, self.image_size))
         for name, wanted in (("mean", False), ("std", True)):
             values = getattr(self, name)
+            values = (values,) if isinstance(values, (int, float)) else tuple(values)
+            object.__setattr__(self, name, values)
             if not values or not all(math.isfinite(v) and (v > 0 or not wanted) for v in values):
                 raise ValueError(f"Preprocessing: {name} must be {'positive ' * wanted}numbers; got {values!r}.")
         if self.interpolation not in INTERPOLATIONS:

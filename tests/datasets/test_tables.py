@@ -195,6 +195,21 @@ def test_data_sets_of_pytorch():
         )
 
 
+@pytest.mark.parametrize("missing", [None, "", float("nan"), pd.NA, pd.NaT])
+def test_labels_that_are_missing(missing):
+    frame = pd.DataFrame({"text": ["a", "b", "c"], "label": pd.Series(["x", missing, "y"], dtype=object)})
+    with pytest.raises(ValueError, match=r"row 2 has no label in column 'label' \(1 of 3 rows\)"):
+        nrjax.load_dataset(frame)
+
+
+def test_hidden_labels_of_hugging_face():
+    datasets = pytest.importorskip("datasets", exc_type=ImportError)
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["x", "y"])})
+    data = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [0, -1, 1]}, features=features)
+    with pytest.raises(ValueError, match="row 2 has no label"):
+        nrjax.load_dataset(data)
+
+
 def test_what_is_no_data_set(tmp_path):
     for wrong in (3, None, [1, 2], {"a": 1}, np.zeros((3, 2))):
         with pytest.raises(TypeError, match="load_dataset takes a name, a path, a pandas frame"):
