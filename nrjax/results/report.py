@@ -100,6 +100,14 @@ def _settings(ranking: Ranking, command: str | None) -> str:
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, Mapping):  # such as the preprocessing of every model: what they share is said once
+        of: dict[Any, list[str]] = {}
+        for name, one in value.items():
+            of.setdefault(one, []).append(str(name))
+        value = [
+            f"{one} ({', '.join(names[:FIRST])}{f' and {len(names) - FIRST} more' if len(names) > FIRST else ''})"
+            for one, names in of.items()
+        ]
     return shown(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
