@@ -41,6 +41,17 @@ def framework(name: str, who: str) -> ModuleType:
         ) from error
 
 
+def local_folder(where: str, base: Path, who: str) -> Path | None:
+    """The directory of a model, checked; None for a name of the hub. Raises ValueError, as `check_folder` does."""
+    folder = base / Path(where).expanduser()
+    if not folder.is_dir():
+        if where.startswith((".", "/", "~")):
+            raise ValueError(f"{who}: there is no directory {folder}.")
+        return None
+    check_folder(folder, who)
+    return folder
+
+
 def check_folder(folder: Path, who: str) -> None:
     """A directory of one model whose files may be opened: all regular, weights in safetensors.
 

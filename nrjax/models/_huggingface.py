@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nrjax.files import first_line, shortened, shown
-from nrjax.models._frameworks import check_folder, framework
+from nrjax.models._frameworks import framework, local_folder
 from nrjax.models._model import (
     PENULTIMATE,
     Description,
@@ -27,13 +27,13 @@ from nrjax.models._model import (
     named_layer,
 )
 from nrjax.models._preprocessing import Preprocessing, pictures
-from nrjax.models._torch import image_inputs, in_inference, numpy_of, on_accelerator
+from nrjax.models._sentences import sentence_settings
+from nrjax.models._torch import described, image_inputs, in_inference, is_accelerated, numpy_of, on_accelerator
 
 POOLED = "pooled"
 POOLINGS = ("mean", "cls", "last", "max")
 LONGEST = 512  # tokens, where neither tokenizer nor model says
 ELSEWHERE = ("transformers_version", "_name_or_path")  # of a configuration: not the same on every machine
-SENTENCE_MODULES = ("Transformer", "Pooling", "Normalize")
 
 
 class HuggingFaceModel(Model):
@@ -79,7 +79,7 @@ class HuggingFaceModel(Model):
     @property
     def accelerated(self) -> bool:
         """Whether the module is anywhere but on the CPU."""
-        return any(p.device.type != "cpu" for p in self.module.parameters())
+        return is_accelerated(self.module)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
@@ -165,19 +165,15 @@ def load_huggingface(
         raise ValueError(f"{who}: pooling must be of {', '.join(POOLINGS)}; got {pooling!r}.")
     transformers = framework("transformers", who)
     framework("torch", who)
-    folder = base / Path(where).expanduser()
-    local = where.startswith((".", "/", "~")) or folder.is_dir()
-    if local:
-        if not folder.is_dir():
-            raise ValueError(f"{who}: there is no directory {folder}.")
-        check_folder(folder, who)
+    folder = local_folder(where, base, who)
+    local = folder is not None
     options = {"trust_remote_code": False, "local_files_only": local or not download}
     name = str(folder) if local else where
     with _quietly(transformers):
         config = _config(transformers, name, who, local, options)
         module, missing = _module(transformers, name, who, options)
         encoder = module.get_encoder() if getattr(config, "is_encoder_decoder", False) else module
-        shared = {"description": _description(module, who), "config": _stable(config)}
+        shared = {"description": described(module, shortened(who)), "config": _stable(config)}
         if config.__class__.__name__.startswith("CLIP") or hasattr(module, "vision_model"):
             raise ValueError(f"{who}: it takes images and texts together; save its vision_model or text_model alone.")
         taken = getattr(module, "main_input_name", "")
@@ -190,7 +186,7 @@ def load_huggingface(
             return HuggingFaceModel(encoder, inputs, pooling or _image_pooling(module, missing), False, **shared)
         if preprocessing is not None:
             raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
-        said, normalise, longest = _sentence_settings(folder if local else None, who)
+        said, normalise, longest = sentence_settings(folder, who)
         inputs = _text_inputs(transformers, name, who, options, config, longest)
     return HuggingFaceModel(encoder, inputs, pooling or said or "mean", normalise, **shared)
 
@@ -291,46 +287,6 @@ def _text_inputs(
     exact = vocabulary.to_str() if vocabulary is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     words = f"{type(tokenizer).__name__}, {most} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
     return Inputs("text", None, words, prepare)
-
-
-def _sentence_settings(folder: Path | None, who: str) -> tuple[str | None, bool, int | None]:
-    """Pooling, whether embeddings are normalised, and tokens, as a directory of sentence-transformers says."""
-    if folder is None or not (folder / "modules.json").is_file():
-        return None, False, None
-    try:
-        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-        kinds = {str(one["type"]).rsplit(".", 1)[-1]: str(one["path"]) for one in modules}
-        unknown = sorted(set(kinds) - set(SENTENCE_MODULES))
-        if unknown:
-            raise ValueError(f"it has {', '.join(unknown)} behind the pooling, which nrjax does not know")
-        said = None
-        if "Pooling" in kinds:
-            path = (folder / kinds["Pooling"] / "config.json").resolve()
-            if not path.is_relative_to(folder.resolve()):
-                raise ValueError("it names a file outside its folder")
-            said = _pooling_of(json.loads(path.read_text(encoding="utf-8")))
-        settings = folder / "sentence_bert_config.json"
-        longest = json.loads(settings.read_text(encoding="utf-8")).get("max_seq_length") if settings.is_file() else None
-        return said, "Normalize" in kinds, longest
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
-        raise ValueError(f"{who}: modules.json of sentence-transformers: {first_line(error)}.") from error
-
-
-def _pooling_of(config: Mapping[str, Any]) -> str:
-    named = {"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max", "lasttoken": "last"}
-    chosen = [key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on]
-    chosen = chosen or [{"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens"}.get(
-        str(config.get("pooling_mode")), str(config.get("pooling_mode")))]  # fmt: skip
-    if len(chosen) != 1 or chosen[0] not in named:
-        raise ValueError(f"its pooling is {', '.join(chosen)}; known are {', '.join(named)}")
-    return named[chosen[0]]
-
-
-def _description(module: Any, who: str) -> Description:
-    weights = list(module.parameters())
-    return Description(
-        sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), source=shortened(who)
-    )
 
 
 def _stable(config: Any) -> str:

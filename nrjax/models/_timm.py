@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from nrjax.files import first_line, shortened
-from nrjax.models._frameworks import check_folder, framework
-from nrjax.models._model import PENULTIMATE, Description, Inputs, Precision
+from nrjax.models._frameworks import framework, local_folder
+from nrjax.models._model import PENULTIMATE, Inputs, Precision
 from nrjax.models._preprocessing import Preprocessing, pictures
-from nrjax.models._torch import TorchModel, image_inputs, in_inference, on_accelerator
+from nrjax.models._torch import TorchModel, described, image_inputs, in_inference, on_accelerator
 
 
 class TimmModel(TorchModel):
@@ -48,13 +48,9 @@ def load_timm(
     """
     who = f"timm:{where}"
     timm = framework("timm", who)
-    folder = base / Path(where).expanduser()
-    local = where.startswith((".", "/", "~")) or folder.is_dir()
-    if local:
-        if not folder.is_dir():
-            raise ValueError(f"{who}: there is no directory {folder}.")
-        check_folder(folder, who)
-    elif not timm.is_model(where.partition(".")[0]):
+    folder = local_folder(where, base, who)
+    local = folder is not None
+    if not local and not timm.is_model(where.partition(".")[0]):
         near = difflib.get_close_matches(where, timm.list_models(), n=5)
         raise ValueError(f"{who}: timm knows no such model{'; near it are ' + ', '.join(near) if near else ''}.")
     try:
@@ -68,11 +64,10 @@ def load_timm(
             f"timm.create_model('{where}', pretrained=True)\"), or pass download=True, on the command line --download."
         ) from error
     data = timm.data.resolve_model_data_config(module)
-    weights = list(module.parameters())
     config = getattr(module, "pretrained_cfg", None) or {}
-    description = Description(
-        sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), shortened(who),
-        str(config.get("license") or ""), {"architecture": str(config.get("architecture") or "")},
+    description = described(
+        module, shortened(who), license=str(config.get("license") or ""),
+        tags={"architecture": str(config.get("architecture") or "")},
     )  # fmt: skip
     model = TimmModel(on_accelerator(module), _inputs(timm, data, preprocessing), description)
     model.config = json.dumps({"architecture": config.get("architecture"), "data": data}, sort_keys=True, default=str)

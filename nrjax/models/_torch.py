@@ -34,10 +34,7 @@ class TorchModel(Model):
 
     def __init__(self, module: Any, inputs: Inputs, description: Description | None = None):
         self.module, self.inputs = module, inputs
-        weights = list(module.parameters())
-        self.description = description or Description(
-            sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights)
-        )
+        self.description = description or described(module)
         self._names: list[str] | None = None
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
@@ -63,7 +60,7 @@ class TorchModel(Model):
     @property
     def accelerated(self) -> bool:
         """Whether the module is anywhere but on the CPU."""
-        return any(p.device.type != "cpu" for p in self.module.parameters())
+        return is_accelerated(self.module)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The module as it prints itself, its parameters and buffers."""
@@ -175,6 +172,19 @@ def _are_channels_first(images: Any) -> bool:
     grey_or_colour = (1, 3)
     is_array = isinstance(images, np.ndarray) and images.ndim == 4
     return is_array and images.shape[1] in grey_or_colour and images.shape[3] not in grey_or_colour
+
+
+def is_accelerated(module: Any) -> bool:
+    """Whether a module is anywhere but on the CPU."""
+    return any(p.device.type != "cpu" for p in module.parameters())
+
+
+def described(module: Any, source: str = "", **more: Any) -> Description:
+    """What a module's weights are."""
+    weights = list(module.parameters())
+    return Description(
+        sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), source, **more
+    )
 
 
 def on_accelerator(module: Any) -> Any:
