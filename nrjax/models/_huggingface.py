@@ -26,12 +26,11 @@ from nrjax.models._model import (
     arrays_of,
     named_layer,
 )
+from nrjax.models._pooling import POOLINGS, pooled, sentence_settings
 from nrjax.models._preprocessing import Preprocessing, pictures
-from nrjax.models._sentences import sentence_settings
 from nrjax.models._torch import described, image_inputs, in_inference, is_accelerated, numpy_of, on_accelerator
 
 POOLED = "pooled"
-POOLINGS = ("mean", "cls", "last", "max")
 LONGEST = 512  # tokens, where neither tokenizer nor model says
 ELSEWHERE = ("transformers_version", "_name_or_path")  # of a configuration: not the same on every machine
 
@@ -121,26 +120,6 @@ class HuggingFaceModel(Model):
             return torch.nn.functional.normalize(embedding, dim=1) if self._normalise else embedding
 
         return {**found, POOLED: last}
-
-
-def pooled(state: Any, mask: Any, pooling: str) -> Any:
-    """One vector a sample of a hidden state: `[samples, tokens, dims]`, or `[samples, dims, height, width]`."""
-    if state.ndim == 2:
-        return state
-    if state.ndim == 4:
-        return state.float().mean(dim=(2, 3))
-    state = state.float()
-    if pooling == "cls":
-        return state[:, 0]
-    if mask is None:
-        return state.amax(dim=1) if pooling == "max" else state[:, -1] if pooling == "last" else state.mean(dim=1)
-    if pooling == "last":  # the last token that is one, on whichever side the padding lies
-        places = mask * (1 + mask.new_tensor(range(mask.shape[1])))
-        return state[range(len(state)), places.argmax(dim=1)]
-    kept = mask[:, :, None].to(state.dtype)
-    if pooling == "max":
-        return state.masked_fill(kept == 0, -float("inf")).amax(dim=1)
-    return (state * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1e-9)
 
 
 def load_huggingface(

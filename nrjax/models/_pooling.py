@@ -1,4 +1,4 @@
-"""What a directory of sentence-transformers says: how tokens are pooled, and what comes behind."""
+"""From tokens to one vector a sample: the ways to pool, and which of them a sentence encoder asks for."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,28 @@ from typing import Any
 
 from nrjax.files import first_line
 
+POOLINGS = ("mean", "cls", "last", "max")
 MODULES = ("Transformer", "Pooling", "Normalize")
+
+
+def pooled(state: Any, mask: Any, pooling: str) -> Any:
+    """One vector a sample of a hidden state: `[samples, tokens, dims]`, or `[samples, dims, height, width]`."""
+    if state.ndim == 2:
+        return state
+    if state.ndim == 4:
+        return state.float().mean(dim=(2, 3))
+    state = state.float()
+    if pooling == "cls":
+        return state[:, 0]
+    if mask is None:
+        return state.amax(dim=1) if pooling == "max" else state[:, -1] if pooling == "last" else state.mean(dim=1)
+    if pooling == "last":  # the last token that is one, on whichever side the padding lies
+        places = mask * (1 + mask.new_tensor(range(mask.shape[1])))
+        return state[range(len(state)), places.argmax(dim=1)]
+    kept = mask[:, :, None].to(state.dtype)
+    if pooling == "max":
+        return state.masked_fill(kept == 0, -float("inf")).amax(dim=1)
+    return (state * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1e-9)
 
 
 def sentence_settings(folder: Path | None, who: str) -> tuple[str | None, bool, int | None]:
