@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from nrjax.scoring.report import write_report
     from nrjax.search import rank
+    from nrjax.sweeps import Sweep, sweep
 
 _LAZY = {
     "Dataset": "datasets",
@@ -57,6 +58,8 @@ _LAZY = {
     "layers": "models",
     "register_architecture": "models",
     "rank": "search",
+    "Sweep": "sweeps",
+    "sweep": "sweeps",
     "Zoo": "models",
     "load_candidates": "models",
     "load_model": "models",
@@ -73,6 +76,7 @@ __all__ = [
     "Ranking",
     "ScoreKind",
     "ScoredModel",
+    "Sweep",
     "Zoo",
     "__version__",
     "available_scores",
@@ -102,6 +106,7 @@ __all__ = [
     "score_stream",
     "silhouette_samples",
     "silhouette_score",
+    "sweep",
     "write_report",
 ]
 

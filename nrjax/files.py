@@ -34,6 +34,11 @@ def check_regular(path: Path, who: str | None = None) -> Path:
     return path
 
 
+def beneath(path: Path) -> tuple[Path, ...]:
+    """A file; or a folder and all that lies in it, at any depth."""
+    return (path, *sorted(path.rglob("*"))) if path.is_dir() else (path,)
+
+
 def is_litter(name: str) -> bool:
     """Whether a file or folder is what systems leave behind: `._x.png`, `.DS_Store`, `__MACOSX`, `@eaDir`."""
     return name.startswith((".", "@", "$")) or name in _LITTER

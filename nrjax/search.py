@@ -1,17 +1,12 @@
-"""The paper's Algorithm 1: outputs of layers of every model, then a ranking. Joins the two wings."""
+"""The paper's Algorithm 1: outputs of layers of every model, then a ranking. A sweep that remembers nothing."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any
 
-from nrjax.datasets import Dataset, load_dataset, without_news
-from nrjax.models import Features, LayerChoice, Precision, check_samples, load_candidates
+from nrjax.models import LayerChoice, Precision
 from nrjax.results import Ranking
-from nrjax.scoring.checks import checked_or_reason, encode_labels, named_models
-from nrjax.scoring.evaluation import Request
-from nrjax.scoring.ranking import check_request, evaluate, ranked
-
-SCORES = ("silhouette", "probe")
+from nrjax.scoring.ranking import check_request
+from nrjax.sweeps import SCORES, sweep
 
 
 def rank(
@@ -67,97 +62,8 @@ def rank(
       ValueError: labels that do not fit the samples, an empty zoo, or no model that can be scored.
       TypeError: an option that `rank_batch` does not know.
     """
-    request = check_request(scores=scores, **options)
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
-    candidates = load_candidates(models, where=where, download=download)
-    samples, labels, names = _data(data, labels)
-    kind, samples = check_samples(samples)
-    ids, classes = encode_labels(labels)  # before any model runs
-    if len(samples) != len(ids):
-        noun = {"image": "image", "text": "text", "array": "image"}[kind]
-        raise ValueError(f"labels must be one per {noun}; got {len(ids)} labels for {len(samples)} {noun}s.")
-    if layers is not None and layers != "all" and (isinstance(layers, (str, int)) or not len(layers)):
-        raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")
-    named_models(candidates)
-    several = layers is not None or layer == "best"
-    every = layers == "all" or (layer == "best" and layers is None)
-    chosen = None if every else list(layers if layers is not None else [layer])
-    with without_news(), _progress(len(candidates) * len(samples), progress) as (advance, say):
-        with_probabilities = any(one.reads == "probabilities" for one in request.scores)
-        features = Features(
-            candidates, kind, samples, chosen, batch_size, precision, advance, with_probabilities
-        )  # fmt: skip
-        evaluated, failed = evaluate(_checked(features, len(ids), say), ids, len(classes), request)
-    made_with = {
-        "samples": len(ids), "classes": len(classes),
-        "layer": "best" if every else f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
-        "precision": precision, "preprocessing": features.preprocessing,
-    }  # fmt: skip
-    best, lost, found = _best_layers(list(candidates), evaluated, failed, request)
-    known = classes.tolist() if names is None else [names[i] for i in classes.tolist()]
-    return ranked(list(candidates), best, lost, request, made_with, known, found if several else None)
-
-
-def _data(data: Any, labels: Any) -> tuple[Any, Any, Sequence[str] | None]:
-    """Samples, labels, and the classes' names where they are known."""
-    if labels is None and not isinstance(data, Dataset):
-        data = load_dataset(data)
-    if not isinstance(data, Dataset):
-        return data, labels, None
-    if labels is not None:
-        raise ValueError("the data set has labels of its own; leave labels out, or pass data.samples.")
-    return data.samples, data.labels, data.class_names or None
-
-
-def _checked(
-    features: Features, samples: int, say: Callable[[str], None]
-) -> Iterator[tuple[tuple[str, str], Any, Any]]:
-    """Checked features, or what is wrong with them, of every layer of every model."""
-    for model, layer, array, probabilities in features:
-        checked = array if isinstance(array, str) else checked_or_reason(model, lambda array=array: array, samples)
-        say(f"Scoring {model}, {layer}")
-        yield (model, layer), checked, probabilities
-        say("Extracting")
-
-
-def _best_layers(
-    names: Sequence[str], evaluated: Mapping[tuple[str, str], Any], failed: Mapping[tuple[str, str], str],
-    request: Request,
-) -> tuple[dict[str, Any], dict[str, str], dict[str, dict[str, Any]]]:  # fmt: skip
-    """Of every model the layer that scores best, or why none does, and the scores of all its layers."""
-    by, sign = request.by.name, request.by.sign
-    scores: dict[str, dict[str, float]] = {name: {} for name in names}
-    reasons: dict[str, dict[str, list[str]]] = {name: {} for name in names}
-    for (name, layer), one in evaluated.items():
-        scores[name][layer] = one.values[by]
-    for (name, layer), reason in failed.items():
-        reasons[name].setdefault(reason, []).append(layer)
-    best, found = {}, {}
-    for name, of_layers in scores.items():
-        if of_layers:
-            layer = max(of_layers, key=lambda layer: sign * of_layers[layer])
-            best[name] = evaluated[name, layer]
-            found[name] = {"layer": layer, "layers": of_layers}
-    lost = {
-        name: " ".join(why if len(why_of) == 1 else f"{', '.join(of)}: {why}" for why, of in why_of.items())
-        for name, why_of in reasons.items() if name not in best
-    }  # fmt: skip
-    return best, lost, found
-
-
-@contextlib.contextmanager
-def _progress(total: int, wanted: bool):
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    from nrjax.files import shown
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not (wanted and console.is_terminal)) as bar:
-        task = bar.add_task("Extracting", total=total)
-        yield (
-            lambda samples: bar.advance(task, samples),
-            lambda words: bar.update(task, description=escape(shown(words))),
-        )
+    check_request(scores=scores, **options)  # what a sweep takes beyond these is not asked for here
+    return sweep(
+        models, data, labels, layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision,
+        download=download, progress=progress, scores=scores, **options,
+    ).ranking  # fmt: skip

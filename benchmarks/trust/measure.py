@@ -78,8 +78,9 @@ def _truth(
 def _evaluated(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> Evaluated:
     request = check_request(scores=SCORES, confidence=True)
     classes, ids = np.unique(labels, return_inverse=True)
-    evaluated, _ = evaluate([("it", features, theta)], ids, len(classes), request)
-    return evaluated["it"]
+    ((_, evaluated),) = evaluate([("it", features, theta)], ids, len(classes), request)
+    assert isinstance(evaluated, Evaluated)
+    return evaluated
 
 
 def _scores(evaluated: Evaluated) -> Mapping[str, float]:

@@ -58,6 +58,11 @@ class Images(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self._indices)
 
+    def take(self, rows: np.ndarray) -> "Images":
+        """Some of them, in this order."""
+        held = None if self.held is None else [self.held[i] for i in rows]
+        return Images(self._source, self._indices[rows], self._size, self._grayscale, held)
+
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
     @overload

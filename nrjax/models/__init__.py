@@ -6,7 +6,7 @@ from nrjax.models._checkpoints import load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
 from nrjax.models._embedder import from_embedder
 from nrjax.models._extract import BATCH_SIZE, FeatureBatches, extract_features
-from nrjax.models._features import Features
+from nrjax.models._features import Extracted, Features
 from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._frameworks import MissingFramework
 from nrjax.models._jax import Definition, JaxModel, from_function
@@ -14,11 +14,11 @@ from nrjax.models._keras import from_keras
 from nrjax.models._layers import layers
 from nrjax.models._live import as_model
 from nrjax.models._load import load_model
-from nrjax.models._model import Description, Inputs, Layer, LayerChoice, LayerError, Model, Precision
+from nrjax.models._model import Description, Inputs, Kind, Layer, LayerChoice, LayerError, Model, Precision
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import CheckpointError
-from nrjax.models._registry import architectures, build_model, register_architecture
-from nrjax.models._samples import check_images, check_samples
+from nrjax.models._registry import architectures, build_model, custom_architectures, register_architecture
+from nrjax.models._samples import Samples, check_images, check_samples
 from nrjax.models._torch import from_torch
 from nrjax.models._zoo import ModelInfo, Zoo, ZooError, load_zoo, save_model
 
@@ -28,10 +28,12 @@ __all__ = [
     "CheckpointError",
     "Definition",
     "Description",
+    "Extracted",
     "FeatureBatches",
     "Features",
     "Inputs",
     "JaxModel",
+    "Kind",
     "Layer",
     "LayerChoice",
     "LayerError",
@@ -41,6 +43,7 @@ __all__ = [
     "PaperCNN",
     "Precision",
     "Preprocessing",
+    "Samples",
     "Trace",
     "Zoo",
     "ZooError",
@@ -49,6 +52,7 @@ __all__ = [
     "build_model",
     "check_images",
     "check_samples",
+    "custom_architectures",
     "extract_features",
     "from_embedder",
     "from_function",

@@ -1,6 +1,7 @@
 """Candidates from everywhere: names with a prefix, live objects, zoos, lists in TOML or JSON; loaded when asked for."""
 
 import dataclasses
+import functools
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,8 @@ class Candidate:
       tags: anything else worth knowing.
       measured: what was read off the model when it had to be loaded.
       problem: why nothing is known of it.
+      key: where it lies and what is done with it there: equal keys and unchanged files give equal models. Empty for
+        what is no file.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Candidate:
     tags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     measured: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     problem: str = ""
+    key: str = ""
 
     @property
     def known(self) -> dict[str, Any]:
@@ -81,6 +85,10 @@ class Candidates(Mapping[str, Any]):
         if one.problem:
             raise ValueError(one.problem)
         return one.known
+
+    def key(self, name: str) -> str:
+        """Where a candidate lies: equal keys and unchanged files give equal models; empty for what is no file."""
+        return self._candidates[name].key
 
     def where(self, expression: str) -> "Candidates":
         """Those of which an expression holds, or of which it cannot be told because they are broken.
@@ -187,7 +195,7 @@ def _of_mapping(models: Any) -> list[Candidate]:
                         "tags": {"architecture": info.architecture, "input": size, **info.tags}}  # fmt: skip
             except ValueError as error:
                 tags = {"problem": str(error)}
-            found.append(Candidate(name, lambda name=name: models[name], **tags))
+            found.append(Candidate(name, lambda name=name: models[name], key=models.key(name), **tags))
         else:
             found.append(models._candidates[name])
     return found
@@ -196,7 +204,8 @@ def _of_mapping(models: Any) -> list[Candidate]:
 def _of_name(name: str, base: Path, download: bool) -> list[Candidate]:
     prefix = name.partition(":")[0]
     if prefix in PREFIXES and ":" in name:
-        return [Candidate(name, lambda: load_model(name, base=base, download=download), source=name)]
+        load = functools.partial(load_model, name, base=base, download=download)
+        return [Candidate(name, load, source=name, key=_key(name, base))]
     path = base / Path(name).expanduser()
     if path.suffix.lower() in LISTS and not path.is_dir():
         return _of_list(path, download)
@@ -256,8 +265,10 @@ def _of_entry(entry: Any, who: str, base: Path, download: bool) -> list[Candidat
     except (TypeError, ValueError) as error:
         raise ValueError(f"{who}: preprocessing: {first_line(error)}") from error
     pooling = entry.get("pooling")
-    return [Candidate(
-        entry.get("name", name),
-        lambda: load_model(name, preprocessing=made, pooling=pooling, download=download, base=base),
-        **({"source": name} | given),
-    )]  # fmt: skip
+    load = functools.partial(load_model, name, preprocessing=made, pooling=pooling, download=download, base=base)
+    key = _key(name, base, made, pooling)
+    return [Candidate(entry.get("name", name), load, key=key, **({"source": name} | given))]
+
+
+def _key(name: str, base: Path, *options: Any) -> str:
+    return f"{name} {base.resolve()} {' '.join(repr(one) for one in options if one is not None)}"

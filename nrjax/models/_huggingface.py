@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.files import first_line, shortened, shown
+from nrjax.files import beneath, first_line, shortened, shown
 from nrjax.models._frameworks import framework, local_folder
 from nrjax.models._model import (
     PENULTIMATE,
@@ -148,6 +148,7 @@ def load_huggingface(
     local = folder is not None
     options = {"trust_remote_code": False, "local_files_only": local or not download}
     name = str(folder) if local else where
+    files = beneath(folder) if folder is not None else ()
     with _quietly(transformers):
         config = _config(transformers, name, who, local, options)
         module, missing = _module(transformers, name, who, options)
@@ -162,12 +163,16 @@ def load_huggingface(
             )
         if taken == "pixel_values":
             inputs = _image_inputs(transformers, name, who, options, preprocessing, config)
-            return HuggingFaceModel(encoder, inputs, pooling or _image_pooling(module, missing), False, **shared)
+            model = HuggingFaceModel(encoder, inputs, pooling or _image_pooling(module, missing), False, **shared)
+            model.files = files
+            return model
         if preprocessing is not None:
             raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
         said, normalise, longest = sentence_settings(folder, who)
         inputs = _text_inputs(transformers, name, who, options, config, longest)
-    return HuggingFaceModel(encoder, inputs, pooling or said or "mean", normalise, **shared)
+    model = HuggingFaceModel(encoder, inputs, pooling or said or "mean", normalise, **shared)
+    model.files = files
+    return model
 
 
 def _config(transformers: Any, name: str, who: str, local: bool, options: Mapping[str, Any]) -> Any:

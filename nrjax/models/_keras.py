@@ -156,6 +156,7 @@ def load_keras(where: str, *, base: Path = Path(), preprocessing: Preprocessing 
         raise ValueError(f"{who}: Keras cannot load it: {said}") from error
     model = KerasModel(module, who, preprocessing)
     model.pure = True  # of Keras' own layers
+    model.files = (path,)
     return model
 
 

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -87,6 +88,7 @@ class Model(abc.ABC):
       compiled: whether every number of samples would be compiled anew, so that the last few are filled up.
       pure: whether equal samples give equal outputs by construction; of others that is checked.
       classifies: whether its last layer are logits or probabilities of classes of its own.
+      files: all that it was read from, folders included; empty where that is not known, or it was never in files.
     """
 
     inputs: Inputs
@@ -96,6 +98,7 @@ class Model(abc.ABC):
     compiled: bool = False
     pure: bool = False
     classifies: bool = False
+    files: tuple[Path, ...] = ()
 
     @abc.abstractmethod
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:

@@ -181,12 +181,14 @@ def load_onnx(where: str, *, base: Path = Path(), preprocessing: Preprocessing |
             raise ValueError("it has no nodes")
     except Exception as error:
         raise ValueError(f"{who}: it is damaged or no ONNX file: {first_line(error)}") from error
-    _load_external(onnx, proto, path.parent, who, path.stat().st_size)
-    return OnnxModel(proto, who, preprocessing)
+    data = _load_external(onnx, proto, path.parent, who, path.stat().st_size)
+    model = OnnxModel(proto, who, preprocessing)
+    model.files = (path, *data)
+    return model
 
 
-def _load_external(onnx: Any, proto: Any, folder: Path, who: str, size: int) -> None:
-    """Weights that lie in other files, which may not be anywhere but in the folder."""
+def _load_external(onnx: Any, proto: Any, folder: Path, who: str, size: int) -> list[Path]:
+    """Reads weights that lie in other files, which may not be anywhere but in the folder; returns those files."""
     external = onnx.external_data_helper
     tensors = [one for one in external._get_all_tensors(proto) if external.uses_external_data(one)]
     for tensor in tensors:
@@ -195,9 +197,8 @@ def _load_external(onnx: Any, proto: Any, folder: Path, who: str, size: int) -> 
         if Path(location).is_absolute() or not target.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{who}: it wants data outside its folder ({shown(shortened(location, 80))}).")
         check_regular(target, f"{who}: its data {shown(shortened(location, 80))}")
-    total = size + sum({t: t.stat().st_size for t in (
-        folder / external.ExternalDataInfo(one).location for one in tensors)}.values())  # fmt: skip
-    if total > MOST_BYTES:
+    files = sorted({folder / external.ExternalDataInfo(one).location for one in tensors})
+    if size + sum(file.stat().st_size for file in files) > MOST_BYTES:
         raise ValueError(f"{who}: with its data it is larger than 2 GB; rank_batch takes features that you extract.")
     try:
         for tensor in tensors:
@@ -206,3 +207,4 @@ def _load_external(onnx: Any, proto: Any, folder: Path, who: str, size: int) -> 
             del tensor.external_data[:]
     except Exception as error:
         raise ValueError(f"{who}: its data cannot be read: {first_line(error)}") from error
+    return files

@@ -40,6 +40,11 @@ def architectures() -> list[str]:
     return sorted(_factories)
 
 
+def custom_architectures() -> dict[str, Callable[..., nn.Module | nnx.Module]]:
+    """Architectures that were registered by users: another process does not know them by itself."""
+    return {name: factory for name, factory in _factories.items() if factory is not paper_cnn}
+
+
 def build_model(
     architecture: str,
     config: Mapping[str, Any],

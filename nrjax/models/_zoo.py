@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from nrjax.files import check_regular, first_line, shortened
+from nrjax.files import beneath, check_regular, first_line, shortened
 from nrjax.models._checkpoints import save_variables
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
@@ -68,7 +68,9 @@ class Zoo(Mapping[str, JaxModel]):
         folder = self.path / name
         try:
             weights = _inside(folder, info.weights)
-            return build_model(info.architecture, info.config, weights, info.input_shape, info.preprocessing)
+            model = build_model(info.architecture, info.config, weights, info.input_shape, info.preprocessing)
+            model.files = (folder / DESCRIPTION, *beneath(weights))
+            return model
         except (ValueError, OSError) as error:
             raise ZooError(first_line(error, longest=2000)) from error
 
@@ -83,6 +85,10 @@ class Zoo(Mapping[str, JaxModel]):
             return _read_description(_inside(folder, DESCRIPTION))
         except (ValueError, OSError, RuntimeError) as error:
             raise ZooError(first_line(error, longest=2000)) from error
+
+    def key(self, name: str) -> str:
+        """Where a model lies."""
+        return f"zoo {self.path.resolve() / name}"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

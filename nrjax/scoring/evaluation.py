@@ -1,7 +1,8 @@
 """Every score that was asked for, of models as they come."""
 
 import dataclasses
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,6 +73,7 @@ class Evaluated:
 
 
 class _Candidate(NamedTuple):
+    key: Hashable
     evaluated: Evaluated
     array: Any
 
@@ -85,12 +87,13 @@ class Evaluator:
         self._ids, self._n_classes, self._request = ids, n_classes, request
         self._counts = np.bincount(ids, minlength=n_classes)
         self._silhouettes, self._others = Waiting[_Candidate](), Waiting[_Candidate]()
-        self._done: dict[Hashable, Evaluated] = {}
+        self._taken: dict[Hashable, Evaluated] = {}
+        self._waits: Counter[Hashable] = Counter()  # for how many of its scores a model waits still
         self._staging = Staging()
 
     def add(self, key: Hashable, features: Any, probabilities: Any = None) -> None:
         """Takes one model; its arrays are not needed any more once the next one is added."""
-        evaluated = self._done[key] = Evaluated(features.shape[1])
+        evaluated = self._taken[key] = Evaluated(features.shape[1])
         kinds = []
         for kind in self._request.scores:
             if kind.reads == "scores":  # of all models, in the end
@@ -102,27 +105,42 @@ class Evaluator:
             if reason:
                 evaluated.missing[kind.name] = reason
             elif kind.reads == "probabilities":
-                self._add_others((kind,), [_Candidate(evaluated, probabilities)])
+                self._add_others((kind,), [_Candidate(key, evaluated, probabilities)])
             elif kind.name == "silhouette":
                 evaluated.n_components = components_of(self._request.settings, features.shape)
                 width = width_of(features.shape[1])
                 group = len(features), width, str(features.dtype), rounding_of(features)
-                ready = self._silhouettes.add(group, _Candidate(evaluated, features), len(features) * width * 4)
-                self._add_silhouettes(width, ready)
+                self._waits[key] += 1
+                one = _Candidate(key, evaluated, features)
+                self._settle_silhouettes(width, self._silhouettes.add(group, one, len(features) * width * 4))
             else:
                 kinds.append(kind)
         if kinds:
             group = tuple(kinds), features.shape, str(features.dtype), rounding_of(features)
-            ready = self._others.add(group, _Candidate(evaluated, features), 2 * features.nbytes)
-            self._add_others(tuple(kinds), ready)
+            self._waits[key] += 1
+            ready = self._others.add(group, _Candidate(key, evaluated, features), 2 * features.nbytes)
+            self._settle_others(tuple(kinds), ready)
 
-    def finish(self) -> dict[Hashable, Evaluated]:
-        """Every model that was added."""
+    def ready(self) -> Iterator[tuple[Hashable, Evaluated]]:
+        """Models of which everything is known, in the order they were added; each is given once."""
+        for key in [key for key in self._taken if not self._waits[key]]:
+            yield key, self._taken.pop(key)
+
+    def finish(self) -> Iterator[tuple[Hashable, Evaluated]]:
+        """The rest: nobody waits for others any longer."""
         for (_, width, *_), models in self._silhouettes.rest():
-            self._add_silhouettes(width, models)
+            self._settle_silhouettes(width, models)
         for (kinds, *_), models in self._others.rest():
-            self._add_others(kinds, models)
-        return self._done
+            self._settle_others(kinds, models)
+        yield from self.ready()
+
+    def _settle_silhouettes(self, width: int, models: list[_Candidate]) -> None:
+        self._add_silhouettes(width, models)
+        self._waits.subtract(model.key for model in models)
+
+    def _settle_others(self, kinds: tuple[ScoreKind, ...], models: list[_Candidate]) -> None:
+        self._add_others(kinds, models)
+        self._waits.subtract(model.key for model in models)
 
     def _add_silhouettes(self, width: int, models: list[_Candidate]) -> None:
         if not models:
@@ -136,7 +154,7 @@ class Evaluator:
             [model.array for model in models], self._ids, self._n_classes, settings,
             width=width, sampling=sampling, staging=self._staging,
         )  # fmt: skip
-        for (model, array), score in zip(models, found, strict=True):
+        for (_, model, array), score in zip(models, found, strict=True):
             model.add("silhouette", score.value, score.by_class)
             model.solver = score.solver
             doubt = _doubt_of_silhouette(score, array)
@@ -155,14 +173,14 @@ class Evaluator:
         try:
             settled = score_others(arrays, self._ids, self._n_classes, kinds)
             for kind in sampled:
-                for i, (model, array) in enumerate(models):
+                for i, (_, model, array) in enumerate(models):
                     model.influences[kind.name] = self._influences(kind, array, settled[i, kind])
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it
             if len(kinds) > 1:
                 for kind in kinds:
                     self._add_others((kind,), models)
                 return
-            for model, _ in models:
+            for _, model, _ in models:
                 model.missing |= {kind.name: f"{type(error).__name__}: {first_line(error)}" for kind in kinds}
             return
         constant = [_nearly_constant(array) for array in arrays]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -109,7 +109,7 @@ def rank_batch(
         (name, checked, _probabilities(probabilities, name, len(ids)))
         for name, checked in each_checked(models, len(ids))
     )
-    evaluated, failed = evaluate(units, ids, len(classes), request)
+    evaluated, failed = settled(dict(evaluate(units, ids, len(classes), request)), request)
     made_with = {"samples": len(ids), "classes": len(classes)}
     return ranked(list(models), evaluated, failed, request, made_with, classes.tolist())
 
@@ -133,8 +133,8 @@ def check_request(
 
 def evaluate(
     units: Iterable[tuple[Hashable, Any, Any]], ids: np.ndarray, n_classes: int, request: Request
-) -> tuple[dict[Any, Evaluated], dict[Any, str]]:
-    """Scores of units, which are models or their layers, and the reasons of those that have none to order by.
+) -> Iterator[tuple[Any, Evaluated | str]]:
+    """What comes out for units, which are models or their layers, as soon as it is known; or why nothing does.
 
     Args:
       units: key, checked features and probabilities, or the reason why there are none.
@@ -143,13 +143,21 @@ def evaluate(
       request: what to compute.
     """
     evaluator = Evaluator(ids, n_classes, request)
-    failed: dict[Any, str] = {}
     for key, features, theta in units:
         if isinstance(features, str):
-            failed[key] = features
+            yield key, features
         else:
             evaluator.add(key, features, theta)
-    evaluated = evaluator.finish()
+            yield from evaluator.ready()
+    yield from evaluator.finish()
+
+
+def settled(
+    found: Mapping[Any, Evaluated | str], request: Request
+) -> tuple[dict[Any, Evaluated], dict[Any, str]]:
+    """Units that have a score to order by, once all are known, and the reasons of those that have none."""
+    evaluated = {key: one for key, one in found.items() if not isinstance(one, str)}
+    failed = {key: one for key, one in found.items() if isinstance(one, str)}
     add_places(evaluated, request.scores)
     by = request.by.name
     failed |= {key: f"{by}: {one.missing[by]}" for key, one in evaluated.items() if by in one.missing}

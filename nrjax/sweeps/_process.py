@@ -1,0 +1,76 @@
+"""A worker process: `python -m nrjax.sweeps._process CONNECTION LIFE SETUP`, started by the engine and nobody else.
+
+It says what it does over one pipe, and ends when the other one is closed: however its parent died.
+"""
+
+import os
+import shutil
+import sys
+import threading
+import warnings
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import jax
+
+from nrjax.datasets import BrokenImage
+from nrjax.models import register_architecture
+
+
+class _Telling:
+    """A listener at the other end of a pipe."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def starts(self, name: str) -> None:
+        """Turns to a candidate."""
+        self._connection.send(("starts", name))
+
+    def advances(self, samples: int) -> None:
+        """So many samples more are done with."""
+        self._connection.send(("advances", samples))
+
+
+def serve(connection: Connection, folder: Path) -> None:
+    """Does what comes over the pipe until nothing does."""
+    with (folder / "setup.pickle").open("rb") as file:
+        setup = cloudpickle.load(file)
+    for name, factory in setup["architectures"].items():
+        register_architecture(name, factory)
+    worker = setup["worker"](folder)
+    warnings.simplefilter("always", RuntimeWarning)
+    warnings.showwarning = lambda message, *_: connection.send(("warns", str(message)))
+
+    def jobs(idle: bool) -> Any:
+        connection.send(("wants", idle))
+        return connection.recv()
+
+    connection.send(("ready", _devices()))
+    while (asked := connection.recv()) is not None:
+        try:
+            for done in worker(jobs, asked, _Telling(connection)):
+                connection.send(("done", done))
+        except BrokenImage as error:
+            connection.send(("broken", str(error)))
+        connection.send(("ends", None))
+
+
+def _devices() -> int:
+    """Accelerators that this process sees; 1 without any."""
+    return 1 if jax.default_backend() == "cpu" else jax.local_device_count()
+
+
+def _end_with(life: int, folder: str) -> None:
+    """Waits until the parent is gone, whatever the worker is at then, and tidies up after it."""
+    os.read(life, 1)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    pipe, alive, where = sys.argv[1:]
+    threading.Thread(target=_end_with, args=(int(alive), where), daemon=True).start()
+    serve(Connection(int(pipe)), Path(where))

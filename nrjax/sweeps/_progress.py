@@ -1,0 +1,106 @@
+"""How a sweep goes on: a bar on a terminal, a line a model in a log, JSON for programs."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from nrjax.files import shown
+from nrjax.sweeps._work import Done
+
+
+class Progress(Protocol):
+    """A listener of workers that also hears what comes out."""
+
+    def starts(self, name: str) -> None:
+        """A worker turns to a candidate."""
+        ...
+
+    def advances(self, samples: int) -> None:
+        """So many samples more are done with."""
+        ...
+
+    def round(self, jobs: int, stored: int, samples: int) -> None:
+        """So many candidates are to be scored on so many samples; the store had others."""
+        ...
+
+    def done(self, done: Done, by: str) -> None:
+        """A candidate has its result, or its reason."""
+        ...
+
+
+@contextlib.contextmanager
+def progress_of(wanted: bool | str) -> Iterator[Progress]:
+    """What the user wants to see, on stderr.
+
+    Raises:
+      ValueError: it is none of True, False, `bar`, `lines`, `json`.
+    """
+    if wanted in ("lines", "json"):
+        yield _Lines(as_json=wanted == "json")
+        return
+    if wanted not in (True, False, "bar"):
+        raise ValueError(f"progress must be True, False, 'bar', 'lines' or 'json'; got {wanted!r}.")
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not (wanted and console.is_terminal)) as bar:
+        yield _Bar(bar)
+
+
+class _Bar:
+    def __init__(self, bar):
+        self._bar = bar
+        self._task = None
+
+    def round(self, jobs: int, stored: int, samples: int) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task("Loading", total=jobs * samples)
+
+    def starts(self, name: str) -> None:
+        self._bar.update(self._task, description=shown(name))
+
+    def advances(self, samples: int) -> None:
+        self._bar.advance(self._task, samples)
+
+    def done(self, done: Done, by: str) -> None:
+        pass
+
+
+class _Lines:
+    def __init__(self, *, as_json: bool):
+        self._as_json = as_json
+        self._jobs = self._count = 0
+        self._start = time.monotonic()
+
+    def round(self, jobs: int, stored: int, samples: int) -> None:
+        self._jobs, self._count, self._start = jobs, 0, time.monotonic()
+        self._say(
+            {"event": "round", "candidates": jobs, "stored": stored, "samples": samples},
+            f"{jobs:,} candidates on {samples:,} samples" + (f"; of {stored:,} the store has it." if stored else "."),
+        )
+
+    def starts(self, name: str) -> None:
+        pass
+
+    def advances(self, samples: int) -> None:
+        pass
+
+    def done(self, done: Done, by: str) -> None:
+        self._count += 1
+        values = [one.values[by] for one in done.layers.values() if not isinstance(one, str) and by in one.values]
+        reason = done.reason or next((one for one in done.layers.values() if isinstance(one, str)), None)
+        to_go = (time.monotonic() - self._start) / self._count * (self._jobs - self._count)
+        name = shown(done.job.name)
+        event = {"event": "done", "candidate": name, by: max(values, default=None), "reason": None if values else reason,
+                 "seconds": {key: round(value, 4) for key, value in done.seconds.items()}, "to_go": round(to_go, 1)}  # fmt: skip
+        said = f"{by} {max(values):.4f}" if values else f"failed: {reason}"
+        self._say(event, f"[{self._count}/{self._jobs}] {name}: {said} ({to_go:.0f} s to go)")
+
+    def _say(self, event: dict, line: str) -> None:
+        print(json.dumps(event) if self._as_json else line, file=sys.stderr, flush=True)

@@ -1,0 +1,97 @@
+"""A race: who cannot reach the first places any more stops, after few samples already.
+
+After every round, on the first n of N samples,
+
+    d_ij = (s_i - b_i) - (s_j - b_j),    b = bias (1 - n / N),
+    var d_ij = (1 - n / N) sum_u (a_iu - a_ju)^2 / (n (n - 1)),
+
+a being the influences of the samples on the scores: the samples that are still to come are the same for all models, so
+what models have in common cancels, and nothing is left to chance once all samples are there. A model is dropped when
+at least `top` others are above it by more than z standard deviations, z being the normal quantile of the error that is
+allowed, divided over rounds and models.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from nrjax.scoring.evaluation import Evaluated
+
+FIRST, PER_CLASS = 400, 20  # samples of the first round: so many, and so many of each class on average
+LEVEL = 0.99
+
+
+def rounds(samples: int, classes: int) -> list[int]:
+    """Samples of each round: doubled until they are all."""
+    sizes, size = [], max(FIRST, PER_CLASS * classes)
+    while size <= samples / 2:
+        sizes.append(size)
+        size *= 2
+    return [*sizes, samples]
+
+
+class Standing(NamedTuple):
+    """A model that was dropped.
+
+    Attributes:
+      samples: after how many.
+      score: that it had then.
+      behind: how far it was behind the last model that stayed ahead of it, and by how many standard deviations.
+      ahead: name of that one.
+    """
+
+    samples: int
+    score: float
+    behind: tuple[float, float]
+    ahead: str
+
+
+def dropped(
+    found: Mapping[str, Evaluated], by: str, sign: int, *, samples: int, total: int, top: int, level: float,
+    comparisons: int,
+) -> dict[str, Standing]:  # fmt: skip
+    """Models that will not be among the first `top` on all samples.
+
+    Args:
+      found: models of which influences are known.
+      by: the score.
+      sign: of its direction.
+      samples: that they were scored on.
+      total: samples there are.
+      top: how many are wanted.
+      level: probability that no model is dropped wrongly, over all comparisons.
+      comparisons: of a whole race: rounds and models.
+    """
+    names = [name for name, one in found.items() if np.isfinite(one.influences.get(by, np.nan)).all()]
+    if len(names) <= top:
+        return {}
+    missing = 1 - samples / total
+    scores = np.array([sign * (found[name].values[by] - missing * found[name].bias) for name in names])
+    influences = np.stack([found[name].influences[by] for name in names]).astype(np.float64)
+    deviations = np.sqrt(missing * _distances(influences) / (influences.shape[1] * (influences.shape[1] - 1)))
+    ahead = scores[None, :] - scores[:, None]  # of j before i
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = np.where(ahead > 0, ahead / deviations, 0.0)
+    enough = float(stats.norm.isf((1 - level) / comparisons))
+    lost = {}
+    for i, name in enumerate(names):
+        surely = np.flatnonzero(times[i] > enough)
+        if len(surely) >= top:
+            last = surely[np.argsort(-scores[surely], kind="stable")[top - 1]]
+            behind = float(ahead[i, last]), float(times[i, last])
+            lost[name] = Standing(samples, found[name].values[by], behind, names[last])
+    return lost
+
+
+def _distances(rows: np.ndarray) -> np.ndarray:
+    """Squared distances of all pairs of rows."""
+    products = rows @ rows.T
+    sizes = np.diag(products)
+    return np.maximum(sizes[:, None] + sizes[None, :] - 2 * products, 0)
+
+
+def can_race(scores: Sequence[str], by: str) -> str | None:
+    """Why models cannot race by this score, or None."""
+    return "a mean place is among all models, so none can stop early" if by == "mean_rank" else None

@@ -1,0 +1,327 @@
+"""A sweep: candidates, a target, a store, a race, an engine; everything that was computed once stays computed."""
+
+import contextlib
+import dataclasses
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from nrjax.datasets import without_news
+from nrjax.models import Candidates, LayerChoice, Precision, Zoo, load_candidates
+from nrjax.results import Ranking
+from nrjax.scoring.checks import named_models
+from nrjax.scoring.evaluation import Request
+from nrjax.scoring.ranking import check_request
+from nrjax.sweeps._best import best_of, ranking_of
+from nrjax.sweeps._engines import Engine, Inline
+from nrjax.sweeps._kept import Kept
+from nrjax.sweeps._progress import Progress, progress_of
+from nrjax.sweeps._race import LEVEL, Standing, dropped, rounds
+from nrjax.sweeps._store import Store
+from nrjax.sweeps._target import Target
+from nrjax.sweeps._work import Done, Job, Round, Work, Worker
+
+SCORES = ("silhouette", "probe")
+EngineName = Literal["inline", "local"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What came out of a sweep.
+
+    Attributes:
+      ranking: of the candidates that were scored on all samples, and of those that failed.
+      dropped: those that a race stopped: after how many samples, their score then, how far behind whom.
+      computed: results that were computed now.
+      stored: results that were there already.
+    """
+
+    ranking: Ranking
+    dropped: Mapping[str, Standing] = dataclasses.field(default_factory=dict)
+    computed: int = 0
+    stored: int = 0
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Reason for every candidate that could not be scored."""
+        return self.ranking.failed
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.ranking), *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to say beside the ranking."""
+        said = []
+        for samples in sorted({one.samples for one in self.dropped.values()}):
+            those = {name: one for name, one in self.dropped.items() if one.samples == samples}
+            near = min(those, key=lambda name: those[name].behind[1])
+            by, behind = self.ranking.settings["by"], those[near].behind
+            said.append(
+                f"Stopped after {samples:,} samples, too far behind to come among the first "
+                f"{self.ranking.settings['top']}: {len(those)}. The nearest of them, {near}, had a {by} of "
+                f"{those[near].score:.4f}, {behind[1]:.1f} standard deviations behind {those[near].ahead}."
+            )
+        return said
+
+
+def sweep(
+    models: Any,
+    data: Any,
+    labels: Any = None,
+    *,
+    store: str | Path | None = None,
+    top: int | None = None,
+    level: float = LEVEL,
+    engine: EngineName = "inline",
+    workers: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
+    keep_features: str | Path | None = None,
+    retry_failed: bool = False,
+    layer: LayerChoice = "penultimate",
+    layers: Sequence[LayerChoice] | None = None,
+    where: str | None = None,
+    batch_size: int | None = None,
+    precision: Precision = "float32",
+    download: bool = False,
+    progress: bool | str = True,
+    scores: str | Sequence[str] = SCORES,
+    **options: Any,
+) -> Sweep:
+    """Ranks many candidates: `rank` with a memory, a race, and processes that may die.
+
+    Args:
+      models: candidates, as for `rank`.
+      data: labelled samples, as for `rank`.
+      labels: one per sample, where `data` are samples alone.
+      store: file of results (`results.db`). What is in it is not computed again, whatever the candidates are called
+        now; a sweep that was killed goes on from there. None remembers nothing.
+      top: how many of the best are wanted. Then the candidates race: all are scored on a few hundred samples, those
+        that cannot come among the first `top` any more stop, and the others go on with twice as many. None scores all
+        candidates on all samples.
+      level: probability that a race stops none that would have come among the first `top`.
+      engine: `inline` (in this process), or `local`: worker processes, one a device, whose deaths cost nothing but
+        time, and which have limits.
+      workers: processes of the local engine; None starts one for every accelerator, or one.
+      time_limit: seconds a model; needs the local engine.
+      memory_limit: bytes that a process may take; needs the local engine.
+      keep_features: a folder for features, so that other scores of the same samples need no forward pass.
+      retry_failed: try again what took its process with it in an earlier sweep.
+      layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `download`, `scores` and the rest.
+      layers: several layers, or `"all"`.
+      where: take candidates of which this holds.
+      batch_size: samples at once in the forward pass.
+      precision: of the forward pass.
+      download: whether the hub may be asked for weights.
+      progress: True for a bar where stderr is a terminal; `"lines"` or `"json"` for a line a model; False for none.
+      scores: the first one orders, unless `by` says otherwise; a race goes by that score alone.
+      options: as for `rank_batch`.
+
+    Returns:
+      A `Sweep`.
+
+    Raises:
+      ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
+      TypeError: an option that there is not.
+    """
+    request = check_request(scores=scores, **options)
+    _check(request, precision, layers, top, level, engine, time_limit, memory_limit)
+    candidates = load_candidates(models, where=where, download=download)
+    target = Target.of(data, labels)
+    named_models(candidates)
+    every = layers == "all" or (layer == "best" and layers is None)
+    chosen = None if every else tuple(layers if layers is not None else [layer])
+    work = Work(chosen, batch_size, precision, any(one.reads == "probabilities" for one in request.scores))
+    made_with = {
+        "samples": len(target), "classes": len(target.classes),
+        "layer": "best" if every else f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
+        "precision": precision,
+    } | ({"top": top, "level": level} if top is not None else {})  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(without_news())
+        memory = stack.enter_context(Store(store)) if store is not None else None
+        kept = _kept(keep_features, memory, target, work, stack, racing=top is not None)
+        if engine == "inline":
+            worker = Worker(candidates, target, work, kept=kept, fingerprints=bool(memory or kept))
+            hands: Engine = Inline(worker)
+        else:
+            from nrjax.sweeps._local import Local
+
+            hands = Local(candidates, target, work, kept=kept, workers=workers, time_limit=time_limit,
+                          memory_limit=memory_limit)  # fmt: skip
+        stack.callback(hands.close)
+        shown = stack.enter_context(progress_of(progress))
+        going = _Going(candidates, target, work, request, memory, kept, hands, shown, retry_failed)
+        run = memory.begin_run(target.fingerprint, shlex.join(sys.argv), made_with) if memory else 0
+        if memory:
+            name = str(data) if isinstance(data, (str, Path)) else type(data).__name__
+            memory.add_target(target.fingerprint, name, target.kind, len(target), target.classes)
+        found, lost = going.race(top, level) if top is not None else (going.round(list(candidates), len(target)), {})
+        made_with["preprocessing"] = {
+            name: done.about.preprocessing for name, done in found.items() if done.about is not None
+        }  # fmt: skip
+        several = layers is not None or layer == "best"
+        ranking = ranking_of(found, request, made_with, target.classes, several)
+        swept = Sweep(ranking, lost, going.computed, going.stored)
+        if memory:
+            memory.end_run(run, {"ranking": ranking.to_dict(), "dropped": {
+                name: one._asdict() for name, one in lost.items()}})  # fmt: skip
+    return swept
+
+
+def _check(
+    request: Request, precision: Any, layers: Any, top: Any, level: Any, engine: Any, time_limit: Any,
+    memory_limit: Any,
+) -> None:  # fmt: skip
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
+    if layers is not None and layers != "all" and (isinstance(layers, (str, int)) or not len(layers)):
+        raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")
+    if engine not in get_args(EngineName):
+        raise ValueError(f"engine must be of {', '.join(get_args(EngineName))}; got {engine!r}.")
+    if engine == "inline" and (time_limit is not None or memory_limit is not None):
+        raise ValueError("time_limit and memory_limit need processes that can be ended: engine='local'.")
+    for name, value in (("time_limit", time_limit), ("memory_limit", memory_limit)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be positive; got {value!r}.")
+    if top is not None:
+        if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+            raise ValueError(f"top must be a positive integer; got {top!r}.")
+        if not 0.5 < level < 1:
+            raise ValueError(f"level must be between 0.5 and 1; got {level!r}.")
+        if request.by.reads == "scores":
+            raise ValueError(f"{request.by.name} is among all candidates, so none can stop early: leave top out.")
+
+
+def _kept(
+    folder: str | Path | None, store: Store | None, target: Target, work: Work, stack: contextlib.ExitStack,
+    *, racing: bool,
+) -> Kept | None:  # fmt: skip
+    """Where features are kept: where the user says, or, for the rounds of a race, as long as it lasts."""
+    if folder is None and not racing:
+        return None
+    if folder is None and store is not None:
+        folder = store.path.with_name(store.path.name + ".features")
+        stack.push(lambda kind, *_: shutil.rmtree(folder, ignore_errors=True) if kind is None else None)
+    elif folder is None:
+        import tempfile
+
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nrjax-race-"))
+    return Kept(Path(folder), target.fingerprint, work.asked)
+
+
+class _Going:
+    """A sweep while it goes on."""
+
+    def __init__(
+        self, candidates: Mapping[str, Any], target: Target, work: Work, request: Request, store: Store | None,
+        kept: Kept | None, engine: Engine, progress: Progress, retry_failed: bool,
+    ):  # fmt: skip
+        self._target, self._work, self._request = target, work, request
+        self._store, self._kept, self._engine, self._progress = store, kept, engine, progress
+        self.computed = self.stored = 0
+        self._keys = {name: _key(candidates, name) for name in candidates}
+        self._fingerprints = {
+            name: found for name, key in self._keys.items() if store and key and (found := store.fingerprint(key))
+        }
+        if store and retry_failed:
+            store.forget_failures(target.fingerprint)
+        self._died = store.failures(target.fingerprint) if store else {}
+
+    def race(self, top: int, level: float) -> tuple[dict[str, Done], dict[str, Standing]]:
+        """Results on all samples of those that may come among the first, and what became of the others."""
+        alive, failed, lost = list(self._keys), dict[str, Done](), dict[str, Standing]()
+        sizes = rounds(len(self._target), len(self._target.classes))
+        by = self._request.by
+        quick = dataclasses.replace(self._request, scores=(by,), confidence=True)
+        comparisons = len(alive) * len(sizes)
+        for samples in sizes[:-1]:
+            if len(alive) <= top:
+                break
+            found = self.round(alive, samples, quick)
+            best, reasons, _ = best_of(found, quick)
+            failed |= {name: found[name] for name in reasons}
+            out = dropped(
+                best, by.name, by.sign, samples=samples, total=len(self._target), top=top, level=level,
+                comparisons=comparisons,
+            )  # fmt: skip
+            lost |= out
+            for name in out:
+                fingerprint = found[name].job.fingerprint
+                if self._kept and fingerprint:
+                    self._kept.drop(fingerprint)
+            alive = [name for name in alive if name not in lost and name not in failed]
+        return self.round(alive, len(self._target)) | failed, lost
+
+    def round(self, names: Sequence[str], samples: int, request: Request | None = None) -> dict[str, Done]:
+        """Results of candidates on the first so many samples, from the store or computed now."""
+        request = request or self._request
+        there = self._stored(samples, request)
+        found: dict[str, Done] = {}
+        jobs = []
+        for name in names:
+            fingerprint = self._fingerprints.get(name)
+            known = self._died.get(self._keys[name] or name)
+            if fingerprint in there:
+                found[name] = dataclasses.replace(there[fingerprint], job=Job(name, fingerprint))
+            elif known:
+                found[name] = Done(Job(name), reason=f"{known[1]} It was not tried again; retry_failed does.")
+            else:
+                jobs.append(Job(name, fingerprint))
+        self.stored += len(found)
+        self._progress.round(len(jobs), len(found), samples)
+        for done in self._engine.run(jobs, Round(samples, request, frozenset(there)), self._progress):
+            name, fingerprint = done.job.name, done.job.fingerprint
+            if fingerprint:
+                self._fingerprints[name] = fingerprint
+            if done.known and fingerprint:
+                found[name] = dataclasses.replace(there[fingerprint], job=done.job)
+                self.stored += 1
+            else:
+                found[name] = done
+                self.computed += 1
+                self._remember(done, samples, request)
+            self._progress.done(found[name], request.by.name)
+        return {name: found[name] for name in names}
+
+    def _stored(self, samples: int, request: Request) -> dict[str, Done]:
+        if self._store is None:
+            return {}
+        sampled = [one.name for one in request.scores if request.confidence and one.name in (request.by.name, "probe")]
+        layers = self._store.results(
+            self._target.fingerprint, samples, self._work.asked, _settings(request), sampled
+        )
+        about = self._store.about(layers)
+        return {
+            fingerprint: Done(Job("", fingerprint), of_layers, about=about.get(fingerprint))
+            for fingerprint, of_layers in layers.items()
+        }
+
+    def _remember(self, done: Done, samples: int, request: Request) -> None:
+        if self._store is None:
+            return
+        key = self._keys[done.job.name]
+        if done.died:
+            self._store.add_failure(key or done.job.name, self._target.fingerprint, done.died, done.reason or "")
+        elif done.layers:
+            about = done.about or self._store.about([done.job.fingerprint or ""])[done.job.fingerprint or ""]
+            self._store.add(
+                key, about, self._target.fingerprint, samples, self._work.asked, _settings(request), done.layers,
+                done.seconds,
+            )  # fmt: skip
+
+
+def _key(candidates: Mapping[str, Any], name: str) -> str:
+    return candidates.key(name) if isinstance(candidates, (Candidates, Zoo)) else ""
+
+
+def _settings(request: Request) -> dict[str, str]:
+    """What decides the numbers of each score, as text; a mean place is among models, and is not kept."""
+    own = dataclasses.asdict(request.settings)
+    return {
+        one.name: str(own) if one.name == "silhouette" else one.source for one in request.scores if one.reads != "scores"
+    }

@@ -1,0 +1,290 @@
+"""What is done with every candidate, wherever it is done: load, extract, score. What fails is a reason."""
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from nrjax.datasets import BrokenImage
+from nrjax.files import reason_of
+from nrjax.models import Candidates, Description, Extracted, Features, LayerChoice, Model, Precision, Zoo, as_model
+from nrjax.scoring.checks import checked_or_reason
+from nrjax.scoring.evaluation import Evaluated, Evaluator, Request
+from nrjax.sweeps._kept import Kept
+from nrjax.sweeps._target import Target
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is asked of every candidate.
+
+    Attributes:
+      layers: of every model; None takes all it has.
+      batch_size: of the forward pass; None goes by the samples' size.
+      precision: of the forward pass.
+      probabilities: whether those of the models' own classes are wanted too.
+    """
+
+    layers: tuple[LayerChoice, ...] | None
+    batch_size: int | None = None
+    precision: Precision = "float32"
+    probabilities: bool = False
+
+    @property
+    def asked(self) -> str:
+        """What decides the features of a model, as text."""
+        layers = "all" if self.layers is None else [str(layer) for layer in self.layers]
+        return json.dumps([layers, self.precision, self.probabilities])
+
+
+class Round(NamedTuple):
+    """What is asked of candidates at a time.
+
+    Attributes:
+      samples: the first so many of the target's order.
+      request: the scores.
+      done: fingerprints of models of which nothing is wanted any more.
+    """
+
+    samples: int
+    request: Request
+    done: Set[str] = frozenset()
+
+
+class Job(NamedTuple):
+    """One candidate; `fingerprint` where it is known."""
+
+    name: str
+    fingerprint: str | None = None
+
+
+class About(NamedTuple):
+    """What loading told of a candidate; `files` it was read from and how they were, where that is known."""
+
+    fingerprint: str
+    description: Description
+    preprocessing: str
+    files: dict[str, list[int]]
+
+
+def state_of(files: Iterable[Any]) -> dict[str, list[int]]:
+    """What tells that a file changed: a change that keeps its size and sets its date back still gets a new ctime."""
+    state = {}
+    for name in files:
+        try:
+            stat = os.stat(name)
+            state[str(name)] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        except OSError:
+            return {}
+    return state
+
+
+@dataclasses.dataclass
+class Done:
+    """What came out of a job.
+
+    Attributes:
+      job: the job.
+      layers: what came out for every layer, or why nothing did.
+      reason: why there are no layers at all.
+      about: the model; None where it was not loaded.
+      known: it need not have been done: the fingerprint was among those that are.
+      seconds: of loading that was waited for, of the forward pass, and of scoring.
+      died: why its process ended: `time`, `memory` or `crash`; empty where it did not.
+    """
+
+    job: Job
+    layers: dict[str, Evaluated | str] = dataclasses.field(default_factory=dict)
+    reason: str | None = None
+    about: About | None = None
+    known: bool = False
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    died: str = ""
+
+
+class Listener(Protocol):
+    """Who is told how the work goes on."""
+
+    def starts(self, name: str) -> None:
+        """Turns to a candidate."""
+        ...
+
+    def advances(self, samples: int) -> None:
+        """So many samples more are done with."""
+        ...
+
+
+class Worker:
+    """Does jobs, one after another; while one runs, the next one's model is read.
+
+    Args:
+      models: by name; those of a `Zoo` or of `Candidates` lie on disk and are read ahead.
+      target: the samples.
+      work: what to do.
+      kept: where features are kept for later; None keeps none.
+      fingerprints: whether to tell models apart by content, which reads all their weights once more.
+      at_once: give every result when it is there, though models that wait for each other keep a device busier.
+    """
+
+    def __init__(
+        self, models: Mapping[str, Any], target: Target, work: Work, *, kept: Kept | None = None,
+        fingerprints: bool = False, at_once: bool = False,
+    ):  # fmt: skip
+        self._models, self._target, self._work, self._kept = models, target, work, kept
+        self._fingerprints, self._at_once = fingerprints, at_once
+        self._features: dict[tuple[int, int], Features] = {}
+
+    def __call__(self, jobs: Callable[[bool], Job | None], asked: Round, listener: Listener) -> Iterator[Done]:
+        """Results of jobs, as soon as they are known.
+
+        Args:
+          jobs: gives the next one; called with False it may have none yet, with True None is the end.
+          asked: what to do.
+          listener: is told how it goes on.
+        """
+        scoring = _Scoring(self._target, asked, self._at_once)
+        with ThreadPoolExecutor(1, thread_name_prefix="nrjax-load") as pool:
+            ahead = self._begun(jobs(True), asked, pool)
+            while ahead:
+                job, loaded = ahead
+                listener.starts(job.name)
+                ahead = self._begun(jobs(False), asked, pool)
+                yield from self._done(job, loaded, asked, listener, scoring)
+                del loaded
+                ahead = ahead or self._begun(jobs(True), asked, pool)
+        yield from scoring.rest()
+
+    def _begun(self, job: Job | None, asked: Round, pool: ThreadPoolExecutor) -> tuple[Job, Callable[[], Any]] | None:
+        """A job and what gives its model, which is read meanwhile if it lies on disk."""
+        if job is None:
+            return None
+        if self._kept and job.fingerprint and self._kept.samples(job.fingerprint) >= asked.samples:
+            return job, lambda: None
+        if not isinstance(self._models, (Zoo, Candidates)):
+            return job, lambda: self._models[job.name]
+        return job, pool.submit(self._models.__getitem__, job.name).result
+
+    def _done(
+        self, job: Job, loaded: Callable[[], Any], asked: Round, listener: Listener, scoring: "_Scoring"
+    ) -> Iterator[Done]:
+        result, advanced = Done(job), 0
+
+        def on_batch(samples: int) -> None:
+            nonlocal advanced
+            advanced += samples
+            listener.advances(samples)
+
+        try:
+            start, clock = time.perf_counter(), time.time_ns()
+            found = loaded()
+            model = None if found is None else as_model(found)
+            del found
+            if model is not None:
+                fingerprint = model.fingerprint if self._fingerprints else ""
+                files = state_of(model.files) if self._fingerprints else {}
+                if any(changed >= clock for _, _, changed, _ in files.values()):
+                    files = {}  # perhaps while they were read: they are read again next time
+                result.about = About(fingerprint, model.description, model.inputs.preprocessing, files)
+                result.job = job._replace(fingerprint=fingerprint or None)
+            result.seconds["load"] = time.perf_counter() - start
+            if result.job.fingerprint in asked.done:
+                result.known = True
+            else:
+                start = time.perf_counter()
+                extracted = self._extracted(result.job, asked.samples, model, on_batch)
+                result.seconds["forward"] = time.perf_counter() - start
+                del model
+                listener.advances(asked.samples - advanced)
+                yield from scoring(result, extracted)
+                return
+        except BrokenImage:
+            raise  # of the data, not of this model
+        except Exception as error:
+            result.reason = reason_of(error)
+        listener.advances(asked.samples - advanced)
+        yield result
+
+    def _extracted(
+        self, job: Job, samples: int, model: Model | None, on_batch: Callable[[int], None]
+    ) -> Extracted:  # fmt: skip
+        """Features of the first samples, some of which may be kept already; in the order in which they lie."""
+        keep = self._kept if job.fingerprint else None
+        before = keep.read(job.fingerprint or "") if keep else None
+        if before is None or before.samples < samples:
+            assert model is not None
+            part = before.samples if before else 0, samples
+            if part not in self._features:  # models of one round share what was made of its samples
+                self._features = {part: Features(
+                    self._target.kind, self._target.some(*part), self._work.layers, self._work.batch_size,
+                    self._work.precision, self._work.probabilities,
+                )}  # fmt: skip
+            new = self._features[part](model, on_batch)
+            model.release()
+            if part == (0, len(self._target)):  # which came as they lie
+                if keep:
+                    keep.write(job.fingerprint or "", samples, _rows(new, self._target.order))
+                return new
+            extracted = _joined(before.extracted, new) if before else new
+            if keep:
+                keep.write(job.fingerprint or "", samples, extracted)
+        else:
+            extracted = _rows(before.extracted, slice(samples))
+        return _rows(extracted, np.argsort(self._target.order[:samples]))
+
+
+class _Scoring:
+    """Scores of models on one number of samples; on accelerators they may wait for each other."""
+
+    def __init__(self, target: Target, asked: Round, at_once: bool):
+        rows = np.sort(target.order[: asked.samples])
+        self._samples, self._at_once = asked.samples, at_once
+        self._evaluator = Evaluator(target.ids[rows], len(target.classes), asked.request)
+        self._open: dict[str, tuple[Done, list[str]]] = {}
+
+    def __call__(self, done: Done, extracted: Extracted) -> Iterator[Done]:
+        start, name = time.perf_counter(), done.job.name
+        waiting = []
+        for layer, features in extracted.layers.items():
+            checked = features if isinstance(features, str) else checked_or_reason(
+                name, lambda features=features: features, self._samples
+            )  # fmt: skip
+            done.layers[layer] = checked if isinstance(checked, str) else ""  # in its place
+            if not isinstance(checked, str):
+                self._evaluator.add((name, layer), checked, extracted.probabilities)
+                waiting.append(layer)
+        self._open[name] = done, waiting
+        ready = list(self._evaluator.finish() if self._at_once else self._evaluator.ready())
+        done.seconds["score"] = time.perf_counter() - start
+        yield from self._closed(ready)
+
+    def rest(self) -> Iterator[Done]:
+        yield from self._closed(self._evaluator.finish())
+
+    def _closed(self, ready: Iterable[tuple[Any, Evaluated]]) -> Iterator[Done]:
+        for (name, layer), evaluated in ready:
+            done, waiting = self._open[name]
+            done.layers[layer] = evaluated
+            waiting.remove(layer)
+        for name in [name for name, (_, waiting) in self._open.items() if not waiting]:
+            yield self._open.pop(name)[0]
+
+
+def _rows(extracted: Extracted, rows: Any) -> Extracted:
+    def of(array: Any) -> Any:
+        return array[rows] if isinstance(array, np.ndarray) else array
+
+    return Extracted({layer: of(array) for layer, array in extracted.layers.items()}, of(extracted.probabilities))
+
+
+def _joined(first: Extracted, second: Extracted) -> Extracted:
+    def of(one: Any, other: Any) -> Any:
+        both = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+        return np.concatenate([one, other]) if both else other
+
+    layers = {layer: of(first.layers[layer], array) for layer, array in second.layers.items()}
+    return Extracted(layers, of(first.probabilities, second.probabilities))
