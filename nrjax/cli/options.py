@@ -103,6 +103,22 @@ class Size(click.ParamType):
         return int(match[1]), int(match[2] or match[1])
 
 
+class Bytes(click.ParamType):
+    """A size such as 8GB or 500MB."""
+
+    name = "size"
+    _UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}  # noqa: RUF012
+
+    def convert(self, value, param, ctx):
+        """The value of a word that was typed."""
+        if not isinstance(value, str):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B)?", value.strip().upper())
+        if match is None or not float(match[1]):
+            self.fail(f"expected a size such as 8GB or 500MB; got {value!r}.", param, ctx)
+        return int(float(match[1]) * self._UNITS[match[2] or ""])
+
+
 def _set_debug(ctx: click.Context, _, value: bool) -> None:
     if value:
         ctx.meta["debug"] = True
@@ -117,6 +133,23 @@ where_option = click.option(
     "--where", metavar="EXPRESSION",
     help="Take models of which this holds, such as \"parameters < 10e6 and license == 'apache-2.0'\".",
 )  # fmt: skip
+
+
+def forward_options(command):
+    """Options that say what is taken from each model, and how."""
+    for option in reversed((
+        click.option("--layer", type=Layer(), default="penultimate", show_default=True,
+                     help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer; "
+                     "last or mean of the blocks that a network repeats; best is the one that scores best."),
+        click.option("--layers", type=LayerList(), metavar="NAMES",
+                     help="Several, such as 0,2,penultimate, or all: the best counts."),
+        click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once.  [default: by their size]"),
+        click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True,
+                     help="Of the forward pass."),
+        click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def scoring_options(scores: str):

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FOLDER, Layer, LayerList, data_options, scoring_options, where_option
+from nrjax.cli.options import FOLDER, Layer, data_options, forward_options, scoring_options, where_option
 from nrjax.cli.output import check_outputs, finish
 from nrjax.cli.target import load_models, load_target, warnings_said
 
@@ -16,26 +16,7 @@ from nrjax.cli.target import load_models, load_target, warnings_said
 @click.argument("models", nargs=-1)
 @data_options
 @where_option
-@click.option(
-    "--layer",
-    type=Layer(),
-    default="penultimate",
-    show_default=True,
-    help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer; last or mean "
-    "of the blocks that a network repeats; best is the one that scores best.",
-)
-@click.option(
-    "--layers", type=LayerList(), metavar="NAMES", help="Several, such as 0,2,penultimate, or all: the best counts."
-)
-@click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once.  [default: by their size]")
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="Of the forward pass.",
-)
-@click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here.")
+@forward_options
 @scoring_options(scores="silhouette,probe")
 def rank(models, data, target, where, download, layer, layers, output, report, plot, **options) -> None:
     """Rank MODELS on labelled data, best first.

@@ -110,6 +110,19 @@ class Outcome:
         lost = [ScoredModel(name, reason=reason) for name, reason in failed.items()]
         return cls((*ordered, *lost), {**settings, "nrjax": __version__}, about, tuple(classes))
 
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any], about: Mapping[str, ScoreMeaning]) -> Self:
+        """What `to_dict` gave, once more."""
+        models = []
+        for fields in said["models"]:
+            fields = dict(fields)
+            if fields["interval"] is not None:
+                fields["interval"] = tuple(fields["interval"])
+            fields["by_class"] = {name: tuple(means) for name, means in fields["by_class"].items()}
+            fields["confused"] = {name: tuple(map(tuple, pairs)) for name, pairs in fields["confused"].items()}
+            models.append(ScoredModel(**fields))
+        return cls(tuple(models), said["settings"], about, tuple(said["classes"]))
+
     @property
     def order(self) -> list[str]:
         """Names of the ranked models, best first."""

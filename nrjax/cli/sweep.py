@@ -1,0 +1,123 @@
+"""`nrjax sweep` and `nrjax results`."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nrjax.cli.main import main
+from nrjax.cli.options import (
+    FORMAT,
+    Bytes,
+    Layer,
+    data_options,
+    debug_option,
+    forward_options,
+    scoring_options,
+    where_option,
+)
+from nrjax.cli.output import check_outputs, finish, print_rows
+from nrjax.cli.target import load_models, load_target, warnings_said
+
+INTERRUPTED = 130
+
+
+@main.command()
+@click.argument("models", nargs=-1)
+@data_options
+@where_option
+@click.option("--store", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Keep results in FILE (results.db); what is in it is not computed again.")
+@click.option("--top", type=click.IntRange(min=1), metavar="K",
+              help="The K best are wanted: candidates that cannot be among them stop after a few hundred samples.")
+@click.option("--level", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), default=0.99, show_default=True,
+              help="Probability that --top stops none that would have been among the best.")
+@click.option("--engine", type=click.Choice(["inline", "local"]), default="local", show_default=True,
+              help="local: worker processes, which may die; inline: this process.")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a device]")
+@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For each candidate.")
+@click.option("--memory-limit", type=Bytes(), metavar="SIZE", help="Of a worker process, such as 8GB.")
+@click.option("--keep-features", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Keep features in DIR: other scores of the same samples then need no forward pass.")
+@click.option("--retry-failed", is_flag=True, help="Try again what took its process with it before.")
+@click.option("--progress", type=click.Choice(["bar", "lines", "json", "none"]),
+              help="On stderr: a bar, or a line for each candidate.  [default: bar on a terminal, else lines]")
+@forward_options
+@scoring_options(scores="silhouette,probe")
+def sweep(models, data, target, where, store, progress, layer, layers, output, report, plot, download, **options):
+    """Rank many candidates, with a memory: filter, race, store, go on.
+
+    MODELS and data are those of nrjax rank. The same command again goes on where it was: only what is missing is
+    computed. Ctrl-C keeps what is finished.
+    """  # fmt: skip
+    import nrjax
+    from nrjax import demo
+
+    start = time.perf_counter()
+    check_outputs(plot, report)
+    candidates = load_models(models, str(demo.ZOO), where, download)
+    loaded = load_target(data or demo.IMAGES, **target)
+    signal.signal(signal.SIGTERM, _stopped)
+    if progress is None:
+        progress = "bar" if sys.stderr.isatty() else "lines"
+    try:
+        with warnings_said():
+            swept = nrjax.sweep(
+                candidates, loaded, store=store, progress=False if progress == "none" else progress, layer=layer,
+                layers=layers, **options,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = f"what was finished is in {store}; the same command goes on from there" if store else \
+            "nothing was kept: --store FILE keeps what is finished"  # fmt: skip
+        click.echo(f"Stopped; {kept}.", err=True)
+        sys.exit(INTERRUPTED)
+    took = time.perf_counter() - start
+
+    def features(model: str) -> Any:
+        chosen = next(m.layer for m in swept.ranking.models if m.name == model) or layer
+        return nrjax.extract_features(candidates[model], loaded.samples, Layer().convert(chosen, None, None))
+
+    told = " ".join([*swept.remarks, f"Computed {swept.computed:,} results"])
+    told += f", {swept.stored:,} were stored" if store else ""
+    finish(swept.ranking, output, plot, report, features, loaded.labels, f"{told}, in {took:.1f} s.")
+
+
+def _stopped(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@main.command()
+@click.argument("store", type=click.Path(exists=True, path_type=Path))
+@click.option("--run", "number", type=int, metavar="N", help="Show the ranking of run N.  [default: list the runs]")
+@click.option("--compare", type=int, metavar="M", help="Beside run N, what its candidates got in run M.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write a page of run N into FILE, to be sorted and filtered.")
+@click.option("--format", "output", type=FORMAT, default="table", show_default=True)
+@debug_option
+def results(store: Path, number: int | None, compare: int | None, html: Path | None, output: str) -> None:
+    """What sweeps left in STORE: its runs, the ranking of one of them, two beside each other, a page."""  # fmt: skip
+    from nrjax.cli.output import echo
+    from nrjax.sweeps import Store
+    from nrjax.sweeps.runs import beside, listed, page_of, ranking_of_run
+
+    with Store(store, read_only=True) as opened:
+        runs = opened.runs()
+    if number is None:
+        if compare is not None or html is not None:
+            raise click.UsageError("--compare and --html are of a run: name it with --run N.")
+        print_rows(listed(runs), output)
+        return
+    ranking = ranking_of_run(runs, number)
+    if html is not None:
+        check_outputs(None, html)
+        html.write_text(page_of(runs, number), encoding="utf-8")
+        click.echo(f"Wrote {html}.", err=True)
+    if compare is not None:
+        rows, said = beside(runs, number, compare)
+        print_rows(rows, output)
+        click.echo(said, err=True)
+        return
+    echo({"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking).rstrip("\n"))

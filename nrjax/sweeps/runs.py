@@ -1,0 +1,83 @@
+"""What a store tells of its runs: a list, rankings, two runs beside each other, a page."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from scipy import stats
+
+from nrjax.results import Ranking, ScoreMeaning
+from nrjax.results.sheet import sheet
+from nrjax.scoring.registry import available_scores
+
+Run = dict[str, Any]
+
+
+def listed(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """A row a run."""
+    rows = []
+    for run in runs:
+        outcome = run["outcome"]
+        models = outcome["ranking"]["models"] if outcome else []
+        rows.append({
+            "run": run["id"], "started": _date(run["started"]),
+            "took": f"{run['finished'] - run['started']:.0f} s" if run["finished"] else "did not end",
+            "data": run["data"], "samples": run["settings"].get("samples"),
+            "candidates": len(models) + len(outcome["dropped"]) if outcome else None,
+            "first": models[0]["name"] if models else "",
+            "by": outcome["ranking"]["settings"]["by"] if outcome else "",
+        })  # fmt: skip
+    return rows
+
+
+def ranking_of_run(runs: Sequence[Run], number: int) -> Ranking:
+    """The ranking that a run ended with. Raises ValueError where there is none."""
+    run = _run(runs, number)
+    said = run["outcome"]["ranking"]
+    known = available_scores()
+    classes = said["settings"]["classes"]
+    about = {
+        name: known[name].about(classes) if name in known else ScoreMeaning(name) for name in said["settings"]["scores"]
+    }
+    return Ranking.from_dict(said, about)
+
+
+def beside(runs: Sequence[Run], number: int, other: int) -> tuple[list[dict[str, Any]], str]:
+    """Rows of the candidates that two runs have in common, and how far the runs agree."""
+    first, second = ranking_of_run(runs, number), ranking_of_run(runs, other)
+    one, two = first.scores, second.scores
+    common = [name for name in one if name in two]
+    places = {m.name: m.rank for m in second.models}
+    rows = [
+        {"candidate": m.name, f"rank in {number}": m.rank, f"rank in {other}": places[m.name],
+         f"{first.settings['by']} in {number}": f"{one[m.name]:.4f}",
+         f"{second.settings['by']} in {other}": f"{two[m.name]:.4f}"}
+        for m in first.models if m.name in two and m.name in one
+    ]  # fmt: skip
+    if len(common) < 2:
+        return rows, f"Runs {number} and {other} have {len(common)} ranked candidates in common."
+    signs = [1 if ranking.about[ranking.settings["by"]].higher_is_better else -1 for ranking in (first, second)]
+    tau = stats.kendalltau([signs[0] * one[name] for name in common], [signs[1] * two[name] for name in common])
+    return rows, (
+        f"{len(common)} candidates in common; Kendall's tau of the two orders: {tau.statistic:.2f} (1 is the same)."
+    )
+
+
+def page_of(runs: Sequence[Run], number: int) -> str:
+    """A page of a run."""
+    run = _run(runs, number)
+    title = f"Run {number}: {run['data']}" if run["data"] else f"Run {number}"
+    return sheet(ranking_of_run(runs, number), run["outcome"]["dropped"], title, run["command"])
+
+
+def _run(runs: Sequence[Run], number: int) -> Run:
+    found = next((run for run in runs if run["id"] == number), None)
+    if found is None:
+        raise ValueError(f"there is no run {number}; there are {', '.join(str(run['id']) for run in runs) or 'none'}.")
+    if found["outcome"] is None:
+        raise ValueError(f"run {number} did not end, so it has no ranking; the same sweep again goes on with it.")
+    return found
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
