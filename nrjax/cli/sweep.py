@@ -29,22 +29,49 @@ INTERRUPTED = 130
 @click.argument("models", nargs=-1)
 @data_options
 @where_option
-@click.option("--store", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Keep results in FILE (results.db); what is in it is not computed again.")
-@click.option("--top", type=click.IntRange(min=1), metavar="K",
-              help="The K best are wanted: candidates that cannot be among them stop after a few hundred samples.")
-@click.option("--level", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), default=0.99, show_default=True,
-              help="Probability that --top stops none that would have been among the best.")
-@click.option("--engine", type=click.Choice(["inline", "local"]), default="local", show_default=True,
-              help="local: worker processes, which may die; inline: this process.")
+@click.option(
+    "--store",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep results in FILE (results.db); what is in it is not computed again.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="The K best are wanted: candidates that cannot be among them stop after a few hundred samples.",
+)
+@click.option(
+    "--level",
+    type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
+    default=0.99,
+    show_default=True,
+    help="Probability that --top stops none that would have been among the best.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["inline", "local"]),
+    default="local",
+    show_default=True,
+    help="local: worker processes, which may die; inline: this process.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a device]")
-@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For each candidate.")
+@click.option(
+    "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For each candidate."
+)
 @click.option("--memory-limit", type=Bytes(), metavar="SIZE", help="Of a worker process, such as 8GB.")
-@click.option("--keep-features", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-              help="Keep features in DIR: other scores of the same samples then need no forward pass.")
+@click.option(
+    "--keep-features",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep features in DIR: other scores of the same samples then need no forward pass.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try again what took its process with it before.")
-@click.option("--progress", type=click.Choice(["bar", "lines", "json", "none"]),
-              help="On stderr: a bar, or a line for each candidate.  [default: bar on a terminal, else lines]")
+@click.option(
+    "--progress",
+    type=click.Choice(["bar", "lines", "json", "none"]),
+    help="On stderr: a bar, or a line for each candidate.  [default: bar on a terminal, else lines]",
+)
 @forward_options
 @scoring_options(scores="silhouette,probe")
 def sweep(models, data, target, where, store, progress, layer, layers, output, report, plot, download, **options):
@@ -67,7 +94,7 @@ def sweep(models, data, target, where, store, progress, layer, layers, output, r
         with warnings_said():
             swept = nrjax.sweep(
                 candidates, loaded, store=store, progress=False if progress == "none" else progress, layer=layer,
-                layers=layers, **options,
+                layers=layers, name=data or "the bundled Fashion-MNIST images", **options,
             )  # fmt: skip
     except KeyboardInterrupt:
         kept = f"what was finished is in {store}; the same command goes on from there" if store else \
@@ -93,15 +120,18 @@ def _stopped(*_: Any) -> None:
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.option("--run", "number", type=int, metavar="N", help="Show the ranking of run N.  [default: list the runs]")
 @click.option("--compare", type=int, metavar="M", help="Beside run N, what its candidates got in run M.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Write a page of run N into FILE, to be sorted and filtered.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page of run N into FILE, to be sorted and filtered.",
+)
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def results(store: Path, number: int | None, compare: int | None, html: Path | None, output: str) -> None:
     """What sweeps left in STORE: its runs, the ranking of one of them, two beside each other, a page."""  # fmt: skip
     from nrjax.cli.output import echo
-    from nrjax.sweeps import Store
-    from nrjax.sweeps.runs import beside, listed, page_of, ranking_of_run
+    from nrjax.sweeps import Store, beside, dropped_of_run, listed, page_of, ranking_of_run, remarks_of
 
     with Store(store, read_only=True) as opened:
         runs = opened.runs()
@@ -120,4 +150,6 @@ def results(store: Path, number: int | None, compare: int | None, html: Path | N
         print_rows(rows, output)
         click.echo(said, err=True)
         return
+    for line in remarks_of(ranking, dropped_of_run(runs, number)):
+        click.echo(line, err=True)
     echo({"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking).rstrip("\n"))

@@ -60,7 +60,7 @@ class Features:
         check_kind(model, self._kind)
         samples = self._fit(model)
         shape = None if model.inputs.shape or self._kind == "text" else np.shape(samples[0])
-        chosen = list(self._layers) if self._layers else [layer.name for layer in model.layers(shape)]
+        chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
         found = self._extract(model, samples, chosen, on_batch)
         theta: np.ndarray | str | None = None
         if self._probabilities:
@@ -68,7 +68,9 @@ class Features:
             theta = _softmax(logits) if isinstance(logits, np.ndarray) else logits
         return Extracted({str(layer): found[layer] for layer in chosen}, theta)
 
-    def _extract(self, model: Model, samples: Samples, chosen: list[LayerChoice], on_batch) -> dict[LayerChoice, np.ndarray | str]:
+    def _extract(
+        self, model: Model, samples: Samples, chosen: list[LayerChoice], on_batch
+    ) -> dict[LayerChoice, np.ndarray | str]:
         last: list[LayerChoice] = [_LAST] if self._probabilities and model.classifies else []
         try:
             return dict(

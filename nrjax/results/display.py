@@ -13,6 +13,8 @@ from nrjax.results.tables import as_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MOST_FAILURES = 20  # that are told one by one
+
 
 def as_text(ranking: Outcome) -> str:
     """A table, what is missing and why, where scores disagree, and a line that says how it was made."""
@@ -84,6 +86,10 @@ def figure_size(ranking: Outcome) -> tuple[float, float]:
 def remarks(ranking: Outcome) -> list[str]:
     """Why models failed, why scores are missing or uncertain, and which scores put another model first."""
     lines = [f"{name} failed: {reason}" for name, reason in ranking.failed.items()]
+    if len(lines) > MOST_FAILURES:
+        lines[MOST_FAILURES:] = [
+            f"{len(lines) - MOST_FAILURES:,} more failed; `failed`, JSON and CSV have all reasons."
+        ]
     without: dict[tuple[str, str], list[str]] = {}
     for model in ranking.models:
         if model.rank is not None:

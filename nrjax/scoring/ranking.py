@@ -152,9 +152,7 @@ def evaluate(
     yield from evaluator.finish()
 
 
-def settled(
-    found: Mapping[Any, Evaluated | str], request: Request
-) -> tuple[dict[Any, Evaluated], dict[Any, str]]:
+def settled(found: Mapping[Any, Evaluated | str], request: Request) -> tuple[dict[Any, Evaluated], dict[Any, str]]:
     """Units that have a score to order by, once all are known, and the reasons of those that have none."""
     evaluated = {key: one for key, one in found.items() if not isinstance(one, str)}
     failed = {key: one for key, one in found.items() if isinstance(one, str)}

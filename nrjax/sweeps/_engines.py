@@ -6,6 +6,7 @@ from typing import Protocol
 
 from nrjax.sweeps._work import Done, Job, Listener, Round, Worker
 
+
 class Engine(Protocol):
     """Does jobs, wherever; every job ends in one result, whatever happens to who does it."""
 

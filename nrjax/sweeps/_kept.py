@@ -1,4 +1,4 @@
-"""Features that are kept: what a model gave for the first samples of a target's order, so that it need not run again."""
+"""Features that are kept: what a model gave for the first samples of a target's order, so that it runs but once."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ class Kept:
         return self._opened(fingerprint, _read)
 
     def write(self, fingerprint: str, samples: int, extracted: Extracted) -> None:
-        """Replaces what is kept of a model: a crash leaves the old file, or the new one; a full disk costs only that."""
+        """Replaces what is kept of a model; a crash leaves the old file or the new one, a full disk costs only this."""
         arrays = {LAYER + name: one for name, one in extracted.layers.items() if isinstance(one, np.ndarray)}
         reasons = {name: one for name, one in extracted.layers.items() if isinstance(one, str)}
         theta = extracted.probabilities

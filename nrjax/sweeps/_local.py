@@ -15,8 +15,8 @@ import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing.connection import Connection, Pipe, wait
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import Pipe, wait
 from pathlib import Path
 from typing import Any
 

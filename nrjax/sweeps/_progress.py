@@ -97,8 +97,10 @@ class _Lines:
         reason = done.reason or next((one for one in done.layers.values() if isinstance(one, str)), None)
         to_go = (time.monotonic() - self._start) / self._count * (self._jobs - self._count)
         name = shown(done.job.name)
-        event = {"event": "done", "candidate": name, by: max(values, default=None), "reason": None if values else reason,
-                 "seconds": {key: round(value, 4) for key, value in done.seconds.items()}, "to_go": round(to_go, 1)}  # fmt: skip
+        event = {
+            "event": "done", "candidate": name, by: max(values, default=None), "reason": None if values else reason,
+            "seconds": {key: round(value, 4) for key, value in done.seconds.items()}, "to_go": round(to_go, 1),
+        }  # fmt: skip
         said = f"{by} {max(values):.4f}" if values else f"failed: {reason}"
         self._say(event, f"[{self._count}/{self._jobs}] {name}: {said} ({to_go:.0f} s to go)")
 

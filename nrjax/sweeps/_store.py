@@ -126,10 +126,9 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            full = "full" in str(error)
-            what = "the disk is full; what was finished before is kept" if full else f"it is damaged or no store: {error}"
-            if isinstance(error, sqlite3.OperationalError) and not full:
-                what = str(error)
+            what = str(error) if isinstance(error, sqlite3.OperationalError) else f"it is damaged or no store: {error}"
+            if "full" in str(error):
+                what = "the disk is full; what was finished before is kept"
             raise ValueError(f"{self._who}: {what}.") from error
 
     @contextlib.contextmanager
@@ -272,7 +271,7 @@ class Store:
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, the first one first; `outcome` is None of those that did not end."""
-        fields = "id", "started", "finished", "target", "command", "settings", "outcome"
+        fields: list[str] = ["id", "started", "finished", "target", "command", "settings", "outcome"]
         rows = self._read(f"SELECT {', '.join(fields)} FROM runs ORDER BY id")
         runs = [dict(zip(fields, row, strict=True)) for row in rows]
         names = dict(self._read("SELECT fingerprint, name FROM targets"))
@@ -345,7 +344,7 @@ def _locked(path: Path, who: str) -> Any:
     """A lock beside the store that goes with the process, however it ends."""
     import fcntl
 
-    lock = open(path.with_name(path.name + ".lock"), "ab")  # noqa: SIM115  (held as long as the store is)
+    lock = open(path.with_name(path.name + ".lock"), "ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -5,7 +5,7 @@ import dataclasses
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -55,17 +55,21 @@ class Sweep:
     @property
     def remarks(self) -> list[str]:
         """What there is to say beside the ranking."""
-        said = []
-        for samples in sorted({one.samples for one in self.dropped.values()}):
-            those = {name: one for name, one in self.dropped.items() if one.samples == samples}
-            near = min(those, key=lambda name: those[name].behind[1])
-            by, behind = self.ranking.settings["by"], those[near].behind
-            said.append(
-                f"Stopped after {samples:,} samples, too far behind to come among the first "
-                f"{self.ranking.settings['top']}: {len(those)}. The nearest of them, {near}, had a {by} of "
-                f"{those[near].score:.4f}, {behind[1]:.1f} standard deviations behind {those[near].ahead}."
-            )
-        return said
+        return remarks_of(self.ranking, self.dropped)
+
+
+def remarks_of(ranking: Ranking, dropped: Mapping[str, Standing]) -> list[str]:
+    """A line for every round of a race that stopped candidates, about the one that came nearest."""
+    lines, made = [], ranking.settings
+    for samples in sorted({one.samples for one in dropped.values()}):
+        those = {name: one for name, one in dropped.items() if one.samples == samples}
+        near, one = min(those.items(), key=lambda named: named[1].behind[1])
+        lines.append(
+            f"Stopped after {samples:,} samples, too far behind to be among the first {made['top']}: {len(those):,}. "
+            f"The nearest, {near}, had a {made['by']} of {one.score:.4f}, {one.behind[1]:.1f} standard deviations "
+            f"behind {one.ahead}."
+        )
+    return lines
 
 
 def sweep(
@@ -89,6 +93,7 @@ def sweep(
     precision: Precision = "float32",
     download: bool = False,
     progress: bool | str = True,
+    name: str | None = None,
     scores: str | Sequence[str] = SCORES,
     **options: Any,
 ) -> Sweep:
@@ -118,6 +123,7 @@ def sweep(
       precision: of the forward pass.
       download: whether the hub may be asked for weights.
       progress: True for a bar where stderr is a terminal; `"lines"` or `"json"` for a line a model; False for none.
+      name: of the data in the store's list of runs.
       scores: the first one orders, unless `by` says otherwise; a race goes by that score alone.
       options: as for `rank_batch`.
 
@@ -158,11 +164,11 @@ def sweep(
         going = _Going(candidates, target, work, request, memory, kept, hands, shown, retry_failed)
         run = memory.begin_run(target.fingerprint, shlex.join(sys.argv), made_with) if memory else 0
         if memory:
-            name = str(data) if isinstance(data, (str, Path)) else type(data).__name__
+            name = name or (str(data) if isinstance(data, (str, Path)) else f"{target.kind}s of this process")
             memory.add_target(target.fingerprint, name, target.kind, len(target), target.classes)
         found, lost = going.race(top, level) if top is not None else (going.round(list(candidates), len(target)), {})
         made_with["preprocessing"] = {
-            name: done.about.preprocessing for name, done in found.items() if done.about is not None
+            model: done.about.preprocessing for model, done in found.items() if done.about is not None
         }  # fmt: skip
         several = layers is not None or layer == "best"
         ranking = ranking_of(found, request, made_with, target.classes, several)
@@ -292,9 +298,7 @@ class _Going:
         if self._store is None:
             return {}
         sampled = [one.name for one in request.scores if request.confidence and one.name in (request.by.name, "probe")]
-        layers = self._store.results(
-            self._target.fingerprint, samples, self._work.asked, _settings(request), sampled
-        )
+        layers = self._store.results(self._target.fingerprint, samples, self._work.asked, _settings(request), sampled)
         about = self._store.about(layers)
         return {
             fingerprint: Done(Job("", fingerprint), of_layers, about=about.get(fingerprint))
@@ -323,5 +327,7 @@ def _settings(request: Request) -> dict[str, str]:
     """What decides the numbers of each score, as text; a mean place is among models, and is not kept."""
     own = dataclasses.asdict(request.settings)
     return {
-        one.name: str(own) if one.name == "silhouette" else one.source for one in request.scores if one.reads != "scores"
+        one.name: str(own) if one.name == "silhouette" else one.source
+        for one in request.scores
+        if one.reads != "scores"
     }

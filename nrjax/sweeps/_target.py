@@ -52,15 +52,14 @@ class Target:
     def fingerprint(self) -> str:
         """SHA-256 of samples and class ids: what decides scores, and not how classes are called."""
         digest = hashlib.sha256(f"{self.kind} {len(self)}".encode())
-        digest.update(np.ascontiguousarray(self.ids, np.int32))
+        digest.update(np.ascontiguousarray(self.ids, np.int32).data)
         if isinstance(self.samples, np.ndarray):
             digest.update(f"{self.samples.dtype} {self.samples.shape}".encode())
-            digest.update(np.ascontiguousarray(self.samples))
+            digest.update(np.ascontiguousarray(self.samples).data)
         else:
             for one in self.samples:
-                data = one.encode("utf-8", "surrogatepass") if isinstance(one, str) else np.ascontiguousarray(one)
-                size = f"{len(data)}:" if isinstance(data, bytes) else f"{data.shape}:"
-                digest.update(size.encode())
+                data = one.encode("utf-8", "surrogatepass") if isinstance(one, str) else np.ascontiguousarray(one).data
+                digest.update(f"{len(data) if isinstance(data, bytes) else data.shape}:".encode())
                 digest.update(data)
         return digest.hexdigest()
 

@@ -9,6 +9,7 @@ from scipy import stats
 from nrjax.results import Ranking, ScoreMeaning
 from nrjax.results.sheet import sheet
 from nrjax.scoring.registry import available_scores
+from nrjax.sweeps._race import Standing
 
 Run = dict[str, Any]
 
@@ -42,6 +43,11 @@ def ranking_of_run(runs: Sequence[Run], number: int) -> Ranking:
     return Ranking.from_dict(said, about)
 
 
+def dropped_of_run(runs: Sequence[Run], number: int) -> dict[str, Standing]:
+    """Those that a race stopped."""
+    return {name: Standing(**fields) for name, fields in _run(runs, number)["outcome"]["dropped"].items()}
+
+
 def beside(runs: Sequence[Run], number: int, other: int) -> tuple[list[dict[str, Any]], str]:
     """Rows of the candidates that two runs have in common, and how far the runs agree."""
     first, second = ranking_of_run(runs, number), ranking_of_run(runs, other)
@@ -57,10 +63,8 @@ def beside(runs: Sequence[Run], number: int, other: int) -> tuple[list[dict[str,
     if len(common) < 2:
         return rows, f"Runs {number} and {other} have {len(common)} ranked candidates in common."
     signs = [1 if ranking.about[ranking.settings["by"]].higher_is_better else -1 for ranking in (first, second)]
-    tau = stats.kendalltau([signs[0] * one[name] for name in common], [signs[1] * two[name] for name in common])
-    return rows, (
-        f"{len(common)} candidates in common; Kendall's tau of the two orders: {tau.statistic:.2f} (1 is the same)."
-    )
+    tau, _ = stats.kendalltau([signs[0] * one[name] for name in common], [signs[1] * two[name] for name in common])
+    return rows, f"{len(common)} candidates in common; Kendall's tau of the two orders: {tau:.2f} (1 is the same)."
 
 
 def page_of(runs: Sequence[Run], number: int) -> str:

@@ -1,0 +1,132 @@
+"""Engines: whatever a candidate does to its process costs that candidate, and nothing else."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import nrjax
+from tests.sweeps.faulty import Linear
+
+GOOD = {f"good{seed}": Linear(seed) for seed in range(3)}
+
+
+def faulty(*faults, marks=None):
+    """A faulty model between every two good ones."""
+    bad = {fault: Linear(10 + i, fault, marks) for i, fault in enumerate(faults)}
+    return dict(sum(zip(GOOD.items(), bad.items(), strict=False), ())) | GOOD
+
+
+@pytest.fixture(scope="module")
+def alone(module_samples):
+    return nrjax.rank(GOOD, *module_samples, progress=False)
+
+
+@pytest.fixture(scope="module")
+def module_samples():
+    import numpy as np
+
+    labels = np.arange(60) % 3
+    return np.random.default_rng(1).normal(size=(60, 6)).astype(np.float32) + labels[:, None], labels
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_engines_agree(alone, module_samples, engine):
+    swept = nrjax.sweep(faulty("raise"), *module_samples, engine=engine, progress=False)
+    assert swept.ranking.scores == alone.scores
+    assert swept.failed == {"raise": "these weights are for something else."}
+
+
+def test_deaths_of_workers(tmp_path, alone, module_samples):
+    models = faulty("kill", "segfault", "kill once", marks=str(tmp_path))
+    options = {"engine": "local", "store": tmp_path / "r.db", "progress": False}
+    swept = nrjax.sweep(models, *module_samples, **options)
+    assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
+    assert "kill once" in swept.ranking.scores
+    assert "died 3 times" in swept.failed["kill"]
+    assert "signal 9" in swept.failed["kill"]
+    assert "signal 11" in swept.failed["segfault"]
+    again = nrjax.sweep(models, *module_samples, **options)
+    assert (again.computed, again.ranking.scores) == (0, swept.ranking.scores)
+    assert "not tried again" in again.failed["kill"]
+
+
+def test_limits(tmp_path, alone, module_samples):
+    options = {"engine": "local", "time_limit": 4, "memory_limit": 2_000_000_000, "progress": False}
+    swept = nrjax.sweep(faulty("hang", "grow", "shout"), *module_samples, **options)
+    assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
+    assert "shout" in swept.ranking.scores
+    assert swept.failed == {
+        "hang": "It took longer than 4 s, the time limit.", "grow": "It took more than 2 GB, the memory limit.",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"engine": "threads"}, "engine must be of inline, local; got 'threads'"),
+        ({"time_limit": 5}, "need processes that can be ended: engine='local'"),
+        ({"memory_limit": -1, "engine": "local"}, "memory_limit must be positive"),
+        ({"top": 0}, "top must be a positive integer; got 0"),
+        ({"top": 2, "level": 1.5}, "level must be between 0.5 and 1"),
+        ({"top": 2, "scores": ("silhouette", "knn", "mean_rank"), "by": "mean_rank"}, "leave top out"),
+        ({"progress": "loud"}, "progress must be True, False, 'bar', 'lines' or 'json'"),
+    ],
+)
+def test_what_cannot_be(module_samples, options, words):
+    with pytest.raises(ValueError, match=words):
+        nrjax.sweep(GOOD, *module_samples, **options)
+
+
+def test_what_cannot_go_to_another_process(module_samples):
+    models = {"lock": Linear(0)}
+    models["lock"].lock = threading.Lock()
+    with pytest.raises(ValueError, match="cannot be handed to other processes"):
+        nrjax.sweep(models, *module_samples, engine="local", progress=False)
+
+
+SCRIPT = """
+import sys, numpy as np, nrjax
+from tests.sweeps.faulty import Linear
+labels = np.arange(60) % 3
+samples = np.random.default_rng(1).normal(size=(60, 6)).astype(np.float32) + labels[:, None]
+models = {f"m{seed}": Linear(seed, marks=sys.argv[2]) for seed in range(40)}
+swept = nrjax.sweep(models, samples, labels, store=sys.argv[1], engine=sys.argv[3], progress="lines")
+print(swept.ranking.to_csv())
+"""
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "r.db"), str(tmp_path), engine]
+    for results in (5, 15):
+        driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in driver.stderr:
+            if line.startswith("[") and int(line[1:].split("/")[0]) >= results:
+                break
+        driver.send_signal(signal.SIGKILL)
+        driver.communicate()
+        with sqlite3.connect(tmp_path / "r.db") as store:
+            assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            kept = {model for (model,) in store.execute("SELECT DISTINCT model FROM results")}
+        assert len(kept) >= results
+    before = (tmp_path / "passes").read_text().split()
+    last = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = (tmp_path / "passes").read_text().split()[len(before) :]
+    assert len(done) == 40 - len(kept)  # what was finished is not computed again
+    fresh = subprocess.run([*command[:3], str(tmp_path / "f.db"), *command[4:]], capture_output=True, text=True)
+    assert last.stdout == fresh.stdout
+    deadline = time.monotonic() + 30  # workers end with their driver
+    while _workers() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _workers()
+
+
+def _workers():
+    import psutil
+
+    return [one for one in psutil.process_iter(["cmdline"]) if "nrjax.sweeps._process" in (one.info["cmdline"] or [])]
