@@ -87,7 +87,7 @@ def sweep(models, data, target, where, store, progress, layer, layers, output, r
     check_outputs(plot, report)
     candidates = load_models(models, str(demo.ZOO), where, download)
     loaded = load_target(data or demo.IMAGES, **target)
-    signal.signal(signal.SIGTERM, _stopped)
+    before = signal.signal(signal.SIGTERM, _stopped)
     if progress is None:
         progress = "bar" if sys.stderr.isatty() else "lines"
     try:
@@ -101,6 +101,8 @@ def sweep(models, data, target, where, store, progress, layer, layers, output, r
             "nothing was kept: --store FILE keeps what is finished"  # fmt: skip
         click.echo(f"Stopped; {kept}.", err=True)
         sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     took = time.perf_counter() - start
 
     def features(model: str) -> Any:

@@ -191,7 +191,7 @@ def _first_by_score(ranking: Outcome) -> dict[str, str]:
 def _rows(ranking: Outcome) -> list[dict[str, str]]:
     made, said, rows = ranking.settings, ranking.statements, []
     others = [name for name in made["scores"] if name != made["by"] and ranking.column(name)]
-    for model in ranking.models:
+    for model in ranking.models[: len(ranking.order) + MOST_FAILURES]:  # those that failed come last
         scored = model.score is not None
         row = {"rank": str(model.rank) if scored else "-", "model": model.name, "score": "-"}
         if scored:
@@ -212,7 +212,7 @@ def _note(ranking: Outcome, model: ScoredModel) -> str:
         return "failed"
     asked = ranking.settings["n_components"]
     notes = ["tied"] if ranking.tied(model) else []
-    leader = next((m for m in ranking.models if m.group is not None and m.group == model.group), model)
+    leader = ranking.leaders.get(model.group, model)
     notes += [f"not told apart from {leader.name}"] if leader is not model and "tied" not in notes else []
     fewer = model.n_components is not None and model.n_components != asked
     return ", ".join(notes + ([f"{model.n_components} of {asked} components"] if fewer else []))

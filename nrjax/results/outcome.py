@@ -1,6 +1,8 @@
 """What came out, as data: every model with its scores, what the scores mean, and what they were made with."""
 
 import dataclasses
+import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -203,7 +205,16 @@ class Outcome:
 
     def tied(self, model: ScoredModel) -> bool:
         """Whether another model has the same rank."""
-        return model.rank is not None and sum(other.rank == model.rank for other in self.models) > 1
+        return model.rank is not None and self._sharing[model.rank] > 1
+
+    @functools.cached_property
+    def _sharing(self) -> Counter[int | None]:
+        return Counter(model.rank for model in self.models)
+
+    @functools.cached_property
+    def leaders(self) -> dict[int | None, ScoredModel]:
+        """The first model of each group of models that are not told apart."""
+        return {model.group: model for model in reversed(self.models) if model.group is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """`{"models": [{"name", "rank", "score", ...}, ...], "classes", "statements", "settings"}`, plain values."""
