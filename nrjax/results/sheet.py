@@ -19,7 +19,9 @@ input { flex: 1 1 14rem; font: inherit; max-width: 26rem; padding: .35rem .6rem;
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 100%; }
 th, td { border-bottom: 1px solid #8884; padding: .25rem .8rem .25rem 0; text-align: left; white-space: nowrap; }
-td.text { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; max-width: 40rem; }
+td.text { white-space: normal; overflow-wrap: anywhere; max-width: 40rem; }
+td.remark { min-width: 14rem; }
+td.number { text-align: right; }
 th button { background: none; border: 0; color: inherit; cursor: pointer; font: inherit; font-weight: 600; padding: 0; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
@@ -107,8 +109,10 @@ def _cell(value: Any, column: str) -> str:
     if value is None:
         return "<td></td>"
     if isinstance(value, float):
-        return f'<td data-v="{value!r}">{value:.4f}</td>'
-    return f"<td{' class=text' if column in ('remark', 'candidate') else ''}>{_safe(str(value))}</td>"
+        return f'<td class=number data-v="{value!r}">{value:.4f}</td>'
+    if isinstance(value, int):
+        return f"<td class=number>{value}</td>"
+    return f'<td class="text{" remark" if column == "remark" else ""}">{_safe(str(value))}</td>'
 
 
 def _safe(text: str) -> str:

@@ -162,7 +162,7 @@ def sweep(
         stack.callback(hands.close)
         shown = stack.enter_context(progress_of(progress))
         going = _Going(candidates, target, work, request, memory, kept, hands, shown, retry_failed)
-        run = memory.begin_run(target.fingerprint, shlex.join(sys.argv), made_with) if memory else 0
+        run = memory.begin_run(target.fingerprint, _command(), made_with) if memory else 0
         if memory:
             name = name or (str(data) if isinstance(data, (str, Path)) else f"{target.kind}s of this process")
             memory.add_target(target.fingerprint, name, target.kind, len(target), target.classes)
@@ -317,6 +317,12 @@ class _Going:
                 key, about, self._target.fingerprint, samples, self._work.asked, _settings(request), done.layers,
                 done.seconds,
             )  # fmt: skip
+
+
+def _command() -> str:
+    """The command line, as far as it says something."""
+    program, *words = sys.argv or [""]
+    return shlex.join([Path(program).name, *words])
 
 
 def _key(candidates: Mapping[str, Any], name: str) -> str:

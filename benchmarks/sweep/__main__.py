@@ -1,0 +1,81 @@
+"""Sweeps: how fast, what a race saves and gets wrong, what is lost when processes die.
+
+    pip install '.[bench]'
+    python -m benchmarks.sweep [--parts throughput race faults] [--out DIR]
+
+throughput   1,000 generated candidates and the bundled ones: models a second, busy share, memory, the store, once more
+race         the paper's 23 networks on its nine targets (trained by `python -m benchmarks.paper` before)
+faults       50 kills each of a worker, of the driver, of everything, at random times
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.command import answer, commit, device, invocation
+from benchmarks.paper.__main__ import CACHE as PAPER
+from benchmarks.sweep import document
+
+RESULTS = Path(__file__).parent / "results"
+FOLDER = Path.home() / ".cache" / "nrjax" / "sweep"
+PARTS = ("throughput", "race", "faults")
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="Only these; the others stay.")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"Where generated zoos go [{FOLDER}].")
+    parser.add_argument("--cache", type=Path, default=PAPER, help=f"Where the paper's networks are [{PAPER}].")
+    parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
+    parser.add_argument("--draws", type=int, default=100, help="Races of each target [100].")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; 0, or 1 with one line on stderr."""
+    options = arguments(argv)
+    return answer(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measures the parts asked for and writes everything anew."""
+    made_at, console = commit(), Console(stderr=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "sweep.json"
+    doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for part in options.parts:
+        start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"parts": [part]})
+        doc[part] = _measure(part, options, lambda news: console.print(news, highlight=False))
+        doc.setdefault("made_with", {})[part] = {
+            "command": invocation("benchmarks.sweep", alone, arguments([])), "commit": made_at,
+            "seconds": round(time.perf_counter() - start), "device": device(),
+        }  # fmt: skip
+        path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+    (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
+
+
+def _measure(part: str, options: argparse.Namespace, on_done) -> Any:
+    if part == "throughput":
+        from benchmarks.sweep.throughput import throughput
+
+        return throughput(options.folder, on_done)
+    if part == "race":
+        from benchmarks.sweep.race import race
+
+        return race(options.cache, options.draws, options.data_dir, on_done)
+    from benchmarks.sweep.faults import faults
+
+    return faults(options.folder, on_done)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

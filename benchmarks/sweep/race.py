@@ -1,0 +1,88 @@
+"""Races of the paper's 23 networks on its nine targets: the same first ones as without a race, for how many passes.
+
+Another draw is another order of the test images, of which the race takes the first few hundred, and so on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nrjax
+from benchmarks.paper.zoos import CLASSES, DATASETS, IMAGE_SIZE, VARIANTS
+from nrjax.models import Inputs, Layer, Model
+
+TOPS = (1, 3, 5)
+NETWORKS = ("full", "lite", "512")
+
+
+class Known(Model):
+    """A network whose features are known: samples are their numbers."""
+
+    pure = True
+
+    def __init__(self, name: str, features: np.ndarray):
+        self._name, self._features = name, features
+        self.inputs = Inputs("array", (1,), "none", lambda samples: np.asarray(samples))
+        self.passes = 0
+
+    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
+        """One."""
+        return [Layer("features", self._features.shape[1:])]
+
+    def outputs(self, batch: Any, layers: Sequence[Any], precision: str = "float32") -> list[np.ndarray]:
+        """The features of those numbers."""
+        self.passes += len(batch)
+        return [self._features[np.asarray(batch)[:, 0]]] * len(layers)
+
+    def parts(self) -> Iterator[str]:
+        """Its name."""
+        yield self._name
+
+
+def race(zoos: Path, draws: int, data_dir: str | None, on_done: Callable[[str], None]) -> dict[str, Any]:
+    """By target and number of models that are wanted: draws with the same first ones, and the share of the passes."""
+    found: dict[str, Any] = {}
+    for letter, dataset in DATASETS.items():
+        images, labels, _ = nrjax.load_dataset(
+            dataset, "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=data_dir
+        )
+        features = {
+            f"{variant}/{name}": nrjax.extract_features(model, images)
+            for variant in NETWORKS
+            for name, model in nrjax.load_zoo(zoos / variant / "seed-0").items()
+        }
+        for suffix, classes in CLASSES.items():
+            first, last = map(int, classes.split("-"))
+            rows = np.flatnonzero((labels >= first) & (labels <= last))
+            target = f"{letter}{suffix}"
+            found[target] = _raced({name: one[rows] for name, one in features.items()}, labels[rows], draws)
+            on_done(f"{target}: {found[target]}")
+    return {"draws": draws, "networks": len(features), "targets": found}
+
+
+def _raced(features: dict[str, np.ndarray], labels: np.ndarray, draws: int) -> dict[str, Any]:
+    whole = nrjax.rank_batch(features, labels).scores
+    order = list(whole)
+    told: dict[str, Any] = {"samples": len(labels), "gaps": {
+        str(top): round(whole[order[top - 1]] - whole[order[top]], 4) for top in TOPS}}  # fmt: skip
+    for top in TOPS:
+        same, passes, missed = 0, [], []
+        for draw in range(draws):
+            rows = np.random.default_rng(draw).permutation(len(labels))
+            models = {name: Known(name, one) for name, one in features.items()}
+            swept = nrjax.sweep(
+                models, rows[:, None], labels[rows], top=top, layer="features", scores="silhouette", progress=False
+            )
+            same += set(swept.ranking.order[:top]) == set(order[:top])
+            missed += [sorted(set(order[:top]) & set(swept.dropped))] if set(order[:top]) & set(swept.dropped) else []
+            passes.append(sum(model.passes for model in models.values()))
+        told[str(top)] = {
+            "same": same, "fewer": round(len(features) * len(labels) / float(np.mean(passes)), 2),
+            "least_fewer": round(len(features) * len(labels) / max(passes), 2), "missed": missed[:3],
+        }  # fmt: skip
+    return told
+
+
+assert set(NETWORKS) < set(VARIANTS)
