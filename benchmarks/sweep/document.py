@@ -61,9 +61,9 @@ def _race(found: Mapping[str, Any]) -> list[str]:
     return [
         "## A race", "",
         f"The paper's {found['networks']} networks by silhouette on its nine targets (all test images of the classes), "
-        f"{found['draws']} orders of the images each. Same: draws in which the first ones were those of a ranking of all "
-        "networks on all images. Passes fewer: forward passes of all networks on all images, divided by those of the "
-        "race (mean over draws). Gap: between the scores of the last that is wanted and the next.", "",
+        f"{found['draws']} orders of the images each. Same: draws in which the first ones were those of a ranking of "
+        "all networks on all images. Passes fewer: forward passes of all networks on all images, divided by those of "
+        "the race (mean over draws). Gap: between the scores of the last that is wanted and the next.", "",
         *_table(columns, rows), "", f"At worst {worst} of {found['draws']}.",
     ]  # fmt: skip
 
@@ -75,9 +75,9 @@ def _faults(found: Mapping[str, Any]) -> list[str]:
     ]
     return [
         "## Deaths", "",
-        "`kill -9` at random times, of sweeps of 120 candidates by one local worker; each is started again until it ends. "
-        "Damaged: stores that `PRAGMA integrity_check` did not find whole, looked at after every kill. Lost: results that "
-        "were there before and not after. Twice: results that were computed again. Other rankings: of sweeps that ended, "
-        "beside that of a sweep without kills.", "",
+        "`kill -9` at random times, of sweeps of 120 candidates by one local worker; each is started again until it "
+        "ends. Damaged: stores that `PRAGMA integrity_check` did not find whole, looked at after every kill. Lost: "
+        "results that were there before and not after. Twice: results that were computed again. Other rankings: of "
+        "sweeps that ended, beside that of a sweep without kills.", "",
         *_table(["killed", "times", "sweeps", "damaged", "lost", "twice", "other rankings"], rows),
     ]  # fmt: skip

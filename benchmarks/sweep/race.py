@@ -44,6 +44,7 @@ class Known(Model):
 def race(zoos: Path, draws: int, data_dir: str | None, on_done: Callable[[str], None]) -> dict[str, Any]:
     """By target and number of models that are wanted: draws with the same first ones, and the share of the passes."""
     found: dict[str, Any] = {}
+    networks = 0
     for letter, dataset in DATASETS.items():
         images, labels, _ = nrjax.load_dataset(
             dataset, "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=data_dir
@@ -53,13 +54,14 @@ def race(zoos: Path, draws: int, data_dir: str | None, on_done: Callable[[str], 
             for variant in NETWORKS
             for name, model in nrjax.load_zoo(zoos / variant / "seed-0").items()
         }
+        networks = len(features)
         for suffix, classes in CLASSES.items():
             first, last = map(int, classes.split("-"))
             rows = np.flatnonzero((labels >= first) & (labels <= last))
             target = f"{letter}{suffix}"
             found[target] = _raced({name: one[rows] for name, one in features.items()}, labels[rows], draws)
             on_done(f"{target}: {found[target]}")
-    return {"draws": draws, "networks": len(features), "targets": found}
+    return {"draws": draws, "networks": networks, "targets": found}
 
 
 def _raced(features: dict[str, np.ndarray], labels: np.ndarray, draws: int) -> dict[str, Any]:
