@@ -71,7 +71,7 @@ def _inside(store: Path) -> dict[str, Any]:
         rows = [
             (json.loads(seconds), at)
             for seconds, at in db.execute("SELECT seconds, made_at FROM costs ORDER BY made_at")
-        ]  # noqa: E501
+        ]
     spent = {key: np.array([seconds[key] for seconds, _ in rows[1:]]) for key in ("load", "forward", "score")}
     wall = rows[-1][1] - rows[0][1]
     overhead = (wall - sum(one.sum() for one in spent.values())) / (len(rows) - 1)
