@@ -50,12 +50,20 @@ INTERRUPTED = 130
 )
 @click.option(
     "--engine",
-    type=click.Choice(["inline", "local"]),
+    type=click.Choice(["inline", "local", "ray"]),
     default="local",
     show_default=True,
-    help="local: worker processes, which may die; inline: this process.",
+    help="local: worker processes, which may die; inline: this process; ray: worker processes on a Ray cluster.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a device]")
+@click.option("--address", metavar="ADDRESS", help="Of the Ray cluster, such as auto.  [default: one on this machine]")
+@click.option(
+    "--devices-per-model",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Accelerators a model takes with Ray; without any, CPU cores.",
+)
 @click.option(
     "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For each candidate."
 )

@@ -8,7 +8,7 @@ from nrjax.models._embedder import from_embedder
 from nrjax.models._extract import BATCH_SIZE, FeatureBatches, extract_features
 from nrjax.models._features import Extracted, Features
 from nrjax.models._flax import from_linen, from_nnx
-from nrjax.models._frameworks import MissingFramework
+from nrjax.models._frameworks import MissingFramework, framework
 from nrjax.models._jax import Definition, JaxModel, from_function
 from nrjax.models._keras import from_keras
 from nrjax.models._layers import layers
@@ -54,6 +54,7 @@ __all__ = [
     "check_samples",
     "custom_architectures",
     "extract_features",
+    "framework",
     "from_embedder",
     "from_function",
     "from_keras",

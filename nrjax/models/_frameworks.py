@@ -9,7 +9,7 @@ from nrjax.files import check_regular, first_line, shown
 
 EXTRAS = {
     "torch": "torch", "timm": "timm", "transformers": "huggingface", "onnx": "onnx", "onnxruntime": "onnx",
-    "keras": "keras",
+    "keras": "keras", "ray": "ray",
 }  # fmt: skip
 TEXT, MOST_TEXT = (".json", ".txt"), 1 << 28  # bytes of a configuration or a vocabulary
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5")

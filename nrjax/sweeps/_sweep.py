@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import functools
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,7 +26,7 @@ from nrjax.sweeps._target import Target
 from nrjax.sweeps._work import Done, Job, Round, Work, Worker
 
 SCORES = ("silhouette", "probe")
-EngineName = Literal["inline", "local"]
+EngineName = Literal["inline", "local", "ray"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,8 @@ def sweep(
     level: float = LEVEL,
     engine: EngineName = "inline",
     workers: int | None = None,
+    address: str | None = None,
+    devices_per_model: int = 1,
     time_limit: float | None = None,
     memory_limit: int | None = None,
     keep_features: str | Path | None = None,
@@ -109,12 +112,16 @@ def sweep(
         that cannot come among the first `top` any more stop, and the others go on with twice as many. None scores all
         candidates on all samples.
       level: probability that a race stops none that would have come among the first `top`.
-      engine: `inline` (in this process), or `local`: worker processes, one a device, whose deaths cost nothing but
-        time, and which have limits.
-      workers: processes of the local engine; None starts one for every accelerator, or one.
-      time_limit: seconds a model; needs the local engine.
-      memory_limit: bytes that a process may take; needs the local engine.
-      keep_features: a folder for features, so that other scores of the same samples need no forward pass.
+      engine: `inline` (in this process); `local`: worker processes, one a device, whose deaths cost nothing but time,
+        and which have limits; or `ray`: such processes on the nodes of a Ray cluster (`nrjax[ray]`), which may be lost
+        and join.
+      workers: processes at once; None starts one for every accelerator, or one, and with Ray as many as fit.
+      address: of the Ray cluster, such as `auto`; None starts one on this machine.
+      devices_per_model: accelerators that a model takes with Ray; where there are none, CPU cores.
+      time_limit: seconds a model; not inline.
+      memory_limit: bytes that a process may take; not inline.
+      keep_features: a folder for features, so that other scores of the same samples need no forward pass; with Ray one
+        that all nodes share.
       retry_failed: try again what took its process with it in an earlier sweep.
       layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `download`, `scores` and the rest.
       layers: several layers, or `"all"`.
@@ -135,7 +142,8 @@ def sweep(
       TypeError: an option that there is not.
     """
     request = check_request(scores=scores, **options)
-    _check(request, precision, layers, top, level, engine, time_limit, memory_limit)
+    _check(request, precision, layers, top, level)
+    _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     candidates = load_candidates(models, where=where, download=download)
     target = Target.of(data, labels)
     named_models(candidates)
@@ -150,15 +158,15 @@ def sweep(
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_news())
         memory = stack.enter_context(Store(store)) if store is not None else None
-        kept = _kept(keep_features, memory, target, work, stack, racing=top is not None)
+        racing = top is not None and engine != "ray"  # whose nodes may have no folder in common
+        kept = _kept(keep_features, memory, target, work, stack, racing=racing)
         if engine == "inline":
             worker = Worker(candidates, target, work, kept=kept, fingerprints=bool(memory or kept))
             hands: Engine = Inline(worker)
         else:
-            from nrjax.sweeps._local import Local
-
-            hands = Local(candidates, target, work, kept=kept, workers=workers, time_limit=time_limit,
-                          memory_limit=memory_limit)  # fmt: skip
+            hands = _elsewhere(engine, address, devices_per_model)(
+                candidates, target, work, kept=kept, workers=workers, time_limit=time_limit, memory_limit=memory_limit
+            )
         stack.callback(hands.close)
         shown = stack.enter_context(progress_of(progress))
         going = _Going(candidates, target, work, request, memory, kept, hands, shown, retry_failed)
@@ -179,21 +187,11 @@ def sweep(
     return swept
 
 
-def _check(
-    request: Request, precision: Any, layers: Any, top: Any, level: Any, engine: Any, time_limit: Any,
-    memory_limit: Any,
-) -> None:  # fmt: skip
+def _check(request: Request, precision: Any, layers: Any, top: Any, level: Any) -> None:
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
     if layers is not None and layers != "all" and (isinstance(layers, (str, int)) or not len(layers)):
         raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")
-    if engine not in get_args(EngineName):
-        raise ValueError(f"engine must be of {', '.join(get_args(EngineName))}; got {engine!r}.")
-    if engine == "inline" and (time_limit is not None or memory_limit is not None):
-        raise ValueError("time_limit and memory_limit need processes that can be ended: engine='local'.")
-    for name, value in (("time_limit", time_limit), ("memory_limit", memory_limit)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be positive; got {value!r}.")
     if top is not None:
         if isinstance(top, bool) or not isinstance(top, int) or top < 1:
             raise ValueError(f"top must be a positive integer; got {top!r}.")
@@ -201,6 +199,31 @@ def _check(
             raise ValueError(f"level must be between 0.5 and 1; got {level!r}.")
         if request.by.reads == "scores":
             raise ValueError(f"{request.by.name} is among all candidates, so none can stop early: leave top out.")
+
+
+def _check_engine(engine: Any, address: Any, devices_per_model: Any, time_limit: Any, memory_limit: Any) -> None:
+    if engine not in get_args(EngineName):
+        raise ValueError(f"engine must be of {', '.join(get_args(EngineName))}; got {engine!r}.")
+    if engine != "ray" and (address is not None or devices_per_model != 1):
+        raise ValueError("address and devices_per_model are of a Ray cluster: engine='ray'.")
+    if isinstance(devices_per_model, bool) or not isinstance(devices_per_model, int) or devices_per_model < 1:
+        raise ValueError(f"devices_per_model must be a positive integer; got {devices_per_model!r}.")
+    if engine == "inline" and (time_limit is not None or memory_limit is not None):
+        raise ValueError("time_limit and memory_limit need processes that can be ended: engine='local'.")
+    for name, value in (("time_limit", time_limit), ("memory_limit", memory_limit)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be positive; got {value!r}.")
+
+
+def _elsewhere(engine: EngineName, address: str | None, devices_per_model: int) -> Callable[..., Engine]:
+    """What makes an engine of other processes."""
+    if engine == "local":
+        from nrjax.sweeps._local import Local
+
+        return Local
+    from nrjax.sweeps._ray import Ray
+
+    return functools.partial(Ray, address=address, devices_per_model=devices_per_model)
 
 
 def _kept(

@@ -1,0 +1,153 @@
+"""Machines that Ray holds together: each takes a few candidates at a time and does them as one machine would.
+
+A task holds a device and hands its candidates to a worker process beside it (`_local`), so that limits and deaths of
+candidates are what they are on one machine. What is left to see here is a node that is lost: what it had not given back
+yet is done elsewhere.
+"""
+
+# pyright: reportMissingImports=false
+
+import math
+import socket
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import cloudpickle
+
+from nrjax.datasets import BrokenImage
+from nrjax.models import custom_architectures, framework, register_architecture
+from nrjax.sweeps._local import Local
+from nrjax.sweeps._target import Target
+from nrjax.sweeps._work import Done, Job, Listener, Round, Work
+
+MOST_AT_ONCE, TURNS = 16, 4  # candidates of a task at most; tasks for every device, so that all end together
+LOSSES = 10  # times that the node of a candidate may be lost
+
+
+class Ray:
+    """Nodes of a cluster.
+
+    Args:
+      models: by name; paths must be there on every node.
+      target: the samples.
+      work: what to do.
+      kept: folder of features, which all nodes must share.
+      address: of the cluster (`auto` finds one that runs here); None starts one on this machine.
+      devices_per_model: accelerators that a candidate takes; where there are none, CPU cores.
+      workers: tasks at once; None leaves that to Ray.
+      limits: `time_limit` and `memory_limit` of `Local`.
+
+    Raises:
+      MissingFramework: Ray is not installed.
+      ValueError: there is no cluster at the address.
+    """
+
+    def __init__(
+        self, models: Mapping[str, Any], target: Target, work: Work, *, kept: Any = None, address: str | None = None,
+        devices_per_model: int = 1, workers: int | None = None, **limits: Any,
+    ):  # fmt: skip
+        self._ray = ray = framework("ray", "engine='ray'")
+        self._began = not ray.is_initialized()
+        if self._began:
+            _check_reachable(address)
+            options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+            try:
+                ray.init(address, **options | ({"include_dashboard": False} if address is None else {}))
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise ValueError(f"there is no Ray cluster at {address!r}: {error}") from error
+        self._devices, self._wanted = devices_per_model, workers
+        packed = cloudpickle.dumps((models, target, work, kept, limits, custom_architectures()))
+        self._setup = ray.put(packed)
+        self._task = ray.remote(max_retries=0, num_returns="streaming", **self._resources())(_do)
+
+    def _resources(self) -> dict[str, Any]:
+        there = self._ray.cluster_resources()
+        if there.get("GPU"):
+            return {"num_cpus": 1, "num_gpus": self._devices}
+        if there.get("TPU"):
+            return {"num_cpus": 1, "resources": {"TPU": self._devices}}
+        return {"num_cpus": self._devices}
+
+    def run(self, jobs: Sequence[Job], asked: Round, listener: Listener) -> Iterator[Done]:
+        """Results as they come; every job has one."""
+        ray, losses = self._ray, Counter[str]()
+        round_, waiting = ray.put(cloudpickle.dumps(asked)), self._parts(jobs)
+        running: dict[Any, list[Job]] = {}
+        while waiting or running:
+            while waiting and (self._wanted is None or len(running) < self._wanted):
+                part = waiting.pop(0)
+                running[self._task.remote(self._setup, round_, part)] = part
+            ready, _ = ray.wait(list(running), timeout=1, fetch_local=False)
+            for stream in ready:
+                try:
+                    done = ray.get(next(stream))
+                except StopIteration:
+                    del running[stream]
+                except ray.exceptions.RayTaskError as error:
+                    if isinstance(error.cause, BrokenImage):
+                        raise BrokenImage(str(error.cause)) from error
+                    raise
+                except ray.exceptions.RayError:  # the node, or the process of the task
+                    for job in running.pop(stream):
+                        losses[job.name] += 1
+                        if losses[job.name] < LOSSES:
+                            waiting.append([job])
+                        else:
+                            yield Done(job, reason=f"The nodes that had it were lost {LOSSES} times.", died="crash")
+                else:
+                    running[stream] = [job for job in running[stream] if job.name != done.job.name]
+                    listener.advances(asked.samples)
+                    yield done
+
+    def _parts(self, jobs: Sequence[Job]) -> list[list[Job]]:
+        resources = self._ray.cluster_resources()
+        devices = next((resources[kind] for kind in ("GPU", "TPU", "CPU") if resources.get(kind)), 1) / self._devices
+        size = min(MOST_AT_ONCE, max(1, math.ceil(len(jobs) / (TURNS * devices))))
+        return [list(jobs[start : start + size]) for start in range(0, len(jobs), size)]
+
+    def close(self) -> None:
+        """Ends what was begun here."""
+        if self._began:
+            self._ray.shutdown()
+
+
+def _check_reachable(address: str | None) -> None:
+    """Whether somebody listens there: Ray itself tries for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except OSError as error:
+            raise ValueError(f"there is no Ray cluster at {address!r}: {error.strerror or error}.") from error
+
+
+class _Nobody:
+    """A listener on a node."""
+
+    def starts(self, name: str) -> None:
+        pass
+
+    def advances(self, samples: int) -> None:
+        pass
+
+
+_held: dict[bytes, Local] = {}  # of this process of Ray's: its worker process, for one sweep after another
+
+
+def _do(setup: bytes, asked: bytes, jobs: list[Job]) -> Iterator[Done]:
+    """On a node: candidates, one after another."""
+    key = setup[-64:] + str(hash(setup)).encode()
+    if key not in _held:
+        for one in _held.values():
+            one.close()
+        _held.clear()
+        models, target, work, kept, limits, architectures = cloudpickle.loads(setup)
+        for name, factory in architectures.items():
+            register_architecture(name, factory)
+        _held[key] = Local(models, target, work, kept=kept, workers=1, **limits)
+    try:
+        yield from _held[key].run(jobs, cloudpickle.loads(asked), _Nobody())
+    except BaseException:
+        _held.pop(key).close()
+        raise

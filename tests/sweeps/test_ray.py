@@ -1,0 +1,61 @@
+"""Two nodes of Ray on this machine: one is lost, another joins, and nothing else changes."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import nrjax
+from tests.sweeps.faulty import Linear
+from tests.sweeps.test_sweep import GOOD, faulty
+
+ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'nrjax[ray]'")
+
+
+@pytest.fixture
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_node_is_lost_and_one_joins(tmp_path, cluster, samples):
+    models = GOOD | {f"m{seed}": Linear(seed, marks=str(tmp_path)) for seed in range(100, 124)}
+    right = nrjax.rank(models, *samples, progress=False)
+    (tmp_path / "passes").unlink()
+    lost = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+
+    options = {"engine": "ray", "store": tmp_path / "r.db", "progress": False}
+    with ThreadPoolExecutor(1) as pool:
+        sweeping = pool.submit(nrjax.sweep, models, *samples, **options)
+        while not (tmp_path / "passes").exists() and not sweeping.done():
+            time.sleep(0.05)
+        time.sleep(1)
+        cluster.remove_node(lost, allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+        swept = sweeping.result()
+    assert swept.ranking.scores == right.scores
+    assert swept.computed == len(models)
+    again = nrjax.sweep(models, *samples, **options)
+    assert (again.computed, again.ranking.to_dict()) == (0, swept.ranking.to_dict())
+
+
+def test_deaths_and_limits_are_those_of_one_machine(tmp_path, cluster, samples):
+    models = faulty("kill", "hang", "raise", marks=str(tmp_path))
+    right = nrjax.rank(GOOD, *samples, progress=False)
+    swept = nrjax.sweep(models, *samples, engine="ray", time_limit=5, progress=False)
+    assert {name: swept.ranking.scores[name] for name in GOOD} == right.scores
+    assert "died 3 times" in swept.failed["kill"]
+    assert swept.failed["hang"] == "It took longer than 5 s, the time limit."
+    assert swept.failed["raise"] == "these weights are for something else."
+
+
+def test_there_is_no_cluster(samples):
+    with pytest.raises(ValueError, match=r"there is no Ray cluster at '127\.0\.0\.1:1'"):
+        nrjax.sweep(GOOD, *samples, engine="ray", address="127.0.0.1:1", progress=False)
