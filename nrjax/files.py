@@ -6,6 +6,7 @@ import tempfile
 import unicodedata
 from pathlib import Path
 
+MOST_DIGITS = 100  # of a number in a name
 ROOM = 1 << 20  # bytes that a page or a picture may take
 _LITTER = {"__MACOSX", "__pycache__", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini"}
 _KINDS = {
@@ -46,7 +47,10 @@ def is_litter(name: str) -> bool:
 
 def natural(name: str) -> list[tuple[bool, int, str]]:
     """A key that sorts names as people do: 2 before 10."""
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
+    return [
+        (not part.isdecimal(), int(part) if part.isdecimal() and len(part) <= MOST_DIGITS else 0, part)
+        for part in re.split(r"(\d+)", name)
+    ]
 
 
 def check_writable(path: Path, suffixes: tuple[str, ...] = ()) -> Path:
@@ -90,7 +94,7 @@ def shortened(text: str, longest: int = 120) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Why something failed, in one short line; errors that are not about the input say their type."""
     if isinstance(error, KeyError) and error.args:
         return f"KeyError: {first_line(Exception(error.args[0]))}"

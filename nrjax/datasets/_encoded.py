@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, overload
 
 import numpy as np
+from PIL import Image
 
-from nrjax.datasets._images import BrokenImage, decode, stack
+from nrjax.datasets._images import BrokenImage, decode, fit_images, of_picture, stack
 
 MOST_HELD = 1 << 30  # bytes of decoded images that stay in memory
 CHUNK = 256  # images that are read before they are decoded in threads
@@ -138,4 +139,11 @@ class _Nothing:
 
 
 def _decoded(who: str, item: Any, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:
-    return item if isinstance(item, np.ndarray) else decode(item, image_size, grayscale, who)
+    if isinstance(item, Image.Image):
+        return of_picture(item, who, image_size, grayscale)
+    if not isinstance(item, np.ndarray):
+        return decode(item, image_size, grayscale, who)
+    item = item[:, :, None] if item.ndim == 2 else item
+    height, width = image_size or item.shape[:2]
+    channels = item.shape[2] if grayscale is None else 1 if grayscale else 3
+    return fit_images(item[None], (height, width, channels))[0]

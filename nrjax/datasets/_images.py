@@ -83,6 +83,18 @@ def decode(
         raise BrokenImage(first_line if who in first_line else f"{who} cannot be read: {first_line[:200]}") from error
 
 
+def of_picture(
+    image: Image.Image, who: str, image_size: tuple[int, int] | None = None, grayscale: bool | None = None
+) -> np.ndarray:
+    """A picture of Pillow that is open already, as `decode` reads one."""
+    try:
+        return _to_array(ImageOps.exif_transpose(_eight_bits(image, who)), image_size, grayscale)
+    except BrokenImage:
+        raise
+    except Exception as error:
+        raise BrokenImage(f"{who} cannot be read: {str(error)[:200]}") from error
+
+
 def _bytes_of(path: Path, who: str) -> bytes:
     """All of a file: what Pillow maps into memory from a path it may turn wrongly (TIFF with EXIF 5 to 8)."""
     if check_regular(path, who).stat().st_size > MOST_BYTES:

@@ -12,12 +12,10 @@ from nrjax.datasets._folders import Folders, folder_of_images
 from nrjax.datasets._images import fit_images, stack, without_news
 from nrjax.datasets._objects import load_from_disk, on_disk, table_of
 from nrjax.datasets._select import resolve_classes, select
-from nrjax.datasets._tables import SUFFIXES, Table, read_table
+from nrjax.datasets._tables import MOST_IDS, SUFFIXES, Table, read_table
 from nrjax.datasets._tfds import is_prepared, open_tfds, prepared_folder
 from nrjax.files import check_regular, shown
 from nrjax.labels import encode
-
-MOST_IDS = 1 << 16  # integer labels below are ids of classes, of which some may be missing
 
 
 class Dataset(NamedTuple):

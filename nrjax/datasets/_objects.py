@@ -27,6 +27,10 @@ def table_of(data: Any, split: str, text: str | None, image: str | None, label: 
         return _of_hugging_face(data, text, image, label)
     if hasattr(data, "columns") and hasattr(data, "to_dict"):
         frame: Any = data
+        named = [str(name) for name in frame.columns]
+        if len(set(named)) < len(named):
+            twice = sorted({name for name in named if named.count(name) > 1})
+            raise ValueError(f"The frame has several columns that read {', '.join(map(repr, twice[:5]))}; rename them.")
         columns = {str(name): frame[name].tolist() for name in frame.columns}
         return Table(columns, "The frame", Path(), text, image, label)
     if (
@@ -58,6 +62,7 @@ def load_from_disk(path: Path, split: str) -> Any:
 
 
 def _of_hugging_face(data: Any, text: str | None, image: str | None, label: str | None) -> Table:
+    data = data.with_format(None) if hasattr(data, "with_format") else data  # no tensors of a framework
     kinds = {name: type(feature).__name__ for name, feature in data.features.items()}
     label = label or next((name for name in LABELS if name in kinds), None) or next(
         (name for name, kind in kinds.items() if kind == "ClassLabel"), None)  # fmt: skip
@@ -92,7 +97,10 @@ def _of_pairs(data: Any) -> Table:
     first = data[0]
     if not isinstance(first, (tuple, list)) or len(first) != 2:
         raise ValueError(f"Expected a data set whose items are pairs of sample and label; got {type(first).__name__}.")
-    targets = getattr(data, "targets", None)
+    changed = any(
+        getattr(one, "target_transform", None) is not None for one in (data, getattr(data, "transforms", None))
+    )  # by torchvision, when an item is taken
+    targets = None if changed else getattr(data, "targets", None)
     labels = [_plain(one) for one in targets] if targets is not None and len(targets) == len(data) else [
         _plain(data[i][1]) for i in range(len(data))]  # fmt: skip
     sample = _sample(first[0])
@@ -102,7 +110,7 @@ def _of_pairs(data: Any) -> Table:
         table = Table({"label": labels, "text": [""] * len(labels)}, "The data set", Path(), None, None, "label")
         table.kind, table._values = "array", values
         return table
-    classes = getattr(data, "classes", None)
+    classes = None if changed else getattr(data, "classes", None)
     integers = all(isinstance(one, int) for one in labels)
     names = list(map(str, classes)) if classes is not None and integers and len(classes) > max(labels) else None
     columns: dict[str, Any] = {"label": labels, name: _Pairs(data)}

@@ -10,10 +10,12 @@ import numpy as np
 from PIL import Image
 
 from nrjax.files import check_regular, first_line, natural, shortened, shown
+from nrjax.labels import TOLD_MISSING
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 TEXTS, IMAGES = ("text", "sentence", "content"), ("image", "path", "file", "filename", "file_name", "image_path")
 LABELS = ("label", "labels", "target", "class", "category")
+MOST_IDS = 1 << 16  # whole numbers below are ids of classes, of which some may be missing
 LONGEST_FIELD = 1 << 24  # characters of a text in CSV
 
 
@@ -66,9 +68,7 @@ class Table:
                 yield str(value), self._base / value
             elif isinstance(value, bytes):
                 yield f"image {i}", value
-            elif isinstance(value, Image.Image):
-                yield f"image {i}", np.asarray(value.convert("RGB"))
-            elif isinstance(value, np.ndarray):
+            elif isinstance(value, (Image.Image, np.ndarray)):
                 yield f"image {i}", value
             else:
                 raise ValueError(f"{self._who}: row {i + 1} has no image; it has {shortened(repr(value), 60)}.")
@@ -86,7 +86,18 @@ class Table:
             )
         if class_names is not None:
             return np.array(plain, np.int64), list(class_names)
-        names = sorted({str(value) for value in plain}, key=natural)
+        numbers = _as_ids(plain)
+        if numbers is not None:
+            return numbers, [str(i) for i in range(int(numbers.max()) + 1)]
+        read = {}
+        for value in plain:
+            other = read.setdefault(str(value), value)
+            if type(other) is not type(value) and isinstance(value, str) != isinstance(other, str):
+                raise ValueError(
+                    f"{self._who}: labels must be told apart by how they read; column {column!r} has {other!r} and "
+                    f"{value!r}. Turn all of them into text, or into numbers."
+                )
+        names = sorted(read, key=natural)
         ids = {name: i for i, name in enumerate(names)}
         return np.array([ids[str(value)] for value in plain], np.int64), names
 
@@ -100,10 +111,23 @@ class Table:
         return np.stack([np.asarray(values, np.float64) for values in columns.values()], axis=1).astype(np.float32)
 
 
+def _as_ids(values: Sequence[Any]) -> np.ndarray | None:
+    """Labels that are small whole numbers, all as numbers or all as text, are the ids of their classes."""
+    if {type(one) for one in values} not in ({int}, {str}):
+        return None
+    if isinstance(values[0], str):
+        if not all(len(one) <= len(str(MOST_IDS)) and one.isdecimal() and str(int(one)) == one for one in values):
+            return None
+        values = [int(one) for one in values]
+    return np.array(values, np.int64) if 0 <= min(values) <= max(values) < MOST_IDS else None
+
+
 def _is_missing(value: Any) -> bool:
-    """Whether a cell is empty: nothing, no text, not a number, not a time, pandas' NA."""
+    """Whether a cell is empty: nothing, no text or what stands for none, not a number, not a time, pandas' NA."""
     try:
-        return value is None or bool(value == "") or bool(value != value)
+        if isinstance(value, str):
+            return not value.strip() or value in TOLD_MISSING
+        return value is None or bool(value != value)
     except (TypeError, ValueError):  # NA is neither equal nor not
         return True
 

@@ -262,7 +262,7 @@ def _of_entry(entry: Any, who: str, base: Path, download: bool) -> list[Candidat
         given_options = entry.get("preprocessing", {}).items()
         options: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given_options}
         made = Preprocessing(**options) if options else None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{who}: preprocessing: {first_line(error)}") from error
     pooling = entry.get("pooling")
     load = functools.partial(load_model, name, preprocessing=made, pooling=pooling, download=download, base=base)

@@ -30,7 +30,10 @@ class EmbedderModel(Model):
         for layer in layers:
             named_layer(layer, [EMBEDDING], has_penultimate=True)
         found = self._embed(batch)
-        found = np.asarray(found.toarray() if hasattr(found, "toarray") else found, np.float32)
+        found = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
+        if found.dtype.kind not in "biuf":
+            raise ValueError(f"the function must return real numbers; got {found.dtype}.")
+        found = found.astype(np.float32)
         if found.ndim != 2 or len(found) != len(batch):
             raise ValueError(f"the function must return (samples, dims) for {len(batch)} samples; got {found.shape}.")
         self._dims = found.shape[1]

@@ -185,7 +185,7 @@ class _Pass:
             room = _Room(sum(4 * len(self._order) * one.shape[1] for one in found))
             self._kept = [room((len(self._order), one.shape[1])) for one in found]
         rows = self._order[self._done : self._done + count]
-        plain = rows[-1] - rows[0] + 1 == count and (count < 2 or rows[1] > rows[0])
+        plain = bool((np.diff(rows) == 1).all())
         for features, one in zip(self._kept, found, strict=True):
             features[slice(rows[0], rows[-1] + 1) if plain else rows] = one
         self._done += count

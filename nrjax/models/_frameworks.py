@@ -1,17 +1,19 @@
 """Frameworks that are not installed with nrjax: asked for when a model needs one, and only then."""
 
 import importlib
+import json
 import os
 from pathlib import Path
 from types import ModuleType
 
-from nrjax.files import check_regular, first_line, shown
+from nrjax.files import check_regular, first_line, shortened, shown
 
 EXTRAS = {
     "torch": "torch", "timm": "timm", "transformers": "huggingface", "onnx": "onnx", "onnxruntime": "onnx",
     "keras": "keras", "ray": "ray",
 }  # fmt: skip
 TEXT, MOST_TEXT = (".json", ".txt"), 1 << 28  # bytes of a configuration or a vocabulary
+INDEX = ".index.json"  # of weights in several files
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5")
 
 
@@ -63,6 +65,10 @@ def check_folder(folder: Path, who: str) -> None:
         check_regular(path, f"{who}: {shown(path.name)}")
         if path.suffix in TEXT and path.stat().st_size > MOST_TEXT:
             raise ValueError(f"{who}: {shown(path.name)} is larger than {MOST_TEXT:,} bytes.")
+        if path.name.endswith(INDEX):
+            _check_index(path, who)
+    if (folder / "adapter_config.json").exists():
+        raise ValueError(f"{who}: it is an adapter of another model; merge the two, and save that.")
     if not (folder / "config.json").is_file():
         raise ValueError(f"{who}: there is no config.json in {shown(str(folder))}, so it is no model's directory.")
     weights = [path.name for path in files if path.suffix == ".safetensors" and path.parent == folder]
@@ -75,3 +81,19 @@ def check_folder(folder: Path, who: str) -> None:
         )
     if not weights:
         raise ValueError(f"{who}: there are no weights in {shown(str(folder))}; expected model.safetensors.")
+
+
+def _check_index(path: Path, who: str) -> None:
+    """Weights in several files: all in this folder, none pickled."""
+    try:
+        named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+        plain = all(isinstance(name, str) and name == Path(name).name for name in named)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{who}: {shown(path.name)} is no index of weights: {first_line(error)}.") from error
+    if not plain:
+        raise ValueError(f"{who}: {shown(path.name)} wants files outside its folder.")
+    if path.name.endswith(f".safetensors{INDEX}"):
+        for name in sorted(named):
+            if not name.endswith(".safetensors"):
+                raise ValueError(f"{who}: {shown(path.name)} wants {shown(shortened(name, 60))}, no safetensors.")
+            check_regular(path.parent / name, f"{who}: {shown(shortened(name, 60))}")

@@ -26,27 +26,37 @@ from nrjax.models._model import (
     arrays_of,
     named_layer,
 )
-from nrjax.models._pooling import POOLINGS, pooled, sentence_settings
+from nrjax.models._pooling import POOLINGS, Sentences, pooled, sentence_settings
 from nrjax.models._preprocessing import Preprocessing, pictures
 from nrjax.models._torch import described, image_inputs, in_inference, is_accelerated, numpy_of, on_accelerator
 
 POOLED = "pooled"
 LONGEST = 512  # tokens, where neither tokenizer nor model says
+BEHIND_PADDING = (  # whose positions begin behind that of the padding
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "data2vec-text", "ibert", "xmod",
+    "roberta-prelayernorm", "luke", "markuplm",
+)  # fmt: skip
 ELSEWHERE = ("transformers_version", "_name_or_path")  # of a configuration: not the same on every machine
 
 
 class HuggingFaceModel(Model):
-    """An encoder: every hidden state pooled over tokens or places, and the pooled last one as the penultimate layer."""
+    """An encoder: every hidden state pooled over tokens or places, and the pooled last one as the penultimate layer.
 
-    pure = True  # the library's own layers, in evaluation mode
+    Attributes:
+      pools: whether the network's own pooled output is what its classifiers read, and not a head that is untrained.
+    """
+
+    pools = False
 
     def __init__(
-        self, module: Any, inputs: Inputs, pooling: str, normalise: bool, description: Description, config: str
+        self, module: Any, inputs: Inputs, pooling: str | None, normalise: bool, description: Description, config: str
     ):
         self.module, self.inputs, self.description = module, inputs, description
         self._pooling, self._normalise, self._config = pooling, normalise, config
         taken = inspect.signature(module.forward).parameters
         self._takes = None if any(one.kind is one.VAR_KEYWORD for one in taken.values()) else set(taken)
+        tokens = any(name.endswith("cls_token") for name, _ in module.named_parameters())
+        self._default = "cls" if tokens else "mean"  # of images, where the network does not pool itself
         self._layers: list[Layer] | None = None
         self.cut, self.seen = 0, 0  # texts that were truncated, and all
 
@@ -82,7 +92,7 @@ class HuggingFaceModel(Model):
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
-        yield f"{self._config}\n{self._pooling}\n{self._normalise}"
+        yield f"{self._config}\n{self._pooling} {self._default} {self.pools}\n{self._normalise}"
         yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
 
     def remarks(self) -> list[str]:
@@ -105,18 +115,17 @@ class HuggingFaceModel(Model):
         cast = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
         with in_inference(self.module), cast:
             answer = self.module(**tensors, output_hidden_states=all_of_them, return_dict=True)
-        mask = tensors.get("attention_mask")
+        mask, pooling = tensors.get("attention_mask"), self._pooling or self._default
         states = answer.hidden_states if all_of_them else ()
         found = {
-            f"hidden_states.{i}": lambda state=state: pooled(state, mask, self._pooling)
-            for i, state in enumerate(states)
+            f"hidden_states.{i}": lambda state=state: pooled(state, mask, pooling) for i, state in enumerate(states)
         }
         pooler: Any = getattr(answer, "pooler_output", None)
 
         def last() -> Any:
-            if self._pooling == "pooler":
+            if self._pooling is None and self.pools and pooler is not None:  # what classifiers read
                 return pooler.flatten(1)
-            embedding = pooled(answer.last_hidden_state, mask, self._pooling)
+            embedding = pooled(answer.last_hidden_state, mask, pooling)
             return torch.nn.functional.normalize(embedding, dim=1) if self._normalise else embedding
 
         return {**found, POOLED: last}
@@ -154,7 +163,7 @@ def load_huggingface(
         module, missing = _module(transformers, name, who, options)
         encoder = module.get_encoder() if getattr(config, "is_encoder_decoder", False) else module
         shared = {"description": described(module, shortened(who)), "config": _stable(config)}
-        if config.__class__.__name__.startswith("CLIP") or hasattr(module, "vision_model"):
+        if hasattr(module, "vision_model") and hasattr(module, "text_model"):
             raise ValueError(f"{who}: it takes images and texts together; save its vision_model or text_model alone.")
         taken = getattr(module, "main_input_name", "")
         if taken not in ("pixel_values", "input_ids"):
@@ -163,14 +172,15 @@ def load_huggingface(
             )
         if taken == "pixel_values":
             inputs = _image_inputs(transformers, name, who, options, preprocessing, config)
-            model = HuggingFaceModel(encoder, inputs, pooling or _image_pooling(module, missing), False, **shared)
+            model = HuggingFaceModel(encoder, inputs, pooling, False, **shared)
+            model.pools = not missing and not any("pooler.dense" in name for name, _ in module.named_parameters())
             model.files = files
             return model
         if preprocessing is not None:
             raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
-        said, normalise, longest = sentence_settings(folder, who)
-        inputs = _text_inputs(transformers, name, who, options, config, longest)
-    model = HuggingFaceModel(encoder, inputs, pooling or said or "mean", normalise, **shared)
+        sentences = sentence_settings(folder, who)
+        inputs = _text_inputs(transformers, name, who, options, config, sentences)
+    model = HuggingFaceModel(encoder, inputs, pooling or sentences.pooling or "mean", sentences.normalise, **shared)
     model.files = files
     return model
 
@@ -208,15 +218,6 @@ def _module(transformers: Any, name: str, who: str, options: Mapping[str, Any]) 
     return on_accelerator(module), missing
 
 
-def _image_pooling(module: Any, missing: set[str]) -> str:
-    """What classifiers read: the class token where there is one, else the pooler that needs no training."""
-    names = [name for name, _ in module.named_parameters()]
-    dense = any(name.startswith("pooler.dense") for name in names)
-    if hasattr(module, "pooler") and module.pooler is not None and not dense and not missing:
-        return "pooler"
-    return "cls" if any(name.endswith("cls_token") for name in names) else "mean"
-
-
 def _image_inputs(
     transformers: Any, name: str, who: str, options: Mapping[str, Any], preprocessing: Preprocessing | None, config: Any
 ) -> Inputs:
@@ -243,7 +244,7 @@ def _image_inputs(
 
 
 def _text_inputs(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, longest: int | None
+    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, sentences: Sentences
 ) -> Inputs:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
@@ -253,31 +254,32 @@ def _text_inputs(
         raise ValueError(f"{who}: its tokenizer is missing or cannot be read: it knows no words.")
     if tokenizer.pad_token is None:  # GPT and its kind: what is padded is masked
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "right"  # where padding changes no token's place, so that texts do not depend on others
     positions = getattr(config, "max_position_embeddings", None)
-    if positions and getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "longformer"):
-        positions -= 2  # theirs begin behind the padding's
-    most = min(n for n in (longest, tokenizer.model_max_length, positions, 1 << 30) if n)
+    if positions and getattr(config, "model_type", "") in BEHIND_PADDING:
+        positions -= 2
+    most = min(n for n in (sentences.longest, tokenizer.model_max_length, positions, 1 << 30) if n and n > 0)
     most = LONGEST if most >= 1 << 20 else most
     lock = threading.Lock()  # a fast tokenizer's settings are borrowed by one thread at a time
 
     def prepare(texts: Any) -> dict[str, np.ndarray]:
+        texts = [sentences.prompt + (text.lower() if sentences.lower else text) for text in texts]
         with lock:
-            read = tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="np")
+            read = tokenizer(texts, padding=True, truncation=True, max_length=most, return_tensors="np")
             cut = [bool(one.overflowing) for one in read.encodings] if read.is_fast else [
-                len(one) > most for one in tokenizer(list(texts))["input_ids"]]  # fmt: skip
+                len(one) > most for one in tokenizer(texts)["input_ids"]]  # fmt: skip
         return {**{key: np.asarray(value, np.int64) for key, value in read.items()}, "truncated": np.array(cut)}
 
     vocabulary = getattr(tokenizer, "backend_tokenizer", None)
     exact = vocabulary.to_str() if vocabulary is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     words = f"{type(tokenizer).__name__}, {most} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
+    words += f", prompt {sentences.prompt!r}" * bool(sentences.prompt) + ", lower case" * sentences.lower
     return Inputs("text", None, words, prepare)
 
 
 def _stable(config: Any) -> str:
     """A configuration without what differs between machines and versions."""
-    kept = {
-        key: value for key, value in config.to_dict().items() if key not in ("transformers_version", "_name_or_path")
-    }
+    kept = {key: value for key, value in config.to_dict().items() if key not in ELSEWHERE}
     return json.dumps(kept, sort_keys=True, default=str)
 
 

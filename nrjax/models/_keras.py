@@ -22,13 +22,14 @@ from nrjax.models._model import (
     Model,
     Precision,
     arrays_of,
+    free_name,
     named_layer,
 )
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._torch import image_inputs
 
 MOST_CONFIG = 1 << 26  # bytes
-SCALING = ("Rescaling", "Normalization")
+SCALING = ("Rescaling", "TrueDivide", "Divide", "Multiply", "Subtract", "Add")
 
 
 class KerasModel(Model):
@@ -47,28 +48,20 @@ class KerasModel(Model):
         )
         shape = tuple(module.inputs[0].shape[1:])
         known = shape if shape and None not in shape else None
-        # Applications of Keras bring their own scaling as a layer, and take 0 to 255.
-        own = any(type(layer).__name__ in SCALING for layer in module.layers)
-        made = preprocessing or Preprocessing(scale=1.0 if own else 1 / 255)
+        made = preprocessing or Preprocessing(scale=1.0 if _scales(module) else 1 / 255)
         self.inputs = image_inputs(known, made, channels_first=False)
         self._models: dict[tuple[str, ...], Any] = {}
         self._compiled: dict[tuple[str, ...], Any] = {}
         self._last_dense: Any = None
         self._outputs: dict[str, Any] = {"input": module.inputs[0]}
-        for layer in module.layers:
-            try:
-                output = layer.output
-            except (AttributeError, ValueError):
-                continue  # shared or not connected: it has no single output
-            if type(layer).__name__ == "InputLayer":
-                continue
-            if hasattr(output, "shape"):
-                self._outputs[layer.name] = output
-            if isinstance(layer, self._keras.layers.Dense):
-                self._last_dense = layer.input
+        for node in _nodes(module):
+            for output in node.output_tensors[:1]:
+                self._outputs[free_name(node.operation.name, self._outputs)] = output
+            if isinstance(node.operation, self._keras.layers.Dense):
+                self._last_dense = node.input_tensors[0]
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
-        """The input and every layer with one output; nothing is computed."""
+        """The input and every call of a layer; nothing is computed. A model within a model is one layer."""
         if input_shape is not None and self.inputs.shape is None:
             sub = self._of(tuple(self._outputs))
             shapes = sub.compute_output_shape((1, *input_shape))
@@ -117,6 +110,29 @@ class KerasModel(Model):
             tensors = [self._last_dense if name == PENULTIMATE else self._outputs[name] for name in names]
             self._models = {names: self._keras.Model(self.module.inputs, tensors)}
         return self._models[names]
+
+
+def _nodes(module: Any) -> list[Any]:
+    """Calls of layers and operations in the order of execution, without the input's."""
+    by_depth = getattr(module, "_functional", module)._nodes_by_depth
+    ordered = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return [node for node in ordered if not node.is_input]
+
+
+def _scales(module: Any) -> bool:
+    """Whether a model takes 0 to 255: some arithmetic comes before its first weights, as in Keras' applications."""
+    for node in _nodes(module):
+        layer = node.operation
+        kind = type(layer).__name__
+        if kind == "Normalization":  # adapted to what it was shown: pixels, or pixels that had been scaled
+            return bool(np.abs(np.asarray(layer.mean)).max() > 1 or np.asarray(layer.variance).max() > 1)
+        if kind in SCALING:
+            return True
+        if hasattr(layer, "_nodes_by_depth") or hasattr(layer, "_functional"):
+            return _scales(layer)
+        if getattr(layer, "weights", None):
+            return False
+    return False
 
 
 def from_keras(module: Any, *, preprocessing: Preprocessing | None = None) -> KerasModel:

@@ -18,12 +18,14 @@ from nrjax.models._model import (
     LayerChoice,
     Model,
     Precision,
+    free_name,
     named_layer,
 )
 from nrjax.models._preprocessing import Preprocessing
 
 MOST_BYTES = (1 << 31) - (1 << 20)  # of the weights: protobuf ends at 2 GB
-DENSE = ("Gemm", "MatMul")
+QUANTISED = ("MatMulInteger", "QLinearMatMul", "QGemm")
+DENSE = ("Gemm", "MatMul", *QUANTISED)
 NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
                "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32}  # fmt: skip
 
@@ -53,6 +55,8 @@ class OnnxModel(Model):
         self.inputs = self._inputs_of(sizes, preprocessing)
         self._outputs = [one.name for one in self._session.get_outputs()]
         self._values, self._last_dense = self._inner()
+        self._own = free_name("input", self._values)  # what the layer of the samples themselves is called
+        self._by_place: list[str] = []
         parameters = [np.prod(list(one.dims), dtype=np.int64) for one in proto.graph.initializer]
         self.description = Description(int(np.sum(parameters)), proto.ByteSize(), source)
         self._sessions: dict[tuple[str, ...], Any] = {}
@@ -65,10 +69,12 @@ class OnnxModel(Model):
         count = self.batch or 1
         kind = np.uint8 if self.inputs.kind == "image" else np.float32
         batch = self.inputs.prepare(np.zeros((count, *shape), kind))
-        found = self._run(batch, self._values)
-        listed = [Layer("input", tuple(batch.shape[1:]))]
-        for name, value in found.items():
-            if value.ndim and value.shape[0] == count and value.dtype.kind == "f":
+        return self._listed(batch)
+
+    def _listed(self, batch: np.ndarray) -> list[Layer]:
+        listed = [Layer(self._own, tuple(batch.shape[1:]))]
+        for name, value in self._run(batch, self._values).items():
+            if value.ndim and value.shape[0] == len(batch) and value.dtype.kind == "f":
                 listed.append(Layer(name, tuple(value.shape[1:])))
         return listed
 
@@ -76,13 +82,14 @@ class OnnxModel(Model):
         """Of every layer `[samples, dims]`, float32 on the host."""
         if precision != "float32":
             raise ValueError("an ONNX file computes in the precision that it was exported in; leave precision out.")
-        names = ["input", *self._values]
+        names = [self._own, *self._values]
         if any(isinstance(layer, int) for layer in layers):
-            names = [layer.name for layer in self.layers()]
+            self._by_place = self._by_place or [layer.name for layer in self._listed(batch)]
+            names = self._by_place
         chosen = [named_layer(layer, names, self._last_dense is not None) for layer in layers]
         tensors = [(self._last_dense or "") if name == PENULTIMATE else name for name in chosen]
-        found = self._run(batch, tuple(dict.fromkeys(name for name in tensors if name != "input")))
-        found |= {"input": batch, self._input.name: batch}
+        found = self._run(batch, tuple(dict.fromkeys(name for name in tensors if name != self._own)))
+        found |= {self._own: batch, self._input.name: batch}
         kept = []
         for name in tensors:
             value = found[name]
@@ -122,20 +129,27 @@ class OnnxModel(Model):
         """Tensors of the nodes in order, and the one that the last dense layer reads."""
         graph = self._proto.graph
         weights = {one.name for one in graph.initializer}
-        weights |= {name for node in graph.node if node.op_type in ("Constant", "DequantizeLinear", "Transpose", "Cast")
-                    and all(given in weights for given in node.input) for name in node.output}  # fmt: skip
+        for node in graph.node:  # what is made of weights alone is a weight; nodes come after those that they read
+            if all(given in weights for given in node.input if given) and not node.op_type.startswith("Random"):
+                weights |= set(node.output)
         inferred = self._onnx.shape_inference.infer_shapes(self._proto).graph
         floats = {
             one.name for one in (*inferred.value_info, *inferred.output)
             if one.type.tensor_type.elem_type in (1, 10, 11)
         }  # fmt: skip
-        first = self._input.name
         values = tuple(name for node in graph.node for name in node.output if name in floats and name not in weights)
-        dense = [node.input[0] for node in graph.node if node.op_type in DENSE and node.input[1] in weights]
-        return values, ("input" if dense[-1] == first else dense[-1]) if dense else None
+        rounded = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DynamicQuantizeLinear"}
+        dense = [
+            rounded.get(node.input[0], node.input[0]) for node in graph.node
+            if node.op_type in DENSE and (node.op_type in QUANTISED or node.input[1] in weights)
+        ]  # fmt: skip
+        last = dense[-1] if dense else None
+        return values, last if last in values or last == self._input.name else None
 
     def _inputs_of(self, sizes: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Inputs:
         made, dtype = preprocessing or Preprocessing(), NUMPY_TYPES[self._input.type]
+        if dtype == np.uint8 and (made.mean, made.std, made.scale) != (Preprocessing().mean, (1.0,), 1 / 255):
+            raise ValueError("it takes images as they are, from 0 to 255; leave mean, std and scale out.")
         if len(sizes) != 3:
             shape = tuple(n for n in sizes if n is not None) if None not in sizes else None
             return Inputs("array", shape, "none", lambda arrays: np.asarray(arrays, dtype))
@@ -150,7 +164,7 @@ class OnnxModel(Model):
             sized = made.sized(images, shape)
             if sized.ndim == 4 and shape is None and sized.shape[-1] != channels and sized.dtype == np.uint8:
                 sized = made.sized(sized, (*sized.shape[1:3], channels))
-            if dtype == np.uint8:
+            if dtype == np.uint8:  # it scales by itself
                 return np.ascontiguousarray(sized if channels_last else sized.transpose(0, 3, 1, 2), dtype)
             return made.normalised(sized, channels_first=not channels_last).astype(dtype, copy=False)
 

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nrjax.files import first_line
 
 POOLINGS = ("mean", "cls", "last", "max")
 MODULES = ("Transformer", "Pooling", "Normalize")
+KINDS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")  # in the names of settings
 
 
 def pooled(state: Any, mask: Any, pooling: str) -> Any:
@@ -31,27 +32,58 @@ def pooled(state: Any, mask: Any, pooling: str) -> Any:
     return (state * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1e-9)
 
 
-def sentence_settings(folder: Path | None, who: str) -> tuple[str | None, bool, int | None]:
-    """Pooling, whether embeddings are normalised, and tokens, as a directory of sentence-transformers says."""
+class Sentences(NamedTuple):
+    """What a directory of sentence-transformers says beyond the model.
+
+    Attributes:
+      pooling: of its tokens, if it says.
+      normalise: whether embeddings have length 1.
+      longest: tokens.
+      lower: whether texts become lower case before they are read.
+      prompt: what comes before every text.
+    """
+
+    pooling: str | None = None
+    normalise: bool = False
+    longest: int | None = None
+    lower: bool = False
+    prompt: str = ""
+
+
+def sentence_settings(folder: Path | None, who: str) -> Sentences:
+    """The settings of a directory of sentence-transformers; of any other there are none."""
     if folder is None or not (folder / "modules.json").is_file():
-        return None, False, None
+        return Sentences()
     try:
         modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
         kinds = {str(one["type"]).rsplit(".", 1)[-1]: str(one["path"]) for one in modules}
         unknown = sorted(set(kinds) - set(MODULES))
         if unknown:
             raise ValueError(f"it has {', '.join(unknown)} behind the pooling, which nrjax does not know")
-        said = None
+        pooling, whole = None, True
         if "Pooling" in kinds:
             path = (folder / kinds["Pooling"] / "config.json").resolve()
             if not path.is_relative_to(folder.resolve()):
                 raise ValueError("it names a file outside its folder")
-            said = _pooling_of(json.loads(path.read_text(encoding="utf-8")))
-        settings = folder / "sentence_bert_config.json"
-        longest = json.loads(settings.read_text(encoding="utf-8")).get("max_seq_length") if settings.is_file() else None
-        return said, "Normalize" in kinds, longest
+            config = json.loads(path.read_text(encoding="utf-8"))
+            pooling, whole = _pooling_of(config), config.get("include_prompt", True)
+        said = next((_read(folder / f"sentence_{kind}_config.json") for kind in KINDS
+                     if (folder / f"sentence_{kind}_config.json").is_file()), {})  # fmt: skip
+        prompts = _read(folder / "config_sentence_transformers.json")
+        prompt = (
+            prompts.get("prompts", {})[prompts["default_prompt_name"]] if prompts.get("default_prompt_name") else ""
+        )
+        if prompt and not whole:
+            raise ValueError("its pooling leaves the prompt out (include_prompt), which nrjax does not know")
+        return Sentences(
+            pooling, "Normalize" in kinds, said.get("max_seq_length"), bool(said.get("do_lower_case")), str(prompt)
+        )
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise ValueError(f"{who}: modules.json of sentence-transformers: {first_line(error)}.") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _pooling_of(config: Mapping[str, Any]) -> str:

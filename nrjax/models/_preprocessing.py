@@ -55,6 +55,8 @@ class Preprocessing:
             raise ValueError(
                 f"Preprocessing: interpolation must be of {', '.join(INTERPOLATIONS)}; got {self.interpolation!r}."
             )
+        if isinstance(self.scale, bool) or not isinstance(self.scale, (int, float)) or not 0 < self.scale < math.inf:
+            raise ValueError(f"Preprocessing: scale must be a positive number; got {self.scale!r}.")
         if self.crop is not None and not 0 < self.crop <= 1:
             raise ValueError(f"Preprocessing: crop must be above 0 and at most 1; got {self.crop!r}.")
         size = self.image_size

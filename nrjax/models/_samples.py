@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from nrjax.datasets import Images
+from nrjax.datasets import Images, of_picture
 from nrjax.models._model import Kind
 
 Samples = np.ndarray | Images | list[str]
@@ -28,16 +28,22 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     if _are_texts(samples):
         return "text", check_texts(samples)
     if isinstance(samples, (list, tuple)) and len(samples) and hasattr(samples[0], "getexif"):
-        return "image", Images.of([np.asarray(picture.convert("RGB")) for picture in samples])
+        return "image", Images.of([of_picture(picture, f"image {i}") for i, picture in enumerate(samples)])
     if isinstance(samples, (list, tuple)) and len({getattr(one, "shape", None) for one in samples}) > 1:
         return "image", Images.of(list(samples))
     images = check_images(samples)
+    if images.ndim == 3 and images.dtype == np.uint8:  # grey ones without an axis for their one channel
+        images = images[..., None]
     return ("image" if images.ndim == 4 and images.dtype == np.uint8 else "array"), images
 
 
 def _are_texts(samples: Any) -> bool:
     first = next(iter(samples), None) if hasattr(samples, "__iter__") and not hasattr(samples, "dtype") else None
-    if isinstance(first, str):
+    if isinstance(first, str) or (
+        isinstance(samples, (list, tuple))
+        and not hasattr(first, "shape")
+        and any(isinstance(one, str) for one in samples)
+    ):
         return True
     kind = getattr(getattr(samples, "dtype", None), "kind", "")
     if kind in ("O", "T") or str(getattr(samples, "dtype", "")).startswith(("str", "large_string")):

@@ -25,12 +25,17 @@ class TimmModel(TorchModel):
 
     def _run(self, batch: Any, wanted: set | None, precision: Precision = "float32") -> dict[str, Any]:
         found = super()._run(batch, wanted, precision)
-        if PENULTIMATE not in found and (wanted is None or PENULTIMATE in wanted):
-            # a classifier that is no Linear, such as a convolution, or none at all
-            with in_inference(self.module):
+        if not self._has_linear_classifier() and (wanted is None or PENULTIMATE in wanted):
+            # it is a convolution, or there is none: the last Linear that ran is somewhere within
+            with in_inference(self.module), self.cast(precision):
                 tensor = self.tensor(batch)
                 found[PENULTIMATE] = self.module.forward_head(self.module.forward_features(tensor), pre_logits=True)
         return found
+
+    def _has_linear_classifier(self) -> bool:
+        import torch
+
+        return isinstance(getattr(self.module, "get_classifier", lambda: None)(), torch.nn.Linear)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration and weights."""

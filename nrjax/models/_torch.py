@@ -15,6 +15,7 @@ from nrjax.models._model import (
     Inputs,
     Layer,
     LayerChoice,
+    LayerError,
     Model,
     Precision,
     arrays_of,
@@ -25,6 +26,7 @@ from nrjax.models._model import (
 from nrjax.models._preprocessing import Preprocessing
 
 OUTPUT = "output"  # of the whole module
+PROBED = 3  # samples that show which tensors have a row for each: a state of one or two layers has not
 
 
 class TorchModel(Model):
@@ -35,15 +37,17 @@ class TorchModel(Model):
     def __init__(self, module: Any, inputs: Inputs, description: Description | None = None):
         self.module, self.inputs = module, inputs
         self.description = description or described(module)
-        self._names: list[str] | None = None
+        self._names: list[str] | None = None  # of the layers, as the first batch showed them
+        self._last_linear = ""
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """Modules as they run, found by sending one sample of zeros through."""
         shape = shape_of(input_shape) or self.inputs.shape
         if shape is None:
             raise ValueError("layers: this model does not know its input shape; give input_shape=(height, width, 3).")
-        batch = self.inputs.prepare(np.zeros((1, *shape), np.uint8 if self.inputs.kind == "image" else np.float32))
-        found = self._run(batch, None)
+        kind = np.uint8 if self.inputs.kind == "image" else np.float32
+        self._names = None
+        found = self._run(self.inputs.prepare(np.zeros((PROBED, *shape), kind)), None)
         return [Layer(name, tuple(value.shape[1:])) for name, value in found.items() if name != PENULTIMATE]
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
@@ -55,6 +59,9 @@ class TorchModel(Model):
         found = self._run(batch, wanted, precision)
         names = self._names or []
         chosen = [named_layer(layer, names, PENULTIMATE in found) for layer in layers]
+        for name in chosen:
+            if name not in found:
+                raise LayerError(f"The layer {name!r} gave no row for every sample of this batch.")
         return [found[name].reshape(len(found[name]), -1).float().cpu().numpy() for name in chosen]
 
     @property
@@ -71,8 +78,16 @@ class TorchModel(Model):
         """A batch on the module's device."""
         import torch
 
+        weights = next((p for p in self.module.parameters() if p.is_floating_point()), torch.zeros(0))
+        tensor = torch.from_numpy(np.ascontiguousarray(batch)).to(weights.device)
+        return tensor.to(weights.dtype) if tensor.is_floating_point() else tensor
+
+    def cast(self, precision: Precision) -> Any:
+        """The forward pass in bfloat16, where that is asked for."""
+        import torch
+
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
-        return torch.from_numpy(np.ascontiguousarray(batch)).to(device)
+        return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
 
     def _run(self, batch: Any, wanted: set | None, precision: Precision = "float32") -> dict[str, Any]:
         """Outputs by layer, all or those wanted; the input first, and the input of the last `Linear` that ran."""
@@ -82,6 +97,7 @@ class TorchModel(Model):
         samples = len(tensor)
         found: dict[str, Any] = {}
         names: list[str] = []
+        last = [""]
 
         def keep(name: str, value: Any) -> None:
             name = free_name(name, names)
@@ -90,21 +106,20 @@ class TorchModel(Model):
                 found[name] = value.clone()  # what comes after may change it in place
 
         def hook(path: str):
-            def after(layer: Any, args: Any, answer: Any) -> None:
+            def after(layer: Any, args: Any, named: Mapping[str, Any], answer: Any) -> None:
+                args = (*args, *named.values())
                 for suffix, value in _tensors(answer).items():
                     changed = getattr(layer, "inplace", False) or not any(value is arg for arg in args)
                     if value.ndim and value.shape[0] == samples and changed:
                         keep(f"{path}{suffix}", value)
                 if isinstance(layer, torch.nn.Linear) and args and args[0].shape[:1] == (samples,):
-                    found[PENULTIMATE] = args[0]
+                    again = self._last_linear in (path, "")  # only the last one's input is wanted in the end
+                    found[PENULTIMATE], last[:] = args[0].clone() if again else args[0], [path]
 
             return after
 
         keep("input", tensor)
-        cast = (
-            torch.autocast(tensor.device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
-        )
-        with in_inference(self.module), _hooked(self.module, hook), cast:
+        with in_inference(self.module), _hooked(self.module, hook), self.cast(precision):
             answer = self.module(tensor)
             own = _tensors(answer)
             if not own:
@@ -112,7 +127,8 @@ class TorchModel(Model):
             for suffix, value in own.items():
                 if value.ndim and value.shape[0] == samples:
                     keep(f"{OUTPUT}{suffix}", value)
-        self._names = names
+        self._last_linear = last[0]
+        self._names = self._names or names
         return found
 
     def blocks(self) -> list[str]:
@@ -144,8 +160,8 @@ def from_torch(
       module: takes a batch of images `[samples, channels, height, width]`, or of whatever the samples are.
       input_shape: of one image `(height, width, channels)`, as everywhere in nrjax; images of another shape are then
         resized before they enter.
-      preprocessing: of images; see `Preprocessing`. Images of four axes are turned to channels first, unless they lie
-        so already; other arrays enter as they are.
+      preprocessing: of images; see `Preprocessing`. Images of one or three channels are turned to channels first,
+        unless they lie so already, and so are those of `input_shape`; other arrays enter as they are.
     """
     shape = shape_of(input_shape)
     return TorchModel(module, image_inputs(shape, preprocessing, channels_first=True))
@@ -158,7 +174,8 @@ def image_inputs(shape: tuple[int, ...] | None, preprocessing: Preprocessing, *,
         if channels_first and _are_channels_first(images):
             images = images.transpose(0, 2, 3, 1)
         sized = preprocessing.sized(images, shape)
-        if sized.ndim != 4:
+        volume = sized.ndim == 4 and sized.dtype != np.uint8 and sized.shape[3] not in (1, 3)  # as the network takes it
+        if sized.ndim != 4 or (channels_first and shape is None and volume):
             return sized if sized.dtype.kind in "iu" and sized.dtype != np.uint8 else sized.astype(np.float32)
         return preprocessing.normalised(sized, channels_first=channels_first)
 
@@ -199,19 +216,23 @@ def in_inference(module: Any) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every submodule is in the mode that it was in."""
     import torch
 
-    training = [one for one in module.modules() if one.training]
+    before = [(one, one.training) for one in module.modules()]
     module.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
-        for one in training:
-            one.training = True
+        for one, training in before:
+            if one.training != training:
+                if type(one).train is torch.nn.Module.train:
+                    one.training = training
+                else:  # it does more than that, such as taking adapters out of the weights again
+                    one.train(training)
 
 
 @contextlib.contextmanager
 def _hooked(module: Any, hook: Any) -> Iterator[None]:
-    handles = [one.register_forward_hook(hook(path)) for path, one in module.named_modules() if path]
+    handles = [one.register_forward_hook(hook(path), with_kwargs=True) for path, one in module.named_modules() if path]
     try:
         yield
     finally:

@@ -202,9 +202,9 @@ class Worker:
                 listener.advances(asked.samples - advanced)
                 yield from scoring(result, extracted)
                 return
-        except BrokenImage:
-            raise  # of the data, not of this model
-        except Exception as error:
+        except (BrokenImage, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise  # of the data, or of who stops it all, not of this model
+        except BaseException as error:  # a panic of a library in Rust is no Exception
             result.reason = reason_of(error)
         listener.advances(asked.samples - advanced)
         yield result
