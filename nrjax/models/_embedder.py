@@ -1,11 +1,13 @@
 """A model that is nothing but a Python function from samples to features: TF-IDF, an encoder's `encode`, a service."""
 
-import re
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import cloudpickle
 import numpy as np
 
+from nrjax.models._code import code_of
 from nrjax.models._model import Inputs, Kind, Layer, LayerChoice, Model, Precision, named_layer
 
 EMBEDDING = "embedding"
@@ -40,9 +42,18 @@ class EmbedderModel(Model):
         return [found] * len(layers)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """The function's name and the version that was given: what it computes cannot be seen."""
+        """The version that was given; without one, all that the function is made of, as it would go to another process.
+
+        What cannot be taken apart so is like nothing else, so that nothing is remembered of it.
+        """
         named = getattr(self._embed, "__qualname__", type(self._embed).__name__)
-        yield re.sub(r" at 0x[0-9a-f]+", "", f"{getattr(self._embed, '__module__', '')} {named} {self._version}")
+        yield f"{getattr(self._embed, '__module__', '')} {named} {self._version}"
+        if not self._version:
+            yield from code_of(self._embed)
+            try:
+                yield cloudpickle.dumps(self._embed)
+            except Exception:
+                yield uuid.uuid4().hex
 
 
 def from_embedder(embed: Callable[[Any], Any], kind: Kind = "text", *, version: str = "") -> EmbedderModel:
@@ -52,6 +63,6 @@ def from_embedder(embed: Callable[[Any], Any], kind: Kind = "text", *, version: 
       embed: takes a list of texts, or of uint8 images `[height, width, channels]`, or an array, and returns
         `[samples, dims]`, dense or sparse. It is called batch by batch and must not depend on the batch.
       kind: `text`, `image` or `array`.
-      version: part of the fingerprint, which cannot see what the function computes.
+      version: part of the fingerprint, instead of the function's code and all that it holds.
     """
     return EmbedderModel(embed, kind, version)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax.models._capture import Trace
+from nrjax.models._code import code_of
 from nrjax.models._model import (
     Description,
     Inputs,
@@ -133,7 +134,11 @@ class JaxModel(Model):
         return jax.default_backend() != "cpu"
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """The module as it prints itself, and its arrays."""
+        """The module as it prints itself, the code of its class, and its arrays."""
+        module = self.definition.module
+        inner = [one.type for one in getattr(module, "nodes", ()) if isinstance(getattr(one, "type", None), type)]
+        own = module if callable(module) and not hasattr(module, "apply") else type(module)  # a function, or a network
+        yield from code_of(own, *dict.fromkeys(inner))
         yield re.sub(
             r" at 0x[0-9a-f]+", "", repr((self.definition.module, sorted(self.definition.call_kwargs.items())))
         )

@@ -24,8 +24,7 @@ def as_model(model: Any) -> Model:
     if isinstance(model, str):
         return load_model(model)
     if _is(model, "sentence_transformers", "SentenceTransformer"):
-        encode: Any = getattr(model, "encode", None)
-        return from_embedder(functools.partial(encode, show_progress_bar=False))
+        return from_embedder(functools.partial(_encoded, model))
     if _is(model, "torch", "nn", "Module"):
         from nrjax.models._torch import from_torch
 
@@ -39,6 +38,14 @@ def as_model(model: Any) -> Model:
         "timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE, or what load_zoo, from_linen, from_nnx, from_function "
         f"and from_torch return; got {type(model).__name__}."
     )
+
+
+def _encoded(encoder: Any, texts: Any) -> Any:
+    """Embeddings of sentence-transformers; the encoder's mode stays as it is."""
+    from nrjax.models._torch import in_inference
+
+    with in_inference(encoder):
+        return encoder.encode(texts, show_progress_bar=False)
 
 
 def _is(model: Any, package: str, *path: str) -> bool:

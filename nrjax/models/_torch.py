@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nrjax.models._code import code_of
 from nrjax.models._model import (
     PENULTIMATE,
     Description,
@@ -70,8 +71,9 @@ class TorchModel(Model):
         return is_accelerated(self.module)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """The module as it prints itself, its parameters and buffers."""
+        """The module as it prints itself, the code of its classes, its parameters and buffers."""
         yield f"{type(self.module).__name__}\n{self.module}"
+        yield from code_of(*dict.fromkeys(type(one) for one in self.module.modules()))
         yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
 
     def tensor(self, batch: Any) -> Any:
