@@ -1,7 +1,8 @@
 """Worker processes of this machine, one a device: one that dies, hangs or grows costs its model only.
 
 Whoever was in a worker's hands when it died is suspected: the candidate that ran, and the one that was read ahead. Both
-are tried again, each alone, and only a candidate whose process died `TRIES` times is given up.
+are tried again, each alone, and only a candidate whose process died `TRIES` times is given up; or more often, where it
+was killed from outside, which says little of the candidate, unless it had taken most of the memory.
 """
 
 import contextlib
@@ -27,11 +28,13 @@ import psutil
 
 from nrjax.datasets import BrokenImage
 from nrjax.files import shown
+from nrjax.memory import machine_memory
 from nrjax.models import custom_architectures
 from nrjax.sweeps._target import Target
 from nrjax.sweeps._work import Done, Job, Listener, Round, Work, Worker
 
-TRIES = 3  # deaths of its process until a candidate is given up
+TRIES, TRIES_KILLED = 3, 10  # deaths of its process until a candidate is given up; and if somebody killed it
+MOST_MEMORY = machine_memory() // 2  # bytes; who dies with more was killed for them
 POLL = 0.1  # seconds between looks at time and memory
 LAST_WORDS = 2000  # bytes of what a process printed that are kept
 DISTINCT = 3  # processes that die before they begin, until the sweep is given up
@@ -120,7 +123,7 @@ class Local:
                 assert self._memory_limit is not None
                 reason = f"It took more than {self._memory_limit / 1e9:.3g} GB, the memory limit."
                 yield Done(job, reason=reason, died=cause)
-            elif len(suspects) == 1 and deaths[job.name] >= TRIES:
+            elif len(suspects) == 1 and deaths[job.name] >= (TRIES_KILLED if worker.was_killed else TRIES):
                 yield Done(job, reason=f"Its process died {deaths[job.name]} times. {said}", died="crash")
             else:
                 alone.append(job)
@@ -159,7 +162,7 @@ class _Process:
         theirs.close()
         os.close(life)
         self._words = _LastWords(self._process.stdout)
-        self._since = 0.0
+        self._since, self._memory = 0.0, 0
         self._given: dict[str, Job] = {}  # handed out and not begun
         self._alone = self._idle = False
 
@@ -240,11 +243,17 @@ class _Process:
         """Whether it broke a limit."""
         if time_limit is not None and self.running and time.monotonic() - self._since > time_limit:
             self.broke = "time"
-        elif memory_limit is not None and self.suspects():
+        else:
             with contextlib.suppress(psutil.Error):
-                if psutil.Process(self._process.pid).memory_info().rss > memory_limit:
-                    self.broke = "memory"
+                self._memory = psutil.Process(self._process.pid).memory_info().rss
+            if memory_limit is not None and self.suspects() and self._memory > memory_limit:
+                self.broke = "memory"
         return bool(self.broke)
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody ended it, for all that is known not for its memory."""
+        return self._process.returncode == -signal.SIGKILL and self._memory < MOST_MEMORY
 
     def kill(self) -> None:
         """Ends it and whatever it started."""

@@ -41,14 +41,16 @@ def test_engines_agree(alone, module_samples, engine):
     assert swept.failed == {"raise": "these weights are for something else."}
 
 
-def test_deaths_of_workers(tmp_path, alone, module_samples):
+def test_deaths_of_workers(tmp_path, monkeypatch, alone, module_samples):
+    monkeypatch.setattr("nrjax.sweeps._local.TRIES_KILLED", 4)
     models = faulty("kill", "segfault", "kill once", marks=str(tmp_path))
     options = {"engine": "local", "store": tmp_path / "r.db", "progress": False}
     swept = nrjax.sweep(models, *module_samples, **options)
     assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
     assert "kill once" in swept.ranking.scores
-    assert "died 3 times" in swept.failed["kill"]
+    assert "died 4 times" in swept.failed["kill"]
     assert "signal 9" in swept.failed["kill"]
+    assert "died 3 times" in swept.failed["segfault"]
     assert "signal 11" in swept.failed["segfault"]
     again = nrjax.sweep(models, *module_samples, **options)
     assert (again.computed, again.ranking.scores) == (0, swept.ranking.scores)
