@@ -29,5 +29,5 @@ def test_shell_blocks_name_commands_that_are_there():
 
     shell = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
     commands = set(re.findall(r"^(?:pip install \. && )?nrjax ([a-z-]+)", shell, re.MULTILINE))
-    assert commands == {"rank", "rank-features", "zoo", "layers"}
+    assert commands == {"rank", "rank-features", "zoo", "layers", "sweep", "results"}
     assert commands <= set(main.commands)

@@ -70,7 +70,7 @@ def test_limits(tmp_path, alone, module_samples):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"engine": "threads"}, "engine must be of inline, local; got 'threads'"),
+        ({"engine": "threads"}, "engine must be of inline, local, ray; got 'threads'"),
         ({"time_limit": 5}, "need processes that can be ended: engine='local'"),
         ({"memory_limit": -1, "engine": "local"}, "memory_limit must be positive"),
         ({"top": 0}, "top must be a positive integer; got 0"),
