@@ -37,7 +37,6 @@ TRIES, TRIES_KILLED = 3, 10  # deaths of its process until a candidate is given 
 MOST_MEMORY = machine_memory() // 2  # bytes; who dies with more was killed for them
 POLL = 0.1  # seconds between looks at time and memory
 LAST_WORDS = 2000  # bytes of what a process printed that are kept
-DISTINCT = 3  # processes that die before they begin, until the sweep is given up
 
 
 class Local:
@@ -60,7 +59,7 @@ class Local:
         self._time_limit, self._memory_limit, self._wanted = time_limit, memory_limit, workers
         self._folder = Path(tempfile.mkdtemp(prefix="nrjax-sweep-"))
         self._workers: list[_Process] = []
-        self._stillborn, self._devices = 0, 1
+        self._stillborn, self._devices = 0, 1  # processes in a row that died before they began
         try:
             _write_setup(self._folder, models, target, work, kept)
         except BaseException:
@@ -107,9 +106,11 @@ class Local:
         self._workers.remove(worker)
         said = worker.bury()
         suspects = worker.suspects()
-        if not worker.devices and not suspects:
+        if worker.devices:
+            self._stillborn = 0
+        else:
             self._stillborn += 1
-            if self._stillborn >= DISTINCT:
+            if self._stillborn >= (TRIES_KILLED if worker.was_killed else TRIES):
                 raise RuntimeError(f"Worker processes do not start. {said}")
         cause = worker.broke
         if cause == "time" and worker.running:  # it will not be faster
