@@ -21,7 +21,8 @@ def rank(
     precision: Precision = "float32",
     download: bool = False,
     progress: bool = True,
-    scores: str | Sequence[str] = SCORES,
+    scores: str | Sequence[str] | None = None,
+    n_clusters: int | None = None,
     **options: Any,
 ) -> Ranking:
     """Ranks models by how well one of their layers separates the classes of labelled data; best first.
@@ -35,7 +36,8 @@ def rank(
       data: what `load_dataset` returned, or takes; or samples alone, with `labels`: images `[samples, height, width,
         channels]`, texts, or arrays of whatever the models take. Every model gets them through its own preprocessing,
         which `settings["preprocessing"]` of the ranking says.
-      labels: one per sample, of any type, where `data` are samples alone.
+      labels: one per sample, of any type, where `data` are samples alone; without any, models are ranked by how well
+        their features cluster, which says far less.
       layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, the input
         of the last dense layer (of a transformer its pooled output), `"last"` or `"mean"` of the blocks that a
         network repeats, or `"best"`: whichever layer of the model scores best.
@@ -51,6 +53,7 @@ def rank(
       scores: as for `rank_batch`; the first one orders, unless `by` says otherwise. The default shows the accuracy
         of a linear probe beside the paper's score: where the two choose another model first, the ranking says so.
         `"silhouette"` alone is cheaper for wide layers of many samples.
+      n_clusters: as for `rank_batch`, of samples without labels.
       options: as for `rank_batch`: n_components, distance, definition, solver, method, block_size, by,
         confidence. `leep` and `nce` read the softmax of the model's last layer.
 
@@ -62,8 +65,8 @@ def rank(
       ValueError: labels that do not fit the samples, an empty zoo, or no model that can be scored.
       TypeError: an option that `rank_batch` does not know.
     """
-    check_request(scores=scores, **options)  # what a sweep takes beyond these is not asked for here
+    check_request(scores=scores or SCORES, **options)  # what a sweep takes beyond these is not asked for here
     return sweep(
         models, data, labels, layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision,
-        download=download, progress=progress, scores=scores, **options,
+        download=download, progress=progress, scores=scores, n_clusters=n_clusters, **options,
     ).ranking  # fmt: skip

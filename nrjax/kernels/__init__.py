@@ -7,6 +7,7 @@ thread, which halves the time of `krylov`; who calls the kernels directly sets `
 
 from nrjax.kernels._certificate import MAX_ERROR, MAX_ROUNDING, Estimate, error_of_points, joint_error, points_error
 from nrjax.kernels._class_distances import Distance
+from nrjax.kernels._clusters import adjusted_rand, cluster_ids, clusters, stability
 from nrjax.kernels._evidence import estimate_logme, logme
 from nrjax.kernels._h_score import estimate_h_score, estimate_regularized_h_score, h_score, regularized_h_score
 from nrjax.kernels._knn import NEIGHBOURS, estimate_knn, knn
@@ -46,7 +47,10 @@ __all__ = [
     "Score",
     "ScoreSettings",
     "Solver",
+    "adjusted_rand",
     "attempts",
+    "cluster_ids",
+    "clusters",
     "error_of_points",
     "estimate_gbc",
     "estimate_h_score",
@@ -77,5 +81,6 @@ __all__ = [
     "silhouette_samples",
     "silhouette_sampling",
     "silhouette_score",
+    "stability",
     "transrate",
 ]

@@ -4,7 +4,7 @@ import contextlib
 import html
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nrjax.files import shown
 from nrjax.results.outcome import Outcome, ScoredModel
@@ -104,6 +104,11 @@ def remarks(ranking: Outcome) -> list[str]:
         for name, reason in model.uncertain.items():
             doubts.setdefault((name, reason), []).append(model.name)
     lines += [f"{score} of {', '.join(names)} is not certain: {reason}." for (score, reason), names in doubts.items()]
+    if "labels" in ranking.settings:
+        lines.append(
+            "Without labels: how well the features cluster, which need not be what you want to tell apart. See "
+            "'Without labels' in the README."
+        )
     return lines + _disagreement(ranking) + _agreement(ranking)
 
 
@@ -152,7 +157,7 @@ def how(ranking: Outcome) -> str:
     if made["by"] == "silhouette":
         parts = [f"{made['distance']} silhouette ({made['definition']}) of {made['n_components']} principal components"]
     parts += [f"layer {made['layer']}"] if "layer" in made else []
-    parts += [f"{made['samples']:,} samples in {made['classes']:,} classes"]
+    parts += [f"{made['samples']:,} samples in {_classes(made)}"]
     said = ranking.statements
     sure = (
         f" Intervals hold with probability {made['confidence']:g}; they and {said['p_first']} are about "
@@ -161,6 +166,12 @@ def how(ranking: Outcome) -> str:
     if "agreement" in said:
         sure += " P(within 1 point): that a head retrained on the model is that close to the best one's accuracy."
     return f"Score: {', '.join(parts)}; {_direction(ranking)}.{sure}"
+
+
+def _classes(made: Mapping[str, Any]) -> str:
+    if "labels" not in made:
+        return f"{made['classes']:,} classes"
+    return f"{made['classes']:,} clusters" if made["classes"] else "as many clusters as are most apart"
 
 
 def _by(ranking: Outcome) -> str:

@@ -31,7 +31,7 @@ from nrjax.scoring.confidence import LEVEL, confidence
 from nrjax.scoring.evaluation import Evaluated, Evaluator, Request
 from nrjax.scoring.mesh import check_mesh, score_on_mesh
 from nrjax.scoring.places import add_places
-from nrjax.scoring.registry import check_scores
+from nrjax.scoring.registry import LABELLED, UNLABELLED, check_labelled, check_scores
 from nrjax.switches import our_own
 
 
@@ -45,10 +45,11 @@ def rank_batch(
     solver: kernels.Solver = "auto",
     method: kernels.Method = "auto",
     block_size: int | None = None,
-    scores: str | Sequence[str] = ("silhouette",),
+    scores: str | Sequence[str] | None = None,
     by: str | None = None,
     confidence: bool = False,
     probabilities: Mapping[str, Any] | None = None,
+    n_clusters: int | None = None,
 ) -> Ranking:
     """Ranks models by the neuralRank score of their features, or by another score; best first.
 
@@ -57,7 +58,7 @@ def rank_batch(
         `[models, samples, dims]` whose models are then called "0", "1", ... NumPy, JAX, or anything
         with `__array__` or DLPack; integers and low-precision floats are computed in float32. A mapping
         is read one model at a time, so it may compute features on access.
-      labels: one per sample, of any type.
+      labels: one per sample, of any type; None ranks by how well the features cluster, which says far less.
       n_components: principal components kept; a model that has fewer uses those, and the result says so.
       distance: of the silhouette: `cosine` (the paper's), `euclidean` or `sqeuclidean`.
       definition: `rousseeuw` (the paper's tables) or `centroid` (its Eq. 4).
@@ -66,9 +67,10 @@ def rank_batch(
         component kept and the next are as good as tied) with `gram` in float64; the result says so.
       method: of the silhouette: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
-      scores: to compute, of `nrjax.available_scores()`: `silhouette` (the paper's, the only one that the
+      scores: to compute, of `nrjax.available_scores()`: `silhouette` (the default; the paper's, the only one that the
         settings above concern), `probe`, `knn`, `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`, `leep`,
-        `nce`, `mean_rank` (the mean place by all the others asked for), and your own (`nrjax.register_score`).
+        `nce`, `mean_rank` (the mean place by all the others asked for), and your own (`nrjax.register_score`); without
+        labels `clusters` and `stability`.
         They share what they have in common.
         The silhouette alone is enough to find a good first choice among networks of one kind; beside others (raw
         pixels, other sizes and families) ask for `probe` too, as `nrjax.rank` does.
@@ -84,6 +86,8 @@ def rank_batch(
         nothing but that is said.
       probabilities: model name to the probabilities `[samples, source_classes]` of its own classes, which
         `leep` and `nce` read.
+      n_clusters: without labels, how many clusters to look for; None takes for each model the number whose clusters
+        are most apart.
 
     Returns:
       A `Ranking`. Where another score than `by` means nothing for a model, or is no finite number, the
@@ -100,17 +104,22 @@ def rank_batch(
     """
     request = check_request(
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, scores=scores, by=by, confidence=confidence,
+        block_size=block_size, scores=scores or (UNLABELLED if labels is None else LABELLED), by=by,
+        confidence=confidence,
     )  # fmt: skip
-    ids, classes = encode_labels(labels)
+    clusters = check_labelled(request.scores, labels, n_clusters)
     models = named_models(features)
+    if clusters is None:
+        ids, classes = encode_labels(labels)
+    else:
+        ids, classes = np.zeros(len(models[next(iter(models))]), np.int32), np.arange(clusters)
     probabilities = {} if probabilities is None else probabilities
     units = (
         (name, checked, _probabilities(probabilities, name, len(ids)))
         for name, checked in each_checked(models, len(ids))
     )
     evaluated, failed = settled(dict(evaluate(units, ids, len(classes), request)), request)
-    made_with = {"samples": len(ids), "classes": len(classes)}
+    made_with = {"samples": len(ids), "classes": len(classes)} | ({} if clusters is None else {"labels": None})
     return ranked(list(models), evaluated, failed, request, made_with, classes.tolist())
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -40,6 +40,7 @@ class ScoreKind:
       relative: of the value itself, or absolute.
       solvers: factorisations that `estimate` is tried with in float64, one after the other.
       begins_in_float32: whether it is tried in float32 first.
+      labelled: whether it reads the labels; the others are all there is where there are none.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ScoreKind:
     relative: bool = False
     solvers: tuple[kernels.Factorisation, ...] = ("gram",)
     begins_in_float32: bool = False
+    labelled: bool = True
 
     def certain(self, found: kernels.Estimate) -> bool:
         """Whether a value is as good as this score promises."""
@@ -94,6 +96,26 @@ def register_score(name: str, kernel: Kernel, meaning: str = "", **about: Any) -
 def available_scores() -> dict[str, ScoreKind]:
     """Every registered score, by name."""
     return dict(_KINDS)
+
+
+LABELLED, UNLABELLED = ("silhouette",), ("clusters", "stability")  # scores that are computed where none are named
+
+
+def check_labelled(kinds: Sequence[ScoreKind], labels: Any, n_clusters: Any) -> int | None:
+    """Clusters to look for where there are no labels, 0 to choose; None where there are. Raises ValueError."""
+    if labels is not None:
+        if n_clusters is not None:
+            raise ValueError("n_clusters is of samples without labels; leave it out, or the labels.")
+        return None
+    wrong = [kind.name for kind in kinds if kind.labelled and kind.reads != "scores"]
+    if wrong:
+        known = ", ".join(kind.name for kind in _KINDS.values() if not kind.labelled)
+        raise ValueError(f"{', '.join(wrong)} need labels; without them there are {known}.")
+    if n_clusters is None:
+        return 0
+    if isinstance(n_clusters, bool) or not isinstance(n_clusters, int) or n_clusters < 2:
+        raise ValueError(f"n_clusters must be an integer of at least 2; got {n_clusters!r}.")
+    return n_clusters
 
 
 def check_scores(scores: Any, by: Any) -> tuple[tuple[ScoreKind, ...], ScoreKind]:
@@ -194,6 +216,15 @@ register_score(
     bounds=lambda classes: (-math.log(classes), 0), cost="O(samples source_classes classes)", reads="probabilities",
     source="arXiv:1908.08142",
     estimate=kernels.estimate_nce, tolerance=1e-5,
+)  # fmt: skip
+register_score(
+    "clusters", kernels.clusters, "cosine silhouette of the clusters that the samples fall into without labels",
+    bounds=lambda classes: (-1, 1), cost="O(samples clusters) 320 times, for each number of clusters that is tried",
+    source="doi:10.1023/A:1007612920971 on the leading principal components", labelled=False,
+)  # fmt: skip
+register_score(
+    "stability", kernels.stability, "agreement of the clusters that two halves of the samples fall into",
+    bounds=lambda classes: (-1, 1), cost="twice that of clusters", source="doi:10.1007/BF01908075", labelled=False,
 )  # fmt: skip
 register_score(
     "mean_rank", _of_scores, "mean place of the model by the other scores asked for, 1 being first by all",

@@ -111,7 +111,7 @@ class Local:
         else:
             self._stillborn += 1
             if self._stillborn >= (TRIES_KILLED if worker.was_killed else TRIES):
-                raise RuntimeError(f"Worker processes do not start. {said}")
+                raise ChildProcessError(f"Worker processes do not start. {said}")
         cause = worker.broke
         if cause == "time" and worker.running:  # it will not be faster
             ran, *others = suspects

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import shlex
 import shutil
 import sys
@@ -10,19 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from nrjax._version import __version__
 from nrjax.datasets import without_news
-from nrjax.models import Candidates, LayerChoice, Precision, Zoo, load_candidates
+from nrjax.models import Candidates, LayerChoice, Precision, Zoo, code_of, load_candidates
 from nrjax.results import Ranking
 from nrjax.scoring.checks import named_models
 from nrjax.scoring.evaluation import Request
 from nrjax.scoring.ranking import check_request
+from nrjax.scoring.registry import UNLABELLED, ScoreKind, check_labelled
 from nrjax.sweeps._best import best_of, ranking_of
 from nrjax.sweeps._engines import Engine, Inline
 from nrjax.sweeps._kept import Kept
 from nrjax.sweeps._progress import Progress, progress_of
 from nrjax.sweeps._race import LEVEL, Standing, dropped, rounds
 from nrjax.sweeps._store import Store
-from nrjax.sweeps._target import Target
+from nrjax.sweeps._target import Target, has_labels
 from nrjax.sweeps._work import Done, Job, Round, Work, Worker
 
 SCORES = ("silhouette", "probe")
@@ -97,7 +100,8 @@ def sweep(
     download: bool = False,
     progress: bool | str = True,
     name: str | None = None,
-    scores: str | Sequence[str] = SCORES,
+    scores: str | Sequence[str] | None = None,
+    n_clusters: int | None = None,
     **options: Any,
 ) -> Sweep:
     """Ranks many candidates: `rank` with a memory, a race, and processes that may die.
@@ -132,6 +136,7 @@ def sweep(
       progress: True for a bar where stderr is a terminal; `"lines"` or `"json"` for a line a model; False for none.
       name: of the data in the store's list of runs.
       scores: the first one orders, unless `by` says otherwise; a race goes by that score alone.
+      n_clusters: as for `rank_batch`, of samples without labels.
       options: as for `rank_batch`.
 
     Returns:
@@ -141,11 +146,13 @@ def sweep(
       ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
       TypeError: an option that there is not.
     """
-    request = check_request(scores=scores, **options)
+    labelled = has_labels(data, labels)
+    request = check_request(scores=scores or (SCORES if labelled else UNLABELLED), **options)
+    clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
     _check(request, precision, layers, top, level)
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     candidates = load_candidates(models, where=where, download=download)
-    target = Target.of(data, labels)
+    target = Target.of(data, labels, clusters)
     named_models(candidates)
     every = layers == "all" or (layer == "best" and layers is None)
     chosen = None if every else tuple(layers if layers is not None else [layer])
@@ -154,7 +161,7 @@ def sweep(
         "samples": len(target), "classes": len(target.classes),
         "layer": "best" if every else f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
         "precision": precision,
-    } | ({"top": top, "level": level} if top is not None else {})  # fmt: skip
+    } | ({} if labelled else {"labels": None}) | ({"top": top, "level": level} if top is not None else {})  # fmt: skip
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_news())
         memory = stack.enter_context(Store(store)) if store is not None else None
@@ -354,9 +361,17 @@ def _key(candidates: Mapping[str, Any], name: str) -> str:
 
 def _settings(request: Request) -> dict[str, str]:
     """What decides the numbers of each score, as text; a mean place is among models, and is not kept."""
-    own = dataclasses.asdict(request.settings)
+    own = str(dataclasses.asdict(request.settings))
     return {
-        one.name: str(own) if one.name == "silhouette" else one.source
+        one.name: f"nrjax {__version__} {own if one.name == 'silhouette' else _code(one)}"
         for one in request.scores
         if one.reads != "scores"
     }
+
+
+def _code(kind: ScoreKind) -> str:
+    """Of a score, which may be anybody's."""
+    digest = hashlib.sha256()
+    for part in code_of(kind.kernel, kind.estimate):
+        digest.update(part.encode() if isinstance(part, str) else part)
+    return digest.hexdigest()[:16]

@@ -22,20 +22,25 @@ class Target:
       samples: as models take them.
       ids: class ids `0..classes-1`, int32 `[samples]`.
       classes: name or value of each class.
+      n_clusters: without labels, how many to look for, 0 to choose; None where there are labels.
     """
 
     kind: Kind
     samples: Samples
     ids: np.ndarray
     classes: tuple[Any, ...]
+    n_clusters: int | None = None
 
     @classmethod
-    def of(cls, data: Any, labels: Any = None) -> "Target":
-        """From what `rank` takes.
+    def of(cls, data: Any, labels: Any = None, n_clusters: int | None = None) -> "Target":
+        """From what `rank` takes; `n_clusters` as the attribute.
 
         Raises:
           ValueError: labels that do not fit the samples, or that are missing or twice there.
         """
+        if n_clusters is not None:
+            kind, samples = check_samples(data)
+            return cls(kind, samples, np.zeros(len(samples), np.int32), tuple(range(n_clusters)), n_clusters)
         samples, labels, names = _data(data, labels)
         kind, samples = check_samples(samples)
         ids, classes = encode_labels(labels)  # before any model runs
@@ -51,7 +56,7 @@ class Target:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 of samples and class ids: what decides scores, and not how classes are called."""
-        digest = hashlib.sha256(f"{self.kind} {len(self)}".encode())
+        digest = hashlib.sha256(f"{self.kind} {len(self)} {self.n_clusters}".encode())
         digest.update(np.ascontiguousarray(self.ids, np.int32).data)
         if isinstance(self.samples, np.ndarray):
             digest.update(f"{self.samples.dtype} {self.samples.shape}".encode())
@@ -80,6 +85,12 @@ class Target:
         if isinstance(self.samples, np.ndarray):
             return self.samples[rows]
         return self.samples.take(rows) if isinstance(self.samples, Images) else [self.samples[i] for i in rows]
+
+
+def has_labels(data: Any, labels: Any) -> bool:
+    """Whether there are labels: arrays and lists of samples have none of their own."""
+    bare = isinstance(data, (list, tuple, np.ndarray, Images)) or hasattr(data, "__jax_array__") or hasattr(data, "at")
+    return labels is not None or isinstance(data, Dataset) or not bare
 
 
 def _by_class(ids: np.ndarray) -> list[np.ndarray]:
