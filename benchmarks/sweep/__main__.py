@@ -37,6 +37,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=PAPER, help=f"Where the paper's networks are [{PAPER}].")
     parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
     parser.add_argument("--draws", type=int, default=100, help="Races of each target [100].")
+    parser.add_argument("--tops", type=int, nargs="*", default=[3], help="How many of the best are wanted [3].")
     return parser.parse_args(argv)
 
 
@@ -71,7 +72,7 @@ def _measure(part: str, options: argparse.Namespace, on_done) -> Any:
     if part == "race":
         from benchmarks.sweep.race import race
 
-        return race(options.cache, options.draws, options.data_dir, on_done)
+        return race(options.cache, options.tops, options.draws, options.data_dir, on_done)
     from benchmarks.sweep.faults import faults
 
     return faults(options.folder, on_done)

@@ -115,6 +115,7 @@ def remarks(ranking: Outcome) -> list[str]:
 def _disagreement(ranking: Outcome) -> list[str]:
     """Which scores put another model first, and what that is worth in points of accuracy."""
     firsts, by = _first_by_score(ranking), ranking.settings["by"]
+    firsts.pop("stability", None)  # how sure clusters are, which is no order of models
     others = {name: first for name, first in firsts.items() if first != ranking.best}
     if not others:
         return []
