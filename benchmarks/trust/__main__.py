@@ -10,6 +10,7 @@ left. Counts how often statements of confidence hold. Times every score beside i
 """
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -35,10 +36,11 @@ from benchmarks.trust.pools import Pool, pools
 from benchmarks.trust.scores import measured
 from benchmarks.trust.stacking import stacked
 from benchmarks.trust.timing import timing
+from benchmarks.trust.unlabelled import unlabelled
 from benchmarks.trust.wider.__main__ import OUT as WIDER
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("scores", "agreement", "calibration", "timing")
+PARTS = ("scores", "agreement", "calibration", "timing", "unlabelled")
 KEEP = "measured"  # beside what `benchmarks.trust.wider` wrote
 CALIBRATED = {"F10": "fashion_mnist", "M10": "mnist", "C10": "cifar10"}
 
@@ -82,7 +84,10 @@ def run(options: argparse.Namespace) -> None:
     doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for part in options.parts:
         start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"parts": [part]})
-        measure = {"scores": _scores, "agreement": _agreement, "calibration": _calibration, "timing": _timing}[part]
+        measure = {
+            "scores": _scores, "agreement": _agreement, "calibration": _calibration, "timing": _timing,
+            "unlabelled": functools.partial(_unlabelled, doc),
+        }[part]  # fmt: skip
         doc[part] = measure(candidates, options, lambda news: console.print(f"{news} is done", highlight=False))
         doc.setdefault("made_with", {})[part] = {
             "command": invocation("benchmarks.trust", alone, arguments([])), "commit": made_at,
@@ -134,6 +139,14 @@ def _timing(candidates: Candidates, options: argparse.Namespace, on_done) -> dic
         features[spec.name], logits = candidates.arrays(f"full/{spec.name}", data.images)
         outputs[spec.name] = special.softmax(logits, axis=1)
     return timing(features, outputs, data.labels, on_done)
+
+
+def _unlabelled(doc: dict[str, Any], candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
+    """Beside the truth that the part `scores` has measured."""
+    if "scores" not in doc:
+        raise ValueError("unlabelled: there is no truth yet; measure the part scores first.")
+    known = doc["scores"]["models"]
+    return unlabelled(candidates, options.wider, options.data_dir, options.samples, known, on_done)
 
 
 def _beside(earlier: dict[str, Any], targets: Container[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ def readme(doc: Mapping[str, Any]) -> str:
     parts += _agreement(doc["agreement"], doc["made_with"]["agreement"]) if "agreement" in doc else []
     parts += _calibration(doc["calibration"], doc["made_with"]["calibration"]) if "calibration" in doc else []
     parts += _timing(doc["timing"], doc["made_with"]["timing"]) if "timing" in doc else []
+    parts += _unlabelled(doc["unlabelled"], doc["made_with"]["unlabelled"]) if "unlabelled" in doc else []
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -208,6 +209,18 @@ def _timing(timing: Mapping[str, Mapping[str, Any]], made: Mapping[str, Any]) ->
         _made(made), "",
         _table(["score", "ours (s)", "reference (s)", "times", "our value", "the reference's", "compiling (s)"], rows),
         "",
+    ]  # fmt: skip
+
+
+def _unlabelled(found: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
+    order = _order(found["means"])
+    return [
+        "## Without labels", "",
+        "The paper's candidates on its nine targets, as above; `clusters` and `stability` see the labelled samples",
+        "without their labels, `silhouette` and `probe` with them.", "", _made(made), "",
+        _table(HEAD, _overall(found["means"])), "",
+        "Weighted tau by target:", "", _by_target(found["judged"], order, "weighted_tau", 2), "",
+        "Regret by target:", "", _by_target(found["judged"], order, "regret", 1), "",
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from nrjax.scoring.ranking import check_request, evaluate
 SAMPLES = 2000  # labelled images of a target: the scores see them, and the head is trained on them
 COMPONENTS = (2, 5, 10, 20, 50, 100, 200, 500)
 GRID = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the penalty on the retrained head
-SCORES = tuple(nrjax.available_scores())
+SCORES = tuple(name for name, kind in nrjax.available_scores().items() if kind.labelled)
 Influences = dict[str, np.ndarray]  # of the samples on the probe, by `samples/draw`
 
 

@@ -78,11 +78,11 @@ def pools(models: Candidates, folder: Path, data_dir: str | None, samples: int) 
       data_dir: where TFDS keeps its datasets.
       samples: labelled samples of a target; half of a small data set.
     """
-    of_tfds = [_of_tfds(letter, models, folder, data_dir, samples) for letter in DATASETS]
+    of_tfds = [pool_of_tfds(letter, models, folder, data_dir, samples) for letter in DATASETS]
     return [*of_tfds, *(_of_files(letter, models, folder, samples) for letter in OTHERS)]
 
 
-def _of_tfds(letter: str, models: Candidates, folder: Path, data_dir: str | None, samples: int) -> Pool:
+def pool_of_tfds(letter: str, models: Candidates, folder: Path, data_dir: str | None, samples: int) -> Pool:
     """Images of the test split: the paper's candidates on its nine targets, the others on all ten classes."""
     data = nrjax.load_dataset(DATASETS[letter], "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=data_dir)
     targets = {}

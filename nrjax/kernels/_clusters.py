@@ -70,7 +70,8 @@ def _found(features: Float[Array, "samples dims"], n_clusters: int) -> tuple[Flo
 def _judged(rows: Rows, wanted: Int[Array, ""], *, most: int) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Silhouette and stability of so many clusters; there is room for `most`."""
     ids = _nearest(rows, _centres(rows, wanted, most), wanted)
-    silhouette = jnp.mean(silhouette_samples(rows, ids, n_classes=most))
+    each = silhouette_samples(rows, ids, n_classes=most)
+    silhouette = jnp.mean(jnp.where(jnp.isfinite(each), each, 0))  # where all are one cluster there is no other
     mixed = jax.random.permutation(jax.random.key(1), len(rows))
     halves = mixed[: len(rows) // 2], mixed[len(rows) // 2 :]
     one, other = (_nearest(rows, _centres(rows[half], wanted, most), wanted) for half in halves)
