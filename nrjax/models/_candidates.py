@@ -131,7 +131,7 @@ def load_candidates(models: Any, *, where: str | None = None, download: bool = F
     """
     if isinstance(models, Mapping) and where is None and not any(isinstance(v, (str, Path)) for v in _values(models)):
         return models  # a zoo, or live models: nothing to be done
-    found = Candidates(_found(models, Path(), download))
+    found = Candidates(_found(models, Path.cwd(), download))  # wherever somebody goes later
     return found if where is None else found.where(where)
 
 

@@ -1,6 +1,7 @@
 """Architectures by name: what a zoo's `model.json` may ask for. Nothing named in a file is imported."""
 
 import functools
+import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from flax import nnx
 from nrjax.files import first_line, shortened
 from nrjax.models._checkpoints import load_variables
 from nrjax.models._cnn import paper_cnn
+from nrjax.models._code import code_of
 from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
@@ -43,6 +45,15 @@ def architectures() -> list[str]:
 def custom_architectures() -> dict[str, Callable[..., nn.Module | nnx.Module]]:
     """Architectures that were registered by users: another process does not know them by itself."""
     return {name: factory for name, factory in _factories.items() if factory is not paper_cnn}
+
+
+def code_of_architectures() -> str:
+    """A fingerprint of what users registered: equal files are other models with other code."""
+    custom, digest = custom_architectures(), hashlib.sha256()
+    for name in sorted(custom):
+        for part in (name, *code_of(custom[name])):
+            digest.update(part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part)
+    return digest.hexdigest()[:16] if custom else ""
 
 
 def build_model(

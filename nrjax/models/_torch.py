@@ -73,8 +73,12 @@ class TorchModel(Model):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The module as it prints itself, the code of its classes, its parameters and buffers."""
         yield f"{type(self.module).__name__}\n{self.module}"
-        yield from code_of(*dict.fromkeys(type(one) for one in self.module.modules()))
-        yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
+        for name, one in self.module.named_modules():
+            own = {key: value for key, value in vars(one).items() if not key.startswith("_") and key != "training"}
+            yield name
+            yield from code_of(type(one), own)
+        state = dict(self.module.named_buffers()) | self.module.state_dict()  # of which some buffers are no part
+        yield from arrays_of({name: numpy_of(value) for name, value in state.items()})
 
     def tensor(self, batch: Any) -> Any:
         """A batch on the module's device."""

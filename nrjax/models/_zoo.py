@@ -6,6 +6,7 @@ model is asked for, one at a time, so that a zoo of thousands fits.
 """
 
 import dataclasses
+import functools
 import json
 import math
 import shutil
@@ -22,7 +23,7 @@ from nrjax.models._checkpoints import save_variables
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import flatten
-from nrjax.models._registry import build_model
+from nrjax.models._registry import build_model, code_of_architectures
 
 DESCRIPTION = "model.json"
 MAX_DESCRIPTION_BYTES = 1 << 20
@@ -60,7 +61,7 @@ class Zoo(Mapping[str, JaxModel]):
     """
 
     def __init__(self, path: Path, names: Sequence[str]):
-        self.path = path
+        self.path = path.absolute()
         self._names = tuple(names)
 
     def __getitem__(self, name: str) -> JaxModel:
@@ -87,8 +88,12 @@ class Zoo(Mapping[str, JaxModel]):
             raise ZooError(first_line(error, longest=2000)) from error
 
     def key(self, name: str) -> str:
-        """Where a model lies."""
-        return f"zoo {self.path.resolve() / name}"
+        """Where a model lies, and what makes a network of it."""
+        return f"zoo {self.path.resolve() / name} {self._code}"
+
+    @functools.cached_property
+    def _code(self) -> str:
+        return code_of_architectures()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

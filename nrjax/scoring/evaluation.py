@@ -49,6 +49,7 @@ class Evaluated:
       influences: by name, of samples or of groups of samples on the score to order by and on `probe`, if confidence
         was asked for.
       bias: of the score to order by, beside many more samples; 0 where it is not known.
+      raised: names of the scores that are missing because something failed, and might not another time.
     """
 
     dims: int
@@ -61,6 +62,7 @@ class Evaluated:
     solver: str | None = None
     influences: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     bias: float = 0.0
+    raised: set[str] = dataclasses.field(default_factory=set)
 
     def add(self, name: str, value: float, by_class: np.ndarray | None = None) -> None:
         """Takes a value, unless it is no number."""
@@ -182,6 +184,7 @@ class Evaluator:
                 return
             for _, model, _ in models:
                 model.missing |= {kind.name: f"{type(error).__name__}: {first_line(error)}" for kind in kinds}
+                model.raised |= {kind.name for kind in kinds}
             return
         constant = [_nearly_constant(array) for array in arrays]
         for (i, kind), (found, _) in settled.items():

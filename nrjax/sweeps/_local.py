@@ -6,6 +6,7 @@ was killed from outside, which says little of the candidate, unless it had taken
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -35,6 +36,12 @@ from nrjax.sweeps._work import Done, Job, Listener, Round, Work, Worker
 
 TRIES, TRIES_KILLED = 3, 10  # deaths of its process until a candidate is given up; and if somebody killed it
 MOST_MEMORY = machine_memory() // 2  # bytes; who dies with more was killed for them
+BOOTSTRAP = """
+import json, pathlib, sys
+sys.path[:] = json.loads(pathlib.Path(sys.argv[1], "path.json").read_text())
+from nrjax.sweeps._process import main
+main(*sys.argv[2:], sys.argv[1])
+"""  # what this process can import, in its order; nothing of the folder that it happens to be in
 POLL = 0.1  # seconds between looks at time and memory
 LAST_WORDS = 2000  # bytes of what a process printed that are kept
 
@@ -75,7 +82,8 @@ class Local:
             worker.ask(asked)
         while open_jobs:
             self._devices = max([self._devices, *(worker.devices for worker in self._workers)])
-            self._staff(min(open_jobs, self._wanted or self._devices), asked)
+            known = any(worker.devices for worker in self._workers)  # the first one says how many there are
+            self._staff(min(open_jobs, self._wanted or self._devices) if known else 1, asked)
             for worker in list(self._workers):
                 for done in worker.hear(listener, waiting, alone):
                     open_jobs -= 1
@@ -95,7 +103,7 @@ class Local:
         while len(self._workers) < workers:
             taken = {worker.place for worker in self._workers}
             place = next(i for i in range(workers) if i not in taken)
-            worker = _Process(self._folder, place if self._devices > 1 else None, place)
+            worker = _Process(self._folder, place % self._devices if self._devices > 1 else None, place)
             worker.ask(asked)
             self._workers.append(worker)
 
@@ -120,7 +128,9 @@ class Local:
             return
         for job in suspects:
             deaths[job.name] += 1
-            if len(suspects) == 1 and cause == "memory":
+            if cause == "memory" and worker.finished:
+                alone.appendleft(job)  # others may have leaked it: this one comes first in a process of its own
+            elif len(suspects) == 1 and cause == "memory":
                 assert self._memory_limit is not None
                 reason = f"It took more than {self._memory_limit / 1e9:.3g} GB, the memory limit."
                 yield Done(job, reason=reason, died=cause)
@@ -145,6 +155,7 @@ class _Process:
       place: among the processes.
       devices: that it sees; 0 until it is ready.
       running: the candidate it is at.
+      finished: candidates that it is done with, which may have left something behind.
       broke: the limit that it broke, `time` or `memory`, or none.
       is_gone: it ended, and all that it said was heard.
     """
@@ -152,11 +163,12 @@ class _Process:
     def __init__(self, folder: Path, device: int | None, place: int):
         self.place, self.devices = place, 0
         self.running: Job | None = None
+        self.finished = 0
         self.broke, self.is_gone = "", False
         self.connection, theirs = Pipe()
         life, self._life = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "nrjax.sweeps._process", str(theirs.fileno()), str(life), str(folder)],
+            [sys.executable, "-P", "-c", BOOTSTRAP, str(folder), str(theirs.fileno()), str(life)],
             pass_fds=(theirs.fileno(), life), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True, env=_environment(folder, device),
         )  # fmt: skip
@@ -202,6 +214,7 @@ class _Process:
                 elif kind == "advances":
                     listener.advances(said)
                 elif kind == "done":
+                    self.finished += 1
                     if self.running and self.running.name == said.job.name:
                         self.running = None
                     yield said
@@ -211,10 +224,12 @@ class _Process:
                     raise BrokenImage(said)
                 elif kind == "wants":
                     self._answer(said, waiting, alone)
+            # its end of the pipe may live on in what a candidate started
+            self.is_gone = self._process.poll() is not None and not self.connection.poll()
         except (EOFError, OSError):
             self.is_gone = True
         else:
-            if self._idle:
+            if self._idle and not self.is_gone:
                 self._answer(True, waiting, alone)
 
     def _answer(self, idle: bool, waiting: deque[Job], alone: deque[Job]) -> None:
@@ -263,6 +278,7 @@ class _Process:
 
     def bury(self) -> str:
         """How it ended, and its last words."""
+        self.kill()  # it may have closed its pipe and gone on; what it started goes too
         code = self._process.wait()
         self.connection.close()
         os.close(self._life)
@@ -275,13 +291,12 @@ def _environment(folder: Path, device: int | None) -> dict[str, str]:
     """Of a process: what this one can import, its share of the devices, compiled programs of all in one place."""
     compiled = jax.config.jax_compilation_cache_dir or str(folder / "compiled")  # pyright: ignore
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }  # fmt: skip
     if device is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        environment["CUDA_VISIBLE_DEVICES"] = visible[device] if device < len(visible) > 1 else str(device)
+        environment["CUDA_VISIBLE_DEVICES"] = visible[device % len(visible)] if len(visible) > 1 else str(device)
     return environment
 
 
@@ -326,3 +341,4 @@ def _write_setup(folder: Path, models: Any, target: Target, work: Work, kept: An
             "use engine='inline', or save the models and name them."
         ) from error
     (folder / "setup.pickle").write_bytes(packed)
+    (folder / "path.json").write_text(json.dumps([path or os.getcwd() for path in sys.path]), encoding="utf-8")

@@ -1,11 +1,11 @@
-"""A worker process: `python -m nrjax.sweeps._process CONNECTION LIFE SETUP`, started by the engine and nobody else.
+"""A worker process, started by the engine and nobody else.
 
 It says what it does over one pipe, and ends when the other one is closed: however its parent died.
 """
 
 import os
 import shutil
-import sys
+import signal
 import threading
 import warnings
 from multiprocessing.connection import Connection
@@ -19,10 +19,23 @@ from nrjax.datasets import BrokenImage
 from nrjax.models import register_architecture
 
 
+class _Pipe:
+    """A connection to which several threads may speak."""
+
+    def __init__(self, connection: Connection):
+        self._connection, self._lock = connection, threading.Lock()
+        self.recv = connection.recv
+
+    def send(self, what: Any) -> None:
+        """Says it whole."""
+        with self._lock:
+            self._connection.send(what)
+
+
 class _Telling:
     """A listener at the other end of a pipe."""
 
-    def __init__(self, connection: Connection):
+    def __init__(self, connection: _Pipe):
         self._connection = connection
 
     def starts(self, name: str) -> None:
@@ -34,17 +47,18 @@ class _Telling:
         self._connection.send(("advances", samples))
 
 
-def serve(connection: Connection, folder: Path) -> None:
+def serve(connection: _Pipe, folder: Path) -> None:
     """Does what comes over the pipe until nothing does."""
     with (folder / "setup.pickle").open("rb") as file:
         setup = cloudpickle.load(file)
     for name, factory in setup["architectures"].items():
         register_architecture(name, factory)
-    worker = setup["worker"](folder)
+    worker, home = setup["worker"](folder), os.getcwd()
     warnings.simplefilter("always", RuntimeWarning)
     warnings.showwarning = lambda message, *_: connection.send(("warns", str(message)))
 
     def jobs(idle: bool) -> Any:
+        os.chdir(home)  # candidates may have gone elsewhere
         connection.send(("wants", idle))
         return connection.recv()
 
@@ -67,10 +81,10 @@ def _end_with(life: int, folder: str) -> None:
     """Waits until the parent is gone, whatever the worker is at then, and tidies up after it."""
     os.read(life, 1)
     shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)  # with whatever candidates started
 
 
-if __name__ == "__main__":
-    pipe, alive, where = sys.argv[1:]
-    threading.Thread(target=_end_with, args=(int(alive), where), daemon=True).start()
-    serve(Connection(int(pipe)), Path(where))
+def main(pipe: str, life: str, folder: str) -> None:
+    """The process."""
+    threading.Thread(target=_end_with, args=(int(life), folder), daemon=True).start()
+    serve(_Pipe(Connection(int(pipe))), Path(folder))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from nrjax.files import shown
+from nrjax.scoring.registry import ScoreKind
 from nrjax.sweeps._work import Done
 
 
@@ -26,8 +27,8 @@ class Progress(Protocol):
         """So many candidates are to be scored on so many samples; the store had others."""
         ...
 
-    def done(self, done: Done, by: str) -> None:
-        """A candidate has its result, or its reason."""
+    def done(self, done: Done, by: ScoreKind) -> None:
+        """A candidate has its result by a score, or its reason."""
         ...
 
 
@@ -68,7 +69,7 @@ class _Bar:
     def advances(self, samples: int) -> None:
         self._bar.advance(self._task, samples)
 
-    def done(self, done: Done, by: str) -> None:
+    def done(self, done: Done, by: ScoreKind) -> None:
         pass
 
 
@@ -91,17 +92,21 @@ class _Lines:
     def advances(self, samples: int) -> None:
         pass
 
-    def done(self, done: Done, by: str) -> None:
+    def done(self, done: Done, by: ScoreKind) -> None:
         self._count += 1
-        values = [one.values[by] for one in done.layers.values() if not isinstance(one, str) and by in one.values]
-        reason = done.reason or next((one for one in done.layers.values() if isinstance(one, str)), None)
+        of_layers = [one for one in done.layers.values() if not isinstance(one, str)]
+        values = [one.values[by.name] for one in of_layers if by.name in one.values]
+        reasons = [one for one in done.layers.values() if isinstance(one, str)]
+        reasons += [one.missing[by.name] for one in of_layers if by.name in one.missing]
+        reason = done.reason or next(iter(reasons), None)
+        best = max(values, key=lambda value: by.sign * value, default=None)
         to_go = (time.monotonic() - self._start) / self._count * (self._jobs - self._count)
         name = shown(done.job.name)
         event = {
-            "event": "done", "candidate": name, by: max(values, default=None), "reason": None if values else reason,
+            "event": "done", "candidate": name, by.name: best, "reason": reason if best is None else None,
             "seconds": {key: round(value, 4) for key, value in done.seconds.items()}, "to_go": round(to_go, 1),
         }  # fmt: skip
-        said = f"{by} {max(values):.4f}" if values else f"failed: {reason}"
+        said = f"failed: {reason}" if best is None else f"{by.name} {best:.4f}"
         self._say(event, f"[{self._count}/{self._jobs}] {name}: {said} ({to_go:.0f} s to go)")
 
     def _say(self, event: dict, line: str) -> None:

@@ -21,6 +21,7 @@ from nrjax.scoring.evaluation import Evaluated
 
 FIRST, PER_CLASS = 400, 20  # samples of the first round: so many, and so many of each class on average
 LEVEL = 0.99
+CERTAIN = 1000.0  # standard deviations: there are none between scores that no sample can change
 
 
 def rounds(samples: int, classes: int) -> list[int]:
@@ -73,7 +74,7 @@ def dropped(
     deviations = np.sqrt(missing * _distances(influences) / (influences.shape[1] * (influences.shape[1] - 1)))
     ahead = scores[None, :] - scores[:, None]  # of j before i
     with np.errstate(divide="ignore", invalid="ignore"):
-        times = np.where(ahead > 0, ahead / deviations, 0.0)
+        times = np.where(ahead > 0, np.minimum(ahead / deviations, CERTAIN), 0.0)
     enough = float(stats.norm.isf((1 - level) / comparisons))
     lost = {}
     for i, name in enumerate(names):

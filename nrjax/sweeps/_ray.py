@@ -7,8 +7,10 @@ yet is done elsewhere.
 
 # pyright: reportMissingImports=false
 
+import hashlib
 import math
 import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +24,7 @@ from nrjax.sweeps._target import Target
 from nrjax.sweeps._work import Done, Job, Listener, Round, Work
 
 MOST_AT_ONCE, TURNS = 16, 4  # candidates of a task at most; tasks for every device, so that all end together
+IDLE = 10  # seconds without a task until the worker process ends
 LOSSES = 10  # times that the node of a candidate may be lost
 
 
@@ -132,16 +135,17 @@ class _Nobody:
         pass
 
 
-_held: dict[bytes, Local] = {}  # of this process of Ray's: its worker process, for one sweep after another
+_held: dict[bytes, Local] = {}  # of this process of Ray's: its worker process, for one task after another
+_ending: list[threading.Timer] = []  # what ends it when no task comes any more
 
 
 def _do(setup: bytes, asked: bytes, jobs: list[Job]) -> Iterator[Done]:
     """On a node: candidates, one after another."""
-    key = setup[-64:] + str(hash(setup)).encode()
+    while _ending:
+        _ending.pop().cancel()
+    key = hashlib.sha256(setup).digest()
     if key not in _held:
-        for one in _held.values():
-            one.close()
-        _held.clear()
+        _end()
         models, target, work, kept, limits, architectures = cloudpickle.loads(setup)
         for name, factory in architectures.items():
             register_architecture(name, factory)
@@ -149,5 +153,13 @@ def _do(setup: bytes, asked: bytes, jobs: list[Job]) -> Iterator[Done]:
     try:
         yield from _held[key].run(jobs, cloudpickle.loads(asked), _Nobody())
     except BaseException:
-        _held.pop(key).close()
+        _end()
         raise
+    _ending.append(threading.Timer(IDLE, _end))
+    _ending[-1].daemon = True
+    _ending[-1].start()
+
+
+def _end() -> None:
+    while _held:
+        _held.popitem()[1].close()

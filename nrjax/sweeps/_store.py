@@ -66,19 +66,35 @@ class Store:
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False):
-        self.path = Path(path)
+        self.path = Path(path).resolve()
         self._who = f"Store {shown(str(path))!r}"
         self._lock: Any = None
         self._check_file(read_only)
-        with self._said():
-            if read_only:
-                self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+        self._db: Any = None
+        try:
+            with self._said():
+                self._open(read_only)
+                self._check_version(read_only)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, read_only: bool) -> None:
+        if not read_only:
+            self._lock = _locked(self.path, self._who)
+            self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")  # what is said to be done survives a power cut
+            return
+        for how in ("mode=ro", "immutable=1"):  # the latter where nothing can be written beside it, not even a lock
+            self._db = sqlite3.connect(f"{self.path.as_uri()}?{how}", uri=True, timeout=30)
+            try:
+                self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            except sqlite3.OperationalError:
+                if how == "immutable=1":
+                    raise
             else:
-                self._lock = _locked(self.path, self._who)
-                self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=FULL")  # what is said to be done survives a power cut
-            self._check_version(read_only)
+                return
 
     def _check_file(self, read_only: bool) -> None:
         if self.path.is_dir():
@@ -111,7 +127,8 @@ class Store:
 
     def close(self) -> None:
         """Gives the file free."""
-        self._db.close()
+        if self._db is not None:
+            self._db.close()
         if self._lock is not None:
             self._lock.close()
 
@@ -170,7 +187,7 @@ class Store:
     def add_target(self, fingerprint: str, name: str, kind: str, samples: int, classes: Sequence[Any]) -> None:
         """Remembers a target."""
         with self._writing():
-            row = fingerprint, name, kind, samples, json.dumps([str(one) for one in classes])
+            row = fingerprint, _text(name), kind, samples, json.dumps([str(one) for one in classes])
             self._db.execute("INSERT OR REPLACE INTO targets VALUES (?, ?, ?, ?, ?)", row)
 
     def add(
@@ -195,15 +212,20 @@ class Store:
             for place, (layer, one) in enumerate(layers.items())
             for score, found, influences in _parts(one, settings)
         ]  # fmt: skip
+        tags = {str(name): value for name, value in described.tags.items()}
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?, ?, ?, ?)", (
-                fingerprint, described.source, described.license, described.parameters, described.bytes,
-                json.dumps(dict(described.tags), default=str), about.preprocessing,
+                fingerprint, _text(described.source), _text(described.license), _number(described.parameters),
+                _number(described.bytes), json.dumps(tags, default=str), _text(about.preprocessing),
             ))  # fmt: skip
             if key and about.files:
                 state = json.dumps(about.files)
                 self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (_of_now(key), fingerprint, state))
-            self._db.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany(
+                "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "found = excluded.found, influences = excluded.influences "
+                "WHERE excluded.influences IS NOT NULL OR results.influences IS NULL", rows,
+            )  # fmt: skip
             self._db.execute(
                 "INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (fingerprint, target, samples, asked, json.dumps(dict(seconds)), time.time(), __version__),
@@ -259,7 +281,7 @@ class Store:
     def begin_run(self, target: str, command: str, settings: Mapping[str, Any]) -> int:
         """Remembers that a run begins; its number."""
         with self._writing():
-            row = time.time(), target, command, json.dumps(dict(settings), default=str)
+            row = time.time(), target, _text(command), json.dumps(dict(settings), default=str)
             cursor = self._db.execute("INSERT INTO runs (started, target, command, settings) VALUES (?, ?, ?, ?)", row)
             return int(cursor.lastrowid or 0)
 
@@ -289,6 +311,8 @@ def _parts(one: Evaluated | str, settings: Mapping[str, str]) -> Iterator[tuple[
         return
     yield _LAYER, json.dumps({"dims": one.dims}), None
     for score in settings:
+        if score in one.raised:  # perhaps not the next time
+            continue
         said: dict[str, Any] = {
             "value": one.values.get(score), "missing": one.missing.get(score), "uncertain": one.uncertain.get(score),
             "by_class": one.by_class[score].tolist() if score in one.by_class else None,
@@ -337,7 +361,16 @@ def _whole(
 
 def _of_now(key: str) -> str:
     """Another nrjax may read the same files another way."""
-    return f"{key} nrjax {__version__}"
+    return _text(f"{key} nrjax {__version__}")
+
+
+def _text(value: str) -> str:
+    """What can be bound: names of files need not be Unicode."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _locked(path: Path, who: str) -> Any:

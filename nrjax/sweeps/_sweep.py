@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from nrjax._version import __version__
 from nrjax.datasets import without_news
-from nrjax.models import Candidates, LayerChoice, Precision, Zoo, code_of, load_candidates
+from nrjax.models import Candidates, LayerChoice, Precision, Zoo, as_model, code_of, load_candidates
 from nrjax.results import Ranking
 from nrjax.scoring.checks import named_models
 from nrjax.scoring.evaluation import Request
@@ -176,7 +176,10 @@ def sweep(
             )
         stack.callback(hands.close)
         shown = stack.enter_context(progress_of(progress))
-        going = _Going(candidates, target, work, request, memory, kept, hands, shown, retry_failed)
+        going = _Going(
+            candidates, target, work, request, memory, kept, hands, shown, retry_failed,
+            kept_for_the_race=keep_features is None,
+        )  # fmt: skip
         run = memory.begin_run(target.fingerprint, _command(), made_with) if memory else 0
         if memory:
             name = name or (str(data) if isinstance(data, (str, Path)) else f"{target.kind}s of this process")
@@ -255,14 +258,17 @@ class _Going:
 
     def __init__(
         self, candidates: Mapping[str, Any], target: Target, work: Work, request: Request, store: Store | None,
-        kept: Kept | None, engine: Engine, progress: Progress, retry_failed: bool,
+        kept: Kept | None, engine: Engine, progress: Progress, retry_failed: bool, *, kept_for_the_race: bool,
     ):  # fmt: skip
         self._target, self._work, self._request = target, work, request
         self._store, self._kept, self._engine, self._progress = store, kept, engine, progress
+        self._kept_for_the_race = kept_for_the_race
         self.computed = self.stored = 0
         self._keys = {name: _key(candidates, name) for name in candidates}
         self._fingerprints = {
-            name: found for name, key in self._keys.items() if store and key and (found := store.fingerprint(key))
+            name: found
+            for name, key in self._keys.items()
+            if store and (found := _fingerprint(candidates, name, store, key))
         }
         if store and retry_failed:
             store.forget_failures(target.fingerprint)
@@ -279,8 +285,8 @@ class _Going:
             if len(alive) <= top:
                 break
             found = self.round(alive, samples, quick)
-            best, reasons, _ = best_of(found, quick)
-            failed |= {name: found[name] for name in reasons}
+            best, _, _ = best_of(found, quick)
+            failed |= {name: done for name, done in found.items() if done.gave_nothing}
             out = dropped(
                 best, by.name, by.sign, samples=samples, total=len(self._target), top=top, level=level,
                 comparisons=comparisons,
@@ -288,7 +294,7 @@ class _Going:
             lost |= out
             for name in out:
                 fingerprint = found[name].job.fingerprint
-                if self._kept and fingerprint:
+                if self._kept and self._kept_for_the_race and fingerprint:
                     self._kept.drop(fingerprint)
             alive = [name for name in alive if name not in lost and name not in failed]
         return self.round(alive, len(self._target)) | failed, lost
@@ -301,16 +307,18 @@ class _Going:
         jobs = []
         for name in names:
             fingerprint = self._fingerprints.get(name)
-            known = self._died.get(self._keys[name] or name)
+            known = self._died.get(self._keys[name] or fingerprint or name)
             if fingerprint in there:
                 found[name] = dataclasses.replace(there[fingerprint], job=Job(name, fingerprint))
             elif known:
                 found[name] = Done(Job(name), reason=f"{known[1]} It was not tried again; retry_failed does.")
             else:
-                jobs.append(Job(name, fingerprint))
+                described = bool(fingerprint and self._store and self._store.about([fingerprint]))
+                jobs.append(Job(name, fingerprint if described else None))  # else it is loaded, if only for that
         self.stored += len(found)
         self._progress.round(len(jobs), len(found), samples)
-        for done in self._engine.run(jobs, Round(samples, request, frozenset(there)), self._progress):
+        asked = Round(samples, request, frozenset(there))
+        for done in self._engine.run(jobs, asked, self._progress):
             name, fingerprint = done.job.name, done.job.fingerprint
             if fingerprint:
                 self._fingerprints[name] = fingerprint
@@ -321,7 +329,9 @@ class _Going:
                 found[name] = done
                 self.computed += 1
                 self._remember(done, samples, request)
-            self._progress.done(found[name], request.by.name)
+            if found[name].about is None and fingerprint and self._store:  # its features were kept
+                found[name].about = self._store.about([fingerprint]).get(fingerprint)
+            self._progress.done(found[name], request.by)
         return {name: found[name] for name in names}
 
     def _stored(self, samples: int, request: Request) -> dict[str, Done]:
@@ -340,13 +350,27 @@ class _Going:
             return
         key = self._keys[done.job.name]
         if done.died:
-            self._store.add_failure(key or done.job.name, self._target.fingerprint, done.died, done.reason or "")
+            self._store.add_failure(
+                key or done.job.fingerprint or done.job.name, self._target.fingerprint, done.died, done.reason or ""
+            )
         elif done.layers:
             about = done.about or self._store.about([done.job.fingerprint or ""])[done.job.fingerprint or ""]
             self._store.add(
                 key, about, self._target.fingerprint, samples, self._work.asked, _settings(request), done.layers,
                 done.seconds,
             )  # fmt: skip
+
+
+def _fingerprint(candidates: Mapping[str, Any], name: str, store: Store, key: str) -> str | None:
+    """Of a candidate whose files are those that it was read from, or that is there alive; else it must be loaded."""
+    if key:
+        return store.fingerprint(key)
+    if not isinstance(candidates, dict):
+        return None
+    try:
+        return as_model(candidates[name]).fingerprint
+    except Exception:  # which is told when it is its turn
+        return None
 
 
 def _command() -> str:

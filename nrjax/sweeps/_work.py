@@ -38,7 +38,7 @@ class Work:
     @property
     def asked(self) -> str:
         """What decides the features of a model, as text."""
-        layers = "all" if self.layers is None else [str(layer) for layer in self.layers]
+        layers = "all" if self.layers is None else list(self.layers)  # 0 is another layer than one that is called 0
         return json.dumps([layers, self.precision, self.probabilities])
 
 
@@ -106,6 +106,11 @@ class Done:
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     died: str = ""
 
+    @property
+    def gave_nothing(self) -> bool:
+        """Whether there is no layer that could be scored, whatever the samples."""
+        return self.reason is not None or all(isinstance(one, str) for one in self.layers.values())
+
 
 class Listener(Protocol):
     """Who is told how the work goes on."""
@@ -164,10 +169,17 @@ class Worker:
         if job is None:
             return None
         if self._kept and job.fingerprint and self._kept.samples(job.fingerprint) >= asked.samples:
-            return job, lambda: None
+            return job, lambda: (None, {})
         if not isinstance(self._models, (Zoo, Candidates)):
-            return job, lambda: self._models[job.name]
-        return job, pool.submit(self._models.__getitem__, job.name).result
+            return job, lambda: (self._models[job.name], {})
+        return job, pool.submit(self._read, job.name).result
+
+    def _read(self, name: str) -> tuple[Any, dict[str, list[int]]]:
+        """A model of files, and how those were; nothing of them where they changed while they were read."""
+        clock = time.time_ns()
+        model = self._models[name]
+        files = state_of(model.files) if self._fingerprints else {}
+        return model, {} if any(changed >= clock for _, _, changed, _ in files.values()) else files
 
     def _done(
         self, job: Job, loaded: Callable[[], Any], asked: Round, listener: Listener, scoring: "_Scoring"
@@ -180,15 +192,12 @@ class Worker:
             listener.advances(samples)
 
         try:
-            start, clock = time.perf_counter(), time.time_ns()
-            found = loaded()
+            start = time.perf_counter()
+            found, files = loaded()
             model = None if found is None else as_model(found)
             del found
             if model is not None:
                 fingerprint = model.fingerprint if self._fingerprints else ""
-                files = state_of(model.files) if self._fingerprints else {}
-                if any(changed >= clock for _, _, changed, _ in files.values()):
-                    files = {}  # perhaps while they were read: they are read again next time
                 result.about = About(fingerprint, model.description, model.inputs.preprocessing, files)
                 result.job = job._replace(fingerprint=fingerprint or None)
             result.seconds["load"] = time.perf_counter() - start
@@ -216,7 +225,8 @@ class Worker:
         keep = self._kept if job.fingerprint else None
         before = keep.read(job.fingerprint or "") if keep else None
         if before is None or before.samples < samples:
-            assert model is not None
+            if model is None:  # what was kept cannot be read after all
+                model = as_model(self._models[job.name])
             part = before.samples if before else 0, samples
             if part not in self._features:  # models of one round share what was made of its samples
                 self._features = {part: Features(

@@ -36,6 +36,9 @@ class Linear(Model):
         yield f"{self._seed} {self._fault}"
 
 
+HELD = []
+
+
 def fail(fault, marks):
     if fault == "raise":
         raise ValueError("these weights are for something else.")
@@ -51,6 +54,17 @@ def fail(fault, marks):
     elif fault == "grow":
         hold = [np.ones(1 << 24) for _ in range(40)]  # 5 GB, bit by bit
         time.sleep(3600 * len(hold))
+    elif fault == "fork":  # a child that holds all that its parent held
+        if os.fork() == 0:
+            time.sleep(3600)
+        os._exit(3)
+    elif fault == "close":
+        os.closerange(3, 200)
+        time.sleep(3600)
+    elif fault == "leak":
+        HELD.append(np.ones(1 << 26))
+    elif fault == "leave":
+        os.chdir("/")
     elif fault == "shout":
         for _ in range(1 << 8):
             sys.stdout.write("x" * (1 << 20))

@@ -131,4 +131,8 @@ def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
 def _workers():
     import psutil
 
-    return [one for one in psutil.process_iter(["cmdline"]) if "nrjax.sweeps._process" in (one.info["cmdline"] or [])]
+    return [
+        one
+        for one in psutil.process_iter(["cmdline"])
+        if "nrjax.sweeps._process" in " ".join(one.info["cmdline"] or [])
+    ]
