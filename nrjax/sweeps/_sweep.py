@@ -351,7 +351,10 @@ class _Going:
         key = self._keys[done.job.name]
         if done.died:
             self._store.add_failure(
-                key or done.job.fingerprint or done.job.name, self._target.fingerprint, done.died, done.reason or ""
+                key or self._fingerprints.get(done.job.name) or done.job.name,
+                self._target.fingerprint,
+                done.died,
+                done.reason or "",
             )
         elif done.layers:
             about = done.about or self._store.about([done.job.fingerprint or ""])[done.job.fingerprint or ""]

@@ -69,7 +69,9 @@ def test_results(store, tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_keeps_what_is_finished(tmp_path, how):
-    command = [sys.executable, "-m", "nrjax", "sweep", "--store", str(tmp_path / "r.db"), "--progress", "lines"]
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # also where tests do not
+    program = [sys.executable, "-c", f"{listening}; from nrjax.cli import main; main()"]
+    command = [*program, "sweep", "--store", str(tmp_path / "r.db"), "--progress", "lines"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said = []
     for line in running.stderr:
