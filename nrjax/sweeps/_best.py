@@ -6,7 +6,7 @@ from typing import Any
 from nrjax.results import Ranking
 from nrjax.scoring.evaluation import Evaluated, Request
 from nrjax.scoring.ranking import ranked, settled
-from nrjax.sweeps._work import Done
+from nrjax.sweeps._jobs import Done
 
 
 def best_of(

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from nrjax.sweeps._work import Done, Job, Listener, Round, Worker
+from nrjax.sweeps._jobs import Done, Job, Listener, Round
+from nrjax.sweeps._work import Worker
 
 
 class Engine(Protocol):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nrjax.files import shown
 from nrjax.scoring.registry import ScoreKind
-from nrjax.sweeps._work import Done
+from nrjax.sweeps._jobs import Done
 
 
 class Progress(Protocol):

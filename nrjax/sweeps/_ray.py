@@ -19,9 +19,9 @@ import cloudpickle
 
 from nrjax.datasets import BrokenImage
 from nrjax.models import custom_architectures, framework, register_architecture
+from nrjax.sweeps._jobs import Done, Job, Listener, Round, Work
 from nrjax.sweeps._local import Local
 from nrjax.sweeps._target import Target
-from nrjax.sweeps._work import Done, Job, Listener, Round, Work
 
 MOST_AT_ONCE, TURNS = 16, 4  # candidates of a task at most; tasks for every device, so that all end together
 IDLE = 10  # seconds without a task until the worker process ends

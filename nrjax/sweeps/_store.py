@@ -13,13 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nrjax._version import __version__
 from nrjax.files import shown
 from nrjax.models import Description
 from nrjax.scoring.evaluation import Evaluated
-from nrjax.sweeps._work import About, state_of
+from nrjax.sweeps._jobs import About, state_of
+from nrjax.sweeps._rows import LAYER, parts_of, whole
 
 _FIRST = """
 CREATE TABLE models (
@@ -51,7 +50,6 @@ CREATE TABLE runs (
 """
 _MIGRATIONS = (_FIRST,)  # what makes version i + 1 of version i
 VERSION = len(_MIGRATIONS)
-_LAYER = "layer"  # stands for a score in what is said of a layer as a whole
 
 
 class Store:
@@ -210,7 +208,7 @@ class Store:
         rows = [
             (fingerprint, target, samples, asked, place, layer, score, settings.get(score, ""), found, influences)
             for place, (layer, one) in enumerate(layers.items())
-            for score, found, influences in _parts(one, settings)
+            for score, found, influences in parts_of(one, settings)
         ]  # fmt: skip
         tags = {str(name): value for name, value in described.tags.items()}
         with self._writing():
@@ -244,7 +242,7 @@ class Store:
           sampled: those of them of which influences are wanted too.
         """
         rows: dict[str, dict[str, dict[str, tuple[str, bytes | None]]]] = {}
-        wanted = {(_LAYER, ""), *settings.items()}
+        wanted = {(LAYER, ""), *settings.items()}
         for model, layer, score, of, found, influences in self._read(
             "SELECT model, layer, score, settings, found, influences FROM results "
             "WHERE target = ? AND samples = ? AND asked = ? ORDER BY model, place",
@@ -254,9 +252,9 @@ class Store:
                 rows.setdefault(model, {}).setdefault(layer, {})[score] = found, influences
         found = {}
         for model, layers in rows.items():
-            whole = [_whole(parts, settings, sampled) for parts in layers.values()]
-            if None not in whole:
-                found[model] = dict(zip(layers, whole, strict=True))
+            each = [whole(parts, settings, sampled) for parts in layers.values()]
+            if None not in each:
+                found[model] = dict(zip(layers, each, strict=True))
         return found
 
     def add_failure(self, candidate: str, target: str, kind: str, reason: str) -> None:
@@ -302,61 +300,6 @@ class Store:
             run["outcome"] = json.loads(run["outcome"]) if run["outcome"] else None
             run["data"] = names.get(run["target"], "")
         return runs
-
-
-def _parts(one: Evaluated | str, settings: Mapping[str, str]) -> Iterator[tuple[str, str, bytes | None]]:
-    """Score, what came out as JSON (whose numbers are read as they were), and the influences of samples on it."""
-    if isinstance(one, str):
-        yield _LAYER, json.dumps({"reason": one}), None
-        return
-    yield _LAYER, json.dumps({"dims": one.dims}), None
-    for score in settings:
-        if score in one.raised:  # perhaps not the next time
-            continue
-        said: dict[str, Any] = {
-            "value": one.values.get(score), "missing": one.missing.get(score), "uncertain": one.uncertain.get(score),
-            "by_class": one.by_class[score].tolist() if score in one.by_class else None,
-            "confused": one.confused.get(score),
-        }  # fmt: skip
-        if score == "silhouette":
-            said |= {"n_components": one.n_components, "solver": one.solver}
-        influences = one.influences.get(score)
-        if influences is not None:
-            said["bias"] = one.bias if score == "silhouette" else 0.0
-        blob = None if influences is None else np.asarray(influences, np.float64).tobytes()
-        yield score, json.dumps({key: value for key, value in said.items() if value is not None}), blob
-
-
-def _whole(
-    parts: Mapping[str, tuple[str, bytes | None]], scores: Iterable[str], sampled: Sequence[str]
-) -> Evaluated | str | None:
-    """A layer of its parts; None where one is not there."""
-    if _LAYER not in parts:
-        return None
-    said = json.loads(parts[_LAYER][0])
-    if "reason" in said:
-        return str(said["reason"])
-    one = Evaluated(said["dims"])
-    for score in scores:
-        if score not in parts:
-            return None
-        found, influences = json.loads(parts[score][0]), parts[score][1]
-        if score in sampled and influences is None and "value" in found:
-            return None
-        for field in ("values", "missing", "uncertain", "confused"):
-            key = field.removesuffix("s")
-            if key in found:
-                getattr(one, field)[score] = found[key]
-        if "confused" in found:
-            one.confused[score] = [tuple(pair) for pair in found["confused"]]
-        if "by_class" in found:
-            one.by_class[score] = np.array(found["by_class"])
-        if score == "silhouette":
-            one.n_components, one.solver = found.get("n_components"), found.get("solver")
-        if influences is not None and score in sampled:
-            one.influences[score] = np.frombuffer(influences, np.float64)
-            one.bias = found["bias"] if score == "silhouette" else one.bias
-    return one
 
 
 def _of_now(key: str) -> str:

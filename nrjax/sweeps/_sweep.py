@@ -1,79 +1,34 @@
 """A sweep: candidates, a target, a store, a race, an engine; everything that was computed once stays computed."""
 
 import contextlib
-import dataclasses
 import functools
-import hashlib
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from nrjax._version import __version__
 from nrjax.datasets import without_news
-from nrjax.models import Candidates, LayerChoice, Precision, Zoo, as_model, code_of, load_candidates
-from nrjax.results import Ranking
+from nrjax.models import LayerChoice, Precision, load_candidates
 from nrjax.scoring.checks import named_models
 from nrjax.scoring.evaluation import Request
 from nrjax.scoring.ranking import check_request
-from nrjax.scoring.registry import UNLABELLED, ScoreKind, check_labelled
-from nrjax.sweeps._best import best_of, ranking_of
+from nrjax.scoring.registry import UNLABELLED, check_labelled
+from nrjax.sweeps._best import ranking_of
 from nrjax.sweeps._engines import Engine, Inline
+from nrjax.sweeps._going import Going
+from nrjax.sweeps._jobs import Work
 from nrjax.sweeps._kept import Kept
-from nrjax.sweeps._progress import Progress, progress_of
-from nrjax.sweeps._race import LEVEL, Standing, dropped, rounds
+from nrjax.sweeps._outcome import Sweep
+from nrjax.sweeps._progress import progress_of
+from nrjax.sweeps._race import LEVEL
 from nrjax.sweeps._store import Store
 from nrjax.sweeps._target import Target, has_labels
-from nrjax.sweeps._work import Done, Job, Round, Work, Worker
+from nrjax.sweeps._work import Worker
 
 SCORES = ("silhouette", "probe")
 EngineName = Literal["inline", "local", "ray"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Sweep:
-    """What came out of a sweep.
-
-    Attributes:
-      ranking: of the candidates that were scored on all samples, and of those that failed.
-      dropped: those that a race stopped: after how many samples, their score then, how far behind whom.
-      computed: results that were computed now.
-      stored: results that were there already.
-    """
-
-    ranking: Ranking
-    dropped: Mapping[str, Standing] = dataclasses.field(default_factory=dict)
-    computed: int = 0
-    stored: int = 0
-
-    @property
-    def failed(self) -> dict[str, str]:
-        """Reason for every candidate that could not be scored."""
-        return self.ranking.failed
-
-    def __str__(self) -> str:
-        return "\n".join([str(self.ranking), *self.remarks])
-
-    @property
-    def remarks(self) -> list[str]:
-        """What there is to say beside the ranking."""
-        return remarks_of(self.ranking, self.dropped)
-
-
-def remarks_of(ranking: Ranking, dropped: Mapping[str, Standing]) -> list[str]:
-    """A line for every round of a race that stopped candidates, about the one that came nearest."""
-    lines, made = [], ranking.settings
-    for samples in sorted({one.samples for one in dropped.values()}):
-        those = {name: one for name, one in dropped.items() if one.samples == samples}
-        near, one = min(those.items(), key=lambda named: named[1].behind[1])
-        lines.append(
-            f"Stopped after {samples:,} samples, too far behind to be among the first {made['top']}: {len(those):,}. "
-            f"The nearest, {near}, had a {made['by']} of {one.score:.4f}, {one.behind[1]:.1f} standard deviations "
-            f"behind {one.ahead}."
-        )
-    return lines
 
 
 def sweep(
@@ -176,7 +131,7 @@ def sweep(
             )
         stack.callback(hands.close)
         shown = stack.enter_context(progress_of(progress))
-        going = _Going(
+        going = Going(
             candidates, target, work, request, memory, kept, hands, shown, retry_failed,
             kept_for_the_race=keep_features is None,
         )  # fmt: skip
@@ -253,152 +208,7 @@ def _kept(
     return Kept(Path(folder), target.fingerprint, work.asked)
 
 
-class _Going:
-    """A sweep while it goes on."""
-
-    def __init__(
-        self, candidates: Mapping[str, Any], target: Target, work: Work, request: Request, store: Store | None,
-        kept: Kept | None, engine: Engine, progress: Progress, retry_failed: bool, *, kept_for_the_race: bool,
-    ):  # fmt: skip
-        self._target, self._work, self._request = target, work, request
-        self._store, self._kept, self._engine, self._progress = store, kept, engine, progress
-        self._kept_for_the_race = kept_for_the_race
-        self.computed = self.stored = 0
-        self._keys = {name: _key(candidates, name) for name in candidates}
-        self._fingerprints = {
-            name: found
-            for name, key in self._keys.items()
-            if store and (found := _fingerprint(candidates, name, store, key))
-        }
-        if store and retry_failed:
-            store.forget_failures(target.fingerprint)
-        self._died = store.failures(target.fingerprint) if store else {}
-
-    def race(self, top: int, level: float) -> tuple[dict[str, Done], dict[str, Standing]]:
-        """Results on all samples of those that may come among the first, and what became of the others."""
-        alive, failed, lost = list(self._keys), dict[str, Done](), dict[str, Standing]()
-        sizes = rounds(len(self._target), len(self._target.classes))
-        by = self._request.by
-        quick = dataclasses.replace(self._request, scores=(by,), confidence=True)
-        comparisons = len(alive) * len(sizes)
-        for samples in sizes[:-1]:
-            if len(alive) <= top:
-                break
-            found = self.round(alive, samples, quick)
-            best, _, _ = best_of(found, quick)
-            failed |= {name: done for name, done in found.items() if done.gave_nothing}
-            out = dropped(
-                best, by.name, by.sign, samples=samples, total=len(self._target), top=top, level=level,
-                comparisons=comparisons,
-            )  # fmt: skip
-            lost |= out
-            for name in out:
-                fingerprint = found[name].job.fingerprint
-                if self._kept and self._kept_for_the_race and fingerprint:
-                    self._kept.drop(fingerprint)
-            alive = [name for name in alive if name not in lost and name not in failed]
-        return self.round(alive, len(self._target)) | failed, lost
-
-    def round(self, names: Sequence[str], samples: int, request: Request | None = None) -> dict[str, Done]:
-        """Results of candidates on the first so many samples, from the store or computed now."""
-        request = request or self._request
-        there = self._stored(samples, request)
-        found: dict[str, Done] = {}
-        jobs = []
-        for name in names:
-            fingerprint = self._fingerprints.get(name)
-            known = self._died.get(self._keys[name] or fingerprint or name)
-            if fingerprint in there:
-                found[name] = dataclasses.replace(there[fingerprint], job=Job(name, fingerprint))
-            elif known:
-                found[name] = Done(Job(name), reason=f"{known[1]} It was not tried again; retry_failed does.")
-            else:
-                described = bool(fingerprint and self._store and self._store.about([fingerprint]))
-                jobs.append(Job(name, fingerprint if described else None))  # else it is loaded, if only for that
-        self.stored += len(found)
-        self._progress.round(len(jobs), len(found), samples)
-        asked = Round(samples, request, frozenset(there))
-        for done in self._engine.run(jobs, asked, self._progress):
-            name, fingerprint = done.job.name, done.job.fingerprint
-            if fingerprint:
-                self._fingerprints[name] = fingerprint
-            if done.known and fingerprint:
-                found[name] = dataclasses.replace(there[fingerprint], job=done.job)
-                self.stored += 1
-            else:
-                found[name] = done
-                self.computed += 1
-                self._remember(done, samples, request)
-            if found[name].about is None and fingerprint and self._store:  # its features were kept
-                found[name].about = self._store.about([fingerprint]).get(fingerprint)
-            self._progress.done(found[name], request.by)
-        return {name: found[name] for name in names}
-
-    def _stored(self, samples: int, request: Request) -> dict[str, Done]:
-        if self._store is None:
-            return {}
-        sampled = [one.name for one in request.scores if request.confidence and one.name in (request.by.name, "probe")]
-        layers = self._store.results(self._target.fingerprint, samples, self._work.asked, _settings(request), sampled)
-        about = self._store.about(layers)
-        return {
-            fingerprint: Done(Job("", fingerprint), of_layers, about=about.get(fingerprint))
-            for fingerprint, of_layers in layers.items()
-        }
-
-    def _remember(self, done: Done, samples: int, request: Request) -> None:
-        if self._store is None:
-            return
-        key = self._keys[done.job.name]
-        if done.died:
-            self._store.add_failure(
-                key or self._fingerprints.get(done.job.name) or done.job.name,
-                self._target.fingerprint,
-                done.died,
-                done.reason or "",
-            )
-        elif done.layers:
-            about = done.about or self._store.about([done.job.fingerprint or ""])[done.job.fingerprint or ""]
-            self._store.add(
-                key, about, self._target.fingerprint, samples, self._work.asked, _settings(request), done.layers,
-                done.seconds,
-            )  # fmt: skip
-
-
-def _fingerprint(candidates: Mapping[str, Any], name: str, store: Store, key: str) -> str | None:
-    """Of a candidate whose files are those that it was read from, or that is there alive; else it must be loaded."""
-    if key:
-        return store.fingerprint(key)
-    if not isinstance(candidates, dict):
-        return None
-    try:
-        return as_model(candidates[name]).fingerprint
-    except Exception:  # which is told when it is its turn
-        return None
-
-
 def _command() -> str:
     """The command line, as far as it says something."""
     program, *words = sys.argv or [""]
     return shlex.join([Path(program).name, *words])
-
-
-def _key(candidates: Mapping[str, Any], name: str) -> str:
-    return candidates.key(name) if isinstance(candidates, (Candidates, Zoo)) else ""
-
-
-def _settings(request: Request) -> dict[str, str]:
-    """What decides the numbers of each score, as text; a mean place is among models, and is not kept."""
-    own = str(dataclasses.asdict(request.settings))
-    return {
-        one.name: f"nrjax {__version__} {own if one.name == 'silhouette' else _code(one)}"
-        for one in request.scores
-        if one.reads != "scores"
-    }
-
-
-def _code(kind: ScoreKind) -> str:
-    """Of a score, which may be anybody's."""
-    digest = hashlib.sha256()
-    for part in code_of(kind.kernel, kind.estimate):
-        digest.update(part.encode() if isinstance(part, str) else part)
-    return digest.hexdigest()[:16]

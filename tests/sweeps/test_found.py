@@ -18,8 +18,8 @@ from nrjax.models._candidates import Candidate
 from nrjax.scoring.evaluation import Evaluated
 from nrjax.scoring.registry import _KINDS
 from nrjax.sweeps import Store
+from nrjax.sweeps._jobs import Work
 from nrjax.sweeps._race import dropped
-from nrjax.sweeps._work import Work
 from tests.sweeps.faulty import Linear
 
 

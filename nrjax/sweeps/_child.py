@@ -1,0 +1,204 @@
+"""A worker process as its parent sees it: what is in its hands, what it says, which limits it broke, how it ended."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from multiprocessing.connection import Pipe
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import jax
+import psutil
+
+from nrjax.datasets import BrokenImage
+from nrjax.files import shown
+from nrjax.memory import machine_memory
+from nrjax.sweeps._jobs import Done, Job, Listener, Round
+
+BOOTSTRAP = """
+import json, pathlib, sys
+sys.path[:] = json.loads(pathlib.Path(sys.argv[1], "path.json").read_text())
+from nrjax.sweeps._process import main
+main(*sys.argv[2:], sys.argv[1])
+"""  # what this process can import, in its order; nothing of the folder that it happens to be in
+LAST_WORDS = 2000  # bytes of what a process printed that are kept
+MOST_MEMORY = machine_memory() // 2  # bytes; who dies with more was killed for them
+
+
+class Child:
+    """One worker process, and what is in its hands.
+
+    Attributes:
+      place: among the processes.
+      devices: that it sees; 0 until it is ready.
+      running: the candidate it is at.
+      finished: candidates that it is done with, which may have left something behind.
+      broke: the limit that it broke, `time` or `memory`, or none.
+      is_gone: it ended, and all that it said was heard.
+    """
+
+    def __init__(self, folder: Path, device: int | None, place: int):
+        self.place, self.devices = place, 0
+        self.running: Job | None = None
+        self.finished = 0
+        self.broke, self.is_gone = "", False
+        self.connection, theirs = Pipe()
+        life, self._life = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", BOOTSTRAP, str(folder), str(theirs.fileno()), str(life)],
+            pass_fds=(theirs.fileno(), life), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True, env=_environment(folder, device),
+        )  # fmt: skip
+        theirs.close()
+        os.close(life)
+        self._words = _LastWords(self._process.stdout)
+        self._since, self._memory = 0.0, 0
+        self._given: dict[str, Job] = {}  # handed out and not begun
+        self._alone = self._idle = False
+
+    def ask(self, asked: Round) -> None:
+        """Begins a round."""
+        self._tell(asked)
+
+    def dismiss(self) -> None:
+        """There is nothing more to do in this round."""
+        if self._idle:
+            self._tell(None)
+            self._idle = False
+        while True:  # until it says so itself
+            try:
+                kind, said = self.connection.recv()
+            except (EOFError, OSError):
+                self.is_gone = True
+                return
+            if kind == "ready":
+                self.devices = said
+            elif kind == "wants":
+                self._tell(None)
+            elif kind == "ends":
+                return
+
+    def hear(self, listener: Listener, waiting: deque[Job], alone: deque[Job]) -> Iterator[Done]:
+        """Takes what it says, and answers."""
+        try:
+            while self.connection.poll():
+                kind, said = self.connection.recv()
+                if kind == "ready":
+                    self.devices = said
+                elif kind == "starts":
+                    self.running, self._since = self._given.pop(said), time.monotonic()
+                    listener.starts(said)
+                elif kind == "advances":
+                    listener.advances(said)
+                elif kind == "done":
+                    self.finished += 1
+                    if self.running and self.running.name == said.job.name:
+                        self.running = None
+                    yield said
+                elif kind == "warns":
+                    warnings.warn(said, RuntimeWarning, stacklevel=2)
+                elif kind == "broken":
+                    raise BrokenImage(said)
+                elif kind == "wants":
+                    self._answer(said, waiting, alone)
+            # its end of the pipe may live on in what a candidate started
+            self.is_gone = self._process.poll() is not None and not self.connection.poll()
+        except (EOFError, OSError):
+            self.is_gone = True
+        else:
+            if self._idle and not self.is_gone:
+                self._answer(True, waiting, alone)
+
+    def _answer(self, idle: bool, waiting: deque[Job], alone: deque[Job]) -> None:
+        """The next job; one that is alone is given to who has no other, and nothing beside it."""
+        self._idle = False
+        job = None
+        if idle:
+            self._alone = bool(alone) and not waiting
+            job = alone.popleft() if self._alone else waiting.popleft() if waiting else None
+            self._idle = job is None  # it waits: others may die yet, and leave theirs
+        elif not self._alone:
+            job = waiting.popleft() if waiting else None
+        if job is not None:
+            self._given[job.name] = job
+        if job is not None or not idle:
+            self._tell(job)
+
+    def _tell(self, what: Any) -> None:
+        with contextlib.suppress(OSError):  # it is dead, which is seen elsewhere
+            self.connection.send_bytes(cloudpickle.dumps(what))  # scores may be anybody's functions
+
+    def suspects(self) -> list[Job]:
+        """What is in its hands: the one that runs first."""
+        return ([self.running] if self.running else []) + list(self._given.values())
+
+    def overdue(self, time_limit: float | None, memory_limit: int | None) -> bool:
+        """Whether it broke a limit."""
+        if time_limit is not None and self.running and time.monotonic() - self._since > time_limit:
+            self.broke = "time"
+        else:
+            with contextlib.suppress(psutil.Error):
+                self._memory = psutil.Process(self._process.pid).memory_info().rss
+            if memory_limit is not None and self.suspects() and self._memory > memory_limit:
+                self.broke = "memory"
+        return bool(self.broke)
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody ended it, for all that is known not for its memory."""
+        return self._process.returncode == -signal.SIGKILL and self._memory < MOST_MEMORY
+
+    def kill(self) -> None:
+        """Ends it and whatever it started."""
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def bury(self) -> str:
+        """How it ended, and its last words."""
+        self.kill()  # it may have closed its pipe and gone on; what it started goes too
+        code = self._process.wait()
+        self.connection.close()
+        os.close(self._life)
+        how = f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"
+        words = self._words.end()
+        return f"It ended by {how}{f'; it said last: {words}' if words else ''}."
+
+
+def _environment(folder: Path, device: int | None) -> dict[str, str]:
+    """Of a process: what this one can import, its share of the devices, compiled programs of all in one place."""
+    compiled = jax.config.jax_compilation_cache_dir or str(folder / "compiled")  # pyright: ignore
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }  # fmt: skip
+    if device is not None:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        environment["CUDA_VISIBLE_DEVICES"] = visible[device % len(visible)] if len(visible) > 1 else str(device)
+    return environment
+
+
+class _LastWords:
+    """The end of what a process prints, however much it is."""
+
+    def __init__(self, pipe: Any):
+        self._pipe, self._kept = pipe, b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while piece := os.read(self._pipe.fileno(), 1 << 16):
+            self._kept = (self._kept + piece)[-LAST_WORDS:]
+
+    def end(self) -> str:
+        """The last line that says something."""
+        self._thread.join(timeout=1)
+        lines = [line.strip() for line in self._kept.decode("utf-8", "replace").splitlines() if line.strip()]
+        return shown(lines[-1])[:300] if lines else ""

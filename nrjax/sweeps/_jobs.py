@@ -1,0 +1,115 @@
+"""What is asked of candidates, and what comes out: said the same way wherever it is done."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Set
+from typing import Any, NamedTuple, Protocol
+
+from nrjax.models import Description, LayerChoice, Precision
+from nrjax.scoring.evaluation import Evaluated, Request
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is asked of every candidate.
+
+    Attributes:
+      layers: of every model; None takes all it has.
+      batch_size: of the forward pass; None goes by the samples' size.
+      precision: of the forward pass.
+      probabilities: whether those of the models' own classes are wanted too.
+    """
+
+    layers: tuple[LayerChoice, ...] | None
+    batch_size: int | None = None
+    precision: Precision = "float32"
+    probabilities: bool = False
+
+    @property
+    def asked(self) -> str:
+        """What decides the features of a model, as text."""
+        layers = "all" if self.layers is None else list(self.layers)  # 0 is another layer than one that is called 0
+        return json.dumps([layers, self.precision, self.probabilities])
+
+
+class Round(NamedTuple):
+    """What is asked of candidates at a time.
+
+    Attributes:
+      samples: the first so many of the target's order.
+      request: the scores.
+      done: fingerprints of models of which nothing is wanted any more.
+    """
+
+    samples: int
+    request: Request
+    done: Set[str] = frozenset()
+
+
+class Job(NamedTuple):
+    """One candidate; `fingerprint` where it is known."""
+
+    name: str
+    fingerprint: str | None = None
+
+
+class About(NamedTuple):
+    """What loading told of a candidate; `files` it was read from and how they were, where that is known."""
+
+    fingerprint: str
+    description: Description
+    preprocessing: str
+    files: dict[str, list[int]]
+
+
+def state_of(files: Iterable[Any]) -> dict[str, list[int]]:
+    """What tells that a file changed: a change that keeps its size and sets its date back still gets a new ctime."""
+    state = {}
+    for name in files:
+        try:
+            stat = os.stat(name)
+            state[str(name)] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        except OSError:
+            return {}
+    return state
+
+
+@dataclasses.dataclass
+class Done:
+    """What came out of a job.
+
+    Attributes:
+      job: the job.
+      layers: what came out for every layer, or why nothing did.
+      reason: why there are no layers at all.
+      about: the model; None where it was not loaded.
+      known: it need not have been done: the fingerprint was among those that are.
+      seconds: of loading that was waited for, of the forward pass, and of scoring.
+      died: why its process ended: `time`, `memory` or `crash`; empty where it did not.
+    """
+
+    job: Job
+    layers: dict[str, Evaluated | str] = dataclasses.field(default_factory=dict)
+    reason: str | None = None
+    about: About | None = None
+    known: bool = False
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    died: str = ""
+
+    @property
+    def gave_nothing(self) -> bool:
+        """Whether there is no layer that could be scored, whatever the samples."""
+        return self.reason is not None or all(isinstance(one, str) for one in self.layers.values())
+
+
+class Listener(Protocol):
+    """Who is told how the work goes on."""
+
+    def starts(self, name: str) -> None:
+        """Turns to a candidate."""
+        ...
+
+    def advances(self, samples: int) -> None:
+        """So many samples more are done with."""
+        ...

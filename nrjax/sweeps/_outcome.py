@@ -1,0 +1,51 @@
+"""What comes out of a sweep: a ranking, who stopped early, how much was there already."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from nrjax.results import Ranking
+from nrjax.sweeps._race import Standing
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What came out of a sweep.
+
+    Attributes:
+      ranking: of the candidates that were scored on all samples, and of those that failed.
+      dropped: those that a race stopped: after how many samples, their score then, how far behind whom.
+      computed: results that were computed now.
+      stored: results that were there already.
+    """
+
+    ranking: Ranking
+    dropped: Mapping[str, Standing] = dataclasses.field(default_factory=dict)
+    computed: int = 0
+    stored: int = 0
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Reason for every candidate that could not be scored."""
+        return self.ranking.failed
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.ranking), *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to say beside the ranking."""
+        return remarks_of(self.ranking, self.dropped)
+
+
+def remarks_of(ranking: Ranking, dropped: Mapping[str, Standing]) -> list[str]:
+    """A line for every round of a race that stopped candidates, about the one that came nearest."""
+    lines, made = [], ranking.settings
+    for samples in sorted({one.samples for one in dropped.values()}):
+        those = {name: one for name, one in dropped.items() if one.samples == samples}
+        near, one = min(those.items(), key=lambda named: named[1].behind[1])
+        lines.append(
+            f"Stopped after {samples:,} samples, too far behind to be among the first {made['top']}: {len(those):,}. "
+            f"The nearest, {near}, had a {made['by']} of {one.score:.4f}, {one.behind[1]:.1f} standard deviations "
+            f"behind {one.ahead}."
+        )
+    return lines

@@ -1,0 +1,66 @@
+"""What came out for a layer as rows of the store, one for each score, and back to the last digit."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nrjax.scoring.evaluation import Evaluated
+
+LAYER = "layer"  # stands for a score in what is said of a layer as a whole
+
+
+def parts_of(one: Evaluated | str, settings: Mapping[str, str]) -> Iterator[tuple[str, str, bytes | None]]:
+    """Score, what came out as JSON (whose numbers are read as they were), and the influences of samples on it."""
+    if isinstance(one, str):
+        yield LAYER, json.dumps({"reason": one}), None
+        return
+    yield LAYER, json.dumps({"dims": one.dims}), None
+    for score in settings:
+        if score in one.raised:  # perhaps not the next time
+            continue
+        said: dict[str, Any] = {
+            "value": one.values.get(score), "missing": one.missing.get(score), "uncertain": one.uncertain.get(score),
+            "by_class": one.by_class[score].tolist() if score in one.by_class else None,
+            "confused": one.confused.get(score),
+        }  # fmt: skip
+        if score == "silhouette":
+            said |= {"n_components": one.n_components, "solver": one.solver}
+        influences = one.influences.get(score)
+        if influences is not None:
+            said["bias"] = one.bias if score == "silhouette" else 0.0
+        blob = None if influences is None else np.asarray(influences, np.float64).tobytes()
+        yield score, json.dumps({key: value for key, value in said.items() if value is not None}), blob
+
+
+def whole(
+    parts: Mapping[str, tuple[str, bytes | None]], scores: Iterable[str], sampled: Sequence[str]
+) -> Evaluated | str | None:
+    """A layer of its parts; None where one is not there."""
+    if LAYER not in parts:
+        return None
+    said = json.loads(parts[LAYER][0])
+    if "reason" in said:
+        return str(said["reason"])
+    one = Evaluated(said["dims"])
+    for score in scores:
+        if score not in parts:
+            return None
+        found, influences = json.loads(parts[score][0]), parts[score][1]
+        if score in sampled and influences is None and "value" in found:
+            return None
+        for field in ("values", "missing", "uncertain", "confused"):
+            key = field.removesuffix("s")
+            if key in found:
+                getattr(one, field)[score] = found[key]
+        if "confused" in found:
+            one.confused[score] = [tuple(pair) for pair in found["confused"]]
+        if "by_class" in found:
+            one.by_class[score] = np.array(found["by_class"])
+        if score == "silhouette":
+            one.n_components, one.solver = found.get("n_components"), found.get("solver")
+        if influences is not None and score in sampled:
+            one.influences[score] = np.frombuffer(influences, np.float64)
+            one.bias = found["bias"] if score == "silhouette" else one.bias
+    return one
