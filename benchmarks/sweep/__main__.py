@@ -1,11 +1,12 @@
 """Sweeps: how fast, what a race saves and gets wrong, what is lost when processes die.
 
     pip install '.[bench]'
-    python -m benchmarks.sweep [--parts throughput race faults] [--out DIR]
+    python -m benchmarks.sweep [--parts throughput race faults simulation] [--out DIR]
 
 throughput   1,000 generated candidates and the bundled ones: models a second, busy share, memory, the store, once more
 race         the paper's 23 networks on its nine targets (trained by `python -m benchmarks.paper` before)
 faults       50 kills each of a worker, of the driver, of everything, at random times
+simulation   100,000 candidates on 64 devices, from the times that throughput has measured
 """
 
 import argparse
@@ -23,7 +24,7 @@ from benchmarks.sweep import document
 
 RESULTS = Path(__file__).parent / "results"
 FOLDER = Path.home() / ".cache" / "nrjax" / "sweep"
-PARTS = ("throughput", "race", "faults")
+PARTS = ("throughput", "race", "faults", "simulation")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for part in options.parts:
         start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"parts": [part]})
-        doc[part] = _measure(part, options, lambda news: console.print(news, highlight=False))
+        doc[part] = _measure(part, doc, options, lambda news: console.print(news, highlight=False))
         doc.setdefault("made_with", {})[part] = {
             "command": invocation("benchmarks.sweep", alone, arguments([])), "commit": made_at,
             "seconds": round(time.perf_counter() - start), "device": device(),
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
 
 
-def _measure(part: str, options: argparse.Namespace, on_done) -> Any:
+def _measure(part: str, doc: dict[str, Any], options: argparse.Namespace, on_done) -> Any:
     if part == "throughput":
         from benchmarks.sweep.throughput import throughput
 
@@ -73,6 +74,12 @@ def _measure(part: str, options: argparse.Namespace, on_done) -> Any:
         from benchmarks.sweep.race import race
 
         return race(options.cache, options.tops, options.draws, options.data_dir, on_done)
+    if part == "simulation":
+        from benchmarks.sweep.simulation import simulation
+
+        if "throughput" not in doc:
+            raise ValueError("simulation: there are no times yet; measure the part throughput first.")
+        return simulation(doc["throughput"])
     from benchmarks.sweep.faults import faults
 
     return faults(options.folder, on_done)

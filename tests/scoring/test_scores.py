@@ -13,7 +13,8 @@ from nrjax import kernels
 from nrjax.scoring import attempts
 from tests.oracles import blobs, iris
 
-KINDS = {name: kind for name, kind in nrjax.available_scores().items() if kind.reads != "scores"}
+# Those that read labels; what is found without any is in tests/kernels/test_clusters.py.
+KINDS = {name: kind for name, kind in nrjax.available_scores().items() if kind.reads != "scores" and kind.labelled}
 SHAPES = [(80, 12, 3), (60, 200, 4), (400, 64, 10), (90, 2, 2)]
 PROBABILITIES = ("leep", "nce")
 # What must not change a score. A vote between equals goes to the smaller class id, so knn knows the names of classes.
