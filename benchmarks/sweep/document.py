@@ -94,7 +94,7 @@ def _simulation(found: Mapping[str, Any]) -> list[str]:
         "## 100,000 candidates on 64 devices, simulated", "",
         "From measured times: a device computes one candidate while the next one's weights are read; the driver writes "
         f"a result in {found['write_ms']} ms (measured here, each on the disk before the next; "
-        f"{found['write_sure_ms']} ms with the influences of 1,000 samples on two scores). Limit: what alone would take "
+        f"{found['write_sure_ms']} ms with the influences of 1,000 samples on two scores). Limit: what alone takes "
         "longest.", "",
         *_table(["candidates", "weights from", "hours", "devices busy", "limit"], rows),
     ]  # fmt: skip
