@@ -92,9 +92,9 @@ def _simulation(found: Mapping[str, Any]) -> list[str]:
             for one in found["rows"]]  # fmt: skip
     return [
         "## 100,000 candidates on 64 devices, simulated", "",
-        "From measured times: a device computes one candidate while the next one's weights are read; the driver writes "
-        f"a result in {found['write_ms']} ms (measured here, each on the disk before the next; "
-        f"{found['write_sure_ms']} ms with the influences of 1,000 samples on two scores). Limit: what alone takes "
+        "From measured times: a device computes one candidate while the next one's weights are read; a result costs "
+        f"the driver {found['driver_ms']} ms, to hear, to write and to say ({found['driver_sure_ms']} ms with the "
+        "influences of 1,000 samples on two scores; more where a disk takes longer to be sure). Limit: what alone takes "
         "longest.", "",
         *_table(["candidates", "weights from", "hours", "devices busy", "limit"], rows),
     ]  # fmt: skip
