@@ -94,7 +94,7 @@ def _simulation(found: Mapping[str, Any]) -> list[str]:
         "## 100,000 candidates on 64 devices, simulated", "",
         "From measured times: a device computes one candidate while the next one's weights are read; a result costs "
         f"the driver {found['driver_ms']} ms, to hear, to write and to say ({found['driver_sure_ms']} ms with the "
-        "influences of 1,000 samples on two scores; more where a disk takes longer to be sure). Limit: what alone would "
-        "take longest.", "",
+        "influences of 1,000 samples on two scores; more where a disk takes longer to be sure). Limit: what would take "
+        "longest alone.", "",
         *_table(["candidates", "weights from", "hours", "devices busy", "limit"], rows),
     ]  # fmt: skip
