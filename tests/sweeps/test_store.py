@@ -152,3 +152,58 @@ def test_results_hold_what_json_cannot(tmp_path, samples):
     again = nrjax.sweep(models, inputs, labels, **options).ranking
     assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
     assert np.isfinite(list(first.scores.values())).all()
+
+
+@pytest.fixture(params=["a small disk", "a small database"])
+def room(request, tmp_path, monkeypatch):
+    """Where a store has room for a few results only, and what makes more room."""
+    if request.param == "a small database":
+        opened = Store._open
+
+        def small(self, read_only):
+            opened(self, read_only)
+            self._db.execute("PRAGMA max_page_count=40")
+
+        monkeypatch.setattr(Store, "_open", small)
+        yield tmp_path, lambda: monkeypatch.setattr(Store, "_open", opened)
+        return
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield disk, lambda: subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_full_disk_loses_nothing(room, counted):
+    folder, make_room = room
+    models, passes = counted
+    rng = np.random.default_rng(0)
+    labels = np.arange(2000) % 3
+    samples = rng.normal(size=(2000, 6)).astype(np.float32) + labels[:, None], labels
+    options = {"store": folder / "r.db", "scores": "silhouette", "confidence": True, "progress": False}
+    with pytest.raises(ValueError, match="the disk is full; what was finished before is kept"):
+        nrjax.sweep(models(*range(30)), *samples, **options)
+    done = set(passes())
+    assert 0 < len(done) < 30
+    make_room()
+    with sqlite3.connect(folder / "r.db") as store:
+        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    swept = nrjax.sweep(models(*range(30)), *samples, **options)
+    assert set(passes()) == {max(done), *set(range(30)) - done}  # with the one that found no room
+    assert len(swept.ranking.order) == 30
+
+
+def test_a_clock_that_goes_back(tmp_path, monkeypatch, counted, samples):
+    models, passes = counted
+    options = {"store": tmp_path / "r.db", "progress": False}
+    first = nrjax.sweep(models(0, 1), *samples, **options)
+    passes()
+    monkeypatch.setattr("time.time", lambda: 5.0)
+    monkeypatch.setattr("time.time_ns", lambda: 5_000_000_000)
+    again = nrjax.sweep(models(0, 1), *samples, **options)
+    assert (passes(), again.ranking.to_dict()) == ([], first.ranking.to_dict())
+    with Store(tmp_path / "r.db", read_only=True) as store:
+        assert [run["id"] for run in store.runs()] == [1, 2]
