@@ -103,6 +103,20 @@ class Size(click.ParamType):
         return int(match[1]), int(match[2] or match[1])
 
 
+class Clusters(click.ParamType):
+    """A number of clusters, at least 2, or auto."""
+
+    name = "number"
+
+    def convert(self, value, param, ctx):
+        """The value of a word that was typed."""
+        if not isinstance(value, str) or value == "auto":
+            return value
+        if not re.fullmatch(r"\d{1,6}", value) or int(value) < 2:
+            self.fail(f"expected a number of at least 2, or auto; got {value!r}.", param, ctx)
+        return int(value)
+
+
 class Bytes(click.ParamType):
     """A size such as 8GB or 500MB."""
 
@@ -206,6 +220,9 @@ def data_options(command):
         click.option("--seed", type=int, default=0, show_default=True, help="Chooses the samples of --max-samples."),
         click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and say which."),
         click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets."),
+        click.option("--n-clusters", type=Clusters(), metavar="K",
+                     help="Do not look at labels: rank by how well features fall into K clusters, or with auto into as "
+                     "many as are most apart. Says far less."),
     )):  # fmt: skip
         gathered = option(gathered)
     return gathered

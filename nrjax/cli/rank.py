@@ -9,7 +9,7 @@ import click
 from nrjax.cli.main import main
 from nrjax.cli.options import FOLDER, Layer, data_options, forward_options, scoring_options, where_option
 from nrjax.cli.output import check_outputs, finish
-from nrjax.cli.target import load_models, load_target, warnings_said
+from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
 
 
 @main.command()
@@ -18,7 +18,7 @@ from nrjax.cli.target import load_models, load_target, warnings_said
 @where_option
 @forward_options
 @scoring_options(scores="silhouette,probe")
-def rank(models, data, target, where, download, layer, layers, output, report, plot, **options) -> None:
+def rank(models, data, target, where, n_clusters, download, layer, layers, output, report, plot, **options) -> None:
     """Rank MODELS on labelled data, best first.
 
     MODELS are zoos, lists of candidates (.toml, .json), and names: timm:resnet18, hf:DIRECTORY, onnx:FILE, keras:FILE.
@@ -33,7 +33,8 @@ def rank(models, data, target, where, download, layer, layers, output, report, p
     candidates = load_models(models, str(demo.ZOO), where, download)
     loaded = load_target(data or demo.IMAGES, **target)
     with warnings_said():
-        ranking = nrjax.rank(candidates, loaded, layer=layer, layers=layers, **options)
+        asked = without_labels(loaded, n_clusters, options)
+        ranking = nrjax.rank(candidates, asked, layer=layer, layers=layers, **options)
     shown = f"{', '.join(models) or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
     took = time.perf_counter() - start
 

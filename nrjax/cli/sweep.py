@@ -20,7 +20,7 @@ from nrjax.cli.options import (
     where_option,
 )
 from nrjax.cli.output import check_outputs, finish, print_rows
-from nrjax.cli.target import load_models, load_target, warnings_said
+from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
 
 INTERRUPTED = 130
 
@@ -82,7 +82,9 @@ INTERRUPTED = 130
 )
 @forward_options
 @scoring_options(scores="silhouette,probe")
-def sweep(models, data, target, where, store, progress, layer, layers, output, report, plot, download, **options):
+def sweep(
+    models, data, target, where, n_clusters, store, progress, layer, layers, output, report, plot, download, **options
+):
     """Rank many candidates, with a memory: filter, race, store, go on.
 
     MODELS and data are those of nrjax rank. The same command again goes on where it was: only what is missing is
@@ -99,9 +101,10 @@ def sweep(models, data, target, where, store, progress, layer, layers, output, r
     if progress is None:
         progress = "bar" if sys.stderr.isatty() else "lines"
     try:
+        asked = without_labels(loaded, n_clusters, options)
         with warnings_said():
             swept = nrjax.sweep(
-                candidates, loaded, store=store, progress=False if progress == "none" else progress, layer=layer,
+                candidates, asked, store=store, progress=False if progress == "none" else progress, layer=layer,
                 layers=layers, name=data or "the bundled Fashion-MNIST images", **options,
             )  # fmt: skip
     except KeyboardInterrupt:

@@ -33,6 +33,17 @@ def load_models(names: tuple[str, ...], default: str, where: str | None, downloa
     return load_candidates(list(names) or [default], where=where, download=download)
 
 
+def without_labels(loaded: Any, n_clusters: int | str | None, options: dict[str, Any]) -> Any:
+    """The samples alone, if clusters are wanted, and `options` for them; else the data as they are."""
+    if n_clusters is None:
+        return loaded
+    source = click.get_current_context().get_parameter_source("scores")
+    if source == click.core.ParameterSource.DEFAULT:
+        options["scores"] = None
+    options["n_clusters"] = None if n_clusters == "auto" else n_clusters
+    return loaded.samples
+
+
 def load_target(name: Any, **options: Any) -> Any:
     """`load_dataset`; what was left out is said."""
     import nrjax

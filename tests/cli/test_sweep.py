@@ -103,6 +103,16 @@ def test_a_list_of_which_most_does_not_exist(tmp_path):
     assert "880 more failed" in done.stdout
 
 
+def test_clusters_do_not_look_at_labels():
+    for command in (["rank"], ["sweep", "--engine", "inline", "--progress", "none"]):
+        done = run(*command, "--n-clusters", 5)
+        assert done.exit_code == 0, done.output
+        assert "Without labels" in done.stdout
+        assert "in 5 clusters" in done.stdout
+    assert "need labels" in run("rank", "--n-clusters", "auto", "--scores", "probe").stderr
+    assert "at least 2, or auto" in run("rank", "--n-clusters", 1).stderr
+
+
 @pytest.mark.parametrize(("size", "bytes"), [("8GB", 8e9), ("500 mb", 5e8), ("1.5TB", 1.5e12), ("1000", 1000)])
 def test_sizes(size, bytes):
     from nrjax.cli.options import Bytes
