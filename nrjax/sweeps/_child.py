@@ -200,5 +200,7 @@ class _LastWords:
     def end(self) -> str:
         """The last line that says something."""
         self._thread.join(timeout=1)
+        if not self._thread.is_alive():
+            self._pipe.close()
         lines = [line.strip() for line in self._kept.decode("utf-8", "replace").splitlines() if line.strip()]
         return shown(lines[-1])[:300] if lines else ""

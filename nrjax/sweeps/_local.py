@@ -90,7 +90,7 @@ class Local:
             worker.ask(asked)
             self._workers.append(worker)
 
-    def _buried(self, worker: "Child", deaths: Counter[str], waiting: deque[Job], alone: deque[Job]) -> Iterator[Done]:
+    def _buried(self, worker: Child, deaths: Counter[str], waiting: deque[Job], alone: deque[Job]) -> Iterator[Done]:
         """What becomes of those who were in the hands of a process that is dead."""
         self._workers.remove(worker)
         said = worker.bury()
@@ -134,7 +134,7 @@ def _write_setup(folder: Path, models: Any, target: Target, work: Work, kept: An
     array = target.samples if isinstance(target.samples, np.ndarray) else None
     if array is not None:
         np.save(folder / "samples.npy", array, allow_pickle=False)
-    fields = {"kind": target.kind, "ids": target.ids, "classes": target.classes}
+    fields = {"kind": target.kind, "ids": target.ids, "classes": target.classes, "n_clusters": target.n_clusters}
     rest = None if array is not None else target.samples
 
     def worker(folder: Path) -> Worker:
