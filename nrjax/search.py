@@ -65,7 +65,9 @@ def rank(
       ValueError: labels that do not fit the samples, an empty zoo, or no model that can be scored.
       TypeError: an option that `rank_batch` does not know.
     """
-    check_request(scores=scores or SCORES, **options)  # what a sweep takes beyond these is not asked for here
+    check_request(
+        scores=SCORES if scores is None else scores, **options
+    )  # what a sweep takes beyond these is not asked for here
     return sweep(
         models, data, labels, layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision,
         download=download, progress=progress, scores=scores, n_clusters=n_clusters, **options,

@@ -72,7 +72,7 @@ def _judged(rows: Rows, wanted: Int[Array, ""], *, most: int) -> tuple[Float[Arr
     ids = _nearest(rows, _centres(rows, wanted, most), wanted)
     each = silhouette_samples(rows, ids, n_classes=most)
     silhouette = jnp.mean(jnp.where(jnp.isfinite(each), each, 0))  # where all are one cluster there is no other
-    mixed = jax.random.permutation(jax.random.key(1), len(rows))
+    mixed = jax.random.permutation(jax.random.key(1), jnp.arange(len(rows), dtype=jnp.int32))
     halves = mixed[: len(rows) // 2], mixed[len(rows) // 2 :]
     one, other = (_nearest(rows, _centres(rows[half], wanted, most), wanted) for half in halves)
     return silhouette, adjusted_rand(one, other, most)
@@ -93,7 +93,7 @@ def _centres(rows: Rows, wanted: Int[Array, ""], most: int) -> Centres:
 def _start(rows: Rows, most: int, key: Array) -> Centres:
     """k-means++: each centre is a row, drawn by how far it is from those before."""
     keys = jax.random.split(key, most)
-    first = rows[jax.random.randint(keys[0], (), 0, len(rows))]
+    first = rows[jax.random.randint(keys[0], (), 0, len(rows), jnp.int32)]
 
     def draw(far: Float[Array, " samples"], key: Array) -> tuple[Float[Array, " samples"], Float[Array, " components"]]:
         chance = jnp.where(jnp.sum(far) > 0, far, 1)

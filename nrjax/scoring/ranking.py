@@ -102,9 +102,10 @@ def rank_batch(
     Source: Algorithm 1 of the neuralRank paper; `PCA(n_components)` then
     `silhouette_score(metric="cosine")` of scikit-learn.
     """
+    default = UNLABELLED if labels is None else LABELLED
     request = check_request(
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, scores=scores or (UNLABELLED if labels is None else LABELLED), by=by,
+        block_size=block_size, scores=default if scores is None else scores, by=by,
         confidence=confidence,
     )  # fmt: skip
     clusters = check_labelled(request.scores, labels, n_clusters)

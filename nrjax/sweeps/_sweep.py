@@ -102,7 +102,8 @@ def sweep(
       TypeError: an option that there is not.
     """
     labelled = has_labels(data, labels)
-    request = check_request(scores=scores or (SCORES if labelled else UNLABELLED), **options)
+    default = SCORES if labelled else UNLABELLED
+    request = check_request(scores=default if scores is None else scores, **options)
     clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
     _check(request, precision, layers, top, level)
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
