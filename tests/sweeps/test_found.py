@@ -150,7 +150,7 @@ def test_forks_closed_pipes_and_other_folders(tmp_path, monkeypatch, samples, sa
     monkeypatch.setattr("nrjax.sweeps._local.TRIES", 2)
     monkeypatch.setattr("nrjax.sweeps._local.TRIES_KILLED", 2)
     models = {"leave": Linear(1, "leave"), "good": Linear(0), "fork": Linear(2, "fork"), "close": Linear(3, "close")}
-    swept = nrjax.sweep(models, *samples, engine="local", time_limit=5, progress=False)
+    swept = nrjax.sweep(models, *samples, engine="local", time_limit=10, progress=False)
     assert set(swept.ranking.order) == {"leave", "good"}
     assert "died 2 times" in swept.failed["fork"]
     assert "close" in swept.failed

@@ -58,12 +58,12 @@ def test_deaths_of_workers(tmp_path, monkeypatch, alone, module_samples):
 
 
 def test_limits(tmp_path, alone, module_samples):
-    options = {"engine": "local", "time_limit": 4, "memory_limit": 2_000_000_000, "progress": False}
+    options = {"engine": "local", "time_limit": 10, "memory_limit": 2_000_000_000, "progress": False}
     swept = nrjax.sweep(faulty("hang", "grow", "shout"), *module_samples, **options)
     assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
     assert "shout" in swept.ranking.scores
     assert swept.failed == {
-        "hang": "It took longer than 4 s, the time limit.", "grow": "It took more than 2 GB, the memory limit.",
+        "hang": "It took longer than 10 s, the time limit.", "grow": "It took more than 2 GB, the memory limit.",
     }  # fmt: skip
 
 
