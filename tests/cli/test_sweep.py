@@ -91,7 +91,7 @@ def test_stopping_keeps_what_is_finished(tmp_path, how):
 
 
 def test_a_list_of_which_most_does_not_exist(tmp_path):
-    names = [f"onnx:missing{i}.onnx" for i in range(900)]
+    names = [f"missing{i}" for i in range(900)]  # folders: no framework is asked for, so it is they that are missing
     (tmp_path / "many.json").write_text(json.dumps(names))
     from nrjax import demo
 
@@ -101,6 +101,8 @@ def test_a_list_of_which_most_does_not_exist(tmp_path):
     assert "900 of 909 models failed." in done.stderr
     assert len(done.stdout.splitlines()) < 60
     assert "880 more failed" in done.stdout
+    assert "missing0 failed: Models" in done.stdout
+    assert "there is no such folder or list" in done.stdout
 
 
 def test_clusters_do_not_look_at_labels():
