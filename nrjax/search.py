@@ -47,14 +47,14 @@ def rank(
       where: take candidates of which this holds: `"parameters < 10e6 and license == 'apache-2.0'"`; it may ask for
         name, source, license, parameters, bytes, and their tags.
       batch_size: samples at once in the forward pass; None goes by their size. What does not fit the memory is halved.
-      precision: of the forward pass, `float32` or `bfloat16`; scores are computed as ever.
+      precision: of the forward pass, see `extract_features`; scores are computed as ever.
       download: whether the hub may be asked for weights that are not here; else nothing is fetched.
       progress: show a progress bar, where stderr is a terminal.
       scores: as for `rank_batch`; the first one orders, unless `by` says otherwise. The default shows the accuracy
         of a linear probe beside the paper's score: where the two choose another model first, the ranking says so.
         `"silhouette"` alone is cheaper for wide layers of many samples.
       n_clusters: as for `rank_batch`, of samples without labels.
-      options: as for `rank_batch`: n_components, distance, definition, solver, method, block_size, by,
+      options: as for `rank_batch`: n_components, distance, definition, solver, method, block_size, tolerance, by,
         confidence. `leep` and `nce` read the softmax of the model's last layer.
 
     Returns:

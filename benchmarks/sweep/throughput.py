@@ -31,16 +31,16 @@ def throughput(folder: Path, on_done: Callable[[str], None]) -> dict[str, Any]:
             (folder / "zoo-and-more" / link.name).rename(link)
     with tempfile.TemporaryDirectory() as scratch:
         store = Path(scratch) / "r.db"
-        first = _timed([zoo, demo.ZOO], store)
-        first |= _inside(store) | {"store_bytes": store.stat().st_size}
+        first = timed([zoo, demo.ZOO], store)
+        first |= inside(store) | {"store_bytes": store.stat().st_size}
         on_done(f"{MODELS} candidates: {first['seconds']:.0f} s")
-        again = _timed([zoo, demo.ZOO], store)
-        added = _timed([zoo, demo.ZOO, more], store)
+        again = timed([zoo, demo.ZOO], store)
+        added = timed([zoo, demo.ZOO, more], store)
     on_done(f"again: {again['seconds']:.1f} s, with {MORE} more: {added['seconds']:.1f} s")
     return {"models": MODELS + 9, "more": MORE, "first": first, "again": again, "added": added}
 
 
-def _timed(zoos: Sequence[Path], store: Path) -> dict[str, Any]:
+def timed(zoos: Sequence[Path], store: Path) -> dict[str, Any]:
     """Seconds from the command line to its end, and the most memory that all its processes took."""
     command = [sys.executable, "-m", "nrjax", "sweep", *map(str, zoos), "--store", str(store), "--format", "csv"]
     start = time.perf_counter()
@@ -65,7 +65,7 @@ def _watch(pid: int, peak: list[int]) -> None:
         return
 
 
-def _inside(store: Path) -> dict[str, Any]:
+def inside(store: Path) -> dict[str, Any]:
     """What the worker's time went into, from its first result to its last."""
     with sqlite3.connect(store) as db:
         rows = [

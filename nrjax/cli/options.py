@@ -158,7 +158,8 @@ def forward_options(command):
         click.option("--layers", type=LayerList(), metavar="NAMES",
                      help="Several, such as 0,2,penultimate, or all: the best counts."),
         click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once.  [default: by their size]"),
-        click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True,
+        click.option("--precision", type=click.Choice(["float32", "tensorfloat32", "bfloat16"]), default="float32",
+                     show_default=True,
                      help="Of the forward pass."),
         click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here."),
     )):  # fmt: skip

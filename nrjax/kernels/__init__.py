@@ -5,7 +5,16 @@ They compose with `jit`, `vmap` and `shard_map`. The checked entries are `nrjax.
 thread, which halves the time of `krylov`; who calls the kernels directly sets `OPENBLAS_NUM_THREADS=1`.
 """
 
-from nrjax.kernels._certificate import MAX_ERROR, MAX_ROUNDING, Estimate, error_of_points, joint_error, points_error
+from nrjax.kernels._certificate import (
+    MAX_ERROR,
+    MAX_ROUNDING,
+    TOLERANCE,
+    Estimate,
+    error_of_points,
+    joint_error,
+    of_rounding,
+    points_error,
+)
 from nrjax.kernels._class_distances import Distance
 from nrjax.kernels._clusters import adjusted_rand, cluster_ids, clusters, stability
 from nrjax.kernels._evidence import estimate_logme, logme
@@ -35,6 +44,7 @@ __all__ = [
     "MAX_ROUNDING",
     "NEIGHBOURS",
     "NOISE",
+    "TOLERANCE",
     "Attempt",
     "Definition",
     "Distance",
@@ -70,6 +80,7 @@ __all__ = [
     "logme",
     "matmul",
     "nce",
+    "of_rounding",
     "pca",
     "points_error",
     "probe",

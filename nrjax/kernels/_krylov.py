@@ -4,7 +4,8 @@
     repeat: Y = X Q',  rotate all blocks by Rayleigh-Ritz,  Q = orth(residuals of the leading pairs)
 
 The residuals of Ritz pairs span the next Krylov block, so what certifies the result is also what the next
-step needs; they also say when to stop. Only the leading Ritz vectors are kept from step to step (thick restart).
+step needs; they also say when to stop, and when that is too far away. Only the leading Ritz vectors are kept from
+step to step (thick restart).
 
 The features are neither copied nor centred: `X' C Y` needs no more than a centred Y (C the centring matrix).
 Blocks are rows `[block, dims]`: on CPU `X Q'` and `Y' X` in this layout cost one read each, transposed
@@ -23,9 +24,12 @@ from jaxtyping import Array, Float, Int
 from nrjax.kernels._certificate import MAX_ERROR, error_of_points
 from nrjax.kernels._linalg import centre, cleaned, exponent_of, largest, matmul, total
 
-EXTRA = 14  # directions beyond n_components in the first block,
+EXTRA = 22  # directions beyond n_components in the first block,
 EXTRA_LATER = 6  # and in those after it
-MOST_STEPS = 8  # then `gram` is faster
+KEPT = 2  # later blocks that are kept beside the size of the first
+NARROWEST = 12  # of the features, times n_components + 14: below, `gram` is faster
+MOST_STEPS = 8  # on CPU; then `gram` is faster
+MOST_STEPS_ON_ACCELERATORS = 40  # where its eigenproblem costs as much as 200 steps
 SAMPLE = 16  # the first block comes from one row in so many,
 MOST_SAMPLED = 1024  # but from no more than these
 SAMPLE_STEPS = 2
@@ -50,7 +54,7 @@ class _Pairs(NamedTuple):
 
 def fits(shape: tuple[int, ...], n_components: int) -> bool:
     """Whether the blocks are small beside the features, so that iterating is worth it."""
-    return 12 * (n_components + EXTRA) <= min(shape)
+    return NARROWEST * (n_components + 14) <= min(shape)
 
 
 def krylov(
@@ -58,9 +62,11 @@ def krylov(
     n_components: int,
     weights: Float[Array, " samples"],
     axis_name: str | None = None,
+    max_error: float = MAX_ERROR,
 ) -> tuple["Found", Int[Array, ""]]:
     """What was found, and the exponent of two by which points and values were divided; `fits` must hold."""
     width, later = n_components + EXTRA, n_components + EXTRA_LATER
+    most = MOST_STEPS if jax.default_backend() == "cpu" else MOST_STEPS_ON_ACCELERATORS
     local = len(features)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
     sampled = min(local, max(MOST_SAMPLED // devices, 1), max(local // SAMPLE, 4 * width // devices))
@@ -78,26 +84,38 @@ def krylov(
         rotation = jnp.linalg.eigh(total(matmul(images.T, images), axis_name))[1][:, ::-1][:, :keep]
         return _Pairs(matmul(rotation.T, vectors), matmul(images, rotation))
 
-    def judged(pairs: _Pairs) -> tuple[_Pairs, Float[Array, "later dims"], Float[Array, ""]]:
-        """The pairs, the residuals of the leading ones, and how far the points may be off."""
-        points = pairs.images[:, :later]
-        squares = total(jnp.sum(points * points, axis=0), axis_name)
-        residuals = total(scale * matmul(points.T, features), axis_name) - squares[:, None] * pairs.vectors[:later]
-        error = error_of_points(points[:, :n_components], squares, residuals, n_components, weights, axis_name)
+    def residuals_of(pairs: _Pairs) -> tuple[Float[Array, " found"], Float[Array, "later dims"]]:
+        """Squares of all pairs, and the residuals of the leading ones."""
+        squares = total(jnp.sum(pairs.images**2, axis=0), axis_name)
+        multiplied = total(scale * matmul(pairs.images[:, :later].T, features), axis_name)
+        return squares, multiplied - squares[:later, None] * pairs.vectors[:later]
+
+    def step(pairs: _Pairs, residuals: Float[Array, "later dims"], keep: int):
+        """One block more: the pairs, their residuals, and how far the points may be off."""
+        pairs = grown(pairs, _orthonormal(residuals, pairs.vectors), keep)
+        squares, residuals = residuals_of(pairs)
+        points = pairs.images[:, :n_components]
+        error = error_of_points(points, squares, residuals, pairs.vectors, n_components, weights, axis_name)
         return pairs, residuals, error
 
-    def step(state):
-        count, pairs, residuals, _ = state
-        return count + 1, *judged(grown(pairs, _orthonormal(residuals, pairs.vectors), width + later))
+    def next_step(state):
+        count, pairs, residuals, error, _ = state
+        pairs, residuals, new = step(pairs, residuals, width + KEPT * later)
+        return count + 1, pairs, residuals, new, new / error
 
     def goes_on(state):
-        count, *_, error = state
-        return (count < MOST_STEPS) & ~(error <= MAX_ERROR)
+        count, *_, error, rate = state
+        on = (count < most) & ~(error <= max_error)
+        if most == MOST_STEPS:  # and twice as fast as in the last step it would get there in time
+            on &= ~(error * jnp.minimum(rate, 1) ** (2 * (most - count)) > max_error)
+        return on
 
     first = _start(rows, kept, scale, width, axis_name)
-    nothing = _Pairs(first[:0], jnp.zeros((local, 0), features.dtype))
-    state = 0, *judged(grown(nothing, first, width))
-    _, pairs, _, error = lax.while_loop(goes_on, step, step(step(state)))  # two at least: trained layers need no more
+    pairs = grown(_Pairs(first[:0], jnp.zeros((local, 0), features.dtype)), first, width)
+    pairs, residuals, error = step(pairs, residuals_of(pairs)[1], width + later)  # one at least
+    spare = (KEPT - 1) * later
+    pairs = _Pairs(jnp.pad(pairs.vectors, ((0, spare), (0, 0))), jnp.pad(pairs.images, ((0, 0), (0, spare))))
+    _, pairs, _, error, _ = lax.while_loop(goes_on, next_step, (1, pairs, residuals, error, jnp.zeros_like(error)))
     points = pairs.images[:, :n_components]
     values = jnp.sqrt(total(jnp.sum(points * points, axis=0), axis_name))
     lengths = jnp.sum((scale * rows) ** 2, axis=1)  # of a few rows: enough to know what their rounding is
@@ -116,28 +134,23 @@ def _start(
     axis_name: str | None,
 ) -> Float[Array, "width dims"]:
     """Directions of most variance in a few rows, by subspace iteration, and a few random ones."""
-
-    def image(block: Float[Array, "width dims"]) -> Float[Array, "sampled width"]:
-        return centre(scale * matmul(rows, block.T), weights, axis_name)
-
     random = jax.random.normal(jax.random.key(0), (width, rows.shape[1]), rows.dtype)
-    block = random
+    block = random[RANDOM:]
     for _ in range(1 + SAMPLE_STEPS):
-        block = _orthonormal(total(scale * matmul(image(block).T, rows), axis_name))
-    seen = image(block)
-    rotation = jnp.linalg.eigh(total(matmul(seen.T, seen), axis_name))[1][:, RANDOM:]  # without the weakest
-    return _orthonormal(jnp.concatenate([matmul(rotation.T, block), random[:RANDOM]]))
+        images = centre(scale * matmul(rows, block.T), weights, axis_name)
+        block = _orthonormal(total(scale * matmul(images.T, rows), axis_name), passes=1)
+    return _orthonormal(jnp.concatenate([block, random[:RANDOM]]))
 
 
 def _orthonormal(
-    rows: Float[Array, "width dims"], against: Float[Array, "known dims"] | None = None
+    rows: Float[Array, "width dims"], against: Float[Array, "known dims"] | None = None, passes: int = 2
 ) -> Float[Array, "width dims"]:
     """An orthonormal basis of the rows, without what `against` spans; rows of zeros where there is none.
 
-    By the eigenvectors of the rows' Gram matrix, which is small products only; twice, for one pass leaves
+    By the eigenvectors of the rows' Gram matrix, which is small products only; in two passes, for one leaves
     rounding behind.
     """
-    for _ in range(2):
+    for _ in range(passes):
         if against is not None:
             rows = rows - matmul(matmul(rows, against.T), against)
         lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)

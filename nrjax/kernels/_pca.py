@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels import _krylov
-from nrjax.kernels._certificate import error_of_points
+from nrjax.kernels._certificate import MAX_ERROR, error_of_points, of_rounding
 from nrjax.kernels._linalg import centre, cleaned, exponent_of, matmul, right_singular, total
 
 Solver = Literal["auto", "svd", "gram", "krylov"]
@@ -66,6 +66,7 @@ def pca(
     mask: Bool[Array, " samples"] | None = None,
     axis_name: str | None = None,
     rounding: float | None = None,
+    max_error: float = MAX_ERROR,
 ) -> Projection:
     """Coordinates of every sample on the leading principal components.
 
@@ -79,11 +80,12 @@ def pca(
       mask: samples that count; the others get zero points. None counts all.
       axis_name: inside `jax.shard_map`, the mesh axis that splits the samples; `svd` cannot be split.
       rounding: relative, of the features as they came; None is that of their type.
+      max_error: at which `krylov` is content with a `Projection`'s error.
 
     Source: agrees with `sklearn.decomposition.PCA(svd_solver="full").fit_transform` up to signs.
     """
     projection, exponent, _ = scaled_pca(
-        features, n_components, solver=solver, mask=mask, axis_name=axis_name, rounding=rounding
+        features, n_components, solver=solver, mask=mask, axis_name=axis_name, rounding=rounding, max_error=max_error
     )
     return projection._replace(
         points=jnp.ldexp(projection.points, exponent),
@@ -91,7 +93,7 @@ def pca(
     )
 
 
-@functools.partial(jax.jit, static_argnames=("n_components", "solver", "axis_name", "rounding"))
+@functools.partial(jax.jit, static_argnames=("n_components", "solver", "axis_name", "rounding", "max_error"))
 def scaled_pca(
     features: Float[Array, "samples dims"],
     n_components: int,
@@ -100,6 +102,7 @@ def scaled_pca(
     mask: Bool[Array, " samples"] | None = None,
     axis_name: str | None = None,
     rounding: float | None = None,
+    max_error: float = MAX_ERROR,
 ) -> Scaled:
     """`pca`, divided by a power of two."""
     weights = jnp.ones(len(features), features.dtype) if mask is None else mask.astype(features.dtype)
@@ -109,7 +112,7 @@ def scaled_pca(
     rounding = max(eps, rounding or 0)
     solver = resolve_solver(solver, (samples * devices, dims), n_components, features.dtype)
     if solver == "krylov":
-        found, exponent = _krylov.krylov(features, n_components, weights, axis_name)
+        found, exponent = _krylov.krylov(features, n_components, weights, axis_name, max_error)
     else:
         exponent = exponent_of(features, axis_name)
         scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent) * weights[:, None]
@@ -133,14 +136,14 @@ def scaled_pca(
 def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dtype: DTypeLike = jnp.float32) -> Solver:
     """The solver that features of this shape get: the one place where `auto` is decided.
 
-    `svd` for at most 32 samples or dims. `krylov` on CPU where its blocks are small beside the
-    features; on accelerators, where it has not been measured, and in float64, where more is expected
-    than it certifies, `gram`.
+    `svd` for at most 32 samples or dims. `krylov` where its blocks are small beside the features, on CPU and on
+    accelerators, where `gram` takes 50 times as long (`benchmarks/accelerator`); `gram` elsewhere, and in float64,
+    where more is expected than `krylov` certifies.
     """
     if solver == "auto" and min(shape) <= SVD_AT_MOST:
         return "svd"
     if solver == "auto":
-        solver = "krylov" if jax.default_backend() == "cpu" and dtype == jnp.float32 else "gram"
+        solver = "krylov" if dtype == jnp.float32 else "gram"
     return "gram" if solver == "krylov" and not _krylov.fits(shape, n_components) else solver
 
 
@@ -176,8 +179,10 @@ def _svd(centred: Float[Array, "samples dims"], n_components: int) -> _krylov.Fo
     left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
     points = left[:, :n_components] * values[:n_components]
     # Backward stable: what was decomposed differs from the features by a few eps of the largest singular value.
-    residuals = jnp.diag(4 * jnp.finfo(centred.dtype).eps * values[0] * values[: n_components + 1])
-    error = error_of_points(points, values**2, residuals, n_components, jnp.ones(len(centred), centred.dtype), None)
+    rounding = 4 * jnp.finfo(centred.dtype).eps * values[0] * values[: n_components + 1]
+    residuals, vectors = of_rounding(rounding, len(values)), jnp.eye(len(values), dtype=centred.dtype)
+    ones = jnp.ones(len(centred), centred.dtype)
+    error = error_of_points(points, values**2, residuals, vectors, n_components, ones, None)
     return _krylov.Found(points, values[:n_components], error, error)
 
 
@@ -191,14 +196,13 @@ def _gram(
     gram = total(matmul(centred.T, centred), axis_name) if by_dims else matmul(centred, centred.T)
     vectors = jnp.linalg.eigh(gram)[1][:, -block:]
     values, rotation = right_singular(matmul(centred if by_dims else centred.T, vectors), axis_name)
-    judged = min(n_components + 1, block)
-    vectors, squares = matmul(vectors, rotation[:, :judged]), values[:judged] ** 2
+    vectors, squares = matmul(vectors, rotation), values**2
     if by_dims:
         points = matmul(centred, vectors)  # X V = (left vectors) diag(s)
         residuals = total(matmul(points.T, centred), axis_name) - (vectors * squares).T
     else:
-        points = vectors * values[:judged]  # U diag(s)
+        points = vectors * values  # U diag(s)
         residuals = (matmul(centred, matmul(centred.T, vectors)) - vectors * squares).T
     points = points[:, :n_components]
-    error = error_of_points(points, squares, residuals, n_components, weights, axis_name)
+    error = error_of_points(points, squares, residuals, vectors.T, n_components, weights, axis_name)
     return _krylov.Found(points, values[:n_components], error, error)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels._certificate import joint_error
+from nrjax.kernels._certificate import TOLERANCE, joint_error, largest_error
 from nrjax.kernels._class_distances import Distance
 from nrjax.kernels._linalg import total
 from nrjax.kernels._pca import Solver, scaled_pca
@@ -18,7 +18,10 @@ from nrjax.kernels._silhouette import Definition, Method, silhouette_estimate
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSettings:
-    """What a score is made with; hashable, so static under jit. See `pca` and `silhouette_samples`."""
+    """What a score is made with; hashable, so static under jit. See `pca` and `silhouette_samples`.
+
+    `tolerance` is how far the score may be off.
+    """
 
     n_components: int = 10
     distance: Distance = "cosine"
@@ -26,6 +29,12 @@ class ScoreSettings:
     solver: Solver = "auto"
     method: Method = "auto"
     block_size: int | None = None
+    tolerance: float = TOLERANCE
+
+    @property
+    def max_error(self) -> float:
+        """Up to which a `Score`'s error is small enough."""
+        return largest_error(self.tolerance)
 
 
 class Score(NamedTuple):
@@ -33,8 +42,8 @@ class Score(NamedTuple):
 
     Attributes:
       value: in [-1, 1]; higher is better.
-      error: of the points, see `Projection`, joined with that of the silhouettes' own arithmetic; above `MAX_ERROR`
-        take a safer solver.
+      error: of the points, see `Projection`, joined with that of the silhouettes' own arithmetic; above the settings'
+        `max_error` take a safer solver.
       variation: of the features, see `Scaled`.
       depth: singular value of the last component beside that of the first.
       by_class: mean silhouette of the samples of every class; 0 for a class without samples.
@@ -74,8 +83,9 @@ def score(
       rounding: see `pca`.
     """
     projection, _, variation = scaled_pca(
-        features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name, rounding=rounding
-    )
+        features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name, rounding=rounding,
+        max_error=settings.max_error,
+    )  # fmt: skip
     options = {
         "n_classes": n_classes, "distance": settings.distance, "definition": settings.definition,
         "method": settings.method, "block_size": settings.block_size,

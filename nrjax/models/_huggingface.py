@@ -28,7 +28,15 @@ from nrjax.models._model import (
 )
 from nrjax.models._pooling import POOLINGS, Sentences, pooled, sentence_settings
 from nrjax.models._preprocessing import Preprocessing, pictures
-from nrjax.models._torch import described, image_inputs, in_inference, is_accelerated, numpy_of, on_accelerator
+from nrjax.models._torch import (
+    computing_in,
+    described,
+    image_inputs,
+    in_inference,
+    is_accelerated,
+    numpy_of,
+    on_accelerator,
+)
 
 POOLED = "pooled"
 LONGEST = 512  # tokens, where neither tokenizer nor model says
@@ -112,8 +120,7 @@ class HuggingFaceModel(Model):
             self.seen += len(named["input_ids"])
         named = {name: value for name, value in named.items() if self._takes is None or name in self._takes}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in named.items()}
-        cast = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
-        with in_inference(self.module), cast:
+        with in_inference(self.module), computing_in(precision, device):
             answer = self.module(**tensors, output_hidden_states=all_of_them, return_dict=True)
         mask, pooling = tensors.get("attention_mask"), self._pooling or self._default
         states = answer.hidden_states if all_of_them else ()

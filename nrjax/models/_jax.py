@@ -1,5 +1,6 @@
 """Networks in JAX: arrays apart from the definition, one compiled forward pass for all of equal definition."""
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,7 +107,8 @@ class JaxModel(Model):
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """Of every layer `[samples, dims]`, on the device; returns before they are computed."""
-        with our_own():
+        exact = {"float32": "float32", "tensorfloat32": "tensorfloat32", "bfloat16": None}[precision]
+        with our_own(), jax.default_matmul_precision(exact) if exact else contextlib.nullcontext():
             return _forward(
                 self._on_device(precision), batch, trace=self.trace, definition=self.definition,
                 preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,

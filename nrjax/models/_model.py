@@ -13,7 +13,7 @@ import numpy as np
 
 LayerChoice = str | int
 Kind = Literal["image", "text", "array"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 PENULTIMATE, MEAN, LAST = "penultimate", "mean", "last"
 SAMPLES_OF = {"image": "images", "text": "texts", "array": "arrays"}
 

@@ -89,11 +89,10 @@ class TorchModel(Model):
         return tensor.to(weights.dtype) if tensor.is_floating_point() else tensor
 
     def cast(self, precision: Precision) -> Any:
-        """The forward pass in bfloat16, where that is asked for."""
+        """The forward pass in the precision that is asked for."""
         import torch
 
-        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
-        return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
+        return computing_in(precision, next((p.device for p in self.module.parameters()), torch.device("cpu")))
 
     def _run(self, batch: Any, wanted: set | None, precision: Precision = "float32") -> dict[str, Any]:
         """Outputs by layer, all or those wanted; the input first, and the input of the last `Linear` that ran."""
@@ -195,6 +194,26 @@ def _are_channels_first(images: Any) -> bool:
     grey_or_colour = (1, 3)
     is_array = isinstance(images, np.ndarray) and images.ndim == 4
     return is_array and images.shape[1] in grey_or_colour and images.shape[3] not in grey_or_colour
+
+
+@contextlib.contextmanager
+def computing_in(precision: Precision, device: Any) -> Iterator[None]:
+    """PyTorch with this precision. On CUDA it rounds convolutions to TF32 by itself, which float32 is not."""
+    import torch
+
+    if precision == "bfloat16":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul) if device.type == "cuda" else ()
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = precision == "tensorfloat32"
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value
 
 
 def is_accelerated(module: Any) -> bool:

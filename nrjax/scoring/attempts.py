@@ -89,7 +89,7 @@ def score_silhouettes(
     def certain(_: int, score: kernels.Score, attempt: Attempt) -> bool:
         # A Gram matrix in float64 tells all apart that lies within 1e-5 of the largest: what is tied there is tied.
         final = attempt.solver == "gram" and attempt.dtype == np.float64 and score.depth > 1e-5
-        return bool(score.error <= kernels.MAX_ERROR or final)
+        return bool(score.error <= settings.max_error or final)
 
     settled = climb(dict.fromkeys(range(len(arrays)), ladder), run, certain)
     return [

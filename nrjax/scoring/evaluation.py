@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nrjax import kernels
 from nrjax.files import first_line
 from nrjax.kernels import ScoreSettings
 from nrjax.memory import Staging
@@ -159,7 +158,7 @@ class Evaluator:
         for (_, model, array), score in zip(models, found, strict=True):
             model.add("silhouette", score.value, score.by_class)
             model.solver = score.solver
-            doubt = _doubt_of_silhouette(score, array)
+            doubt = _doubt_of_silhouette(score, array, settings)
             model.uncertain |= {"silhouette": doubt} if doubt else {}
             if score.sampling is not None:
                 model.influences["silhouette"] = np.asarray(score.sampling.influences)
@@ -233,11 +232,11 @@ def _doubt_of_variation(variation: float, array: Any) -> str | None:
     return f"the features vary by no more than {times:.1g} times their rounding" if times <= NEARLY_CONSTANT else None
 
 
-def _doubt_of_silhouette(score: Any, array: Any) -> str | None:
+def _doubt_of_silhouette(score: Any, array: Any, settings: ScoreSettings) -> str | None:
     constant = _doubt_of_variation(score.variation, array)
     if constant:
         return constant
-    if score.error <= kernels.MAX_ERROR:
+    if score.error <= settings.max_error:
         return None
     if score.error >= 0.5:
         return "which components lead is not determined, the last of them and the next are as good as tied"

@@ -79,7 +79,7 @@ def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: Scor
             )  # fmt: skip
             values, errors = (np.asarray(x)[:models] for x in (result.value, result.error))
         scores[left] = values[left]
-        left &= ~(errors <= kernels.MAX_ERROR)
+        left &= ~(errors <= settings.max_error)
         if not left.any():
             break
     return scores

@@ -45,6 +45,7 @@ def rank_batch(
     solver: kernels.Solver = "auto",
     method: kernels.Method = "auto",
     block_size: int | None = None,
+    tolerance: float = kernels.TOLERANCE,
     scores: str | Sequence[str] | None = None,
     by: str | None = None,
     confidence: bool = False,
@@ -67,6 +68,8 @@ def rank_batch(
         component kept and the next are as good as tied) with `gram` in float64; the result says so.
       method: of the silhouette: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
+      tolerance: how far a silhouette may be off, from 1e-6 (default) to 1e-3; coarser is faster. It is certified like
+        the default, and part of the result's settings: do not compare scores of different tolerances closer than that.
       scores: to compute, of `nrjax.available_scores()`: `silhouette` (the default; the paper's, the only one that the
         settings above concern), `probe`, `knn`, `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`, `leep`,
         `nce`, `mean_rank` (the mean place by all the others asked for), and your own (`nrjax.register_score`); without
@@ -105,7 +108,7 @@ def rank_batch(
     default = UNLABELLED if labels is None else LABELLED
     request = check_request(
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, scores=default if scores is None else scores, by=by,
+        block_size=block_size, tolerance=tolerance, scores=default if scores is None else scores, by=by,
         confidence=confidence,
     )  # fmt: skip
     clusters = check_labelled(request.scores, labels, n_clusters)
@@ -253,6 +256,7 @@ def score_batch(
     solver: kernels.Solver = "auto",
     method: kernels.Method = "auto",
     block_size: int | None = None,
+    tolerance: float = kernels.TOLERANCE,
     mesh: Mesh | None = None,
 ) -> jax.Array:
     """neuralRank scores of stacked models, by one compiled program; each in [-1, 1], higher is better.
@@ -266,6 +270,7 @@ def score_batch(
       solver: `auto`, `svd`, `gram` or `krylov`.
       method: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
+      tolerance: how far a score may be off, from 1e-6 to 1e-3; coarser is faster.
       mesh: devices to split the work over, of this process or of several: a `jax.sharding.Mesh` with axes
         `models`, `samples` or both. Features are then a NumPy array that every process has, or a `jax.Array`
         over the mesh, which stays where it is; labels are whole on every process.
@@ -277,7 +282,7 @@ def score_batch(
       ValueError: any model that cannot be scored (`rank_batch` would list it and go on), or settings that
         cannot be computed on a mesh.
     """
-    settings = check_settings(n_components, distance, definition, solver, method, block_size)
+    settings = check_settings(n_components, distance, definition, solver, method, block_size, tolerance)
     ids, classes = encode_labels(labels)
     if mesh is not None:
         check_mesh(mesh, settings)

@@ -6,7 +6,7 @@ last pass projects. What is held is O(dims^2) or O(dims * n_components), and O(s
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,19 +66,17 @@ def score_stream(
 def _score(passes: Passes, settings: kernels.ScoreSettings) -> tuple[float, float]:
     """The score, computed in the type of the passes, and its error; see `kernels.Score`."""
     with conditions(passes.dtype):
-        vectors, squares, residuals = _leading(passes, settings.n_components)
-        images = passes.project(vectors)
+        leading = _leading(passes, settings.n_components)
+        images = passes.project(leading.basis)
         ids, classes = encode_labels(np.concatenate(passes.labels))
         components = components_of(settings, (len(ids), passes.dims))
         points = jnp.asarray(images[:, :components])
         spread = float(np.linalg.norm(images.astype(np.float64))) / len(images) ** 0.5
         if spread <= kernels.NOISE * passes.rounding * passes.size:
             points = jnp.zeros_like(points)
-        largest = max(squares[0], np.finfo(np.float64).tiny)
-        error = kernels.error_of_points(
-            points, jnp.asarray(squares / largest, points.dtype), jnp.asarray(residuals / largest, points.dtype),
-            components, jnp.ones(len(points), points.dtype), None,
-        )  # fmt: skip
+        squares, residuals, vectors = (jnp.asarray(x, points.dtype) for x in leading.scaled())
+        ones = jnp.ones(len(points), points.dtype)
+        error = kernels.error_of_points(points, squares, residuals, vectors, components, ones, None)
         found = kernels.silhouette_estimate(
             points, jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
             definition=settings.definition, method=settings.method, block_size=settings.block_size,
@@ -87,14 +85,33 @@ def _score(passes: Passes, settings: kernels.ScoreSettings) -> tuple[float, floa
         return value, float(kernels.joint_error(error, found.error))
 
 
-def _leading(passes: Passes, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Orthonormal rows that hold the leading principal directions and some more; squares and residuals of the pairs."""
+class _Leading(NamedTuple):
+    """Orthonormal rows that hold the leading principal directions and some more; and see `points_error`."""
+
+    basis: np.ndarray
+    squares: np.ndarray
+    residuals: np.ndarray
+    vectors: np.ndarray
+
+    def scaled(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """In units of the largest square, for float32 does not hold all that float64 does."""
+        largest = max(self.squares[0], np.finfo(np.float64).tiny)
+        return self.squares / largest, self.residuals / largest, self.vectors
+
+    def error(self, n_components: int) -> float:
+        """`points_error`."""
+        squares, residuals, vectors = map(jnp.asarray, self.scaled())
+        return float(points_error(squares, residuals, vectors, n_components))
+
+
+def _leading(passes: Passes, n_components: int) -> _Leading:
     if passes.dims > GRAM_DIMS:
         return _krylov(passes.multiply, _start(passes.sample, n_components + EXTRA), n_components)
     squares, vectors = eigh_descending(passes.gram())
     found = min(n_components + EXTRA, passes.dims)
-    rounding = np.full((min(n_components + 1, passes.dims), 1), np.finfo(passes.dtype).eps * squares[0])
-    return vectors[:found], squares[: len(rounding)], rounding
+    rounding = jnp.full(min(n_components + 1, passes.dims), np.finfo(passes.dtype).eps * squares[0])
+    residuals = np.asarray(kernels.of_rounding(rounding, len(rounding)))
+    return _Leading(vectors[:found], squares[: len(rounding)], residuals, np.eye(len(rounding)))
 
 
 def _start(rows: np.ndarray, width: int) -> np.ndarray:
@@ -105,29 +122,24 @@ def _start(rows: np.ndarray, width: int) -> np.ndarray:
     return np.concatenate([seen, random])
 
 
-def _krylov(multiply: Callable[[np.ndarray], np.ndarray], start: np.ndarray, n_components: int):
+def _krylov(multiply: Callable[[np.ndarray], np.ndarray], start: np.ndarray, n_components: int) -> _Leading:
     """A basis of the block Krylov space in which the leading pairs are certified, one block more; see `_leading`."""
     width, dims = start.shape
     basis = np.linalg.qr(start.T.astype(np.float64))[0].T
     images = multiply(basis)
     while True:
         squares, rotation = eigh_descending(basis @ images.T)
-        vectors, multiplied = rotation[:width] @ basis, rotation[:width] @ images
-        residuals = multiplied - squares[:width, None] * vectors
-        error = _error(squares, residuals, n_components)
+        vectors, multiplied = rotation @ basis, rotation[:width] @ images
+        residuals = multiplied - squares[:width, None] * vectors[:width]
+        found = _Leading(vectors, squares, residuals, vectors)
+        error = found.error(n_components)
         block = residuals - residuals @ basis.T @ basis
         block = np.linalg.qr((block - block @ basis.T @ basis).T)[0].T
         if error <= kernels.MAX_ERROR:
-            return np.concatenate([vectors, block]), squares[:width], residuals
+            return found._replace(basis=np.concatenate([vectors[:width], block]))
         if len(basis) >= MOST_BLOCKS * width:
             raise ValueError(
                 f"The spectrum of these {dims} dims decays too slowly: after {MOST_BLOCKS} passes the components may "
                 f"be off by {error:.1e} (at most {kernels.MAX_ERROR} is scored). Pool or project the features first."
             )
         basis, images = np.concatenate([basis, block]), np.concatenate([images, multiply(block)])
-
-
-def _error(squares: np.ndarray, residuals: np.ndarray, n_components: int) -> float:
-    """`points_error`, in units of the largest square, for float32 does not hold all that float64 does."""
-    largest = max(squares[0], np.finfo(np.float64).tiny)
-    return float(points_error(jnp.asarray(squares / largest), jnp.asarray(residuals / largest), n_components))

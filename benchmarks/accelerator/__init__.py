@@ -1,0 +1,1 @@
+"""Speed, precision and memory on accelerators."""

@@ -1,0 +1,28 @@
+"""Features to score, made on the device: classes in a spectrum like a trained layer's, and a harder one."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+CLASSES = 10
+SAMPLES, DIMS = 10_000, 1_024
+DECAY = {"trained": 1.0, "slow": 0.5}  # singular values fall as 1 / i ** so much
+
+
+@functools.lru_cache(maxsize=1)
+def features(
+    models: int, samples: int = SAMPLES, dims: int = DIMS, spectrum: str = "trained"
+) -> tuple[jax.Array, np.ndarray]:
+    """`[models, samples, dims]` on the device, and labels."""
+    labels = np.random.default_rng(0).integers(0, CLASSES, samples).astype(np.int32)
+
+    @jax.jit
+    def made(key: jax.Array) -> jax.Array:
+        middles, noise = jax.random.split(key)
+        rows = jax.random.normal(middles, (models, CLASSES, dims))[:, labels]
+        rows = rows + jax.random.normal(noise, (models, samples, dims))
+        return rows / jnp.arange(1, dims + 1) ** DECAY[spectrum] + 0.3  # an offset, as after a ReLU
+
+    return jax.block_until_ready(made(jax.random.key(0))), labels
