@@ -1,5 +1,7 @@
 """What users would pick instead, on the same arrays in the same process: PyTorch, cuML, scikit-learn, scib-metrics."""
 
+# pyright: reportMissingImports=false
+
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator

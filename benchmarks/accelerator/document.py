@@ -14,8 +14,8 @@ def write(doc: Mapping[str, Any], path: Path) -> None:
     read = _bandwidth(doc)
     lines = [
         f"# {device}", "",
-        "By `python -m benchmarks.accelerator`. Medians of calls that are waited for; the first call, which compiles, is "
-        "apart. *Reads* are times over that of one read of the features, measured in the same run"
+        "By `python -m benchmarks.accelerator`. Medians of calls that are waited for; the first call, which compiles, "
+        "is apart. *Reads* are times over that of one read of the features, measured in the same run"
         + (f" ({read / 1e9:,.0f} GB/s)." if read else "."), "",
     ]  # fmt: skip
     for part, (title, columns) in TABLES.items():

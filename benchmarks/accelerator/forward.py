@@ -1,5 +1,7 @@
 """Forward passes on the device: the registered family, a PyTorch network beside a loop by hand, every precision."""
 
+# pyright: reportMissingImports=false
+
 import importlib.util
 from collections.abc import Iterator
 from typing import Any, cast, get_args

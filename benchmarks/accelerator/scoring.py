@@ -22,10 +22,13 @@ OTHERS = ("probe", "knn", "logme", "h_score", "regularized_h_score", "transrate"
 
 def solvers() -> Iterator[dict[str, Any]]:
     """Whole scores of 10,000 x 1,024: solvers, tolerances, two spectra, batches of models."""
-    cases: list[tuple[kernels.Solver, float, str, int]]
-    cases = [("krylov", 1e-6, "trained", m) for m in ((1, 4) if on_cpu() else (1, 8, 64, 256))]
-    cases += [("krylov", 1e-4, "trained", cases[-2][3]), ("krylov", 1e-6, "slow", cases[-2][3])]
-    cases += [("gram", 1e-6, "trained", m) for m in ((1,) if on_cpu() else (1, 8))]
+    one, several, many = (1, 4, 4) if on_cpu() else (1, 64, 256)
+    cases: list[tuple[kernels.Solver, float, str, int]] = [
+        *(("krylov", 1e-6, "trained", models) for models in dict.fromkeys((one, several, many))),
+        ("krylov", 1e-4, "trained", several),
+        ("krylov", 1e-6, "slow", several),
+        ("gram", 1e-6, "trained", one),
+    ]
     for solver, tolerance, spectrum, models in cases:
         stack, labels = features(models, spectrum=spectrum)
         settings = ScoreSettings(solver=solver, tolerance=tolerance)

@@ -54,7 +54,7 @@ def memory() -> Iterator[dict[str, Any]]:
         yield {"what": "a CPU does not say how much memory it has", "error": "nothing to measure"}
         return
     for what, models, fraction, wrong in (
-        ("as predicted", 64, ".75", 0), ("a fifteenth of the memory", 64, ".06", 0),
+        ("a third of the memory", 64, ".3", 0), ("a fifteenth", 64, ".06", 0),
         ("a fifteenth, and a prediction that is wrong", 64, ".06", 1),
     ):  # fmt: skip
         environment = os.environ | {"XLA_PYTHON_CLIENT_MEM_FRACTION": fraction, "XLA_PYTHON_CLIENT_PREALLOCATE": "true"}

@@ -7,10 +7,11 @@ from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._linalg import matmul, total, units
 
-# A score is off by at most a thirtieth of the share of its points that is (by a three-hundredth in the median):
-# up to this share by 1e-6. Above it a safer solver it is.
-MAX_ERROR = 3e-5
+# A score of real features is off by a three-hundredth of the share of its points that is, in the median, and by a
+# twentieth at most where classes are as far apart as there: up to this share by 1e-6. Above it a safer solver it is.
+MAX_ERROR = 2e-5
 TOLERANCE = 1e-6
+USUAL = 5  # what `Estimate.error` of a silhouette is there, in units of 4 eps
 HIDDEN = 0.01  # of the samples
 # Of a silhouette's own arithmetic, relative to the distances: what a score may be off by all in all.
 MAX_ROUNDING = 1e-5
@@ -136,5 +137,10 @@ def error_of_points(
 
 
 def joint_error(of_points: Float[Array, ""], of_silhouettes: Float[Array, ""]) -> Float[Array, ""]:
-    """The larger of two errors, in units of `points_error`: at most `MAX_ERROR` where both are small enough."""
-    return jnp.maximum(of_points, MAX_ERROR / MAX_ROUNDING * of_silhouettes)
+    """The larger of two errors, in units of `points_error`: at most `MAX_ERROR` where both are small enough.
+
+    Silhouettes feel what the points are off by as they feel rounding: the more, the closer the classes are to each
+    other beside their size.
+    """
+    felt = jnp.maximum(of_silhouettes / (USUAL * 4 * jnp.finfo(of_points.dtype).eps), 1)
+    return jnp.maximum(of_points * felt, MAX_ERROR / MAX_ROUNDING * of_silhouettes)

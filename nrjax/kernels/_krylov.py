@@ -24,12 +24,10 @@ from jaxtyping import Array, Float, Int
 from nrjax.kernels._certificate import MAX_ERROR, error_of_points
 from nrjax.kernels._linalg import centre, cleaned, exponent_of, largest, matmul, total
 
-EXTRA = 22  # directions beyond n_components in the first block,
-EXTRA_LATER = 6  # and in those after it
+EXTRA, EXTRA_LATER = 22, 6  # directions beyond n_components in the first block, and in those after it
 KEPT = 2  # later blocks that are kept beside the size of the first
 NARROWEST = 12  # of the features, times n_components + 14: below, `gram` is faster
-MOST_STEPS = 8  # on CPU; then `gram` is faster
-MOST_STEPS_ON_ACCELERATORS = 40  # where its eigenproblem costs as much as 200 steps
+MOST_STEPS = 8  # then `gram` is faster
 SAMPLE = 16  # the first block comes from one row in so many,
 MOST_SAMPLED = 1024  # but from no more than these
 SAMPLE_STEPS = 2
@@ -66,7 +64,6 @@ def krylov(
 ) -> tuple["Found", Int[Array, ""]]:
     """What was found, and the exponent of two by which points and values were divided; `fits` must hold."""
     width, later = n_components + EXTRA, n_components + EXTRA_LATER
-    most = MOST_STEPS if jax.default_backend() == "cpu" else MOST_STEPS_ON_ACCELERATORS
     local = len(features)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
     sampled = min(local, max(MOST_SAMPLED // devices, 1), max(local // SAMPLE, 4 * width // devices))
@@ -105,10 +102,9 @@ def krylov(
 
     def goes_on(state):
         count, *_, error, rate = state
-        on = (count < most) & ~(error <= max_error)
-        if most == MOST_STEPS:  # and twice as fast as in the last step it would get there in time
-            on &= ~(error * jnp.minimum(rate, 1) ** (2 * (most - count)) > max_error)
-        return on
+        # twice as fast as in the last step it would get there in time
+        hopeless = error * jnp.minimum(rate, 1) ** (2 * (MOST_STEPS - count)) > max_error
+        return (count < MOST_STEPS) & ~(error <= max_error) & ~hopeless
 
     first = _start(rows, kept, scale, width, axis_name)
     pairs = grown(_Pairs(first[:0], jnp.zeros((local, 0), features.dtype)), first, width)
