@@ -14,8 +14,8 @@ sweeps       nrjax sweep of a generated zoo, how busy the device is
 memory       peak beside the prediction; models that do not fit
 others       the other scores
 
-Files are named after the device. Each part is written when it is done; after `--minutes` no further one is begun, and
-`--resume` goes on where that was. On a CPU sizes are smaller.
+Files are named after the device. Every figure is written at once, so a run that is cut off keeps what it has; after
+`--minutes` no further part is begun, and `--resume` leaves out the parts that are whole. On a CPU sizes are smaller.
 """
 
 import argparse
@@ -79,24 +79,30 @@ def run(options: argparse.Namespace) -> None:
     path = options.out / f"{name}.json"
     doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for part in options.parts:
-        if options.resume and part in doc:
+        if options.resume and doc.get(part, {}).get("whole"):
             continue
         if time.perf_counter() - start > 60 * options.minutes:
             console.print(f"{part} and what follows were left out: --resume goes on", highlight=False)
             break
-        begun = time.perf_counter()
-        rows = []
-        for row in PARTS[part](options.folder) if part == "agreement" else PARTS[part]():
-            rows.append(row)
-            console.print(f"{part}: {_short(row)}", highlight=False)
         alone = argparse.Namespace(**vars(options) | {"parts": [part], "minutes": 8})
-        doc[part] = {
-            "rows": rows, "seconds": round(time.perf_counter() - begun, 1), "commit": commit(),
-            "command": invocation("benchmarks.accelerator", alone, arguments([])), "device": device(),
+        begun = time.perf_counter()
+        made = doc[part] = {
+            "rows": [], "whole": False, "seconds": 0.0, "commit": commit(), "device": device(),
+            "command": invocation("benchmarks.accelerator", alone, arguments([])),
             "jax": jax.__version__, "nrjax": nrjax.__version__,
         }  # fmt: skip
-        path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
-        document.write(doc, path.with_suffix(".md"))
+        for row in PARTS[part](options.folder) if part == "agreement" else PARTS[part]():
+            made["rows"].append(row)
+            made["seconds"] = round(time.perf_counter() - begun, 1)
+            _write(doc, path)
+            console.print(f"{part}: {_short(row)}", highlight=False)
+        made["whole"] = True
+        _write(doc, path)
+
+
+def _write(doc: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+    document.write(doc, path.with_suffix(".md"))
 
 
 def _short(row: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ def write(doc: Mapping[str, Any], path: Path) -> None:
             continue
         made = doc[part]
         by = f"`{made['command']}`, {made['commit']}, jax {made['jax']}, {made['seconds']} s."
+        by += "" if made["whole"] else " The run was cut off: there are more figures than these."
         lines += [f"## {title}", "", by, ""]
         shown = {name: of for name, of in columns.items() if any(_cell(of, row, read) for row in made["rows"])}
         lines += ["| " + " | ".join(shown) + " |", "|" + "---|" * len(shown)]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def markdown(results: list[dict[str, Any]], made_with: dict[str, Any], backend: 
             "",
         ]
     lines += _roofline(results, races)
+    lines += _elsewhere([r for r in results if r["group"] == "elsewhere"])
     for title, axis in SWEEPS.items():
         points = sorted((r for r in results if r["group"] == title), key=lambda r: r["size"])
         if points:
@@ -130,6 +132,34 @@ def _race(r: dict[str, Any]) -> str:
             [_time(r["rivals_s"][who]), f"**{r['ratios'][who]:g}**", f"{r['errors'][who]:.0e}"] if there else [""] * 3
         )
     return "| " + " | ".join(cells) + " |"
+
+
+def _elsewhere(rows: list[dict[str, Any]]) -> list[str]:
+    """The race on features that no kernel was tuned on."""
+    if not rows:
+        return []
+    lines = [
+        "## Features that no kernel was tuned on", "",
+        "Of `python -m benchmarks.kernels.elsewhere`, the bundled zoo, and synthetic spectra; scikit-learn is "
+        "`PCA(10)` with its defaults and `silhouette_score`. Ratios are scikit-learn's time over ours.", "",
+        "| features | to 1e-6 | ratio | error | to 1e-4 | ratio | error | scikit-learn | its error | solver |",
+        "|---" * 10 + "|",
+    ]  # fmt: skip
+    exact, coarse = [], []
+    for r in rows:
+        theirs, quick, errors = r["rivals_s"]["scikit-learn"], r["rivals_s"]["nrjax to 1e-4"], r["errors"]
+        exact.append(theirs / r["median_s"])
+        coarse.append(theirs / quick)
+        lines.append(
+            f"| {r['case']} | {_time(r['median_s'])} | **{exact[-1]:.1f}** | {errors['nrjax']:.0e} | {_time(quick)} | "
+            f"**{coarse[-1]:.1f}** | {errors['nrjax to 1e-4']:.0e} | {_time(theirs)} | {errors['scikit-learn']:.0e} | "
+            f"{r['solver']} |"
+        )
+    said = "; ".join(
+        f"{what}: median {statistics.median(ratios):.1f}, least {min(ratios):.1f}"
+        for what, ratios in (("to 1e-6", exact), ("to 1e-4", coarse))
+    )
+    return [*lines, "", f"Ratios {said}.", ""]
 
 
 def _roofline(results: list[dict[str, Any]], races: list[dict[str, Any]]) -> list[str]:

@@ -175,6 +175,8 @@ def scoring_options(scores: str):
         click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
         click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
+        click.option("--tolerance", type=click.FloatRange(1e-6, 1e-3), default=1e-6, show_default=True,
+                     help="How far a silhouette may be off; coarser is faster."),
         click.option("--scores", type=Scores(), default=scores, show_default=True, metavar="NAMES",
                      help="Scores to compute, such as silhouette,probe; --scores help lists them."),
         click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),

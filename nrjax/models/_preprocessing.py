@@ -76,15 +76,20 @@ class Preprocessing:
         """The same on the host: float32 `[samples, channels, height, width]`, or channels last."""
         if channels_first:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # while a value is one byte
-        scale = self.scale if images.dtype == np.uint8 else 1.0
+        factor, shift = self.affine(images.dtype)
+        shape = (-1, 1, 1) if channels_first else (-1,)
+        batch = np.multiply(images, factor.reshape(shape), dtype=np.float32)
+        batch += shift.reshape(shape)
+        return batch
+
+    def affine(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Factor and shift of every channel, float32; one of each where all channels have the same."""
+        scale = self.scale if dtype == np.uint8 else 1.0
         mean, std = np.broadcast_arrays(np.asarray(self.mean), np.asarray(self.std))
         factor, shift = scale / std, -mean / std  # (scale x - mean) / std = factor x + shift
         if len(set(factor)) == len(set(shift)) == 1:
             factor, shift = factor[:1], shift[:1]
-        shape = (-1, 1, 1) if channels_first else (-1,)
-        batch = np.multiply(images, factor.reshape(shape).astype(np.float32), dtype=np.float32)
-        batch += shift.reshape(shape).astype(np.float32)
-        return batch
+        return factor.astype(np.float32), shift.astype(np.float32)
 
     def sized(self, images: Any, shape: Sequence[int] | None) -> np.ndarray:
         """Images `[samples, height, width, channels]` of the size that the network takes, still uint8.

@@ -4,7 +4,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,14 @@ PROBED = 3  # samples that show which tensors have a row for each: a state of on
 
 
 class TorchModel(Model):
-    """A live `torch.nn.Module`; its weights, its device and its training mode stay as they are."""
+    """A live `torch.nn.Module`; its weights, its device and its training mode stay as they are.
+
+    Attributes:
+      normalises: what is done to batches of uint8 `[samples, height, width, channels]` on the module's device.
+    """
 
     classifies = True
+    normalises: Preprocessing | None = None
 
     def __init__(self, module: Any, inputs: Inputs, description: Description | None = None):
         self.module, self.inputs = module, inputs
@@ -81,11 +86,15 @@ class TorchModel(Model):
         yield from arrays_of({name: numpy_of(value) for name, value in state.items()})
 
     def tensor(self, batch: Any) -> Any:
-        """A batch on the module's device."""
+        """A batch on the module's device, normalised there if it is not yet."""
         import torch
 
         weights = next((p for p in self.module.parameters() if p.is_floating_point()), torch.zeros(0))
         tensor = torch.from_numpy(np.ascontiguousarray(batch)).to(weights.device)
+        if self.normalises is not None and batch.dtype == np.uint8:
+            affine = self.normalises.affine(batch.dtype)
+            factor, shift = (torch.from_numpy(one.reshape(-1, 1, 1)).to(weights.device) for one in affine)
+            tensor = (tensor.permute(0, 3, 1, 2).float() * factor + shift).contiguous()
         return tensor.to(weights.dtype) if tensor.is_floating_point() else tensor
 
     def cast(self, precision: Precision) -> Any:
@@ -169,11 +178,17 @@ def from_torch(
         unless they lie so already, and so are those of `input_shape`; other arrays enter as they are.
     """
     shape = shape_of(input_shape)
-    return TorchModel(module, image_inputs(shape, preprocessing, channels_first=True))
+    inputs = image_inputs(shape, preprocessing, channels_first=True, as_bytes=lambda: is_accelerated(module))
+    model = TorchModel(module, inputs)
+    model.normalises = preprocessing
+    return model
 
 
-def image_inputs(shape: tuple[int, ...] | None, preprocessing: Preprocessing, *, channels_first: bool) -> Inputs:
-    """Inputs of a network that is fed with normalised images from the host."""
+def image_inputs(
+    shape: tuple[int, ...] | None, preprocessing: Preprocessing, *, channels_first: bool,
+    as_bytes: Callable[[], bool] = lambda: False,
+) -> Inputs:  # fmt: skip
+    """Inputs of a network that is fed with normalised images from the host, or `as_bytes`, a quarter of the copy."""
 
     def prepare(images: Any) -> np.ndarray:
         if channels_first and _are_channels_first(images):
@@ -182,6 +197,8 @@ def image_inputs(shape: tuple[int, ...] | None, preprocessing: Preprocessing, *,
         volume = sized.ndim == 4 and sized.dtype != np.uint8 and sized.shape[3] not in (1, 3)  # as the network takes it
         if sized.ndim != 4 or (channels_first and shape is None and volume):
             return sized if sized.dtype.kind in "iu" and sized.dtype != np.uint8 else sized.astype(np.float32)
+        if sized.dtype == np.uint8 and as_bytes():
+            return sized
         return preprocessing.normalised(sized, channels_first=channels_first)
 
     target = preprocessing.target(shape)

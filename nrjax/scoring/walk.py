@@ -97,6 +97,8 @@ def walk(
         return jax.tree.map(lambda *values: np.stack(values), *each)
 
     def ready(array: Any) -> jax.Array:
+        if array.dtype == dtype and array.shape[1] == (width or array.shape[1]):
+            return jnp.asarray(array)
         if isinstance(array, np.ndarray):
             return jnp.asarray(Staging()(array, dtype, width, centred=centred))
         return jnp.pad(array.astype(dtype), ((0, 0), (0, (width or array.shape[1]) - array.shape[1])))

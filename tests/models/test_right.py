@@ -339,3 +339,30 @@ def test_labels_of_tables(tmp_path):
         nrjax.load_dataset(pandas.DataFrame({"text": list("abc"), "label": [1, "1", 2]}))
     with pytest.raises(ValueError, match="several columns that read '1'"):
         nrjax.load_dataset(pandas.DataFrame({1: [1.0, 2.0], "1": [3.0, 4.0], "label": ["a", "b"]}))
+
+
+def test_bytes_that_are_normalised_on_the_device(monkeypatch):
+    """What a module on an accelerator gets: a quarter of the copy, the same numbers."""
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 4))
+    seen = nrjax.Preprocessing(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1), image_size=16)
+    model = nrjax.from_torch(module, input_shape=(16, 16, 3), preprocessing=seen)
+    from_host = extract_features(model, IMAGES, 0)
+    monkeypatch.setattr("nrjax.models._torch.is_accelerated", lambda module: True)
+    assert model.inputs.prepare(IMAGES).dtype == np.uint8
+    np.testing.assert_array_equal(extract_features(model, IMAGES, 0), from_host)
+    floats = RNG.normal(size=(2, 16, 16, 3)).astype(np.float32)  # which enter as they are
+    assert model.inputs.prepare(floats).dtype == np.float32
+
+
+@pytest.mark.parametrize("precision", ["float32", "tensorfloat32", "bfloat16"])
+def test_precisions(precision):
+    """On a CPU the first two are the same; every one comes out as float32."""
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Linear(4, 3)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    for model in (module, nrjax.from_function(lambda p, x: x @ p, np.asarray(module.weight.detach()).T)):
+        exact, found = (extract_features(model, ROWS, -1, precision=p) for p in ("float32", precision))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, exact, atol={"bfloat16": 0.1}.get(precision, 1e-6))
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
