@@ -16,6 +16,8 @@ from nrjax.scoring.checks import rounding_of, working_dtype
 from nrjax.scoring.registry import ScoreKind
 from nrjax.scoring.walk import conditions, walk
 
+TIED = 0.01  # error from which on components are as good as tied: no decomposition can tell them apart
+
 K = TypeVar("K")
 R = TypeVar("R")
 
@@ -88,7 +90,7 @@ def score_silhouettes(
 
     def certain(_: int, score: kernels.Score, attempt: Attempt) -> bool:
         # A Gram matrix in float64 tells all apart that lies within 1e-5 of the largest: what is tied there is tied.
-        final = attempt.solver == "gram" and attempt.dtype == np.float64 and score.depth > 1e-5
+        final = attempt.solver == "gram" and attempt.dtype == np.float64 and score.depth > 1e-5 and score.error > TIED
         return bool(score.error <= settings.max_error or final)
 
     settled = climb(dict.fromkeys(range(len(arrays)), ladder), run, certain)

@@ -154,7 +154,7 @@ def test_what_cannot_be_certified_goes_to_a_safer_solver(features, solver):
     labels = np.arange(len(features)) % 4
     assert not float(kernels.pca(jnp.asarray(features), 10, solver="krylov").error) <= kernels.MAX_ERROR
     ranked = nrjax.rank_batch({"hard": features}, labels, solver="krylov")
-    assert ranked.models[0].solver == solver
+    assert ranked.models[0].solver.startswith(solver)  # which may have to go on to float64
     assert ranked.scores["hard"] == pytest.approx(neuralrank(features, labels), abs=F32_ATOL)
     exact = nrjax.pca(features, 10, solver="gram").singular_values
     np.testing.assert_array_equal(nrjax.pca(features, 10, solver="krylov").singular_values, exact)
