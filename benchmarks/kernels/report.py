@@ -141,7 +141,8 @@ def _elsewhere(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
         "## Features that no kernel was tuned on", "",
         "Of `python -m benchmarks.kernels.elsewhere`, the bundled zoo, and synthetic spectra; scikit-learn is "
-        "`PCA(10)` with its defaults and `silhouette_score`. Each is called once before it is timed. Ratios are scikit-learn's time over ours.", "",
+        "`PCA(10)` with its defaults and `silhouette_score`. Each is called once before it is timed. Ratios are "
+        "scikit-learn's time over ours.", "",
         "| features | to 1e-6 | ratio | error | to 1e-4 | ratio | error | scikit-learn | its error | solver |",
         "|---" * 10 + "|",
     ]  # fmt: skip
