@@ -157,5 +157,5 @@ def test_precision(zoo):
     assert half.settings["precision"] == "bfloat16"
     assert half.scores != whole.scores
     assert all(abs(half.scores[name] - whole.scores[name]) < 0.05 for name in whole.order)
-    with pytest.raises(ValueError, match="precision must be of float32, bfloat16"):
+    with pytest.raises(ValueError, match="precision must be of float32, tensorfloat32, bfloat16"):
         nrjax.rank(zoo, X, Y, precision="float16")
