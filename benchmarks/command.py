@@ -22,6 +22,25 @@ def answer(work: Callable[[], None]) -> int:
     return 0
 
 
+def parser(module: str, doc: str | None) -> argparse.ArgumentParser:
+    """Of `python -m module`, whose help is what the module says of itself."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def main_of(
+    arguments: Callable[[list[str] | None], argparse.Namespace], run: Callable[[argparse.Namespace], None]
+) -> Callable[..., int]:
+    """A command of its arguments and of what it does with them: 0, or 1 with one line on stderr."""
+
+    def main(argv: list[str] | None = None) -> int:
+        options = arguments(argv)
+        return answer(lambda: run(options))
+
+    return main
+
+
 def invocation(module: str, options: argparse.Namespace, defaults: argparse.Namespace) -> str:
     """The command line that asks for `options`; where things lie on this machine, and resuming, are left out."""
     words = [f"python -m {module}"]

@@ -33,7 +33,7 @@ from rich.console import Console
 
 import nrjax
 from benchmarks.accelerator import beside, document, forward, machine, scoring, whole
-from benchmarks.command import answer, commit, device, invocation
+from benchmarks.command import commit, device, invocation, main_of, parser
 
 RESULTS = Path(__file__).parent / "results"
 PARTS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
@@ -52,22 +52,13 @@ PARTS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.accelerator", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="Only these; the others stay.")
-    parser.add_argument("--features", type=Path, dest="folder", help="Features of networks, NAME.npz each.")
-    parser.add_argument("--minutes", type=float, default=8, help="After which no further part is begun [8].")
-    parser.add_argument("--resume", action="store_true", help="Leave out parts that are there.")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; 0, or 1 with one line on stderr."""
-    options = arguments(argv)
-    return answer(lambda: run(options))
+    said = parser("benchmarks.accelerator", __doc__)
+    said.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="Only these; the others stay.")
+    said.add_argument("--features", type=Path, dest="folder", help="Features of networks, NAME.npz each.")
+    said.add_argument("--minutes", type=float, default=8, help="After which no further part is begun [8].")
+    said.add_argument("--resume", action="store_true", help="Leave out parts that are there.")
+    said.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
+    return said.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -109,6 +100,8 @@ def _short(row: dict[str, Any]) -> str:
     words = [f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()]
     return ", ".join(words)[:200]
 
+
+main = main_of(arguments, run)
 
 if __name__ == "__main__":
     sys.exit(main())

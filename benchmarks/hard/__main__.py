@@ -20,7 +20,7 @@ from rich.console import Console
 from scipy import special
 
 import nrjax
-from benchmarks.command import answer, commit, device, invocation
+from benchmarks.command import commit, device, invocation, main_of, parser
 from tests.scoring import hard, references
 
 RESULTS = Path(__file__).parent / "results"
@@ -31,25 +31,15 @@ MOVED_TIMES = 10  # an error that rounding of the features may explain is no lar
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.hard", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    said = parser("benchmarks.hard", __doc__)
     scores = list(references.REFERENCES)
-    parser.add_argument(
+    said.add_argument(
         "--kinds", nargs="*", choices=hard.HARD, metavar="KIND", default=list(hard.HARD), help="Only these kinds."
     )
-    parser.add_argument(
-        "--scores", nargs="*", choices=scores, metavar="SCORE", default=scores, help="Only these scores."
-    )
-    parser.add_argument("--shapes", type=int, default=len(hard.SHAPES), help="Only the first so many shapes of each.")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; 0, or 1 with one line on stderr."""
-    options = arguments(argv)
-    return answer(lambda: run(options))
+    said.add_argument("--scores", nargs="*", choices=scores, metavar="SCORE", default=scores, help="Only these scores.")
+    said.add_argument("--shapes", type=int, default=len(hard.SHAPES), help="Only the first so many shapes of each.")
+    said.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
+    return said.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -206,6 +196,8 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
+
+main = main_of(arguments, run)
 
 if __name__ == "__main__":
     sys.exit(main())

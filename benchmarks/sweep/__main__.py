@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.command import answer, commit, device, invocation
+from benchmarks.command import commit, device, invocation, main_of, parser
 from benchmarks.paper.__main__ import CACHE as PAPER
 from benchmarks.sweep import document
 
@@ -29,23 +29,15 @@ PARTS = ("throughput", "race", "faults", "simulation")
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="Only these; the others stay.")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"Where generated zoos go [{FOLDER}].")
-    parser.add_argument("--cache", type=Path, default=PAPER, help=f"Where the paper's networks are [{PAPER}].")
-    parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
-    parser.add_argument("--draws", type=int, default=100, help="Races of each target [100].")
-    parser.add_argument("--tops", type=int, nargs="*", default=[3], help="How many of the best are wanted [3].")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; 0, or 1 with one line on stderr."""
-    options = arguments(argv)
-    return answer(lambda: run(options))
+    said = parser("benchmarks.sweep", __doc__)
+    said.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="Only these; the others stay.")
+    said.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
+    said.add_argument("--folder", type=Path, default=FOLDER, help=f"Where generated zoos go [{FOLDER}].")
+    said.add_argument("--cache", type=Path, default=PAPER, help=f"Where the paper's networks are [{PAPER}].")
+    said.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
+    said.add_argument("--draws", type=int, default=100, help="Races of each target [100].")
+    said.add_argument("--tops", type=int, nargs="*", default=[3], help="How many of the best are wanted [3].")
+    return said.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -84,6 +76,8 @@ def _measure(part: str, doc: dict[str, Any], options: argparse.Namespace, on_don
 
     return faults(options.folder, on_done)
 
+
+main = main_of(arguments, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,7 +23,7 @@ from rich.console import Console
 from scipy import special
 
 import nrjax
-from benchmarks.command import answer, commit, device, invocation
+from benchmarks.command import commit, device, invocation, main_of, parser
 from benchmarks.paper.__main__ import CACHE
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
 from benchmarks.trust import document, plots
@@ -47,32 +47,24 @@ CALIBRATED = {"F10": "fashion_mnist", "M10": "mnist", "C10": "cifar10"}
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.trust", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
+    said = parser("benchmarks.trust", __doc__)
+    said.add_argument(
         "--parts",
         nargs="*",
         choices=PARTS,
         default=PARTS,
         help="Measure only these; the others stay as they are. None: judge and draw what has been measured.",
     )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
-    parser.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
-    parser.add_argument("--wider", type=Path, default=WIDER, help=f"What benchmarks.trust.wider wrote [{WIDER}].")
-    parser.add_argument("--beside", type=Path, help="trust.json of an earlier commit, to be shown beside.")
-    parser.add_argument("--resume", action="store_true", help="Take what an interrupted run has measured already.")
-    parser.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
-    parser.add_argument("--targets", nargs="*", help="Measure scores on these alone, such as M10 K; else on all.")
-    parser.add_argument("--samples", type=int, default=SAMPLES, help=f"Labelled images of a target [{SAMPLES}].")
-    parser.add_argument("--draws", type=int, default=30, help="Small targets of each size, for the calibration [30].")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command; 0, or 1 with one line on stderr."""
-    options = arguments(argv)
-    return answer(lambda: run(options))
+    said.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
+    said.add_argument("--cache", type=Path, default=CACHE, help=f"Where trained models are kept [{CACHE}].")
+    said.add_argument("--wider", type=Path, default=WIDER, help=f"What benchmarks.trust.wider wrote [{WIDER}].")
+    said.add_argument("--beside", type=Path, help="trust.json of an earlier commit, to be shown beside.")
+    said.add_argument("--resume", action="store_true", help="Take what an interrupted run has measured already.")
+    said.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
+    said.add_argument("--targets", nargs="*", help="Measure scores on these alone, such as M10 K; else on all.")
+    said.add_argument("--samples", type=int, default=SAMPLES, help=f"Labelled images of a target [{SAMPLES}].")
+    said.add_argument("--draws", type=int, default=30, help="Small targets of each size, for the calibration [30].")
+    return said.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -167,6 +159,8 @@ def _draw(found: dict[str, Any], out: Path) -> None:
         found["curves"]["by_components"], "principal components kept by the silhouette", out / "tau_by_components.png"
     )
 
+
+main = main_of(arguments, run)
 
 if __name__ == "__main__":
     sys.exit(main())

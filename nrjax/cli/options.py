@@ -8,7 +8,8 @@ from typing import Any, get_args
 import click
 
 from nrjax.files import shortened, shown
-from nrjax.kernels import Definition, Distance
+from nrjax.kernels import TOLERANCE, Definition, Distance
+from nrjax.scoring.checks import LARGEST_TOLERANCE
 
 FORMAT = click.Choice(["table", "json", "csv"])
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -159,8 +160,7 @@ def forward_options(command):
                      help="Several, such as 0,2,penultimate, or all: the best counts."),
         click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once.  [default: by their size]"),
         click.option("--precision", type=click.Choice(["float32", "tensorfloat32", "bfloat16"]), default="float32",
-                     show_default=True,
-                     help="Of the forward pass."),
+                     show_default=True, help="Of the forward pass."),
         click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here."),
     )):  # fmt: skip
         command = option(command)
@@ -175,8 +175,8 @@ def scoring_options(scores: str):
         click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
         click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
-        click.option("--tolerance", type=click.FloatRange(1e-6, 1e-3), default=1e-6, show_default=True,
-                     help="How far a silhouette may be off; coarser is faster."),
+        click.option("--tolerance", type=click.FloatRange(TOLERANCE, LARGEST_TOLERANCE), default=TOLERANCE,
+                     show_default=True, help="How far a silhouette may be off; coarser is faster."),
         click.option("--scores", type=Scores(), default=scores, show_default=True, metavar="NAMES",
                      help="Scores to compute, such as silhouette,probe; --scores help lists them."),
         click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),

@@ -142,19 +142,19 @@ def test_krylov_finds_what_its_sample_has_no_trace_of():
 
 
 @pytest.mark.parametrize(
-    ("features", "solver"),
+    ("features", "solvers"),
     [
-        pytest.param(np.random.default_rng(0).normal(size=(1000, 800)), "gram", id="white noise"),
-        pytest.param(with_spectrum(HARD["linear decay"])[0], "gram", id="linear decay"),
-        pytest.param(with_spectrum(HARD["tie of equals at the boundary"])[0], "gram, float64", id="tie"),
+        pytest.param(np.random.default_rng(0).normal(size=(1000, 800)), ["gram"], id="white noise"),
+        pytest.param(with_spectrum(HARD["linear decay"])[0], ["gram", "gram, float64"], id="linear decay"),
+        pytest.param(with_spectrum(HARD["tie of equals at the boundary"])[0], ["gram, float64"], id="tie"),
     ],
 )
-def test_what_cannot_be_certified_goes_to_a_safer_solver(features, solver):
+def test_what_cannot_be_certified_goes_to_a_safer_solver(features, solvers):
     features = features.astype(np.float32)
     labels = np.arange(len(features)) % 4
     assert not float(kernels.pca(jnp.asarray(features), 10, solver="krylov").error) <= kernels.MAX_ERROR
     ranked = nrjax.rank_batch({"hard": features}, labels, solver="krylov")
-    assert ranked.models[0].solver.startswith(solver)  # which may have to go on to float64
+    assert ranked.models[0].solver in solvers
     assert ranked.scores["hard"] == pytest.approx(neuralrank(features, labels), abs=F32_ATOL)
     exact = nrjax.pca(features, 10, solver="gram").singular_values
     np.testing.assert_array_equal(nrjax.pca(features, 10, solver="krylov").singular_values, exact)
