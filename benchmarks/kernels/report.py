@@ -103,16 +103,6 @@ def markdown(results: list[dict[str, Any]], made_with: dict[str, Any], backend: 
         by_size = sorted((b for b in results if b["group"] == "batch size"), key=lambda b: b["size"])
         listed = ", ".join(f"{b['size']}: {b['images_per_s']:,.0f}" for b in by_size)
         lines += ["", f"By batch size: {listed}." if by_size else "", ""]
-    for r in (r for r in results if r["group"] == "mesh"):
-        lines += [f"## A mesh of four virtual devices, {r['case']}", ""]
-        lines += ["| split over | features on a device | beyond them | largest sum sent | difference to one device |"]
-        lines += ["|---" * 5 + "|"]
-        lines += [
-            f"| {names} | {m['features_mib']} MiB | {m['temporary_mib']} MiB | {m['largest_sum_kib']} KiB | "
-            f"{m['difference']:.0e} |"
-            for names, m in r["meshes"].items()
-        ]
-        lines += [""]
     for stream in (r for r in results if r["group"] == "stream"):
         once, whole = stream["streamed"], stream["whole"]
         lines += [

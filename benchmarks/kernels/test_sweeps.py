@@ -93,15 +93,6 @@ def in_its_own_process(module: str, *arguments: str, **environment: str) -> dict
     return json.loads(done.stdout)
 
 
-def test_mesh(benchmark):
-    """8 x 10,000 x 1,024 on four virtual devices: the same scores, and what each device holds."""
-    found = benchmark.pedantic(
-        in_its_own_process, ("mesh",), {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}, rounds=1
-    )
-    assert max(mesh["difference"] for mesh in found.values()) <= 1e-6
-    benchmark.extra_info |= {"group": "mesh", "case": "8 x 10,000 x 1,024", "meshes": found}
-
-
 def test_stream(benchmark):
     """1.28 million x 256 from a file, in a process of its own; the same score as from memory."""
     streamed = benchmark.pedantic(in_its_own_process, ("stream",), rounds=1)

@@ -18,6 +18,7 @@ from nrjax.kernels._certificate import (
 from nrjax.kernels._class_distances import Distance
 from nrjax.kernels._clusters import adjusted_rand, cluster_ids, clusters, stability
 from nrjax.kernels._evidence import estimate_logme, logme
+from nrjax.kernels._felt import doubt, felt
 from nrjax.kernels._h_score import estimate_h_score, estimate_regularized_h_score, h_score, regularized_h_score
 from nrjax.kernels._knn import NEIGHBOURS, estimate_knn, knn
 from nrjax.kernels._leep import estimate_leep, estimate_nce, leep, nce
@@ -61,6 +62,7 @@ __all__ = [
     "attempts",
     "cluster_ids",
     "clusters",
+    "doubt",
     "error_of_points",
     "estimate_gbc",
     "estimate_h_score",
@@ -71,6 +73,7 @@ __all__ = [
     "estimate_probe",
     "estimate_regularized_h_score",
     "estimate_transrate",
+    "felt",
     "fit_probe",
     "gbc",
     "h_score",

@@ -8,10 +8,9 @@ from jaxtyping import Array, Float, Int
 from nrjax.kernels._linalg import matmul, total, units
 
 # A score of real features is off by a three-hundredth of the share of its points that is, in the median, and by a
-# twentieth at most where classes are as far apart as there: up to this share by 1e-6. Above it a safer solver it is.
+# twentieth at most: up to this share by 1e-6. Above it a safer solver it is, and where the score feels more than that.
 MAX_ERROR = 3e-5
 TOLERANCE = 1e-6
-USUAL = 5  # what `Estimate.error` of a silhouette is there, in units of 4 eps
 HIDDEN = 0.01  # of the samples
 # Of a silhouette's own arithmetic, relative to the distances: what a score may be off by all in all.
 MAX_ROUNDING = 1e-5
@@ -36,6 +35,62 @@ class Estimate(NamedTuple):
     named: Int[Array, " samples"] | None = None
 
 
+class Turned(NamedTuple):
+    """How far every component may be turned, as tangents of angles.
+
+    Attributes:
+      towards: each of the pairs that are known beside the components.
+      outside: what no pair spans, of which `mu` is the largest square that there may be.
+    """
+
+    towards: Float[Array, "components others"]
+    outside: Float[Array, " components"]
+    mu: Float[Array, ""]
+
+
+def turned(
+    squares: Float[Array, " found"],
+    residuals: Float[Array, "judged width"],
+    vectors: Float[Array, "found width"],
+    n_components: int,
+) -> Turned:
+    """By what is left of the residuals of Ritz pairs.
+
+        towards_ij^2 = (p_ij / (s_i - s_j))^2 + (q_i . q_j / ((s_i - mu) (s_i - s_j)))^2
+        outside_i = |q_i| / (s_i - mu)
+
+    of pairs `v_i, s_i` (squared singular values) whose residuals `r_i = A v_i - s_i v_i`, A the Gram matrix, have
+    a part inside the space of all pairs, `p_ij = r_i . v_j`, which is rounding, and one outside, `q_i`. Two pairs of
+    the space mix only by way of what is outside of it, so their closeness enters in second order; `q_j = 0` where that
+    is not known. `mu` is the largest square that may still be outside: that of the first pair that is not judged. Ritz
+    values are too small while they converge; `s_j` of j > k is raised by what that may be, or a tie would look like a
+    gap. Without a gap an angle is 45 degrees.
+
+    Args:
+      squares: of all pairs, descending.
+      residuals: of the leading pairs; those kept and, where there are more, at least one more.
+      vectors: of all pairs, of length 1, in the coordinates of the residuals.
+      n_components: k, fewer than there are pairs.
+
+    Source: Davis and Kahan 1970, doi:10.1137/0707001; second order as in Stewart 1973, doi:10.1137/1015095.
+    """
+    judged = len(residuals)
+    inside = matmul(residuals, vectors.T)
+    outside = residuals - matmul(inside, vectors)
+    lengths = jnp.sum(outside * outside, axis=1)
+    mu = squares[min(judged, len(squares) - 1)]
+    to_outside = squares[:judged] - mu
+    kept, gaps = squares[:n_components, None], to_outside[:n_components, None]
+    raised = lengths / jnp.maximum(to_outside, jnp.sqrt(lengths))  # no more than the length of the residual
+    raised = jnp.where(lengths > 0, raised, 0)
+    others = squares[n_components:].at[: judged - n_components].add(raised[n_components:])
+    by_rounding = _over(jnp.abs(inside[:n_components, n_components:]), kept - others)
+    between = jnp.abs(matmul(outside[:n_components], outside[n_components:].T))
+    by_outside = _over(between, gaps * (kept - others[: judged - n_components]))
+    towards = (by_rounding**2).at[:, : judged - n_components].add(by_outside**2)
+    return Turned(jnp.sqrt(towards), _over(jnp.sqrt(lengths[:n_components]), gaps[:, 0]), mu)
+
+
 def points_error(
     squares: Float[Array, " found"],
     residuals: Float[Array, "judged width"],
@@ -45,40 +100,23 @@ def points_error(
 ) -> Float[Array, ""]:
     """Share of the points that lies outside the true principal subspace, in [0, 1].
 
-        error^2 = sum of w_i sin_i^2 / sum of w_i,   sin_i^2 = sum over j > k of c_ij^2 + |q_i|^2 / (s_i - mu)^2
-        c_ij = p_ij / (s_i - s_j) + q_i . q_j / ((s_i - mu) (s_i - s_j)),   q_j = 0 where that is not known
+        error^2 = sum of w_i sin_i^2 / sum of w_i,   sin_i^2 = outside_i^2 + sum over j > k of towards_ij^2, at most 1
 
-    of Ritz pairs `v_i, s_i` (squared singular values) whose residuals `r_i = A v_i - s_i v_i`, A the Gram matrix, have
-    a part inside the space of all pairs, `p_ij = r_i . v_j`, which is rounding, and one outside, `q_i`. Two pairs of
-    the space mix only by way of what is outside of it, so their closeness enters in second order. `mu` is the largest
-    square that may still be outside: that of the first pair that is not judged. Ritz values are too small while they
-    converge; `s_j` of j > k is raised by what that may be, or a tie would look like a gap. `sin_i` is weighted with
-    what its coordinate decides, for a component that holds nothing cannot spoil a score, and is 1 without a gap.
+    of what is `turned`, weighted with what each coordinate decides, for one that holds nothing cannot spoil a score.
 
     Args:
-      squares: of all pairs, descending.
-      residuals: of the leading pairs; those kept and, where there are more, at least one more.
-      vectors: of all pairs, of length 1, in the coordinates of the residuals.
+      squares: as for `turned`, and so are the next three.
+      residuals: of the leading pairs.
+      vectors: of all pairs.
       n_components: k.
       shares: w, see `shares_of`; None takes the squares.
-
-    Source: Davis and Kahan 1970, doi:10.1137/0707001; second order as in Stewart 1973, doi:10.1137/1015095.
     """
-    judged = len(residuals)
-    inside = matmul(residuals, vectors.T)
-    outside = residuals - matmul(inside, vectors)
-    lengths = jnp.sum(outside * outside, axis=1)
-    to_outside = squares[:judged] - squares[min(judged, len(squares) - 1)]
-    kept, gaps = squares[:n_components, None], to_outside[:n_components, None]
-    raised = lengths / jnp.maximum(to_outside, jnp.sqrt(lengths))  # no more than the length of the residual
-    raised = jnp.where(lengths > 0, raised, 0)
-    others = squares[n_components:].at[: judged - n_components].add(raised[n_components:])
-    by_rounding = _over(jnp.abs(inside[:n_components, n_components:]), kept - others)
-    between = jnp.abs(matmul(outside[:n_components], outside[n_components:].T))
-    by_outside = _over(between, gaps * (kept - others[: judged - n_components]))
-    sines = jnp.sum(by_rounding**2, axis=1) + jnp.sum(by_outside**2, axis=1)
-    sines = jnp.minimum(sines + _over(jnp.sqrt(lengths[:n_components]), gaps[:, 0]) ** 2, 1)
-    weights = kept[:, 0] if shares is None else shares
+    turns = turned(squares, residuals, vectors, n_components)
+    return _share_of(turns, squares[:n_components] if shares is None else shares)
+
+
+def _share_of(turns: Turned, weights: Float[Array, " components"]) -> Float[Array, ""]:
+    sines = jnp.minimum(jnp.sum(turns.towards**2, axis=1) + turns.outside**2, 1)
     everything = jnp.sum(weights)
     share = jnp.sum(weights * sines) / jnp.where(everything == 0, 1, everything)
     return jnp.where(everything == 0, 0, jnp.sqrt(share))
@@ -135,11 +173,15 @@ def error_of_points(
     return error if points.dtype == jnp.float64 else jnp.maximum(error, jnp.where(hidden > HIDDEN, hidden, 0))
 
 
-def joint_error(of_points: Float[Array, ""], of_silhouettes: Float[Array, ""]) -> Float[Array, ""]:
-    """The larger of two errors, in units of `points_error`: at most `MAX_ERROR` where both are small enough.
+def joint_error(
+    of_points: Float[Array, ""], felt: Float[Array, ""], of_silhouettes: Float[Array, ""]
+) -> Float[Array, ""]:
+    """The largest of three errors, in units of `points_error`: at most `MAX_ERROR` where all are small enough.
 
-    Silhouettes feel what the points are off by as they feel rounding: the more, the closer the classes are to each
-    other beside their size.
+    Args:
+      of_points: `points_error`.
+      felt: of the score, by what it feels of that.
+      of_silhouettes: by their own arithmetic.
     """
-    felt = jnp.maximum(of_silhouettes / (USUAL * 4 * jnp.finfo(of_points.dtype).eps), 1)
-    return jnp.maximum(of_points * felt, MAX_ERROR / MAX_ROUNDING * of_silhouettes)
+    own = jnp.maximum(felt / TOLERANCE, of_silhouettes / MAX_ROUNDING)
+    return jnp.maximum(of_points, MAX_ERROR * own)

@@ -22,6 +22,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._certificate import MAX_ERROR, error_of_points
+from nrjax.kernels._felt import Doubt, doubt
 from nrjax.kernels._linalg import centre, cleaned, exponent_of, largest, matmul, total
 
 EXTRA, EXTRA_LATER = 22, 6  # directions beyond n_components in the first block, and in those after it
@@ -41,6 +42,7 @@ class Found(NamedTuple):
     values: Float[Array, " components"]
     error: Float[Array, ""]
     variation: Float[Array, ""]
+    doubt: Doubt
 
 
 class _Pairs(NamedTuple):
@@ -111,15 +113,17 @@ def krylov(
     pairs, residuals, error = step(pairs, residuals_of(pairs)[1], width + later)  # one at least
     spare = (KEPT - 1) * later
     pairs = _Pairs(jnp.pad(pairs.vectors, ((0, spare), (0, 0))), jnp.pad(pairs.images, ((0, 0), (0, spare))))
-    _, pairs, _, error, _ = lax.while_loop(goes_on, next_step, (1, pairs, residuals, error, jnp.zeros_like(error)))
-    points = pairs.images[:, :n_components]
-    values = jnp.sqrt(total(jnp.sum(points * points, axis=0), axis_name))
+    start = (1, pairs, residuals, error, jnp.zeros_like(error))
+    _, pairs, residuals, error, _ = lax.while_loop(goes_on, next_step, start)
+    points, squares = pairs.images[:, :n_components], total(jnp.sum(pairs.images**2, axis=0), axis_name)
+    values = jnp.sqrt(squares[:n_components])
     lengths = jnp.sum((scale * rows) ** 2, axis=1)  # of a few rows: enough to know what their rounding is
     longest = jnp.sqrt(largest(jnp.max(lengths), axis_name))
     count = jnp.maximum(total(jnp.sum(weights), axis_name) / total(jnp.sum(kept), axis_name), 1)
     size = jnp.sqrt(count * total(jnp.sum(lengths * kept), axis_name))
     variation = jnp.linalg.norm(values) / jnp.maximum(size, jnp.finfo(features.dtype).tiny)
-    return Found(cleaned(points, longest), values, error, variation), exponent
+    left = doubt(pairs.images, squares, residuals, pairs.vectors, n_components, devices)
+    return Found(cleaned(points, longest), values, error, variation, left), exponent
 
 
 def _start(

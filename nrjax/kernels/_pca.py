@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels import _krylov
 from nrjax.kernels._certificate import MAX_ERROR, error_of_points, of_rounding
+from nrjax.kernels._felt import Doubt, doubt
 from nrjax.kernels._linalg import centre, cleaned, exponent_of, matmul, right_singular, total
 
 Solver = Literal["auto", "svd", "gram", "krylov"]
@@ -51,11 +52,13 @@ class Scaled(NamedTuple):
       projection: divided.
       exponent: of the power of two.
       variation: size of the centred features beside the features' own, at least.
+      doubt: where the points may be displaced to, divided too.
     """
 
     projection: Projection
     exponent: Int[Array, ""]
     variation: Float[Array, ""]
+    doubt: Doubt
 
 
 def pca(
@@ -84,7 +87,7 @@ def pca(
 
     Source: agrees with `sklearn.decomposition.PCA(svd_solver="full").fit_transform` up to signs.
     """
-    projection, exponent, _ = scaled_pca(
+    projection, exponent, *_ = scaled_pca(
         features, n_components, solver=solver, mask=mask, axis_name=axis_name, rounding=rounding, max_error=max_error
     )
     return projection._replace(
@@ -120,17 +123,18 @@ def scaled_pca(
         found = _svd(centred, n_components) if solver == "svd" else _gram(centred, n_components, weights, axis_name)
         own = jnp.sum(scaled * scaled, axis=1)  # squared lengths of the rows as they came, and of what was taken off
         off = jnp.sum((scaled - centred) ** 2, axis=1)
-        found = _krylov.Found(cleaned(found.points, jnp.sqrt(own) + jnp.sqrt(off)), found.values, found.error, jnp.sqrt(
-            total(jnp.sum(centred * centred), axis_name)
-            / jnp.maximum(total(jnp.sum(own * weights), axis_name), jnp.finfo(features.dtype).tiny)
-        ))  # fmt: skip
+        everything = jnp.maximum(total(jnp.sum(own * weights), axis_name), jnp.finfo(features.dtype).tiny)
+        found = found._replace(
+            points=cleaned(found.points, jnp.sqrt(own) + jnp.sqrt(off)),
+            variation=jnp.sqrt(total(jnp.sum(centred * centred), axis_name) / everything),
+        )
     points = jnp.where(found.variation > NOISE * rounding, found.points, 0)
     error = found.error
     if features.dtype != jnp.float64:
         lost = jnp.any((weights > 0) & ~jnp.any(points != 0, axis=1)).astype(features.dtype)
         extreme = jnp.abs(exponent) > 100  # below, entries are subnormal, which XLA takes for zero
         error = jnp.where((total(lost, axis_name) > 0) | extreme | (found.variation <= DOUBT * rounding), 1, error)
-    return Scaled(Projection(points, found.values, error), exponent, found.variation)
+    return Scaled(Projection(points, found.values, error), exponent, found.variation, found.doubt)
 
 
 def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dtype: DTypeLike = jnp.float32) -> Solver:
@@ -183,7 +187,8 @@ def _svd(centred: Float[Array, "samples dims"], n_components: int) -> _krylov.Fo
     residuals, vectors = of_rounding(rounding, len(values)), jnp.eye(len(values), dtype=centred.dtype)
     ones = jnp.ones(len(centred), centred.dtype)
     error = error_of_points(points, values**2, residuals, vectors, n_components, ones, None)
-    return _krylov.Found(points, values[:n_components], error, error)
+    left_out = doubt(left * values, values**2, residuals, vectors, n_components)
+    return _krylov.Found(points, values[:n_components], error, error, left_out)
 
 
 def _gram(
@@ -191,6 +196,7 @@ def _gram(
 ) -> _krylov.Found:
     """By way of the smaller of X'X and XX'; of X'X, which is a sum over samples, where devices split them."""
     samples, dims = centred.shape
+    devices = 1 if axis_name is None else lax.axis_size(axis_name)
     block = min(n_components + OVERSAMPLING, dims, samples if axis_name is None else dims)
     by_dims = samples >= dims or axis_name is not None
     gram = total(matmul(centred.T, centred), axis_name) if by_dims else matmul(centred, centred.T)
@@ -203,6 +209,7 @@ def _gram(
     else:
         points = vectors * values  # U diag(s)
         residuals = (matmul(centred, matmul(centred.T, vectors)) - vectors * squares).T
+    left_out = doubt(points, squares, residuals, vectors.T, n_components, devices)
     points = points[:, :n_components]
     error = error_of_points(points, squares, residuals, vectors.T, n_components, weights, axis_name)
-    return _krylov.Found(points, values[:n_components], error, error)
+    return _krylov.Found(points, values[:n_components], error, error, left_out)

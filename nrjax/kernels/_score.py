@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels._certificate import TOLERANCE, joint_error, largest_error
 from nrjax.kernels._class_distances import Distance
+from nrjax.kernels._felt import felt
 from nrjax.kernels._linalg import total
 from nrjax.kernels._pca import Solver, scaled_pca
 from nrjax.kernels._sampling import Sampling, silhouette_sampling
@@ -42,8 +44,8 @@ class Score(NamedTuple):
 
     Attributes:
       value: in [-1, 1]; higher is better.
-      error: of the points, see `Projection`, joined with that of the silhouettes' own arithmetic; above the settings'
-        `max_error` take a safer solver.
+      error: of the points, see `Projection`, joined with what the score feels of it and with that of the silhouettes'
+        own arithmetic; above the settings' `max_error` take a safer solver.
       variation: of the features, see `Scaled`.
       depth: singular value of the last component beside that of the first.
       by_class: mean silhouette of the samples of every class; 0 for a class without samples.
@@ -82,7 +84,7 @@ def score(
       axis_name: inside `jax.shard_map`, the mesh axis that splits the samples.
       rounding: see `pca`.
     """
-    projection, _, variation = scaled_pca(
+    projection, _, variation, doubt = scaled_pca(
         features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name, rounding=rounding,
         max_error=settings.max_error,
     )  # fmt: skip
@@ -100,7 +102,11 @@ def score(
     )
     by_class = sums / jnp.maximum(counts, 1)
     drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
-    error = joint_error(projection.error, found.error)
+    devices = 1 if axis_name is None else lax.axis_size(axis_name)
+    moved = felt(
+        projection.points, labels, doubt, weights=weights, axis_name=axis_name, axis_devices=devices, **options
+    )
+    error = joint_error(projection.error, moved, found.error)
     singular = projection.singular_values
     depth = singular[-1] / jnp.maximum(singular[0], jnp.finfo(singular.dtype).tiny)
     return Score(value, error, variation, depth, by_class, drawn)

@@ -1,9 +1,11 @@
 """From a model and samples to features `[samples, dims]`: batched forward passes, several layers in one."""
 
 import collections
+import functools
 import itertools
 import math
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, overload
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from nrjax.datasets import without_news
 from nrjax.files import shown
@@ -151,7 +154,7 @@ class _Pass:
                 count = min(size, len(self._order) - first)
                 yield count, self._filled(self._samples[first : first + count], count, size)
             return
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="nrjax") as pool:
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="nrjax", initializer=_by_itself) as pool:
             waiting: collections.deque[Future] = collections.deque(
                 pool.submit(self._ready, first, size) for first in itertools.islice(starts, THREADS + 1)
             )
@@ -212,6 +215,20 @@ class _Pass:
                     f"size, {shown(str(layer.names[0]))}): it is random, changes when it runs, or mixes the samples of "
                     "a batch, so nothing can be said of its features."
                 )
+
+
+def _by_itself() -> None:
+    """A thread that prepares computes on one core: with teams of its own OpenMP would let those of the model sleep."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.get_num_threads()  # a thread's number is set at its first use of PyTorch, and stays what it is after that
+        for library in _openmp().lib_controllers:
+            library.set_num_threads(1)
+
+
+@functools.cache
+def _openmp() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="openmp")
 
 
 def _of(model: Model, layer: LayerChoice) -> _Layer:

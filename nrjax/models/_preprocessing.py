@@ -1,7 +1,6 @@
 """From images to what a network takes: size on the host, in threads; numbers in the forward pass."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }  # fmt: skip
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Preprocessing:
             values = getattr(self, name)
             values = (values,) if isinstance(values, (int, float)) else tuple(values)
             object.__setattr__(self, name, values)
-            if not values or not all(math.isfinite(v) and (v > 0 or not wanted) for v in values):
+            if not values or not all(abs(v) <= LARGEST and (v > 0 or not wanted) for v in values):
                 raise ValueError(f"Preprocessing: {name} must be {'positive ' * wanted}numbers; got {values!r}.")
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"Preprocessing: interpolation must be of {', '.join(INTERPOLATIONS)}; got {self.interpolation!r}."
             )
-        if isinstance(self.scale, bool) or not isinstance(self.scale, (int, float)) or not 0 < self.scale < math.inf:
+        if isinstance(self.scale, bool) or not isinstance(self.scale, (int, float)) or not 0 < self.scale <= LARGEST:
             raise ValueError(f"Preprocessing: scale must be a positive number; got {self.scale!r}.")
         if self.crop is not None and not 0 < self.crop <= 1:
             raise ValueError(f"Preprocessing: crop must be above 0 and at most 1; got {self.crop!r}.")

@@ -77,12 +77,16 @@ def _score(passes: Passes, settings: kernels.ScoreSettings) -> tuple[float, floa
         squares, residuals, vectors = (jnp.asarray(x, points.dtype) for x in leading.scaled())
         ones = jnp.ones(len(points), points.dtype)
         error = kernels.error_of_points(points, squares, residuals, vectors, components, ones, None)
-        found = kernels.silhouette_estimate(
-            points, jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
-            definition=settings.definition, method=settings.method, block_size=settings.block_size,
-        )  # fmt: skip
+        options = {
+            "n_classes": len(classes), "distance": settings.distance, "definition": settings.definition,
+            "method": settings.method, "block_size": settings.block_size,
+        }  # fmt: skip
+        labels = jnp.asarray(ids)
+        found = kernels.silhouette_estimate(points, labels, **options)
+        doubt = kernels.doubt(jnp.asarray(images[:, : len(squares)]), squares, residuals, vectors, components)
+        moved = kernels.felt(points, labels, doubt, weights=ones, **options)
         value = float(np.asarray(found.value).mean(dtype=np.float64))
-        return value, float(kernels.joint_error(error, found.error))
+        return value, float(kernels.joint_error(error, moved, found.error))
 
 
 class _Leading(NamedTuple):

@@ -272,6 +272,37 @@ class TestHuggingFace:
             found = extract_features(f"hf:{folder}", ["A B C D E F", "C"])
         close(found, extract_features(f"hf:{bert}", ["j a b", "j c"]))
 
+    @pytest.mark.parametrize("network", ["mpnet", "xlnet"])
+    def test_texts_as_long_as_the_positions_last(self, bert, tmp_path, network):
+        """Positions of the first begin behind that of the padding; the second pads on the left and has no end."""
+        import torch
+        import transformers
+
+        shutil.copytree(bert, tmp_path / network)
+        small = {"vocab_size": 15, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        config, longest = {
+            "mpnet": lambda: (transformers.MPNetConfig(max_position_embeddings=16, intermediate_size=16, **small), 14),
+            "xlnet": lambda: (transformers.XLNetConfig(vocab_size=15, d_model=16, n_layer=1, n_head=2, d_inner=16), 22),
+        }[network]()
+        module = transformers.AutoModel.from_config(config).eval()
+        module.save_pretrained(tmp_path / network)
+        long = " ".join("abcdefghij" * 2)
+        found = extract_features(f"hf:{tmp_path / network}", [long, "a b"])
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / network)
+        right = []
+        for text in (long, "a b"):
+            read = tokenizer([text], truncation=True, max_length=longest, return_tensors="pt")
+            taken = {key: value for key, value in read.items() if network == "xlnet" or key != "token_type_ids"}
+            with torch.no_grad():
+                right.append(module(**taken).last_hidden_state.mean(dim=1)[0])
+        close(found, torch.stack(right), 1e-5)
+
+    def test_an_encoder_keeps_its_mode(self, bert):
+        sentences = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+        encoder = sentences.SentenceTransformer(str(bert)).train()
+        extract_features(encoder, TEXTS)
+        assert all(module.training for module in encoder.modules())
+
 
 class TestKeras:
     @pytest.fixture
@@ -318,6 +349,61 @@ def test_onnx_weights_behind_other_nodes_and_tensors_called_input(tmp_path):
     close(extract_features(f"onnx:{tmp_path / 'm.onnx'}", ROWS), np.tanh(ROWS @ first))
     close(extract_features(f"onnx:{tmp_path / 'm.onnx'}", ROWS, "input"), ROWS @ first)
     close(extract_features(f"onnx:{tmp_path / 'm.onnx'}", ROWS, "input:2"), ROWS)
+
+
+@pytest.fixture
+def convolution(tmp_path):
+    """Saves a network of one convolution whose images may have any size; returns its kernel too."""
+    onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
+    pytest.importorskip("onnxruntime")
+    make, types = onnx.helper, onnx.TensorProto
+
+    def save(dtype):
+        kernel = RNG.normal(size=(2, 3, 1, 1)).astype(np.float32)
+        nodes = [
+            make.make_node("Cast", ["x"], ["numbers"], to=types.FLOAT), make.make_node("Conv", ["numbers", "k"], ["c"]),
+            make.make_node("GlobalAveragePool", ["c"], ["y"]),
+        ]  # fmt: skip
+        ends = [
+            [make.make_tensor_value_info("x", getattr(types, dtype), ["n", 3, "h", "w"])],
+            [make.make_tensor_value_info("y", types.FLOAT, ["n", 2, 1, 1])],
+        ]
+        graph = make.make_graph(nodes, "g", *ends, [onnx.numpy_helper.from_array(kernel, "k")])
+        onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9), tmp_path / "c.onnx")
+        return f"onnx:{tmp_path / 'c.onnx'}", kernel[:, :, 0, 0]
+
+    return save
+
+
+def test_onnx_layers_by_place_where_images_have_any_size(convolution):
+    name, kernel = convolution("FLOAT")
+    right = IMAGES.reshape(6, -1, 3).mean(axis=1) / 255 @ kernel.T
+    close(extract_features(name, IMAGES, -1), right)
+    assert extract_features(name, IMAGES, -2).shape == (6, 2 * 32 * 32)
+    close(extract_features(name, IMAGES[:, :16], -1), IMAGES[:, :16].reshape(6, -1, 3).mean(axis=1) / 255 @ kernel.T)
+
+
+def test_onnx_that_takes_bytes_scales_by_itself(convolution):
+    name, kernel = convolution("UINT8")
+    close(extract_features(name, IMAGES, -1), IMAGES.reshape(6, -1, 3).mean(axis=1) @ kernel.T, 1e-3)
+    with pytest.raises(ValueError, match="it takes images as they are, from 0 to 255; leave mean"):
+        nrjax.load_model(name, preprocessing=nrjax.Preprocessing(mean=(0.5,)))
+
+
+def test_means_of_four_hundred_digits(tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps([{"model": "onnx:c.onnx", "preprocessing": {"mean": [10**400]}}]))
+    with pytest.raises(ValueError, match=r"preprocessing: .*mean must be"):
+        nrjax.load_zoo(tmp_path / "c.json")
+    with pytest.raises(ValueError, match="mean must be numbers"):
+        nrjax.Preprocessing(mean=(10**400,))
+
+
+def test_labels_that_come_as_tensors():
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    pytest.importorskip("torch")
+    table = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1, 1, 0]}).with_format("torch")
+    data = nrjax.load_dataset(table)
+    assert (data.texts, data.labels.tolist()) == (TEXTS, [0, 1, 1, 0])
 
 
 def test_timm_without_a_classifier(tmp_path):

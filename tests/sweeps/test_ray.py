@@ -7,7 +7,7 @@ import pytest
 
 import nrjax
 from tests.sweeps.faulty import Linear
-from tests.sweeps.test_sweep import GOOD, faulty
+from tests.sweeps.test_sweep import GOOD
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'nrjax[ray]'")
 
@@ -44,16 +44,6 @@ def test_a_node_is_lost_and_one_joins(tmp_path, cluster, samples):
     assert swept.computed == len(models)
     again = nrjax.sweep(models, *samples, **options)
     assert (again.computed, again.ranking.to_dict()) == (0, swept.ranking.to_dict())
-
-
-def test_deaths_and_limits_are_those_of_one_machine(tmp_path, cluster, samples):
-    models = faulty("segfault", "hang", "raise", marks=str(tmp_path))
-    right = nrjax.rank(GOOD, *samples, progress=False)
-    swept = nrjax.sweep(models, *samples, engine="ray", time_limit=10, progress=False)
-    assert {name: swept.ranking.scores[name] for name in GOOD} == right.scores
-    assert "died 3 times" in swept.failed["segfault"]
-    assert swept.failed["hang"] == "It took longer than 10 s, the time limit."
-    assert swept.failed["raise"] == "these weights are for something else."
 
 
 def test_there_is_no_cluster(samples):

@@ -1,5 +1,6 @@
 """Engines: whatever a candidate does to its process costs that candidate, and nothing else."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import nrjax
 from tests.sweeps.faulty import Linear
 
+isolated = pytest.mark.parametrize("engine", ["local", "ray"], indirect=True)
 GOOD = {f"good{seed}": Linear(seed) for seed in range(3)}
 
 
@@ -34,21 +36,20 @@ def module_samples():
     return np.random.default_rng(1).normal(size=(60, 6)).astype(np.float32) + labels[:, None], labels
 
 
-@pytest.mark.parametrize("engine", ["inline", "local"])
 def test_engines_agree(alone, module_samples, engine):
-    swept = nrjax.sweep(faulty("raise"), *module_samples, engine=engine, progress=False)
+    swept = nrjax.sweep(faulty("raise"), *module_samples, **engine, progress=False)
     assert swept.ranking.scores == alone.scores
     assert swept.failed == {"raise": "these weights are for something else."}
 
 
-def test_deaths_of_workers(tmp_path, monkeypatch, alone, module_samples):
-    monkeypatch.setattr("nrjax.sweeps._local.TRIES_KILLED", 4)
+@isolated
+def test_deaths_of_workers(tmp_path, alone, module_samples, engine):
     models = faulty("kill", "segfault", "kill once", marks=str(tmp_path))
-    options = {"engine": "local", "store": tmp_path / "r.db", "progress": False}
+    options = {"store": tmp_path / "r.db", "progress": False} | engine
     swept = nrjax.sweep(models, *module_samples, **options)
     assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
     assert "kill once" in swept.ranking.scores
-    assert "died 4 times" in swept.failed["kill"]
+    assert "died 10 times" in swept.failed["kill"]
     assert "signal 9" in swept.failed["kill"]
     assert "died 3 times" in swept.failed["segfault"]
     assert "signal 11" in swept.failed["segfault"]
@@ -57,8 +58,9 @@ def test_deaths_of_workers(tmp_path, monkeypatch, alone, module_samples):
     assert "not tried again" in again.failed["kill"]
 
 
-def test_limits(tmp_path, alone, module_samples):
-    options = {"engine": "local", "time_limit": 10, "memory_limit": 2_000_000_000, "progress": False}
+@isolated
+def test_limits(tmp_path, alone, module_samples, engine):
+    options = {"time_limit": 10, "memory_limit": 2_000_000_000, "progress": False} | engine
     swept = nrjax.sweep(faulty("hang", "grow", "shout"), *module_samples, **options)
     assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
     assert "shout" in swept.ranking.scores
@@ -92,19 +94,18 @@ def test_what_cannot_go_to_another_process(module_samples):
 
 
 SCRIPT = """
-import sys, numpy as np, nrjax
+import json, sys, numpy as np, nrjax
 from tests.sweeps.faulty import Linear
 labels = np.arange(60) % 3
 samples = np.random.default_rng(1).normal(size=(60, 6)).astype(np.float32) + labels[:, None]
 models = {f"m{seed}": Linear(seed, marks=sys.argv[2]) for seed in range(40)}
-swept = nrjax.sweep(models, samples, labels, store=sys.argv[1], engine=sys.argv[3], progress="lines")
+swept = nrjax.sweep(models, samples, labels, store=sys.argv[1], progress="lines", **json.loads(sys.argv[3]))
 print(swept.ranking.to_csv())
 """
 
 
-@pytest.mark.parametrize("engine", ["inline", "local"])
 def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "r.db"), str(tmp_path), engine]
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "r.db"), str(tmp_path), json.dumps(engine)]
     for results in (5, 15):
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for line in driver.stderr:
@@ -112,6 +113,7 @@ def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
                 break
         driver.send_signal(signal.SIGKILL)
         driver.communicate()
+        _wait_for_workers_to_end()
         with sqlite3.connect(tmp_path / "r.db") as store:
             assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             kept = {model for (model,) in store.execute("SELECT DISTINCT model FROM results")}
@@ -122,7 +124,12 @@ def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
     assert len(done) == 40 - len(kept)  # what was finished is not computed again
     fresh = subprocess.run([*command[:3], str(tmp_path / "f.db"), *command[4:]], capture_output=True, text=True)
     assert last.stdout == fresh.stdout
-    deadline = time.monotonic() + 30  # workers end with their driver
+    _wait_for_workers_to_end()
+
+
+def _wait_for_workers_to_end():
+    """They end with their driver, however it ended."""
+    deadline = time.monotonic() + 60
     while _workers() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _workers()

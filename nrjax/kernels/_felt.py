@@ -1,0 +1,75 @@
+"""How much a score moves with what its points may be off by.
+
+A share of the points that is off says little of the score: displacements of single samples cancel in its mean, those of
+whole classes do not, and the closer classes lie the more they count. So displacements as large as they may be are
+drawn, of some samples, and the score's derivative along each says how far it would move:
+
+    e = sum over j of  n_ij towards_ij C X v_j  +  outside,    n_ij normal
+    felt = SAFETY sqrt(mean of (D score . e)^2)
+
+What no pair spans is drawn as if it lay like the last pairs that are known, scaled to the largest that may be there.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from nrjax.kernels._certificate import Turned, turned
+from nrjax.kernels._linalg import matmul
+from nrjax.kernels._silhouette import LINEAR_DISTANCES, silhouette_score
+
+LINEAR_SAMPLES, SAMPLES = 2048, 512  # that are looked at; all pairs of them where silhouettes need that
+DRAWS, SAFETY = 4, 3
+LAST = 4  # pairs that stand for what is outside
+
+
+class Doubt(NamedTuple):
+    """Where points may be displaced to: images `C X v` of pairs beside the components, and how far towards each."""
+
+    images: Float[Array, "some others"]
+    tangents: Float[Array, "components others"]
+
+
+def some_of(rows, axis_devices: int, most: int = LINEAR_SAMPLES):
+    """Rows at even distances, as many as are looked at."""
+    count = min(len(rows), max(most // axis_devices, 1))
+    return rows[:: len(rows) // count][:count]
+
+
+def doubt(
+    images: Float[Array, "samples found"],
+    squares: Float[Array, " found"],
+    residuals: Float[Array, "judged width"],
+    vectors: Float[Array, "found width"],
+    n_components: int,
+    axis_devices: int = 1,
+) -> Doubt:
+    """Of Ritz pairs and their images; see `turned`."""
+    others = some_of(images, axis_devices)[:, n_components:]
+    if len(squares) <= n_components:  # all there are: nothing lies outside
+        return Doubt(others, jnp.zeros((n_components, 0), images.dtype))
+    turns: Turned = turned(squares, residuals, vectors, n_components)
+    last = squares[n_components:][-LAST:]
+    scale = jnp.sqrt(turns.mu / jnp.where(last > 0, last, 1) / len(last))
+    tangents = (turns.towards**2).at[:, -LAST:].add((turns.outside[:, None] * scale) ** 2)
+    return Doubt(others, jnp.sqrt(tangents))
+
+
+def felt(
+    points: Float[Array, "samples components"], labels: Int[Array, " samples"], doubt: Doubt, *, distance: str,
+    weights: Float[Array, " samples"], axis_name: str | None = None, axis_devices: int = 1, **options,
+) -> Float[Array, ""]:  # fmt: skip
+    """What the mean silhouette may be off by, where the points are off as in `doubt`; options of `silhouette_score`."""
+    most = LINEAR_SAMPLES if distance in LINEAR_DISTANCES and options.get("method") != "blockwise" else SAMPLES
+    points, labels, weights = (some_of(some_of(x, axis_devices), axis_devices, most) for x in (points, labels, weights))
+    others = some_of(doubt.images, axis_devices, most)
+    normal = jax.random.normal(jax.random.key(0), (DRAWS, *doubt.tangents.shape), points.dtype)
+    displacements = matmul(others, jnp.swapaxes(normal * doubt.tangents, 1, 2))
+
+    def mean(points: Float[Array, "some components"]) -> Float[Array, ""]:
+        return silhouette_score(points, labels, distance=distance, weights=weights, axis_name=axis_name, **options)
+
+    moved = jax.vmap(jax.linearize(mean, points)[1])(displacements)
+    return SAFETY * jnp.sqrt(jnp.mean(moved**2))
