@@ -17,7 +17,7 @@ from PIL import Image
 import nrjax
 from benchmarks.sources.networks import LITE_INPUT, SIDE, encoder, export, lite, news
 
-RUNS = 12  # of each, in turns: one alone is off by a tenth on a machine that is shared
+RUNS = 8  # of each, in turns: one alone is off by a tenth on a machine that is shared
 BATCH = 64
 
 

@@ -20,7 +20,7 @@ from nrjax.kernels._certificate import Turned, turned
 from nrjax.kernels._linalg import matmul
 from nrjax.kernels._silhouette import LINEAR_DISTANCES, silhouette_score
 
-LINEAR_SAMPLES, SAMPLES = 2048, 512  # that are looked at; all pairs of them where silhouettes need that
+LINEAR_SAMPLES, SAMPLES = 1024, 512  # that are looked at; all pairs of them where silhouettes need that
 DRAWS, SAFETY = 4, 3
 LAST = 4  # pairs that stand for what is outside
 

@@ -43,13 +43,15 @@ def test_engines_agree(alone, module_samples, engine):
 
 
 @isolated
-def test_deaths_of_workers(tmp_path, alone, module_samples, engine):
+def test_deaths_of_workers(tmp_path, monkeypatch, alone, module_samples, engine):
+    monkeypatch.setattr("nrjax.sweeps._local.TRIES_KILLED", 4)  # which nodes of Ray do not hear of
+    times = 10 if engine["engine"] == "ray" else 4
     models = faulty("kill", "segfault", "kill once", marks=str(tmp_path))
     options = {"store": tmp_path / "r.db", "progress": False} | engine
     swept = nrjax.sweep(models, *module_samples, **options)
     assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
     assert "kill once" in swept.ranking.scores
-    assert "died 10 times" in swept.failed["kill"]
+    assert f"died {times} times" in swept.failed["kill"]
     assert "signal 9" in swept.failed["kill"]
     assert "died 3 times" in swept.failed["segfault"]
     assert "signal 11" in swept.failed["segfault"]
@@ -60,12 +62,12 @@ def test_deaths_of_workers(tmp_path, alone, module_samples, engine):
 
 @isolated
 def test_limits(tmp_path, alone, module_samples, engine):
-    options = {"time_limit": 10, "memory_limit": 2_000_000_000, "progress": False} | engine
+    options = {"time_limit": 15, "memory_limit": 2_000_000_000, "progress": False} | engine
     swept = nrjax.sweep(faulty("hang", "grow", "shout"), *module_samples, **options)
-    assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
+    assert {name: swept.ranking.scores.get(name) for name in GOOD} == alone.scores, swept.failed
     assert "shout" in swept.ranking.scores
     assert swept.failed == {
-        "hang": "It took longer than 10 s, the time limit.", "grow": "It took more than 2 GB, the memory limit.",
+        "hang": "It took longer than 15 s, the time limit.", "grow": "It took more than 2 GB, the memory limit.",
     }  # fmt: skip
 
 
