@@ -240,7 +240,8 @@ def _doubt_of_silhouette(score: Any, array: Any, settings: ScoreSettings) -> str
         return None
     if score.error >= 0.5:
         return "which components lead is not determined, the last of them and the next are as good as tied"
-    return f"the components may be off by {score.error:.1g} of what tells the samples apart"
+    off = score.error / kernels.MAX_ERROR * kernels.TOLERANCE
+    return f"the components are not certain, and the score may be off by {off:.1g}"
 
 
 def _doubt(error: float) -> str:
