@@ -34,7 +34,7 @@ RESULTS = Path(__file__).parent / "results"
 class Sums(NamedTuple):
     """All-reduces of a program, and the bytes that are summed in them."""
 
-    count: int
+    number: int
     bytes: int
 
 
@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> None:
         "bytes | difference to one device |", "|---" * 10 + "|",
         *(
             f"| {row['split']} | {row['devices']} | {row['features'] / 2**20:.1f} MiB | {row['share']:.3f} | "
-            f"{row['temporary'] / 2**20:.1f} MiB | {row['fixed'].count} | {row['fixed'].bytes / 2**10:,.0f} KiB | "
-            f"{row['step'].count} | {row['step'].bytes / 2**10:,.0f} KiB | {row['difference']:.0e} |"
+            f"{row['temporary'] / 2**20:.1f} MiB | {row['fixed'].number} | {row['fixed'].bytes / 2**10:,.0f} KiB | "
+            f"{row['step'].number} | {row['step'].bytes / 2**10:,.0f} KiB | {row['difference']:.0e} |"
             for row in rows
         ), "",
         *predicted(whole["fixed"], whole["step"], MODELS),
@@ -115,15 +115,22 @@ def sums(traced: Any) -> tuple[Sums, Sums]:
                 found[within]["bytes"] += times * sum(
                     one.aval.size * one.aval.dtype.itemsize for one in equation.invars
                 )
-            if name == "cond":  # one of its branches runs; the first is the one without more to do
-                walk(equation.params["branches"][0].jaxpr, times, within)
-                continue
             often = times * equation.params["length"] if name == "scan" else times
-            for inner in jax.core.jaxprs_in_params(equation.params):
+            for inner in _inside(equation):
                 walk(inner, often, within or name == "while")
 
     walk(traced.jaxpr, 1, False)
     return tuple(Sums(found[within]["count"], found[within]["bytes"]) for within in (False, True))  # type: ignore
+
+
+def _inside(equation: Any) -> Iterator[Any]:
+    """Programs that an operation runs; of two branches the one where the condition is false: the other is seldom."""
+    values = equation.params["branches"][:1] if "branches" in equation.params else equation.params.values()
+    for value in values:
+        for one in value if isinstance(value, (tuple, list)) else (value,):
+            program = getattr(one, "jaxpr", one)
+            if hasattr(program, "eqns"):
+                yield program
 
 
 def _with_devices() -> None:

@@ -67,7 +67,7 @@ def machines() -> tuple[Machine, Machine]:
 
 def predicted(fixed, step, models: int) -> list[str]:
     """Lines of Markdown, from the sums of a program that did so many models one after another."""
-    count = (fixed.count + STEPS * step.count) / models  # together on accelerators: of all models at once
+    count = (fixed.number + STEPS * step.number) / models  # together on accelerators: of all models at once
     each = (fixed.bytes + STEPS * step.bytes) / models
     gpu, tpu = machines()
     lines = [

@@ -95,8 +95,8 @@ def _speed(rows: list[Mapping[str, Any]]) -> list[str]:
     return [
         "## Samples a second", "",
         "From samples in memory to features of the penultimate layer, preprocessing included; medians of "
-        f"{min(len(r['ratios']) for r in rows)} runs or more by turns, and the ratio's quartiles in brackets. By hand: a loop over batches "
-        "of 64 with the framework alone.", "",
+        f"{min(len(r['ratios']) for r in rows)} runs or more by turns, and the ratio's quartiles in brackets. By hand: "
+        "a loop over batches of 64 with the framework alone.", "",
         *_table(["source", "samples", "by hand", "nrjax", "ratio", "features differ by"], table),
     ]  # fmt: skip
 
