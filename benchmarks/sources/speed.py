@@ -71,7 +71,7 @@ def _cases(folder: Path, wheel: Path | None, data_dir: str | None) -> Iterator[C
     yield _timm(folder, cifar[:512])
     yield _vit(folder, cifar)
     yield _texts(news(wheel)[0][:256])
-    yield _keras(folder, mnist[:4096])
+    yield _keras(folder, mnist)
 
 
 def _batches(samples: Any) -> Iterator[Any]:

@@ -49,7 +49,8 @@ class KerasModel(Model):
         shape = tuple(module.inputs[0].shape[1:])
         known = shape if shape and None not in shape else None
         made = preprocessing or Preprocessing(scale=1.0 if _scales(module) else 1 / 255)
-        self.inputs = image_inputs(known, made, channels_first=False)
+        self._on_jax, self._preprocessing = self._keras.backend.backend() == "jax", made
+        self.inputs = image_inputs(known, made, channels_first=False, as_bytes=lambda: self._on_jax)
         self._models: dict[tuple[str, ...], Any] = {}
         self._compiled: dict[tuple[str, ...], Any] = {}
         self._last_dense: Any = None
@@ -90,13 +91,17 @@ class KerasModel(Model):
             return [one.reshape(len(one), -1).astype("float32") for one in found]
 
         def run(batch: np.ndarray) -> list[Any]:
-            if self._keras.backend.backend() != "jax":
+            if not self._on_jax:
                 return flat(sub.predict_on_batch(batch))
             return compiled(
                 [v.value for v in sub.trainable_variables], [v.value for v in sub.non_trainable_variables], batch
             )
 
-        compiled = jax.jit(lambda tv, nv, batch: flat(sub.stateless_call(tv, nv, batch, training=False)[0]))
+        @jax.jit
+        def compiled(trained: Any, others: Any, batch: jax.Array) -> list[Any]:
+            batch = self._preprocessing(batch) if batch.dtype == np.uint8 else batch
+            return flat(sub.stateless_call(trained, others, batch, training=False)[0])
+
         self._compiled = {names: run}
         return run
 

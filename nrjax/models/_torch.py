@@ -188,7 +188,7 @@ def image_inputs(
     shape: tuple[int, ...] | None, preprocessing: Preprocessing, *, channels_first: bool,
     as_bytes: Callable[[], bool] = lambda: False,
 ) -> Inputs:  # fmt: skip
-    """Inputs of a network that is fed with normalised images from the host, or `as_bytes`, a quarter of the copy."""
+    """Inputs of a network that gets normalised images from the host, or `as_bytes` what it normalises itself."""
 
     def prepare(images: Any) -> np.ndarray:
         if channels_first and _are_channels_first(images):
@@ -201,9 +201,14 @@ def image_inputs(
             return sized
         return preprocessing.normalised(sized, channels_first=channels_first)
 
+    def ready(images: np.ndarray) -> bool:
+        bytes_of_images = images.ndim == 4 and images.dtype == np.uint8 and as_bytes()
+        lie = not (channels_first and _are_channels_first(images))
+        return bytes_of_images and lie and preprocessing.ready(images, shape)
+
     target = preprocessing.target(shape)
     kind = "image" if target is not None and len(target) == 3 else "array"
-    return Inputs(kind, target, preprocessing.words(shape), prepare)
+    return Inputs(kind, target, preprocessing.words(shape), prepare, ready)
 
 
 def _are_channels_first(images: Any) -> bool:

@@ -3,14 +3,20 @@
 import json
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import PartitionSpec as P
 
 from benchmarks import accelerator
 from benchmarks.accelerator import document
 from benchmarks.accelerator.__main__ import PARTS, arguments
 from benchmarks.accelerator.clock import clock
+from benchmarks.accelerator.mesh import sums as mesh_sums
+from benchmarks.accelerator.predicted import H100 as H100_FIGURES
+from benchmarks.accelerator.predicted import machines
 
+H100 = json.loads(H100_FIGURES.read_text(encoding="utf-8"))
 RESULTS = sorted((Path(accelerator.__file__).parent / "results").glob("*.json"))
 
 
@@ -38,3 +44,28 @@ def test_parts_run_in_the_order_that_matters_most():
     assert arguments([]).parts[:2] == ["machine", "solvers"]
     with pytest.raises(SystemExit):
         arguments(["--parts", "nothing"])
+
+
+def test_sums_of_a_traced_program():
+    def program(x):
+        def one(total, row):
+            return total + jax.lax.psum(row, "samples"), None
+
+        start = jnp.zeros(x.shape[1])
+        total = jax.lax.scan(one, start, x)[0]
+        return jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, jax.lax.pmax(s[1], "samples")), (0, total))
+
+    mesh = jax.make_mesh((1,), ("samples",))
+    split = jax.shard_map(program, mesh=mesh, in_specs=P("samples"), out_specs=P(), check_vma=False)
+    once, again = mesh_sums(jax.make_jaxpr(split)(jnp.ones((5, 7), jnp.float32)))
+    assert (once, again) == ((5, 5 * 7 * 4), (1, 7 * 4))
+
+
+def test_many_devices_on_paper():
+    gpu, tpu = machines()
+    row = next(r for r in H100["solvers"]["rows"] if r["models"] == 64 and r["tolerance"] == 1e-6)
+    assert gpu.by_models(64, 1) == pytest.approx(row["median_s"], rel=0.1)  # the line goes through what was measured
+    for machine in (gpu, tpu):
+        assert machine.by_models(64, 8) < machine.by_models(64, 4) < machine.by_models(64, 1)
+        assert machine.by_samples(64, 8, 20, 1e5) > machine.by_models(64, 8)  # it sends more
+        assert machine.by_samples(64, 1, 20, 1e5) == machine.by_models(64, 1)
