@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
@@ -79,7 +80,9 @@ def main(count: int, seed: int) -> None:
     """The command."""
     solvers: tuple[kernels.Solver, ...] = ("krylov", "gram")
     found: dict[str, list[tuple[float, str]]] = {solver: [] for solver in solvers}
-    for draw in draws(count, seed):
+    for i, draw in enumerate(draws(count, seed)):
+        if i % 20 == 0:
+            jax.clear_caches()  # every draw has programs of its own, and a process may map only so many
         right = exact(draw)
         for solver in solvers:
             settings = ScoreSettings(n_components=draw.n_components, solver=solver, distance=draw.distance)

@@ -7,13 +7,14 @@ drawn, of some samples, and the score's derivative along each says how far it wo
     e = sum over j of  n_ij towards_ij C X v_j  +  outside,    n_ij normal
     felt = SAFETY sqrt(mean of (D score . e)^2)
 
-What no pair spans is drawn as if it lay like the last pairs that are known, scaled to the largest that may be there.
+What no pair spans is drawn as if it lay like the pairs at the largest square that may be there, and is as large.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._certificate import Turned, turned
@@ -22,7 +23,7 @@ from nrjax.kernels._silhouette import LINEAR_DISTANCES, silhouette_score
 
 LINEAR_SAMPLES, SAMPLES = 1024, 512  # that are looked at; all pairs of them where silhouettes need that
 DRAWS, SAFETY = 4, 3
-LAST = 4  # pairs that stand for what is outside
+LAST = 4  # of the judged pairs stand for what is outside
 
 
 class Doubt(NamedTuple):
@@ -33,9 +34,9 @@ class Doubt(NamedTuple):
 
 
 def some_of(rows, axis_devices: int, most: int = LINEAR_SAMPLES):
-    """Rows at even distances, as many as are looked at."""
-    count = min(len(rows), max(most // axis_devices, 1))
-    return rows[:: len(rows) // count][:count]
+    """As many rows as are looked at, always the same; at random, for labels may repeat at even distances."""
+    count = max(most // axis_devices, 1)
+    return rows if len(rows) <= count else rows[np.random.default_rng(0).choice(len(rows), count, replace=False)]
 
 
 def doubt(
@@ -51,9 +52,12 @@ def doubt(
     if len(squares) <= n_components:  # all there are: nothing lies outside
         return Doubt(others, jnp.zeros((n_components, 0), images.dtype))
     turns: Turned = turned(squares, residuals, vectors, n_components)
-    last = squares[n_components:][-LAST:]
-    scale = jnp.sqrt(turns.mu / jnp.where(last > 0, last, 1) / len(last))
-    tangents = (turns.towards**2).at[:, -LAST:].add((turns.outside[:, None] * scale) ** 2)
+    end = min(len(residuals), len(squares) - 1) + 1  # behind that of `mu`
+    start = max(end - LAST, n_components)
+    near = squares[start:end]
+    scale = jnp.sqrt(turns.mu / jnp.where(near > 0, near, 1) / len(near))
+    outside = (turns.outside[:, None] * scale) ** 2
+    tangents = (turns.towards**2).at[:, start - n_components : end - n_components].add(outside)
     return Doubt(others, jnp.sqrt(tangents))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import nrjax
 from tests.sweeps.faulty import Linear
-from tests.sweeps.test_sweep import GOOD
+from tests.sweeps.test_sweep import GOOD, wait_for_workers_to_end
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'nrjax[ray]'")
 
@@ -44,6 +44,7 @@ def test_a_node_is_lost_and_one_joins(tmp_path, cluster, samples):
     assert swept.computed == len(models)
     again = nrjax.sweep(models, *samples, **options)
     assert (again.computed, again.ranking.to_dict()) == (0, swept.ranking.to_dict())
+    wait_for_workers_to_end()  # when no task has come for a while, though the cluster and this driver go on
 
 
 def test_there_is_no_cluster(samples):

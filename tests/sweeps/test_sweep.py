@@ -115,7 +115,7 @@ def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
                 break
         driver.send_signal(signal.SIGKILL)
         driver.communicate()
-        _wait_for_workers_to_end()
+        wait_for_workers_to_end()
         with sqlite3.connect(tmp_path / "r.db") as store:
             assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             kept = {model for (model,) in store.execute("SELECT DISTINCT model FROM results")}
@@ -126,10 +126,10 @@ def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
     assert len(done) == 40 - len(kept)  # what was finished is not computed again
     fresh = subprocess.run([*command[:3], str(tmp_path / "f.db"), *command[4:]], capture_output=True, text=True)
     assert last.stdout == fresh.stdout
-    _wait_for_workers_to_end()
+    wait_for_workers_to_end()
 
 
-def _wait_for_workers_to_end():
+def wait_for_workers_to_end():
     """They end with their driver, however it ended."""
     deadline = time.monotonic() + 60
     while _workers() and time.monotonic() < deadline:
