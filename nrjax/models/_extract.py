@@ -137,14 +137,14 @@ class _Pass:
 
     def _from(self, start: int, size: int) -> None:
         running: tuple[int, Sequence[Any]] | None = None
-        for count, batch in self._batches(start, size):
-            with our_own():
+        with our_own():
+            for count, batch in self._batches(start, size):
                 outputs = self._model.outputs(batch, self._asked, self._precision)  # may return at once, on a device:
+                if running:
+                    self._store(*running)  # what ran before is fetched while this runs
+                running = count, outputs
             if running:
-                self._store(*running)  # what ran before is fetched while this runs
-            running = count, outputs
-        if running:
-            self._store(*running)
+                self._store(*running)
 
     def _batches(self, start: int, size: int) -> Iterator[tuple[int, Any]]:
         """Samples in order, made ready in threads; at most as many batches wait as there are threads, and one."""
@@ -184,8 +184,7 @@ class _Pass:
 
     def _store(self, count: int, outputs: Sequence[Any]) -> None:
         by_name = dict(zip(self._asked, outputs, strict=True))
-        with our_own():
-            found = [_mean([np.asarray(by_name[name])[:count] for name in layer.names]) for layer in self._layers]
+        found = [_mean([np.asarray(by_name[name])[:count] for name in layer.names]) for layer in self._layers]
         if not self._kept:
             room = _Room(sum(4 * len(self._order) * one.shape[1] for one in found))
             self._kept = [room((len(self._order), one.shape[1])) for one in found]

@@ -1,4 +1,4 @@
-"""What makes sweeps fast: the next model is read meanwhile, equal architectures compile once, devices are shared out."""
+"""What makes sweeps fast: the next model is read meanwhile, equal architectures compile once, devices are shared."""
 
 import threading
 
