@@ -124,7 +124,7 @@ def _silhouettes(
     rows = min(rows, samples)
     weights = jnp.ones(samples, points.dtype) if weights is None else weights
     points = jnp.where(weights[:, None] > 0, points, 0)
-    extent = largest(jnp.max(jnp.abs(points)), axis_name)
+    extent = largest(jnp.max(jnp.abs(lax.stop_gradient(points))), axis_name)
     points = points / jnp.where(extent > 0, extent, 1)  # no silhouette depends on scale; squares could overflow
     vectors, is_zero = units(points) if distance == "cosine" else (points, jnp.zeros(samples, points.dtype))
     blocks = _in_blocks(Points(vectors, is_zero, labels, weights, jnp.arange(samples)), rows)
@@ -174,7 +174,7 @@ def _silhouettes(
             return lax.map(again, blocks)
 
         if each:  # every device takes the same way
-            flat = largest(jnp.max(flatness), axis_name) > TOO_FLAT
+            flat = largest(jnp.max(lax.stop_gradient(flatness)), axis_name) > TOO_FLAT
         else:
             sums = total(jnp.stack([jnp.sum(flatness * blocks.weights), jnp.sum(weights)]), axis_name)
             flat = sums[0] > TOO_FLAT_ON_AVERAGE * sums[1]
