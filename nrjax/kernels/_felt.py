@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._certificate import Turned, turned
-from nrjax.kernels._linalg import matmul
-from nrjax.kernels._silhouette import LINEAR_DISTANCES, silhouette_score
+from nrjax.kernels._linalg import matmul, total
+from nrjax.kernels._silhouette import LINEAR_DISTANCES, silhouette_estimate
 
 LINEAR_SAMPLES, SAMPLES = 1024, 512  # that are looked at; all pairs of them where silhouettes need that
 DRAWS, SAFETY = 4, 3
@@ -61,6 +61,11 @@ def doubt(
     return Doubt(others, jnp.sqrt(tangents))
 
 
+def drawn(shape: tuple[int, ...]) -> np.ndarray:
+    """Normal numbers, always the same."""
+    return np.random.default_rng(0).normal(size=shape)
+
+
 def felt(
     points: Float[Array, "samples components"], labels: Int[Array, " samples"], doubt: Doubt, *, distance: str,
     weights: Float[Array, " samples"], axis_name: str | None = None, axis_devices: int = 1, **options,
@@ -69,11 +74,15 @@ def felt(
     most = LINEAR_SAMPLES if distance in LINEAR_DISTANCES and options.get("method") != "blockwise" else SAMPLES
     points, labels, weights = (some_of(some_of(x, axis_devices), axis_devices, most) for x in (points, labels, weights))
     others = some_of(doubt.images, axis_devices, most)
-    normal = jax.random.normal(jax.random.key(0), (DRAWS, *doubt.tangents.shape), points.dtype)
+    normal = jnp.asarray(drawn((DRAWS, *doubt.tangents.shape)), points.dtype)  # numbers compile faster than a generator
     displacements = matmul(others, jnp.swapaxes(normal * doubt.tangents, 1, 2))
 
     def mean(points: Float[Array, "some components"]) -> Float[Array, ""]:
-        return silhouette_score(points, labels, distance=distance, weights=weights, axis_name=axis_name, **options)
+        found = silhouette_estimate(
+            points, labels, distance=distance, weights=weights, axis_name=axis_name, careful=False, **options
+        )
+        sums = total(jnp.stack([jnp.sum(found.value * weights), jnp.sum(weights)]), axis_name)
+        return sums[0] / sums[1]
 
-    moved = jax.vmap(jax.linearize(mean, points)[1])(displacements)
+    moved = jax.vmap(lambda displacement: jax.jvp(mean, (points,), (displacement,))[1])(displacements)
     return SAFETY * jnp.sqrt(jnp.mean(moved**2))

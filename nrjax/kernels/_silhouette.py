@@ -98,7 +98,8 @@ def silhouette_samples(
 
 
 @functools.partial(
-    jax.jit, static_argnames=("n_classes", "distance", "definition", "method", "block_size", "axis_name", "each")
+    jax.jit,
+    static_argnames=("n_classes", "distance", "definition", "method", "block_size", "axis_name", "each", "careful"),
 )  # fmt: skip
 def silhouette_estimate(
     points: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int,
@@ -106,7 +107,8 @@ def silhouette_estimate(
 ) -> Estimate:  # fmt: skip
     """`silhouette_samples` and the mean error of rounding, relative to the distances that each sample has.
 
-    With `each=True` every value is as good as that; else their mean is.
+    With `each=True` every value is as good as that; else their mean is. With `careful=False` neither need be, where
+    rounding is large beside the distances; it is the smaller program.
     """
     values, errors = _silhouettes(points, labels, n_classes=n_classes, weights=weights, axis_name=axis_name, **options)
     weights = jnp.ones_like(values) if weights is None else weights
@@ -116,7 +118,7 @@ def silhouette_estimate(
 def _silhouettes(
     points, labels, *, n_classes: int, distance: Distance = "cosine", definition: Definition = "rousseeuw",
     method: Method = "auto", block_size: int | None = None, weights=None, axis_name: str | None = None,
-    each: bool = False,
+    each: bool = False, careful: bool = True,
 ) -> tuple[Float[Array, " samples"], Float[Array, " samples"]]:  # fmt: skip
     samples = len(points)
     linear = method == "linear" or (method == "auto" and distance in LINEAR_DISTANCES)
@@ -166,7 +168,7 @@ def _silhouettes(
         return values, jnp.minimum(rounding / jnp.maximum(larger, jnp.finfo(larger.dtype).tiny), 1)
 
     values, flatness = lax.map(quickly, blocks)
-    if linear:
+    if linear and careful:
 
         def carefully():
             spread = spread_of(blocks, classes, n_classes, axis_name)

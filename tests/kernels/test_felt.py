@@ -7,7 +7,7 @@ import pytest
 
 from nrjax import kernels
 from nrjax.kernels import ScoreSettings
-from nrjax.kernels._felt import DRAWS, SAFETY, Doubt, felt
+from nrjax.kernels._felt import DRAWS, SAFETY, Doubt, drawn, felt
 from nrjax.scoring.walk import conditions
 from tests import oracles
 
@@ -46,7 +46,7 @@ def test_the_derivative_is_that_of_the_score(distance):
         options = {"n_classes": 3, "distance": distance}
         found = felt(points, labels, Doubt(images, tangents), weights=jnp.ones(90), **options)
         step, moved = 1e-6, []
-        for normal in jax.random.normal(jax.random.key(0), (DRAWS, 4, 6), points.dtype):
+        for normal in drawn((DRAWS, 4, 6)):
             displaced = [points + sign * step * images @ (normal * tangents).T for sign in (1, -1)]
             up, down = (float(kernels.silhouette_score(one, labels, **options)) for one in displaced)
             moved.append((up - down) / (2 * step))
