@@ -40,15 +40,15 @@ def some_of(rows, axis_devices: int, most: int = LINEAR_SAMPLES):
 
 
 def doubt(
-    images: Float[Array, "samples found"],
+    images: Float[Array, "samples known"],
     squares: Float[Array, " found"],
     residuals: Float[Array, "judged width"],
     vectors: Float[Array, "found width"],
     n_components: int,
     axis_devices: int = 1,
 ) -> Doubt:
-    """Of Ritz pairs and their images; see `turned`."""
-    others = some_of(images, axis_devices)[:, n_components:]
+    """Of Ritz pairs and the images of the leading ones; see `turned`. What lies in other pairs counts as outside."""
+    others = some_of(images, axis_devices)[:, n_components : len(squares)]
     if len(squares) <= n_components:  # all there are: nothing lies outside
         return Doubt(others, jnp.zeros((n_components, 0), images.dtype))
     turns: Turned = turned(squares, residuals, vectors, n_components)
@@ -58,7 +58,7 @@ def doubt(
     scale = jnp.sqrt(turns.mu / jnp.where(near > 0, near, 1) / len(near))
     outside = (turns.outside[:, None] * scale) ** 2
     tangents = (turns.towards**2).at[:, start - n_components : end - n_components].add(outside)
-    return Doubt(others, jnp.sqrt(tangents))
+    return Doubt(others, jnp.sqrt(tangents)[:, : others.shape[1]])
 
 
 def drawn(shape: tuple[int, ...]) -> np.ndarray:

@@ -83,7 +83,7 @@ def _score(passes: Passes, settings: kernels.ScoreSettings) -> tuple[float, floa
         }  # fmt: skip
         labels = jnp.asarray(ids)
         found = kernels.silhouette_estimate(points, labels, **options)
-        doubt = kernels.doubt(jnp.asarray(images[:, : len(squares)]), squares, residuals, vectors, components)
+        doubt = kernels.doubt(jnp.asarray(images), squares, residuals, vectors, components)
         moved = kernels.felt(points, labels, doubt, weights=ones, **options)
         value = float(np.asarray(found.value).mean(dtype=np.float64))
         return value, float(kernels.joint_error(error, moved, found.error))
@@ -113,7 +113,10 @@ def _leading(passes: Passes, n_components: int) -> _Leading:
         return _krylov(passes.multiply, _start(passes.sample, n_components + EXTRA), n_components)
     squares, vectors = eigh_descending(passes.gram())
     found = min(n_components + EXTRA, passes.dims)
-    rounding = jnp.full(min(n_components + 1, passes.dims), np.finfo(passes.dtype).eps * squares[0])
+    to_nearest = (
+        np.finfo(passes.dtype).eps / 2
+    )  # of what the batches' products are rounded by, all towards the next pair
+    rounding = jnp.full(min(n_components + 1, passes.dims), to_nearest * squares[0])
     residuals = np.asarray(kernels.of_rounding(rounding, len(rounding)))
     return _Leading(vectors[:found], squares[: len(rounding)], residuals, np.eye(len(rounding)))
 
