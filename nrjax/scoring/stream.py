@@ -113,9 +113,7 @@ def _leading(passes: Passes, n_components: int) -> _Leading:
         return _krylov(passes.multiply, _start(passes.sample, n_components + EXTRA), n_components)
     squares, vectors = eigh_descending(passes.gram())
     found = min(n_components + EXTRA, passes.dims)
-    to_nearest = (
-        np.finfo(passes.dtype).eps / 2
-    )  # of what the batches' products are rounded by, all towards the next pair
+    to_nearest = np.finfo(passes.dtype).eps / 2  # what products are rounded by, all towards the next pair
     rounding = jnp.full(min(n_components + 1, passes.dims), to_nearest * squares[0])
     residuals = np.asarray(kernels.of_rounding(rounding, len(rounding)))
     return _Leading(vectors[:found], squares[: len(rounding)], residuals, np.eye(len(rounding)))
