@@ -112,10 +112,7 @@ def points_error(
       shares: w, see `shares_of`; None takes the squares.
     """
     turns = turned(squares, residuals, vectors, n_components)
-    return _share_of(turns, squares[:n_components] if shares is None else shares)
-
-
-def _share_of(turns: Turned, weights: Float[Array, " components"]) -> Float[Array, ""]:
+    weights = squares[:n_components] if shares is None else shares
     sines = jnp.minimum(jnp.sum(turns.towards**2, axis=1) + turns.outside**2, 1)
     everything = jnp.sum(weights)
     share = jnp.sum(weights * sines) / jnp.where(everything == 0, 1, everything)

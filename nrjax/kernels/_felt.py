@@ -18,11 +18,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._certificate import Turned, turned
-from nrjax.kernels._linalg import matmul, total
+from nrjax.kernels._linalg import devices_along, matmul, total
 from nrjax.kernels._silhouette import LINEAR_DISTANCES, silhouette_estimate
 
 LINEAR_SAMPLES, SAMPLES = 1024, 512  # that are looked at; all pairs of them where silhouettes need that
-DRAWS, SAFETY = 4, 3
+DRAWS, SAFETY = 4, 4
 LAST = 4  # of the judged pairs stand for what is outside
 
 
@@ -33,9 +33,9 @@ class Doubt(NamedTuple):
     tangents: Float[Array, "components others"]
 
 
-def some_of(rows, axis_devices: int, most: int = LINEAR_SAMPLES):
+def some_of(rows, axis_name: str | None, most: int = LINEAR_SAMPLES):
     """As many rows as are looked at, always the same; at random, for labels may repeat at even distances."""
-    count = max(most // axis_devices, 1)
+    count = max(most // devices_along(axis_name), 1)
     return rows if len(rows) <= count else rows[np.random.default_rng(0).choice(len(rows), count, replace=False)]
 
 
@@ -45,10 +45,10 @@ def doubt(
     residuals: Float[Array, "judged width"],
     vectors: Float[Array, "found width"],
     n_components: int,
-    axis_devices: int = 1,
+    axis_name: str | None = None,
 ) -> Doubt:
     """Of Ritz pairs and the images of the leading ones; see `turned`. What lies in other pairs counts as outside."""
-    others = some_of(images, axis_devices)[:, n_components : len(squares)]
+    others = some_of(images, axis_name)[:, n_components : len(squares)]
     if len(squares) <= n_components:  # all there are: nothing lies outside
         return Doubt(others, jnp.zeros((n_components, 0), images.dtype))
     turns: Turned = turned(squares, residuals, vectors, n_components)
@@ -68,12 +68,12 @@ def drawn(shape: tuple[int, ...]) -> np.ndarray:
 
 def felt(
     points: Float[Array, "samples components"], labels: Int[Array, " samples"], doubt: Doubt, *, distance: str,
-    weights: Float[Array, " samples"], axis_name: str | None = None, axis_devices: int = 1, **options,
+    weights: Float[Array, " samples"], axis_name: str | None = None, **options,
 ) -> Float[Array, ""]:  # fmt: skip
     """What the mean silhouette may be off by, where the points are off as in `doubt`; options of `silhouette_score`."""
     most = LINEAR_SAMPLES if distance in LINEAR_DISTANCES and options.get("method") != "blockwise" else SAMPLES
-    points, labels, weights = (some_of(some_of(x, axis_devices), axis_devices, most) for x in (points, labels, weights))
-    others = some_of(doubt.images, axis_devices, most)
+    points, labels, weights = (some_of(some_of(x, axis_name), axis_name, most) for x in (points, labels, weights))
+    others = some_of(doubt.images, axis_name, most)
     normal = jnp.asarray(drawn((DRAWS, *doubt.tangents.shape)), points.dtype)  # numbers compile faster than a generator
     displacements = matmul(others, jnp.swapaxes(normal * doubt.tangents, 1, 2))
 

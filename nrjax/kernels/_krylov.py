@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._certificate import MAX_ERROR, error_of_points
 from nrjax.kernels._felt import Doubt, doubt
-from nrjax.kernels._linalg import centre, cleaned, exponent_of, largest, matmul, total
+from nrjax.kernels._linalg import centre, cleaned, devices_along, exponent_of, largest, matmul, total
 
 EXTRA, EXTRA_LATER = 22, 6  # directions beyond n_components in the first block, and in those after it
 KEPT = 2  # later blocks that are kept beside the size of the first
@@ -68,7 +68,7 @@ def krylov(
     """What was found, and the exponent of two by which points and values were divided; `fits` must hold."""
     width, later = n_components + EXTRA, n_components + EXTRA_LATER
     local = len(features)
-    devices = 1 if axis_name is None else lax.axis_size(axis_name)
+    devices = devices_along(axis_name)
     sampled = min(local, max(MOST_SAMPLED // devices, 1), max(local // SAMPLE, 4 * width // devices))
     rows, kept = (x[:: local // sampled][:sampled] for x in (features, weights))
     exponent = exponent_of(rows, axis_name)
@@ -124,7 +124,7 @@ def krylov(
     count = jnp.maximum(total(jnp.sum(weights), axis_name) / total(jnp.sum(kept), axis_name), 1)
     size = jnp.sqrt(count * total(jnp.sum(lengths * kept), axis_name))
     variation = jnp.linalg.norm(values) / jnp.maximum(size, jnp.finfo(features.dtype).tiny)
-    left = doubt(pairs.images, squares, residuals, pairs.vectors, n_components, devices)
+    left = doubt(pairs.images, squares, residuals, pairs.vectors, n_components, axis_name)
     return Found(cleaned(points, longest), values, error, variation, left), exponent
 
 

@@ -19,6 +19,11 @@ def total(value, axis_name: str | None):
     return value if axis_name is None else lax.psum(value, axis_name)
 
 
+def devices_along(axis_name: str | None) -> int:
+    """How many devices the samples are split over."""
+    return 1 if axis_name is None else lax.axis_size(axis_name)
+
+
 def largest(value, axis_name: str | None):
     """Maximum over the devices."""
     return value if axis_name is None else lax.pmax(value, axis_name)

@@ -9,14 +9,13 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels import _krylov
 from nrjax.kernels._certificate import MAX_ERROR, error_of_points, of_rounding
 from nrjax.kernels._felt import Doubt, doubt
-from nrjax.kernels._linalg import centre, cleaned, exponent_of, matmul, right_singular, total
+from nrjax.kernels._linalg import centre, cleaned, devices_along, exponent_of, matmul, right_singular, total
 
 Solver = Literal["auto", "svd", "gram", "krylov"]
 
@@ -109,11 +108,10 @@ def scaled_pca(
 ) -> Scaled:
     """`pca`, divided by a power of two."""
     weights = jnp.ones(len(features), features.dtype) if mask is None else mask.astype(features.dtype)
-    devices = 1 if axis_name is None else lax.axis_size(axis_name)
     samples, dims = features.shape
     eps = float(jnp.finfo(features.dtype).eps)
     rounding = max(eps, rounding or 0)
-    solver = resolve_solver(solver, (samples * devices, dims), n_components, features.dtype)
+    solver = resolve_solver(solver, (samples * devices_along(axis_name), dims), n_components, features.dtype)
     if solver == "krylov":
         found, exponent = _krylov.krylov(features, n_components, weights, axis_name, max_error)
     else:
@@ -196,7 +194,6 @@ def _gram(
 ) -> _krylov.Found:
     """By way of the smaller of X'X and XX'; of X'X, which is a sum over samples, where devices split them."""
     samples, dims = centred.shape
-    devices = 1 if axis_name is None else lax.axis_size(axis_name)
     block = min(n_components + OVERSAMPLING, dims, samples if axis_name is None else dims)
     by_dims = samples >= dims or axis_name is not None
     gram = total(matmul(centred.T, centred), axis_name) if by_dims else matmul(centred, centred.T)
@@ -209,7 +206,7 @@ def _gram(
     else:
         points = vectors * values  # U diag(s)
         residuals = (matmul(centred, matmul(centred.T, vectors)) - vectors * squares).T
-    left_out = doubt(points, squares, residuals, vectors.T, n_components, devices)
+    left_out = doubt(points, squares, residuals, vectors.T, n_components, axis_name)
     points = points[:, :n_components]
     error = error_of_points(points, squares, residuals, vectors.T, n_components, weights, axis_name)
     return _krylov.Found(points, values[:n_components], error, error, left_out)

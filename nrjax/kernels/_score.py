@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels._certificate import TOLERANCE, joint_error, largest_error
@@ -102,10 +101,7 @@ def score(
     )
     by_class = sums / jnp.maximum(counts, 1)
     drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
-    devices = 1 if axis_name is None else lax.axis_size(axis_name)
-    moved = felt(
-        projection.points, labels, doubt, weights=weights, axis_name=axis_name, axis_devices=devices, **options
-    )
+    moved = felt(projection.points, labels, doubt, weights=weights, axis_name=axis_name, **options)
     error = joint_error(projection.error, moved, found.error)
     singular = projection.singular_values
     depth = singular[-1] / jnp.maximum(singular[0], jnp.finfo(singular.dtype).tiny)
