@@ -170,15 +170,19 @@ def error_of_points(
     return error if points.dtype == jnp.float64 else jnp.maximum(error, jnp.where(hidden > HIDDEN, hidden, 0))
 
 
+def as_share(felt: Float[Array, ""]) -> Float[Array, ""]:
+    """What a score may be off by, in units of `points_error`: at most `MAX_ERROR` where it is at most `TOLERANCE`."""
+    return MAX_ERROR / TOLERANCE * felt
+
+
 def joint_error(
     of_points: Float[Array, ""], felt: Float[Array, ""], of_silhouettes: Float[Array, ""]
 ) -> Float[Array, ""]:
-    """The largest of three errors, in units of `points_error`: at most `MAX_ERROR` where all are small enough.
+    """The largest of three errors, in units of `points_error`.
 
     Args:
       of_points: `points_error`.
-      felt: of the score, by what it feels of that.
+      felt: by the score of that, `as_share`.
       of_silhouettes: by their own arithmetic.
     """
-    own = jnp.maximum(felt / TOLERANCE, of_silhouettes / MAX_ROUNDING)
-    return jnp.maximum(of_points, MAX_ERROR * own)
+    return jnp.maximum(jnp.maximum(of_points, felt), MAX_ERROR / MAX_ROUNDING * of_silhouettes)

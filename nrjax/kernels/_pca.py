@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels import _krylov
 from nrjax.kernels._certificate import MAX_ERROR, error_of_points, of_rounding
 from nrjax.kernels._felt import Doubt, doubt
+from nrjax.kernels._krylov import Feels, Found, fits, krylov
 from nrjax.kernels._linalg import centre, cleaned, devices_along, exponent_of, matmul, right_singular, total
 
 Solver = Literal["auto", "svd", "gram", "krylov"]
@@ -51,15 +51,16 @@ class Scaled(NamedTuple):
       projection: divided.
       exponent: of the power of two.
       variation: size of the centred features beside the features' own, at least.
-      doubt: where the points may be displaced to, divided too.
+      felt: by the use of the points, of what they may be off by; in shares of them, as `error`.
     """
 
     projection: Projection
     exponent: Int[Array, ""]
     variation: Float[Array, ""]
-    doubt: Doubt
+    felt: Float[Array, ""]
 
 
+@functools.partial(jax.jit, static_argnames=("n_components", "solver", "axis_name", "rounding", "max_error"))
 def pca(
     features: Float[Array, "samples dims"],
     n_components: int,
@@ -95,7 +96,10 @@ def pca(
     )
 
 
-@functools.partial(jax.jit, static_argnames=("n_components", "solver", "axis_name", "rounding", "max_error"))
+def _nothing(points: Float[Array, "samples components"], _: Doubt) -> Float[Array, ""]:
+    return jnp.zeros((), points.dtype)
+
+
 def scaled_pca(
     features: Float[Array, "samples dims"],
     n_components: int,
@@ -105,34 +109,50 @@ def scaled_pca(
     axis_name: str | None = None,
     rounding: float | None = None,
     max_error: float = MAX_ERROR,
+    feels: Feels = _nothing,
 ) -> Scaled:
-    """`pca`, divided by a power of two."""
+    """`pca`, divided by a power of two.
+
+    Args:
+      features: as for `pca`, and so are the others.
+      n_components: static.
+      solver: static.
+      mask: of samples.
+      axis_name: of a mesh.
+      rounding: of the features.
+      max_error: also of what is felt.
+      feels: what the use of the points feels of where they may be displaced to, as a share of them.
+    """
     weights = jnp.ones(len(features), features.dtype) if mask is None else mask.astype(features.dtype)
     samples, dims = features.shape
-    eps = float(jnp.finfo(features.dtype).eps)
-    rounding = max(eps, rounding or 0)
+    rounding = max(float(jnp.finfo(features.dtype).eps), rounding or 0)
+
+    def finished(points: Float[Array, "samples components"], lengths, variation) -> Float[Array, "samples components"]:
+        return jnp.where(variation > NOISE * rounding, cleaned(points, lengths), 0)
+
     solver = resolve_solver(solver, (samples * devices_along(axis_name), dims), n_components, features.dtype)
     if solver == "krylov":
-        found, exponent = _krylov.krylov(features, n_components, weights, axis_name, max_error)
+        found, exponent = krylov(features, n_components, weights, axis_name, max_error, finished, feels)
     else:
         exponent = exponent_of(features, axis_name)
         scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent) * weights[:, None]
         centred = centre(scaled, weights, axis_name)
-        found = _svd(centred, n_components) if solver == "svd" else _gram(centred, n_components, weights, axis_name)
+        found, left = (
+            _svd(centred, n_components) if solver == "svd" else _gram(centred, n_components, weights, axis_name)
+        )
         own = jnp.sum(scaled * scaled, axis=1)  # squared lengths of the rows as they came, and of what was taken off
         off = jnp.sum((scaled - centred) ** 2, axis=1)
         everything = jnp.maximum(total(jnp.sum(own * weights), axis_name), jnp.finfo(features.dtype).tiny)
-        found = found._replace(
-            points=cleaned(found.points, jnp.sqrt(own) + jnp.sqrt(off)),
-            variation=jnp.sqrt(total(jnp.sum(centred * centred), axis_name) / everything),
-        )
-    points = jnp.where(found.variation > NOISE * rounding, found.points, 0)
+        variation = jnp.sqrt(total(jnp.sum(centred * centred), axis_name) / everything)
+        points = finished(found.points, jnp.sqrt(own) + jnp.sqrt(off), variation)
+        found = Found(points, found.singular_values, found.error, variation, feels(points, left))
     error = found.error
     if features.dtype != jnp.float64:
-        lost = jnp.any((weights > 0) & ~jnp.any(points != 0, axis=1)).astype(features.dtype)
+        lost = jnp.any((weights > 0) & ~jnp.any(found.points != 0, axis=1)).astype(features.dtype)
         extreme = jnp.abs(exponent) > 100  # below, entries are subnormal, which XLA takes for zero
-        error = jnp.where((total(lost, axis_name) > 0) | extreme | (found.variation <= DOUBT * rounding), 1, error)
-    return Scaled(Projection(points, found.values, error), exponent, found.variation, found.doubt)
+        doubtful = (total(lost, axis_name) > 0) | extreme | (found.variation <= DOUBT * rounding)
+        error = jnp.where(doubtful, 1, error)
+    return Scaled(Projection(found.points, found.values, error), exponent, found.variation, found.felt)
 
 
 def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dtype: DTypeLike = jnp.float32) -> Solver:
@@ -146,7 +166,7 @@ def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dt
         return "svd"
     if solver == "auto":
         solver = "krylov" if dtype == jnp.float32 else "gram"
-    return "gram" if solver == "krylov" and not _krylov.fits(shape, n_components) else solver
+    return "gram" if solver == "krylov" and not fits(shape, n_components) else solver
 
 
 class Attempt(NamedTuple):
@@ -177,7 +197,7 @@ def attempts(
     return ladder
 
 
-def _svd(centred: Float[Array, "samples dims"], n_components: int) -> _krylov.Found:
+def _svd(centred: Float[Array, "samples dims"], n_components: int) -> tuple[Projection, Doubt]:
     left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
     points = left[:, :n_components] * values[:n_components]
     # Backward stable: what was decomposed differs from the features by a few eps of the largest singular value.
@@ -185,13 +205,14 @@ def _svd(centred: Float[Array, "samples dims"], n_components: int) -> _krylov.Fo
     residuals, vectors = of_rounding(rounding, len(values)), jnp.eye(len(values), dtype=centred.dtype)
     ones = jnp.ones(len(centred), centred.dtype)
     error = error_of_points(points, values**2, residuals, vectors, n_components, ones, None)
-    left_out = doubt(left * values, values**2, residuals, vectors, n_components)
-    return _krylov.Found(points, values[:n_components], error, error, left_out)
+    return Projection(points, values[:n_components], error), doubt(
+        left * values, values**2, residuals, vectors, n_components
+    )
 
 
 def _gram(
     centred: Float[Array, "samples dims"], n_components: int, weights: Float[Array, " samples"], axis_name: str | None
-) -> _krylov.Found:
+) -> tuple[Projection, Doubt]:
     """By way of the smaller of X'X and XX'; of X'X, which is a sum over samples, where devices split them."""
     samples, dims = centred.shape
     block = min(n_components + OVERSAMPLING, dims, samples if axis_name is None else dims)
@@ -206,7 +227,7 @@ def _gram(
     else:
         points = vectors * values  # U diag(s)
         residuals = (matmul(centred, matmul(centred.T, vectors)) - vectors * squares).T
-    left_out = doubt(points, squares, residuals, vectors.T, n_components, axis_name)
+    left = doubt(points, squares, residuals, vectors.T, n_components, axis_name)
     points = points[:, :n_components]
     error = error_of_points(points, squares, residuals, vectors.T, n_components, weights, axis_name)
-    return _krylov.Found(points, values[:n_components], error, error, left_out)
+    return Projection(points, values[:n_components], error), left

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels._certificate import TOLERANCE, joint_error, largest_error
+from nrjax.kernels._certificate import TOLERANCE, as_share, joint_error, largest_error
 from nrjax.kernels._class_distances import Distance
-from nrjax.kernels._felt import felt
+from nrjax.kernels._felt import Doubt, felt
 from nrjax.kernels._linalg import total
 from nrjax.kernels._pca import Solver, scaled_pca
 from nrjax.kernels._sampling import Sampling, silhouette_sampling
@@ -83,25 +83,28 @@ def score(
       axis_name: inside `jax.shard_map`, the mesh axis that splits the samples.
       rounding: see `pca`.
     """
-    projection, _, variation, doubt = scaled_pca(
-        features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name, rounding=rounding,
-        max_error=settings.max_error,
-    )  # fmt: skip
     options = {
         "n_classes": n_classes, "distance": settings.distance, "definition": settings.definition,
         "method": settings.method, "block_size": settings.block_size,
     }  # fmt: skip
-    weights = None if mask is None else mask.astype(features.dtype)
-    found = silhouette_estimate(projection.points, labels, weights=weights, axis_name=axis_name, **options)
+    weights = jnp.ones(len(features), features.dtype) if mask is None else mask.astype(features.dtype)
+
+    def feels(points: Float[Array, "samples components"], doubt: Doubt) -> Float[Array, ""]:
+        return as_share(felt(points, labels, doubt, weights=weights, axis_name=axis_name, **options))
+
+    projection, _, variation, moved = scaled_pca(
+        features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name, rounding=rounding,
+        max_error=settings.max_error, feels=feels,
+    )  # fmt: skip
+    given = None if mask is None else weights
+    found = silhouette_estimate(projection.points, labels, weights=given, axis_name=axis_name, **options)
     values = found.value
-    weights = jnp.ones_like(values) if weights is None else weights
     value = total(jnp.sum(values * weights), axis_name) / total(jnp.sum(weights), axis_name)
     sums, counts = (
         total(jax.ops.segment_sum(some, labels, n_classes), axis_name) for some in (values * weights, weights)
     )
     by_class = sums / jnp.maximum(counts, 1)
     drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
-    moved = felt(projection.points, labels, doubt, weights=weights, axis_name=axis_name, **options)
     error = joint_error(projection.error, moved, found.error)
     singular = projection.singular_values
     depth = singular[-1] / jnp.maximum(singular[0], jnp.finfo(singular.dtype).tiny)

@@ -84,7 +84,7 @@ def _score(passes: Passes, settings: kernels.ScoreSettings) -> tuple[float, floa
         labels = jnp.asarray(ids)
         found = kernels.silhouette_estimate(points, labels, **options)
         doubt = kernels.doubt(jnp.asarray(images), squares, residuals, vectors, components)
-        moved = kernels.felt(points, labels, doubt, weights=ones, **options)
+        moved = kernels.as_share(kernels.felt(points, labels, doubt, weights=ones, **options))
         value = float(np.asarray(found.value).mean(dtype=np.float64))
         return value, float(kernels.joint_error(error, moved, found.error))
 
