@@ -75,8 +75,10 @@ class _State(NamedTuple):
 def krylov(
     features: Float[Array, "samples dims"], n_components: int, weights: Float[Array, " samples"],
     axis_name: str | None, max_error: float, finished: Callable[..., Float[Array, "samples components"]], feels: Feels,
-) -> tuple[Found, Int[Array, ""]]:  # fmt: skip
-    """What was found, and the exponent of two by which points and values were divided; `fits` must hold.
+) -> tuple[Found, Float[Array, "samples known"], Int[Array, ""]]:  # fmt: skip
+    """What was found, the samples' images on more directions, and the exponent of two by which both were divided.
+
+    `fits` must hold.
 
     Args:
       features: and the next three: see `pca`.
@@ -157,15 +159,11 @@ def krylov(
     pairs, residuals, error = step(pairs, residuals_of(pairs, squares_of(pairs)), width + later)  # one at least
     spare = (KEPT - 1) * later
     pairs = _Pairs(jnp.pad(pairs.vectors, ((0, spare), (0, 0))), jnp.pad(pairs.images, ((0, 0), (0, spare))))
-    none = jnp.zeros_like(error)
-    start = _State(jnp.asarray(1), pairs, residuals, error, none)
-    nothing = Found(
-        jnp.zeros_like(pairs.images[:, :n_components]), jnp.zeros_like(lengths, shape=n_components), none, none, none
-    )
-    *_, found, _ = lax.while_loop(
-        lambda carry: carry[-1], judged, (start, none + max_error, nothing, jnp.asarray(True))
-    )
-    return found, exponent
+    start = _State(jnp.asarray(1), pairs, residuals, error, jnp.zeros_like(error))
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(result, start))
+    carry = (start, jnp.full_like(error, max_error), nothing, jnp.asarray(True))
+    state, _, found, _ = lax.while_loop(lambda carry: carry[-1], judged, carry)
+    return found, state.pairs.images[:, :width], exponent
 
 
 def _start(

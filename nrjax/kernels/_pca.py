@@ -52,12 +52,14 @@ class Scaled(NamedTuple):
       exponent: of the power of two.
       variation: size of the centred features beside the features' own, at least.
       felt: by the use of the points, of what they may be off by; in shares of them, as `error`.
+      others: images of the samples on the next components, as far as the solver knows them.
     """
 
     projection: Projection
     exponent: Int[Array, ""]
     variation: Float[Array, ""]
     felt: Float[Array, ""]
+    others: Float[Array, "samples others"]
 
 
 @functools.partial(jax.jit, static_argnames=("n_components", "solver", "axis_name", "rounding", "max_error"))
@@ -132,27 +134,29 @@ def scaled_pca(
 
     solver = resolve_solver(solver, (samples * devices_along(axis_name), dims), n_components, features.dtype)
     if solver == "krylov":
-        found, exponent = krylov(features, n_components, weights, axis_name, max_error, finished, feels)
+        found, images, exponent = krylov(features, n_components, weights, axis_name, max_error, finished, feels)
     else:
         exponent = exponent_of(features, axis_name)
         scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent) * weights[:, None]
         centred = centre(scaled, weights, axis_name)
-        found, left = (
-            _svd(centred, n_components) if solver == "svd" else _gram(centred, n_components, weights, axis_name)
-        )
+        if solver == "svd":
+            images, values, error, left = _svd(centred, n_components)
+        else:
+            images, values, error, left = _gram(centred, n_components, weights, axis_name)
         own = jnp.sum(scaled * scaled, axis=1)  # squared lengths of the rows as they came, and of what was taken off
         off = jnp.sum((scaled - centred) ** 2, axis=1)
         everything = jnp.maximum(total(jnp.sum(own * weights), axis_name), jnp.finfo(features.dtype).tiny)
         variation = jnp.sqrt(total(jnp.sum(centred * centred), axis_name) / everything)
-        points = finished(found.points, jnp.sqrt(own) + jnp.sqrt(off), variation)
-        found = Found(points, found.singular_values, found.error, variation, feels(points, left))
+        points = finished(images[:, :n_components], jnp.sqrt(own) + jnp.sqrt(off), variation)
+        found = Found(points, values[:n_components], error, variation, feels(points, left))
     error = found.error
     if features.dtype != jnp.float64:
         lost = jnp.any((weights > 0) & ~jnp.any(found.points != 0, axis=1)).astype(features.dtype)
         extreme = jnp.abs(exponent) > 100  # below, entries are subnormal, which XLA takes for zero
         doubtful = (total(lost, axis_name) > 0) | extreme | (found.variation <= DOUBT * rounding)
         error = jnp.where(doubtful, 1, error)
-    return Scaled(Projection(found.points, found.values, error), exponent, found.variation, found.felt)
+    others = jnp.where(jnp.any(found.points != 0, axis=1)[:, None], images[:, n_components:], 0)
+    return Scaled(Projection(found.points, found.values, error), exponent, found.variation, found.felt, others)
 
 
 def resolve_solver(solver: Solver, shape: tuple[int, ...], n_components: int, dtype: DTypeLike = jnp.float32) -> Solver:
@@ -197,22 +201,31 @@ def attempts(
     return ladder
 
 
-def _svd(centred: Float[Array, "samples dims"], n_components: int) -> tuple[Projection, Doubt]:
+class _Decomposed(NamedTuple):
+    """Images of the samples on the components and some more, with singular values; how far the former may be off."""
+
+    images: Float[Array, "samples known"]
+    values: Float[Array, " known"]
+    error: Float[Array, ""]
+    doubt: Doubt
+
+
+def _svd(centred: Float[Array, "samples dims"], n_components: int) -> _Decomposed:
     left, values, _ = jnp.linalg.svd(centred, full_matrices=False)
-    points = left[:, :n_components] * values[:n_components]
+    images = left * values
+    points = images[:, :n_components]
     # Backward stable: what was decomposed differs from the features by a few eps of the largest singular value.
     rounding = 4 * jnp.finfo(centred.dtype).eps * values[0] * values[: n_components + 1]
     residuals, vectors = of_rounding(rounding, len(values)), jnp.eye(len(values), dtype=centred.dtype)
     ones = jnp.ones(len(centred), centred.dtype)
     error = error_of_points(points, values**2, residuals, vectors, n_components, ones, None)
-    return Projection(points, values[:n_components], error), doubt(
-        left * values, values**2, residuals, vectors, n_components
-    )
+    left_out = doubt(images, values**2, residuals, vectors, n_components)
+    return _Decomposed(images[:, : n_components + OVERSAMPLING], values, error, left_out)
 
 
 def _gram(
     centred: Float[Array, "samples dims"], n_components: int, weights: Float[Array, " samples"], axis_name: str | None
-) -> tuple[Projection, Doubt]:
+) -> _Decomposed:
     """By way of the smaller of X'X and XX'; of X'X, which is a sum over samples, where devices split them."""
     samples, dims = centred.shape
     block = min(n_components + OVERSAMPLING, dims, samples if axis_name is None else dims)
@@ -222,12 +235,12 @@ def _gram(
     values, rotation = right_singular(matmul(centred if by_dims else centred.T, vectors), axis_name)
     vectors, squares = matmul(vectors, rotation), values**2
     if by_dims:
-        points = matmul(centred, vectors)  # X V = (left vectors) diag(s)
-        residuals = total(matmul(points.T, centred), axis_name) - (vectors * squares).T
+        images = matmul(centred, vectors)  # X V = (left vectors) diag(s)
+        residuals = total(matmul(images.T, centred), axis_name) - (vectors * squares).T
     else:
-        points = vectors * values  # U diag(s)
+        images = vectors * values  # U diag(s)
         residuals = (matmul(centred, matmul(centred.T, vectors)) - vectors * squares).T
-    left = doubt(points, squares, residuals, vectors.T, n_components, axis_name)
-    points = points[:, :n_components]
+    left_out = doubt(images, squares, residuals, vectors.T, n_components, axis_name)
+    points = images[:, :n_components]
     error = error_of_points(points, squares, residuals, vectors.T, n_components, weights, axis_name)
-    return Projection(points, values[:n_components], error), left
+    return _Decomposed(images, values, error, left_out)

@@ -1,4 +1,13 @@
-"""How a mean silhouette follows from which samples were drawn: influences and bias."""
+"""How a mean silhouette follows from which samples were drawn: influences and bias.
+
+By a sample's weight change what silhouettes average, and the components themselves: their centre moves towards the
+sample, and component i turns towards j, which is not kept, by
+
+    p_ui p_uj / sqrt((s_i - s_j)^2 + sum over u of p_ui^2 p_uj^2),
+
+p being the images of the samples on both, s the squared singular values. The sum is what the products add up to by
+chance: components that are as good as tied turn by no more than that.
+"""
 
 from typing import NamedTuple
 
@@ -7,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from nrjax.kernels._linalg import matmul
 from nrjax.kernels._silhouette import silhouette_score
 
 SPLITS = 4  # into two halves each
@@ -20,8 +30,8 @@ class Sampling(NamedTuple):
         They sum to 0, and `score + mean((w - 1) * influences)` is, to first order, the score of samples that
         count w times.
       bias: by which the score is off from that of many more such samples. The nearest of several classes is
-        nearer than it should be where their means are uncertain, which costs the score c / samples; halves of
-        the samples have twice that.
+        nearer than it should be where their means are uncertain, and components that are as good as tied are chosen
+        by chance, which costs the score c / samples; halves of the samples have twice that.
     """
 
     influences: Float[Array, "*models samples"]
@@ -29,18 +39,35 @@ class Sampling(NamedTuple):
 
 
 def silhouette_sampling(
-    points: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int, **options
+    points: Float[Array, "samples components"],
+    labels: Int[Array, " samples"],
+    *,
+    n_classes: int,
+    others: Float[Array, "samples others"] | None = None,
+    **options,
 ) -> Sampling:
-    """`Sampling` of points that stay where they are; options are those of `silhouette_samples`.
+    """`Sampling` of points.
+
+    Args:
+      points: of the samples.
+      labels: their class ids.
+      n_classes: static.
+      others: images of the samples on the next components, if the points are their leading ones: what may take
+        their places. None leaves the points where they are.
+      options: of `silhouette_samples`.
 
     Source: the infinitesimal jackknife, Jaeckel 1972; Efron 1982, doi:10.1137/1.9781611970319.
     """
-    samples = len(points)
+    samples, components = points.shape
 
-    def weighted(weights: Float[Array, " samples"]) -> Float[Array, ""]:
+    def score_of(weights: Float[Array, " samples"], points: Float[Array, "samples components"]) -> Float[Array, ""]:
         return silhouette_score(points, labels, n_classes=n_classes, weights=weights, **options)
 
-    score, gradient = jax.value_and_grad(weighted)(jnp.ones(samples, points.dtype))
+    score, (by_weight, by_place) = jax.value_and_grad(score_of, argnums=(0, 1))(jnp.ones(samples, points.dtype), points)
+    influences = samples * by_weight
+    if others is not None:
+        influences += samples * _by_turning(points, others, by_place) - matmul(points, jnp.sum(by_place, axis=0))
+        influences -= jnp.mean(influences)
 
     def of_half(key_and_half) -> Float[Array, ""]:
         key, half = key_and_half
@@ -48,8 +75,31 @@ def silhouette_sampling(
         weights = (
             jnp.zeros(samples, points.dtype).at[shuffled].set((jnp.arange(samples) % 2 == half).astype(points.dtype))
         )
-        return weighted(weights)
+        return score_of(weights, points if others is None else _anew(points, others, weights)[:, :components])
 
     keys = jnp.repeat(jax.random.split(jax.random.key(0), SPLITS), 2)
     of_halves = lax.map(of_half, (keys, jnp.arange(2 * SPLITS) % 2))
-    return Sampling(samples * gradient, jnp.mean(of_halves) - score)
+    return Sampling(influences, jnp.mean(of_halves) - score)
+
+
+def _by_turning(
+    points: Float[Array, "samples components"],
+    others: Float[Array, "samples others"],
+    by_place: Float[Array, "samples components"],
+) -> Float[Array, " samples"]:
+    """What a sample's weight does to the score by turning the components."""
+    gaps = jnp.sum(points**2, axis=0)[:, None] - jnp.sum(others**2, axis=0)
+    chance = jnp.sqrt(gaps**2 + matmul((points**2).T, others**2))
+    turning = matmul(by_place.T, others) / jnp.where(chance > 0, chance, 1)
+    return jnp.sum(matmul(points, turning) * others, axis=1)
+
+
+def _anew(
+    points: Float[Array, "samples components"],
+    others: Float[Array, "samples others"],
+    weights: Float[Array, " samples"],
+) -> Float[Array, "samples all"]:
+    """Images on the components that samples with these weights have, within what the given ones span."""
+    images = jnp.concatenate([points, others], axis=1)
+    images = images - matmul(weights, images) / jnp.sum(weights)
+    return matmul(images, jnp.linalg.eigh(matmul((images * weights[:, None]).T, images))[1][:, ::-1])

@@ -78,7 +78,7 @@ def score(
       labels: class ids in `0..n_classes-1`.
       n_classes: static.
       settings: static; `n_components` at most `min(samples, dims)`.
-      sampling: static; whether to return that too. It takes the components as given.
+      sampling: static; whether to return that too.
       mask: samples that count; None counts all.
       axis_name: inside `jax.shard_map`, the mesh axis that splits the samples.
       rounding: see `pca`.
@@ -92,7 +92,7 @@ def score(
     def feels(points: Float[Array, "samples components"], doubt: Doubt) -> Float[Array, ""]:
         return as_share(felt(points, labels, doubt, weights=weights, axis_name=axis_name, **options))
 
-    projection, _, variation, moved = scaled_pca(
+    projection, _, variation, moved, others = scaled_pca(
         features, settings.n_components, solver=settings.solver, mask=mask, axis_name=axis_name, rounding=rounding,
         max_error=settings.max_error, feels=feels,
     )  # fmt: skip
@@ -104,7 +104,7 @@ def score(
         total(jax.ops.segment_sum(some, labels, n_classes), axis_name) for some in (values * weights, weights)
     )
     by_class = sums / jnp.maximum(counts, 1)
-    drawn = silhouette_sampling(projection.points, labels, **options) if sampling else None
+    drawn = silhouette_sampling(projection.points, labels, others=others, **options) if sampling else None
     error = joint_error(projection.error, moved, found.error)
     singular = projection.singular_values
     depth = singular[-1] / jnp.maximum(singular[0], jnp.finfo(singular.dtype).tiny)

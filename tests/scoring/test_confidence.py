@@ -39,6 +39,34 @@ def test_influences_are_derivatives(distance, method, definition):
             assert influences[i] == pytest.approx(float(up - down) / 2e-6 * len(y), abs=1e-5)
 
 
+def test_influences_by_way_of_the_components_are_derivatives():
+    """Of features with weights: another centre, other components, other silhouettes."""
+    rng = np.random.default_rng(0)
+    features, labels = blobs(2000, 6, 3, separation=0.5)
+    features = (features * [9, 7, 5, 2, 1.5, 1]).astype(np.float64) + rng.normal(size=6)
+    with jax.enable_x64(True):
+
+        def images_of(weights):
+            centred = features - weights @ features / weights.sum()
+            vectors = np.linalg.eigh((centred * weights[:, None]).T @ centred)[1][:, ::-1]
+            return jnp.asarray(centred @ vectors)
+
+        def score_of(weights):
+            return float(kernels.silhouette_score(
+                images_of(weights)[:, :3], jnp.asarray(labels), n_classes=3, weights=jnp.asarray(weights)
+            ))  # fmt: skip
+
+        images = images_of(np.ones(len(labels)))
+        sampling = kernels.silhouette_sampling(images[:, :3], jnp.asarray(labels), n_classes=3, others=images[:, 3:])
+        fixed = kernels.silhouette_sampling(images[:, :3], jnp.asarray(labels), n_classes=3)
+        some = range(0, len(labels), 50)
+        steps = [1e-4 * np.eye(len(labels))[i] for i in some]
+        expected = np.array([(score_of(1 + step) - score_of(1 - step)) / 2e-4 for step in steps]) * len(labels)
+    off, of_fixed = (np.std(np.asarray(one.influences)[list(some)] - expected) for one in (sampling, fixed))
+    assert off < 0.01 * np.std(expected)  # components that are nearly tied turn by less than a derivative says
+    assert of_fixed > 0.1 * np.std(expected)
+
+
 def test_weights_count_samples_as_often():
     points, labels = blobs(50, 4, 3)
     weights = np.random.default_rng(0).integers(0, 2, 50)
