@@ -3,6 +3,7 @@
 Another draw is another order of the test images, of which the race takes the first few hundred, and so on.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,23 +74,35 @@ def _raced(
     told: dict[str, Any] = {"samples": len(labels), "gaps": {
         str(top): round(whole[order[top - 1]] - whole[order[top]], 4) for top in tops}}  # fmt: skip
     everything = len(features) * len(labels)
+    same, missed, passes, known = ({top: [] for top in tops} for _ in range(4))
+    for draw in range(draws):
+        rows = np.random.default_rng(draw).permutation(len(labels))
+        with tempfile.TemporaryDirectory() as folder:  # of one draw: what one race computed the next need not
+            for top in sorted(tops, reverse=True):
+                models = {name: Known(name, one) for name, one in features.items()}
+                swept = nrjax.sweep(
+                    models, rows[:, None], labels[rows], top=top, layer="features", scores="silhouette",
+                    store=f"{folder}/results.db", progress=False,
+                )  # fmt: skip
+                took = _passes(swept, len(labels))
+                measured = sum(model.passes for model in models.values())
+                assert measured == took if top == max(tops) else measured <= took
+                lost = sorted(set(order[:top]) & set(swept.dropped))
+                same[top].append(set(swept.ranking.order[:top]) == set(order[:top]))
+                missed[top] += [lost] if lost else []
+                passes[top].append(took)
+                known[top].append(_until_known(swept, took, top, len(labels)))
     for top in tops:
-        same, known, passes, missed = 0, [], [], []
-        for draw in range(draws):
-            rows = np.random.default_rng(draw).permutation(len(labels))
-            models = {name: Known(name, one) for name, one in features.items()}
-            swept = nrjax.sweep(
-                models, rows[:, None], labels[rows], top=top, layer="features", scores="silhouette", progress=False
-            )
-            same += set(swept.ranking.order[:top]) == set(order[:top])
-            missed += [sorted(set(order[:top]) & set(swept.dropped))] if set(order[:top]) & set(swept.dropped) else []
-            passes.append(sum(model.passes for model in models.values()))
-            known.append(_until_known(swept, passes[-1], top, len(labels)))
         told[str(top)] = {
-            "same": same, "known": round(everything / float(np.mean(known)), 2),
-            "fewer": round(everything / float(np.mean(passes)), 2), "missed": missed[:3],
+            "same": sum(same[top]), "known": round(everything / float(np.mean(known[top])), 2),
+            "fewer": round(everything / float(np.mean(passes[top])), 2), "missed": missed[top][:3],
         }  # fmt: skip
     return told
+
+
+def _passes(swept: nrjax.Sweep, samples: int) -> int:
+    """Samples that went through models in all: a round's features begin with those of the round before."""
+    return sum(one.samples for one in swept.dropped.values()) + samples * len(swept.ranking.order)
 
 
 def _until_known(swept: nrjax.Sweep, passes: int, top: int, samples: int) -> int:

@@ -57,7 +57,13 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
       FileNotFoundError: the dataset is not prepared in `data_dir`.
     """
     logging.getLogger("absl").addFilter(_is_news)
-    import tensorflow_datasets as tfds
+    try:
+        import tensorflow_datasets as tfds
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"Dataset {str(name)!r} is neither a directory nor a file, and data sets of TFDS need {error.name}, which "
+            "is not installed: pip install 'nrjax[tfds]'."
+        ) from error
 
     folder = prepared_folder(name) if isinstance(name, Path) else None
     name = str(name)

@@ -9,7 +9,7 @@ p being the images of the samples on both, s the squared singular values. The su
 chance: components that are as good as tied turn by no more than that.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ def silhouette_sampling(
     *,
     n_classes: int,
     others: Float[Array, "samples others"] | None = None,
-    **options,
+    **options: Any,
 ) -> Sampling:
     """`Sampling` of points.
 

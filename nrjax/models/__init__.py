@@ -9,7 +9,7 @@ from nrjax.models._embedder import from_embedder
 from nrjax.models._extract import BATCH_SIZE, FeatureBatches, extract_features
 from nrjax.models._features import Extracted, Features
 from nrjax.models._flax import from_linen, from_nnx
-from nrjax.models._frameworks import MissingFramework, framework
+from nrjax.models._frameworks import EXTRAS, MissingFramework, framework
 from nrjax.models._jax import Definition, JaxModel, from_function
 from nrjax.models._keras import from_keras
 from nrjax.models._layers import layers
@@ -25,6 +25,7 @@ from nrjax.models._zoo import ModelInfo, Zoo, ZooError, load_zoo, save_model
 
 __all__ = [
     "BATCH_SIZE",
+    "EXTRAS",
     "Candidates",
     "CheckpointError",
     "Definition",

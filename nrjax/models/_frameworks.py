@@ -8,9 +8,10 @@ from types import ModuleType
 
 from nrjax.files import check_regular, first_line, shortened, shown
 
-EXTRAS = {
-    "torch": "torch", "timm": "timm", "transformers": "huggingface", "onnx": "onnx", "onnxruntime": "onnx",
-    "keras": "keras", "ray": "ray",
+EXTRAS = {  # module, which is also the name of what is installed, and the extra that brings it
+    "torch": "torch", "timm": "timm", "torchvision": "timm", "transformers": "huggingface", "datasets": "huggingface",
+    "onnx": "onnx", "onnxruntime": "onnx", "keras": "keras", "tensorflow_datasets": "tfds", "pyarrow": "tables",
+    "ray": "ray",
 }  # fmt: skip
 TEXT, MOST_TEXT = (".json", ".txt"), 1 << 28  # bytes of a configuration or a vocabulary
 INDEX = ".index.json"  # of weights in several files

@@ -107,7 +107,7 @@ def remarks(ranking: Outcome) -> list[str]:
     if "labels" in ranking.settings:
         lines.append(
             "Without labels: how well the features cluster, which need not be what you want to tell apart. See "
-            "'Without labels' in the README."
+            "'Without labels' in docs/guides/confidence.md."
         )
     return lines + _disagreement(ranking) + _agreement(ranking)
 
@@ -135,7 +135,7 @@ def _disagreement(ranking: Outcome) -> list[str]:
     if others:
         lines.append(f"{'Also' if lines else 'The scores disagree'}: "
                      f"{', '.join(f'{name} puts {first} first' for name, first in others.items())}.")  # fmt: skip
-    return [*lines[:-1], f"{lines[-1]} See 'When scores disagree' in the README."]
+    return [*lines[:-1], f"{lines[-1]} See 'Which score when' in docs/guides/confidence.md."]
 
 
 def _agreement(ranking: Outcome) -> list[str]:

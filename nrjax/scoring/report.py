@@ -1,6 +1,6 @@
 """A report on a ranking with pictures of the samples: projects them, and hands over to `results`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from nrjax.scoring.metrics import pca
 def write_report(
     ranking: Ranking,
     path: str | Path,
-    features: Callable[[str], Any] | None = None,
+    features: Mapping[str, Any] | Callable[[str], Any] | None = None,
     labels: Any = None,
     *,
     command: str | None = None,
@@ -25,14 +25,15 @@ def write_report(
     Args:
       ranking: as `rank_batch` and `rank` return it.
       path: of the page, one file that needs no other.
-      features: from a model's name to its features `[samples, dims]`, such as `mapping.__getitem__`; asked for
-        the best and the worst model. None leaves their picture out.
+      features: from model name to features `[samples, dims]`, a mapping or a function, which is asked for
+        the best and the worst model alone. None leaves their picture out.
       labels: of the samples.
       command: that made the ranking, to be shown.
     """
     projections = []
     if features is not None:
         ids, classes = encode_labels(labels)
+        features = features.__getitem__ if isinstance(features, Mapping) else features
         for name in dict.fromkeys((ranking.order[0], ranking.order[-1])):
             projections.append(Projection(name, np.asarray(pca(features(name), 2).points), ids, classes.tolist()))
     write_page(ranking, path, projections, command=command)

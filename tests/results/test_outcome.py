@@ -101,7 +101,7 @@ def test_two_first_choices_are_named_with_what_they_are_worth(at_odds):
     assert "plain by silhouette, stretched by probe" in line
     assert f"{more:.1f} % of the samples with stretched and on {less:.1f} % with plain" in line
     assert f"{more - less:.1f} points of accuracy" in line
-    assert "Also: logme puts stretched first. See 'When scores disagree'" in str(ranking)
+    assert "Also: logme puts stretched first. See 'Which score when'" in str(ranking)
     by_probe = nrjax.rank_batch(models, ids, scores=("probe", "silhouette"))
     assert "stretched by probe, plain by silhouette" in str(by_probe)
     without = nrjax.rank_batch(models, ids, scores=("silhouette", "logme"))

@@ -1,0 +1,106 @@
+"""`nrjax doctor` and `nrjax completion`: what is here, what is missing, and how to get it."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from nrjax.cli.main import main
+from nrjax.cli.options import FORMAT, debug_option
+from nrjax.cli.output import print_rows
+
+BASE = ("jax", "jaxlib", "flax", "numpy", "scipy", "orbax-checkpoint", "safetensors", "pillow")
+
+
+@main.command()
+@click.option("--format", "output", type=FORMAT, default="table", show_default=True)
+@debug_option
+def doctor(output: str) -> None:
+    """Say what is installed, on which devices it runs, what is missing, and how to get it.
+
+    Exit code 1 means that something is installed that does not work; an extra that is not there is no fault.
+    """
+    rows = [*_machine(), *_base(), *_extras(), *_folders()]
+    print_rows(rows, output)
+    sys.exit(1 if any(row["state"].startswith("does not") for row in rows) else 0)
+
+
+def _row(what: str, state: str, remark: str = "") -> dict[str, str]:
+    return {"what": what, "state": state, "remark": remark}
+
+
+def _machine() -> Iterator[dict[str, str]]:
+    from nrjax import __version__
+
+    yield _row("nrjax", __version__)
+    yield _row("Python", platform.python_version(), platform.platform())
+    try:
+        import jax
+
+        devices = jax.devices()
+    except Exception as error:  # a driver that does not fit, a plugin that is broken
+        yield _row("devices", "does not start", f"{type(error).__name__}: {error}")
+        return
+    kinds = ", ".join(f"{[d.device_kind for d in devices].count(kind)} x {kind}" for kind in
+                      dict.fromkeys(device.device_kind for device in devices))  # fmt: skip
+    yield _row("devices", jax.default_backend(), kinds)
+    memory = (devices[0].memory_stats() or {}).get("bytes_limit")
+    if memory:
+        yield _row("memory of a device", f"{memory / 2**30:.1f} GiB")
+
+
+def _base() -> Iterator[dict[str, str]]:
+    for name in BASE:
+        try:
+            yield _row(name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield _row(name, "not installed", "pip install nrjax")
+
+
+def _extras() -> Iterator[dict[str, str]]:
+    from nrjax.models import EXTRAS, MissingFramework, framework
+
+    for name, extra in EXTRAS.items():
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield _row(name, "not installed", f"pip install 'nrjax[{extra}]'")
+            continue
+        try:
+            framework(name, "nrjax")
+            yield _row(name, version)
+        except MissingFramework as error:
+            yield _row(name, "does not import", f"{version}; {error}")
+
+
+def _folders() -> Iterator[dict[str, str]]:
+    """Where data, weights and compiled programs are kept."""
+    data = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    prepared = sorted({path.parent.name for path in data.glob("*/*") if path.is_dir()} - {"downloads"})
+    yield _row("data sets of TFDS", f"{len(prepared)} prepared", f"{data}: {', '.join(prepared) or 'none'}")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")) / "hub")
+    hub = hub.expanduser()
+    models = sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*"))
+    yield _row("weights of the hub", f"{len(models)} models", f"{hub}: {', '.join(models[:10]) or 'none'}")
+    cache = os.environ.get("NRJAX_COMPILATION_CACHE") or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    yield _row("compiled programs", "kept" if cache else "not kept",
+               cache or "NRJAX_COMPILATION_CACHE=DIR keeps them for a faster start")  # fmt: skip
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete commands and options.
+
+    bash: nrjax completion bash > ~/.local/share/bash-completion/completions/nrjax; zsh: a file _nrjax in $fpath;
+    fish: ~/.config/fish/completions/nrjax.fish.
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None  # the choice names those that click has
+    click.echo(found(main, {}, "nrjax", "_NRJAX_COMPLETE").source())

