@@ -20,10 +20,12 @@ from rich.console import Console
 
 from benchmarks.command import commit, device, invocation, main_of, parser
 from benchmarks.paper.__main__ import CACHE as PAPER
+from benchmarks.paper.zoos import CLASSES, DATASETS
 from benchmarks.sweep import document
 
 RESULTS = Path(__file__).parent / "results"
 FOLDER = Path.home() / ".cache" / "nrjax" / "sweep"
+TARGETS = tuple(f"{letter}{suffix}" for letter in DATASETS for suffix in CLASSES)
 PARTS = ("throughput", "race", "faults", "simulation")
 
 
@@ -37,6 +39,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     said.add_argument("--data-dir", help="Where TFDS keeps its datasets.")
     said.add_argument("--draws", type=int, default=100, help="Races of each target [100].")
     said.add_argument("--tops", type=int, nargs="*", default=[3], help="How many of the best are wanted [3].")
+    said.add_argument("--targets", nargs="*", default=TARGETS, help="Races on these; the others stay.")
     return said.parse_args(argv)
 
 
@@ -63,9 +66,18 @@ def _measure(part: str, doc: dict[str, Any], options: argparse.Namespace, on_don
 
         return throughput(options.folder, on_done)
     if part == "race":
-        from benchmarks.sweep.race import race
+        from benchmarks.sweep.race import NETWORKS, race
 
-        return race(options.cache, options.tops, options.draws, options.data_dir, on_done)
+        before = doc.get("race", {}).get("targets", {})
+        for row in before.values():
+            row.setdefault("commit", doc["made_with"]["race"]["commit"])
+        rows = race(options.cache, options.targets, options.tops, options.draws, options.data_dir, on_done)
+        found = before | {target: row | {"commit": commit()} for target, row in rows.items()}
+        return {
+            "draws": options.draws,
+            "networks": NETWORKS,
+            "targets": {name: found[name] for name in TARGETS if name in found},
+        }
     if part == "simulation":
         from benchmarks.sweep.simulation import simulation
 

@@ -51,9 +51,10 @@ def _race(found: Mapping[str, Any]) -> list[str]:
     for top in tops:
         rows = [
             [target, f"{told['samples']:,}", told["gaps"][top], f"{told[top]['same']} of {found['draws']}",
-             f"{told[top]['known']:.1f}", f"{told[top]['fewer']:.1f}"] for target, told in found["targets"].items()
+             f"{told[top]['known']:.1f}", f"{told[top]['fewer']:.1f}", told.get("commit", "")]
+            for target, told in found["targets"].items()
         ]  # fmt: skip
-        columns = ["target", "images", f"gap after {top}", f"top {top}: same", "passes fewer until known", "in all"]
+        columns = ["target", "images", f"gap after {top}", f"top {top}: same", "fewer until known", "in all", "at"]
         same = sum(told[top]["same"] for told in found["targets"].values())
         draws = found["draws"] * len(found["targets"])
         lines += [*_table(columns, rows), "", f"The same {top} in {same} of {draws} draws.", ""]

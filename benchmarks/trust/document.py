@@ -39,7 +39,7 @@ def _scores(scores: Mapping[str, Any], made: Mapping[str, Any], beside: Mapping[
         f"{counts}.",
         "The paper's networks, `narrow` and `conv` parts of them, `early` ones after 60 steps, untrained ones, pixels,",
         "three EfficientNet-Lite of ImageNet; of news the layers of a sentence encoder, trained and not, and words.",
-        "[`pools.py`](../pools.py) says what each is. No score was tuned on K, E, D or N.", "",
+        "`benchmarks/trust/pools.py` says what each is. No score was tuned on K, E, D or N.", "",
         _table(HEAD, _overall(wider["means"])), "", "![tau by score](tau_by_score.png)", "",
         "### Weighted tau by target", "", _by_target(wider["judged"], order, "weighted_tau", 2), "",
         "### Regret by target", "", _by_target(wider["judged"], order, "regret", 1), "",
