@@ -15,7 +15,7 @@ def cache_compilations(directory: str | Path) -> None:
     Args:
       directory: made if it is not there. Where that cannot be done, a warning says so and everything compiles anew.
     """
-    directory = Path(directory).expanduser()
+    directory = Path(directory).expanduser().absolute()
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

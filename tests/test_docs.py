@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import matplotlib
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.m
 PAGES = [page for page in PAGES if "benchmarks" not in page.relative_to(ROOT).parts[:2] and page.exists()]
 BLOCK = re.compile(r"(?:<!-- needs: (.*?) -->\n)?```(python|sh)\n(.*?)```(?:\n```\n(.*?)```)?", re.DOTALL)
 NUMBER = re.compile(r"-?\d+\.\d+")
+CACHED_FROM = "jax_persistent_cache_min_compile_time_secs"
 ELSEWHERE = {"pip", "git", "pytest", "python", "source", "cd"}  # commands that are not run here
 
 
@@ -141,6 +143,7 @@ def furniture():
 def at_a_desk():
     """A folder with what the pages speak of, as the current one; what pages register is forgotten afterwards."""
     here, scores = Path.cwd(), dict(registry._KINDS)
+    cache = {name: getattr(jax.config, name) for name in ("jax_compilation_cache_dir", CACHED_FROM)}
     matplotlib.use("Agg")
     with tempfile.TemporaryDirectory() as folder:
         for one in furniture().iterdir():
@@ -150,6 +153,8 @@ def at_a_desk():
             yield
         finally:
             os.chdir(here)
+            for name, value in cache.items():
+                jax.config.update(name, value)
             registry._KINDS.clear()
             registry._KINDS.update(scores)
 

@@ -131,6 +131,12 @@ def test_unknown_tfds_dataset():
         nrjax.load_dataset("fashion_mnistt")
 
 
+def test_without_tfds_one_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ValueError, match=r"not installed: pip install 'nrjax\[tfds\]'\.$"):
+        nrjax.load_dataset("fashion_mnist")
+
+
 def test_a_dataset_that_is_not_prepared_names_the_command(tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         nrjax.load_dataset("cifar100", data_dir=tmp_path)
