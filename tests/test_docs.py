@@ -62,7 +62,7 @@ def furnish(folder):
         Image.fromarray(images[i, ..., 0]).resize((48, 48)).convert("RGB").save(place / f"{i}.png")
     shutil.copy(ROOT / "docs" / "guides" / "news.csv", folder)
     (folder / "candidates.toml").write_text(candidates_of(ROOT / "docs" / "guides" / "pretrained.md"), encoding="utf-8")
-    (folder / "nrjax").symlink_to(ROOT / "nrjax")
+    (folder / "nrjax").symlink_to(Path(nrjax.__file__).parent)
     if all(map(there, ("torch", "transformers"))):
         save_vit(folder / "vit-tiny")
     if there("onnx"):
