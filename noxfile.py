@@ -11,7 +11,7 @@ import nox
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 VERSIONS = {
-    "lowest": ["jax==0.8.0", "jaxlib==0.8.0", "flax==0.12.0"],
+    "lowest": ["jax==0.8.2", "jaxlib==0.8.2", "flax==0.12.6"],
     "newest": ["jax", "jaxlib", "flax"],
 }
 CORE = ["tests/kernels/test_score.py", "tests/kernels/test_silhouette.py", "tests/scoring/test_ranking.py",
