@@ -8,6 +8,7 @@ import pytest
 from nrjax import kernels
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels._felt import DRAWS, SAFETY, Doubt, drawn, felt
+from nrjax.kernels._pca import scaled_pca
 from nrjax.scoring.walk import conditions
 from tests import oracles
 
@@ -61,3 +62,25 @@ def test_all_components_leave_nothing_in_doubt():
         )
     assert float(score.value) == pytest.approx(oracles.neuralrank(features[:, :8], labels, n_components=8), abs=1e-6)
     assert float(score.error) <= ScoreSettings().max_error
+
+
+def test_krylov_goes_on_where_more_is_felt_than_points_are_off():
+    """Without the steps that it takes then, a use that feels ten times what is allowed would have to start anew."""
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(600, 300)) * np.arange(1, 301) ** -0.7).astype(np.float32)
+
+    allowed = 100 * kernels.MAX_ERROR  # as for a tolerance of 1e-4: float32 has room below
+
+    def found(factor):
+        return scaled_pca(
+            jnp.asarray(features), 4, solver="krylov", max_error=allowed,
+            feels=lambda points, doubt: factor * jnp.linalg.norm(doubt.tangents) * 1e-9,
+        )  # fmt: skip
+
+    with conditions(np.float32):
+        first = found(1.0)
+        factor = 10 * allowed / float(first.felt)
+        more = found(factor)
+    assert factor * first.felt > allowed
+    assert 0 < more.felt <= allowed
+    assert more.projection.error < first.projection.error
