@@ -79,8 +79,10 @@ def _extras() -> Iterator[dict[str, str]]:
 
 def _folders() -> Iterator[dict[str, str]]:
     """Where data, weights and compiled programs are kept."""
-    data = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
-    prepared = sorted({path.parent.name for path in data.glob("*/*") if path.is_dir()} - {"downloads"})
+    from nrjax.datasets import data_folder, is_prepared
+
+    data = data_folder()
+    prepared = sorted(path.name for path in data.glob("*") if is_prepared(path.name))
     yield _row("data sets of TFDS", f"{len(prepared)} prepared", f"{data}: {', '.join(prepared) or 'none'}")
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")) / "hub")
     hub = hub.expanduser()

@@ -5,13 +5,16 @@ from nrjax.datasets._files import FeatureFiles, read_array, read_labels
 from nrjax.datasets._images import BrokenImage, fit_images, of_picture, stack, without_news
 from nrjax.datasets._load import Dataset, load_dataset
 from nrjax.datasets._select import parse_classes
+from nrjax.datasets._tfds import data_folder, is_prepared
 
 __all__ = [
     "BrokenImage",
     "Dataset",
     "FeatureFiles",
     "Images",
+    "data_folder",
     "fit_images",
+    "is_prepared",
     "load_dataset",
     "of_picture",
     "parse_classes",

@@ -32,10 +32,14 @@ class Records:
             yield from self._source.__getitems__(indices[start : start + CHUNK])
 
 
-def is_prepared(name: str, data_dir: str | Path | None) -> bool:
+def data_folder(data_dir: str | Path | None = None) -> Path:
+    """Where TFDS keeps its datasets."""
+    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
+
+
+def is_prepared(name: str, data_dir: str | Path | None = None) -> bool:
     """Whether TFDS has prepared a dataset of this name; without importing TFDS."""
-    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
-    return any((root / name.partition(":")[0]).glob(f"**/{INFO}"))
+    return any((data_folder(data_dir) / name.partition(":")[0]).glob(f"**/{INFO}"))
 
 
 def prepared_folder(path: Path) -> Path | None:

@@ -29,6 +29,8 @@ def test_doctor_says_what_is_here_and_how_to_get_the_rest(monkeypatch, tmp_path)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     (tmp_path / "digits" / "1.0.0").mkdir(parents=True)
+    (tmp_path / "digits" / "1.0.0" / "dataset_info.json").write_text("{}")
+    (tmp_path / "half" / "1.0.0.incomplete").mkdir(parents=True)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     code, found = rows()
     assert code == 0
@@ -36,6 +38,7 @@ def test_doctor_says_what_is_here_and_how_to_get_the_rest(monkeypatch, tmp_path)
     assert found["devices"]["state"] == "cpu"
     assert found["torch"] == {"what": "torch", "state": "not installed", "remark": "pip install 'nrjax[torch]'"}
     assert "digits" in found["data sets of TFDS"]["remark"]
+    assert found["data sets of TFDS"]["state"] == "1 prepared"
 
 
 def test_doctor_finds_what_does_not_work(monkeypatch):
