@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 ALIGNMENT = 64  # bytes; XLA on CPU takes NumPy's memory as it is from here on, and copies any other
-COPIES = 4  # of the features of one model while it is scored: as they came, scaled, centred, and room for the rest
+COPIES = 1.5  # of the features while they are scored, before a program that says it exactly is compiled
 UNKNOWN_MEMORY = 4 << 30  # bytes, where a device does not tell
 
 T = TypeVar("T")
@@ -59,14 +59,28 @@ class Staging:
         return self._buffer
 
 
-def models_that_fit(bytes_per_model: int) -> int:
-    """Models to score at once on the default device: a power of two, at least 1.
-
-    Scoring takes up to `COPIES` times the features' memory; half of what is free stays free.
-    """
+def free_memory() -> int:
+    """Bytes that are free on the default device; `UNKNOWN_MEMORY` where it does not tell."""
     stats = jax.devices()[0].memory_stats() or {}
-    free = stats.get("bytes_limit", UNKNOWN_MEMORY) - stats.get("bytes_in_use", 0)
-    return 1 << max(0, int(free / 2 / (COPIES * bytes_per_model)).bit_length() - 1)
+    return stats.get("bytes_limit", UNKNOWN_MEMORY) - stats.get("bytes_in_use", 0)
+
+
+def models_that_fit(bytes_per_model: int) -> int:
+    """Models to score at once on the default device, by the size of their features: a power of two, at least 1."""
+    return 1 << max(0, int(free_memory() / (COPIES * bytes_per_model)).bit_length() - 1)
+
+
+def bytes_of(program: Any, *arguments: jax.ShapeDtypeStruct) -> int:
+    """Bytes of a call of a partial jitted function: arguments, results and all between, as its compiler laid them out.
+
+    A program that is compiled here is not compiled again when it is called.
+    """
+    laid = program.func.lower(*arguments, *program.args, **program.keywords).compile().memory_analysis()
+    if laid is None:  # a backend that does not tell
+        return int(COPIES * sum(math.prod(one.shape) * one.dtype.itemsize for one in arguments))
+    return (
+        laid.argument_size_in_bytes + laid.output_size_in_bytes + laid.temp_size_in_bytes - laid.alias_size_in_bytes
+    )  # fmt: skip
 
 
 def in_slices(run: Callable[[np.ndarray], T], indices: np.ndarray, size: int) -> list[tuple[np.ndarray, T]]:

@@ -5,6 +5,7 @@
 
 machine      reads, products of every precision, small factorisations: what the others are held against
 solvers      whole scores of 1 to 256 models of 10,000 x 1,024
+where        which kernels the time of a batch goes to, from a profile
 agreement    scores of trained networks' features beside float64; those of DIR, too (benchmarks.kernels.elsewhere)
 beside       PyTorch, cuML, scikit-learn and scib-metrics on the same arrays
 rankings     rank_batch from host and device, a stream
@@ -32,13 +33,14 @@ import jax
 from rich.console import Console
 
 import nrjax
-from benchmarks.accelerator import beside, document, forward, machine, scoring, whole
+from benchmarks.accelerator import beside, document, forward, machine, scoring, where, whole
 from benchmarks.command import commit, device, invocation, main_of, parser
 
 RESULTS = Path(__file__).parent / "results"
 PARTS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
     "machine": machine.machine,
     "solvers": scoring.solvers,
+    "where": where.where,
     "agreement": scoring.agreement,
     "beside": beside.beside,
     "rankings": scoring.rankings,

@@ -74,6 +74,10 @@ def _a_second(key: str) -> Callable[[Row], str | None]:
     return lambda row: f"{row[key] / row['median_s']:,.0f}" if "median_s" in row and key in row else None
 
 
+def _gigabytes(key: str) -> Callable[[Row], str | None]:
+    return lambda row: f"{row[key] / 2**30:.2f} GiB" if row.get(key) else None
+
+
 _MEDIAN, _FIRST = _time("median_s"), _time("first_s")
 TABLES: Mapping[str, tuple[str, Columns]] = {
     "machine": ("The machine", {
@@ -85,6 +89,10 @@ TABLES: Mapping[str, tuple[str, Columns]] = {
         "solver": _number("solver"), "within": _number("tolerance", "g"), "spectrum": _number("spectrum"),
         "models": _number("models"), "time": _MEDIAN, "reads": _reads, "certified": _number("certified"),
         "first": _FIRST,
+    }),
+    "where": ("Where the time goes: a profile of a batch to 1e-6", {
+        "models": _number("models"), "what": lambda row: f"`{row['what']}`", "time": _time("time_s"),
+        "times": _number("count", ".4g"), "": _number("error"),
     }),
     "agreement": ("Beside float64, features of trained networks", {
         "features": _number("features"), "shape": lambda row: " x ".join(map(str, row["shape"])),
@@ -113,9 +121,9 @@ TABLES: Mapping[str, tuple[str, Columns]] = {
     }),
     "memory": ("Memory, 64 models of 10,000 x 1,024", {
         "what": _number("what"), "at once": _number("fit"), "scored": _number("scored"),
-        "peak": lambda row: f"{row['peak'] / 2**30:.1f} GiB" if row.get("peak") else None,
-        "limit": lambda row: f"{row['limit'] / 2**30:.1f} GiB" if row.get("limit") else None,
-        "features": lambda row: f"{row['bytes'] / 2**30:.1f} GiB" if "bytes" in row else None,
+        "predicted": _gigabytes("predicted"), "peak": _gigabytes("peak"),
+        "peak while compiling": _gigabytes("compiling"), "limit": _gigabytes("limit"),
+        "features": _gigabytes("bytes"),
         "scores apart": _number("spread", ".0e"), "told": _number("warned"), "failed": _number("error"),
     }),
     "others": ("The other scores, 2,000 x 512", {

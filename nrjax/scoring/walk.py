@@ -2,16 +2,18 @@
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
-from nrjax.memory import Staging, in_slices, models_that_fit
+from nrjax.memory import Staging, bytes_of, free_memory, in_slices, models_that_fit
 from nrjax.switches import our_own
 
 T = TypeVar("T")
@@ -84,7 +86,7 @@ def walk(
       arrays: `[samples, dims]` each.
       dtype: computed in.
       one: of `[samples, dims]`.
-      many: of `[models, samples, dims]`, the same of several at once.
+      many: of `[models, samples, dims]`, the same of several at once: `functools.partial` of a jitted function.
       width: dims they are given, by columns of zeros; None leaves them.
       centred: their mean may be taken off before they are rounded to `dtype`.
       staging: used for what has to be copied, and used again.
@@ -97,18 +99,36 @@ def walk(
         return jax.tree.map(lambda *values: np.stack(values), *each)
 
     def ready(array: Any) -> jax.Array:
-        if array.dtype == dtype and array.shape[1] == (width or array.shape[1]):
+        if array.dtype == dtype and array.shape == shape:
             return jnp.asarray(array)
         if isinstance(array, np.ndarray):
             return jnp.asarray(Staging()(array, dtype, width, centred=centred))
-        return jnp.pad(array.astype(dtype), ((0, 0), (0, (width or array.shape[1]) - array.shape[1])))
+        return jnp.pad(array.astype(dtype), ((0, 0), (0, shape[1] - array.shape[1])))
 
     def together(piece: np.ndarray) -> T:
-        spare = (1 << (len(piece) - 1).bit_length()) - len(piece)  # few sizes, few compilations
-        models = jnp.stack([ready(arrays[i]) for i in np.append(piece, piece[-1:].repeat(spare))])
-        return jax.tree.map(lambda x: np.asarray(x)[: len(piece)], many(models))
+        models = _padded(len(piece))  # few sizes, few compilations
+        stack = jnp.zeros((models, *shape), dtype)
+        for place in range(models):
+            array = arrays[piece[min(place, len(piece) - 1)]]
+            stack = _put(stack, ready(array), place)
+            if not isinstance(array, jax.Array):
+                stack.block_until_ready()  # or all would lie on the device twice: Python runs ahead
+        return jax.tree.map(lambda x: np.asarray(x)[: len(piece)], many(stack))
 
-    samples, dims = arrays[0].shape
-    fit = models_that_fit(samples * (width or dims) * np.dtype(dtype).itemsize)
-    pieces = in_slices(together, np.arange(len(arrays)), min(fit, len(arrays)))
+    shape = arrays[0].shape[0], width or arrays[0].shape[1]
+    one_model = math.prod(shape) * np.dtype(dtype).itemsize
+    size = min(models_that_fit(one_model), _padded(len(arrays)))
+    free = free_memory() - one_model  # which arrives while the others are there
+    while size > 1 and bytes_of(many, jax.ShapeDtypeStruct((size, *shape), dtype)) > free:
+        size //= 2
+    pieces = in_slices(together, np.arange(len(arrays)), size)
     return jax.tree.map(lambda *parts: np.concatenate(parts), *(result for _, result in pieces))
+
+
+def _padded(models: int) -> int:
+    return 1 << (models - 1).bit_length()
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _put(stack: jax.Array, array: jax.Array, place: int) -> jax.Array:
+    return lax.dynamic_update_index_in_dim(stack, array, place, 0)
