@@ -1,5 +1,6 @@
 """Where arrays lie and how many at once: buffers JAX can use as they are, slices that fit a device."""
 
+import functools
 import math
 import os
 import warnings
@@ -70,12 +71,22 @@ def models_that_fit(bytes_per_model: int) -> int:
     return 1 << max(0, int(free_memory() / (COPIES * bytes_per_model)).bit_length() - 1)
 
 
-def bytes_of(program: Any, *arguments: jax.ShapeDtypeStruct) -> int:
+def bytes_of(program: functools.partial[Any], *arguments: jax.ShapeDtypeStruct) -> int:
     """Bytes of a call of a partial jitted function: arguments, results and all between, as its compiler laid them out.
 
     A program that is compiled here is not compiled again when it is called.
     """
-    laid = program.func.lower(*arguments, *program.args, **program.keywords).compile().memory_analysis()
+    options = ((name, _shape_of(value)) for name, value in program.keywords.items())
+    return _bytes_of(program.func, arguments, tuple(options))
+
+
+def _shape_of(value: Any) -> Any:
+    return jax.ShapeDtypeStruct(value.shape, value.dtype) if isinstance(value, jax.Array) else value
+
+
+@functools.lru_cache(maxsize=256)  # a GPU's compiler takes its time to tell
+def _bytes_of(function: Any, arguments: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> int:
+    laid = function.lower(*arguments, **dict(options)).compile().memory_analysis()
     if laid is None:  # a backend that does not tell
         return int(COPIES * sum(math.prod(one.shape) * one.dtype.itemsize for one in arguments))
     return (

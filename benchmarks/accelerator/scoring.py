@@ -22,9 +22,9 @@ OTHERS = ("probe", "knn", "logme", "h_score", "regularized_h_score", "transrate"
 
 def solvers() -> Iterator[dict[str, Any]]:
     """Whole scores of 10,000 x 1,024: solvers, tolerances, two spectra, batches of models."""
-    one, several, many = (1, 4, 4) if on_cpu() else (1, 64, 256)
+    one, few, several, many = (1, 4, 4, 4) if on_cpu() else (1, 8, 64, 256)
     cases: list[tuple[kernels.Solver, float, str, int]] = [
-        *(("krylov", 1e-6, "trained", models) for models in dict.fromkeys((one, several, many))),
+        *(("krylov", 1e-6, "trained", models) for models in dict.fromkeys((one, few, several, many))),
         ("krylov", 1e-4, "trained", several),
         ("krylov", 1e-6, "slow", several),
         ("gram", 1e-6, "trained", one),

@@ -17,7 +17,7 @@ from nrjax.kernels import ScoreSettings
 from nrjax.scoring.walk import conditions
 
 CALLS = 3
-MOST = 14  # names that are told apart
+MOST, LETTERS = 16, 80  # names that are told apart, and what is shown of each
 
 
 def where() -> Iterator[dict[str, Any]]:
@@ -54,5 +54,8 @@ def _rows(models: int, path: Path) -> Iterator[dict[str, Any]]:
     span = (end - events[0][0]) / 1e9 / CALLS
     yield {"models": models, "what": "a call", "time_s": span, "count": len(events) / CALLS}
     yield {"models": models, "what": "the device is busy", "time_s": busy}
-    for name, time in seconds.most_common(MOST):
-        yield {"models": models, "what": name, "time_s": time, "count": counts[name] / CALLS}
+    most = seconds.most_common(MOST)
+    for name, time in most:
+        yield {"models": models, "what": name[:LETTERS], "time_s": time, "count": counts[name] / CALLS}
+    rest, many = busy - sum(time for _, time in most), len(events) - sum(counts[name] for name, _ in most)
+    yield {"models": models, "what": f"{len(seconds) - len(most)} others", "time_s": rest, "count": many / CALLS}

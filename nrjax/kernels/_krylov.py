@@ -21,6 +21,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels._certificate import error_of_points
@@ -70,6 +71,21 @@ class _State(NamedTuple):
     residuals: Float[Array, "later dims"]
     error: Float[Array, ""]
     rate: Float[Array, ""]
+
+
+@custom_vmap
+def of_any(flag: Bool[Array, ""]) -> Bool[Array, ""]:
+    """Whether it holds for any of the models of a batch: they go on together.
+
+    Of loops that each end for itself `vmap` throws away what those that are done do while others go on, and copies
+    what they had, every time.
+    """
+    return flag
+
+
+@of_any.def_vmap
+def _of_any_of_batch(_: int, batched: list[bool], flags: Bool[Array, " models"]) -> tuple[Bool[Array, ""], bool]:
+    return (jnp.any(flags) if batched[0] else flags), False
 
 
 def krylov(
@@ -135,7 +151,7 @@ def krylov(
     def goes_on(state: _State, goal: Float[Array, ""]) -> Bool[Array, ""]:
         # twice as fast as in the last step it would get there in time
         hopeless = state.error * jnp.minimum(state.rate, 1) ** (2 * (MOST_STEPS - state.steps)) > goal
-        return (state.steps < MOST_STEPS) & ~(state.error <= goal) & ~hopeless
+        return of_any((state.steps < MOST_STEPS) & ~(state.error <= goal) & ~hopeless)
 
     def result(state: _State) -> Found:
         squares = squares_of(state.pairs)
@@ -151,7 +167,7 @@ def krylov(
         state = lax.while_loop(lambda state: goes_on(state, goal), next_step, state)
         found = result(state)
         lower = jnp.minimum(state.error, goal) * max_error / (2 * found.felt)
-        again = (state.error <= goal) & (found.felt > max_error) & goes_on(state, lower)
+        again = of_any((state.error <= goal) & (found.felt > max_error) & goes_on(state, lower))
         return state, lower, found, again
 
     first = _start(rows, kept, scale, width, axis_name)

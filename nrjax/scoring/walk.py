@@ -74,7 +74,7 @@ def walk(
     arrays: Sequence[Any],
     dtype: DTypeLike,
     one: Callable[[jax.Array], T],
-    many: Callable[[jax.Array], T],
+    many: functools.partial[T],
     *,
     width: int | None = None,
     centred: bool = False,
