@@ -77,8 +77,7 @@ class _State(NamedTuple):
 def of_any(flag: Bool[Array, ""]) -> Bool[Array, ""]:
     """Whether it holds for any of the models of a batch: they go on together.
 
-    Of loops that each end for itself `vmap` throws away what those that are done do while others go on, and copies
-    what they had, every time.
+    Of loops that each end for itself `vmap` throws away what those that are done do while others go on.
     """
     return flag
 
@@ -86,6 +85,26 @@ def of_any(flag: Bool[Array, ""]) -> Bool[Array, ""]:
 @of_any.def_vmap
 def _of_any_of_batch(_: int, batched: list[bool], flags: Bool[Array, " models"]) -> tuple[Bool[Array, ""], bool]:
     return (jnp.any(flags) if batched[0] else flags), False
+
+
+@custom_vmap
+def better(new, old, goal: Float[Array, ""]):
+    """What a step has found; of a batch, for models that had been done before, only if its error is smaller.
+
+    Where residuals are nothing but rounding, a step with them can make the error larger as well.
+    """
+    return new
+
+
+@better.def_vmap
+def _better_of_batch(models: int, batched, new, old, goal: Float[Array, ""]):
+    def chosen(new, old, goal):
+        keep = (old[-1] <= goal) & ~(new[-1] < old[-1])
+        return jax.tree.map(lambda ours, theirs: jnp.where(keep, theirs, ours), new, old)
+
+    axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, batched)
+    found = jax.vmap(chosen, in_axes=tuple(axes), axis_size=models)(new, old, goal)
+    return found, jax.tree.map(lambda _: True, found)
 
 
 def krylov(
@@ -145,8 +164,10 @@ def krylov(
         return pairs, residuals, error
 
     def next_step(state: _State) -> _State:
-        pairs, residuals, error = step(state.pairs, state.residuals, width + KEPT * later)
-        return _State(state.steps + 1, pairs, residuals, error, error / state.error)
+        found = step(state.pairs, state.residuals, width + KEPT * later)
+        rate = found[-1] / state.error
+        pairs, residuals, error = better(found, (state.pairs, state.residuals, state.error), goal)
+        return _State(state.steps + 1, pairs, residuals, error, rate)
 
     def goes_on(state: _State, goal: Float[Array, ""]) -> Bool[Array, ""]:
         # twice as fast as in the last step it would get there in time
@@ -170,6 +191,7 @@ def krylov(
         again = of_any((state.error <= goal) & (found.felt > max_error) & goes_on(state, lower))
         return state, lower, found, again
 
+    goal = jnp.asarray(max_error, features.dtype)
     first = _start(rows, kept, scale, width, axis_name)
     pairs = grown(_Pairs(first[:0], jnp.zeros((local, 0), features.dtype)), first, width)
     pairs, residuals, error = step(pairs, residuals_of(pairs, squares_of(pairs)), width + later)  # one at least
@@ -177,7 +199,7 @@ def krylov(
     pairs = _Pairs(jnp.pad(pairs.vectors, ((0, spare), (0, 0))), jnp.pad(pairs.images, ((0, 0), (0, spare))))
     start = _State(jnp.asarray(1), pairs, residuals, error, jnp.zeros_like(error))
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(result, start))
-    carry = (start, jnp.full_like(error, max_error), nothing, jnp.asarray(True))
+    carry = (start, jnp.full_like(error, goal), nothing, jnp.asarray(True))
     state, _, found, _ = lax.while_loop(lambda carry: carry[-1], judged, carry)
     return found, state.pairs.images[:, :width], exponent
 

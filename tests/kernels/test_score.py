@@ -5,6 +5,8 @@ import pytest
 
 import nrjax
 from nrjax import kernels
+from nrjax.kernels import ScoreSettings
+from nrjax.scoring.walk import conditions
 from tests import oracles
 from tests.oracles import F32_ATOL, X64_ATOL, blobs
 
@@ -136,3 +138,17 @@ def test_eq_3_taken_literally_is_a_misprint(mnist_dir):
         centroid = points[own].mean(0)
         b[~own] = np.minimum(b[~own], 1 - units[~own] @ centroid / np.linalg.norm(centroid))
     assert ((b - a) / np.maximum(a, b)).mean() == pytest.approx(0.852, abs=1e-3)
+
+
+def test_models_of_a_batch_do_not_lose_by_what_others_need():
+    """The last one needs more steps; those that are done by then go on with residuals that are rounding."""
+    labels, rng = np.arange(1500) % 10, np.random.default_rng(0)
+    rows = [rng.normal(size=(10, 384))[labels] + rng.normal(size=(1500, 384)) for _ in range(16)]
+    falls = np.arange(1, 385.0)
+    stack = np.stack([x / falls for x in rows[:-1]] + [rows[-1] / falls**0.25]).astype(np.float32)
+    options = {"labels": jnp.asarray(labels), "n_classes": 10, "settings": ScoreSettings(solver="krylov")}
+    with conditions(np.float32):
+        together = kernels.score_models(jnp.asarray(stack), **options)
+        alone = [kernels.score(jnp.asarray(features), **options) for features in stack]
+    assert np.all(together.error <= options["settings"].max_error)  # a step more and one was at 6e-5
+    np.testing.assert_allclose(together.value, [float(one.value) for one in alone], atol=1e-6)
