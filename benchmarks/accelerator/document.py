@@ -91,7 +91,7 @@ TABLES: Mapping[str, tuple[str, Columns]] = {
         "first": _FIRST,
     }),
     "where": ("Where the time goes: a profile of a batch to 1e-6", {
-        "models": _number("models"), "what": lambda row: f"`{row['what']}`", "time": _time("time_s"),
+        "models": _number("models"), "what": lambda row: f"`{row['what'][:80]}`", "time": _time("time_s"),
         "times": _number("count", ".4g"), "": _number("error"),
     }),
     "agreement": ("Beside float64, features of trained networks", {

@@ -17,7 +17,7 @@ from nrjax.kernels import ScoreSettings
 from nrjax.scoring.walk import conditions
 
 CALLS = 3
-MOST, LETTERS = 16, 80  # names that are told apart, and what is shown of each
+MOST = 16  # names that are told apart
 
 
 def where() -> Iterator[dict[str, Any]]:
@@ -56,6 +56,6 @@ def _rows(models: int, path: Path) -> Iterator[dict[str, Any]]:
     yield {"models": models, "what": "the device is busy", "time_s": busy}
     most = seconds.most_common(MOST)
     for name, time in most:
-        yield {"models": models, "what": name[:LETTERS], "time_s": time, "count": counts[name] / CALLS}
+        yield {"models": models, "what": name, "time_s": time, "count": counts[name] / CALLS}
     rest, many = busy - sum(time for _, time in most), len(events) - sum(counts[name] for name, _ in most)
     yield {"models": models, "what": f"{len(seconds) - len(most)} others", "time_s": rest, "count": many / CALLS}

@@ -132,10 +132,15 @@ def _exactly(array: Array) -> Array:
 def _all_finite(array: Array) -> bool:
     """By one read where that is enough: anything that is not finite shows in the sum."""
     if not isinstance(array, np.ndarray):
-        return bool(jnp.isfinite(array).all())
+        return bool(_finite(array))
     with np.errstate(all="ignore"):
         total = float(array.sum())
     return np.isfinite(total) or bool(np.isfinite(array).all())
+
+
+@jax.jit  # one kernel instead of two, and nothing written between them
+def _finite(array: jax.Array) -> jax.Array:
+    return jnp.isfinite(array).all()
 
 
 def rounding_of(array: Array) -> float:
