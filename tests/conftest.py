@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import jax
@@ -10,7 +11,19 @@ from nrjax.datasets import Dataset
 from nrjax.models import PaperCNN
 
 TFDS_DIR = Path(os.environ.get("TFDS_DATA_DIR", Path.home() / "tensorflow_datasets"))
+# Three quarters of the suite's time were XLA's: what another module, process or run has compiled is taken from here.
+COMPILED = Path(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "nrjax" / "tests")))
+COMPILED_AT_MOST = 1 << 30  # bytes; then all are compiled anew
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # of processes that tests start
+nrjax.cache_compilations(COMPILED)
 TINY = {"classes": 3, "conv_features": [2, 3], "dense_features": 8}
+
+
+def pytest_sessionstart(session):
+    if hasattr(session.config, "workerinput"):  # of pytest-xdist: who started it has done so
+        return
+    if COMPILED.is_dir() and sum(path.stat().st_size for path in COMPILED.iterdir()) > COMPILED_AT_MOST:
+        shutil.rmtree(COMPILED)
 
 
 @pytest.fixture(scope="module", autouse=True)

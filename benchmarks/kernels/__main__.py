@@ -28,8 +28,8 @@ def main(out: Path, expression: str) -> None:
         measured = Path(folder) / "measured.json"
         run = subprocess.run(
             [
-                sys.executable, "-m", "pytest", str(HERE), "--benchmark-only", f"--benchmark-json={measured}", "-q",
-                "-rs", "-p", "no:cacheprovider", "--benchmark-columns=median,iqr,rounds", "-k", expression,
+                sys.executable, "-m", "pytest", str(HERE), "-n", "0", "-q", "-rs", "-k", expression,
+                "--benchmark-only", f"--benchmark-json={measured}", "--benchmark-columns=median,iqr,rounds",
             ]
         )  # fmt: skip
         if run.returncode:

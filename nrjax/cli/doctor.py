@@ -10,20 +10,23 @@ from pathlib import Path
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FORMAT, debug_option
+from nrjax.cli.options import FORMAT, debug_option, manual
 from nrjax.cli.output import print_rows
 
 BASE = ("jax", "jaxlib", "flax", "numpy", "scipy", "orbax-checkpoint", "safetensors", "pillow")
 
 
-@main.command()
+@main.command(
+    epilog=manual(
+        "nrjax doctor",
+        "nrjax doctor --format json > doctor.json",
+        failure="something is installed that does not work; an extra that is not there is no fault",
+    )
+)
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def doctor(output: str) -> None:
-    """Say what is installed, on which devices it runs, what is missing, and how to get it.
-
-    Exit code 1 means that something is installed that does not work; an extra that is not there is no fault.
-    """
+    """Say what is installed, on which devices it runs, what is missing, and how to get it."""
     rows = [*_machine(), *_base(), *_extras(), *_folders()]
     print_rows(rows, output)
     sys.exit(1 if any(row["state"].startswith("does not") for row in rows) else 0)
@@ -93,14 +96,16 @@ def _folders() -> Iterator[dict[str, str]]:
                cache or "NRJAX_COMPILATION_CACHE=DIR keeps them for a faster start")  # fmt: skip
 
 
-@main.command()
+@main.command(
+    epilog=manual(
+        "nrjax completion bash > ~/.local/share/bash-completion/completions/nrjax",
+        'nrjax completion zsh > "${fpath[1]}/_nrjax"',
+        "nrjax completion fish > ~/.config/fish/completions/nrjax.fish",
+    )
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes SHELL complete commands and options.
-
-    bash: nrjax completion bash > ~/.local/share/bash-completion/completions/nrjax; zsh: a file _nrjax in $fpath;
-    fish: ~/.config/fish/completions/nrjax.fish.
-    """
+    """Print what makes SHELL complete commands and options."""
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)

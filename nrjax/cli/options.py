@@ -31,6 +31,14 @@ class OneLineErrors(click.Group):
             raise click.ClickException("out of memory; use fewer samples (--max-samples) or models.") from error
 
 
+def manual(*examples: str, failure: str = "", stopped: bool = False) -> str:
+    """What `--help` ends with: examples, and what the exit code says; `failure` is what 1 means."""
+    codes = ["0  done", f"1  {failure or 'the input is wrong; stderr says what'}", "2  the command was misused"]
+    codes += ["130  stopped; what was finished is kept"] if stopped else []
+    parts = {"Examples": examples, "Exit code": codes}
+    return "\n\n".join("\b\n" + "\n  ".join([f"{title}:", *lines]) for title, lines in parts.items())
+
+
 class Layer(click.ParamType):
     """A layer's name; an index becomes an integer."""
 

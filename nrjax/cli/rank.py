@@ -7,12 +7,21 @@ from typing import Any
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FOLDER, Layer, data_options, forward_options, scoring_options, where_option
+from nrjax.cli.options import FOLDER, Layer, data_options, forward_options, manual, scoring_options, where_option
 from nrjax.cli.output import check_outputs, finish
 from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
 
 
-@main.command()
+@main.command(
+    epilog=manual(
+        "nrjax rank",
+        "nrjax rank zoo/ --data photos/ --confidence",
+        "nrjax rank timm:resnet18 timm:vit_tiny_patch16_224 --data photos/ --download",
+        "nrjax rank hf:minilm/ hf:bert/ --data news.csv --label topic --layer mean",
+        "nrjax rank --data fashion_mnist --classes 0-4 --max-samples 2000 --report page.html",
+        failure="a model failed, or the input is wrong; stderr says which and why",
+    )
+)
 @click.argument("models", nargs=-1)
 @data_options
 @where_option
@@ -45,7 +54,15 @@ def rank(models, data, target, where, n_clusters, download, layer, layers, outpu
     finish(ranking, output, plot, report, features, loaded.labels, f"Ranked {shown} in {took:.1f} s.")
 
 
-@main.command("rank-features")
+@main.command(
+    "rank-features",
+    epilog=manual(
+        "nrjax rank-features features/ --labels labels.npy",
+        "nrjax rank-features features/ --labels labels.txt --scores silhouette,probe,logme --by probe --format csv",
+        "nrjax rank-features features/ --labels labels.npy --probabilities theta/ --scores leep",
+        failure="a model failed, or the input is wrong; stderr says which and why",
+    ),
+)
 @click.argument("directory", type=FOLDER)
 @click.option(
     "--labels",

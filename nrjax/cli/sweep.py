@@ -16,6 +16,7 @@ from nrjax.cli.options import (
     data_options,
     debug_option,
     forward_options,
+    manual,
     scoring_options,
     where_option,
 )
@@ -25,7 +26,16 @@ from nrjax.cli.target import load_models, load_target, warnings_said, without_la
 INTERRUPTED = 130
 
 
-@main.command()
+@main.command(
+    epilog=manual(
+        "nrjax sweep zoo/ --data photos/ --store results.db",
+        'nrjax sweep candidates.toml --data photos/ --store results.db --where "parameters < 30e6" --top 5',
+        "nrjax sweep candidates.toml --data photos/ --store results.db --workers 2 --time-limit 600 --memory-limit 8GB",
+        "nrjax sweep candidates.toml --data photos/ --store results.db --engine ray --address auto",
+        failure="a model failed, or the input is wrong; stderr says which and why",
+        stopped=True,
+    )
+)
 @click.argument("models", nargs=-1)
 @data_options
 @where_option
@@ -129,7 +139,14 @@ def _stopped(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-@main.command()
+@main.command(
+    epilog=manual(
+        "nrjax results results.db",
+        "nrjax results results.db --run 2 --format csv",
+        "nrjax results results.db --run 2 --compare 1",
+        "nrjax results results.db --run 2 --html page.html",
+    )
+)
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.option("--run", "number", type=int, metavar="N", help="Show the ranking of run N.  [default: list the runs]")
 @click.option("--compare", type=int, metavar="M", help="Beside run N, what its candidates got in run M.")

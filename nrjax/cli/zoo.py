@@ -5,12 +5,18 @@ import sys
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FORMAT, debug_option, where_option
+from nrjax.cli.options import FORMAT, debug_option, manual, where_option
 from nrjax.cli.output import print_rows
 from nrjax.cli.target import load_models, warnings_said
 
 
-@main.command()
+@main.command(
+    epilog=manual(
+        "nrjax zoo",
+        'nrjax zoo candidates.toml --where "parameters < 30e6" --format csv',
+        failure="a model cannot be read, or the input is wrong; stderr says what",
+    )
+)
 @click.argument("models", nargs=-1)
 @where_option
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
@@ -32,7 +38,7 @@ def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
     sys.exit(1 if failed else 0)
 
 
-@main.command()
+@main.command(epilog=manual("nrjax layers timm:resnet18", "nrjax layers zoo/ F10 --format csv"))
 @click.argument("model")
 @click.argument("name", required=False)
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)

@@ -21,9 +21,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
+from nrjax.kernels._batch import better, of_any
 from nrjax.kernels._certificate import error_of_points
 from nrjax.kernels._felt import Doubt, doubt
 from nrjax.kernels._linalg import centre, devices_along, exponent_of, largest, matmul, total
@@ -71,40 +71,6 @@ class _State(NamedTuple):
     residuals: Float[Array, "later dims"]
     error: Float[Array, ""]
     rate: Float[Array, ""]
-
-
-@custom_vmap
-def of_any(flag: Bool[Array, ""]) -> Bool[Array, ""]:
-    """Whether it holds for any of the models of a batch: they go on together.
-
-    Of loops that each end for itself `vmap` throws away what those that are done do while others go on.
-    """
-    return flag
-
-
-@of_any.def_vmap
-def _of_any_of_batch(_: int, batched: list[bool], flags: Bool[Array, " models"]) -> tuple[Bool[Array, ""], bool]:
-    return (jnp.any(flags) if batched[0] else flags), False
-
-
-@custom_vmap
-def better(new, old, goal: Float[Array, ""]):
-    """What a step has found; of a batch, for models that had been done before, only if its error is smaller.
-
-    Where residuals are nothing but rounding, a step with them can make the error larger as well.
-    """
-    return new
-
-
-@better.def_vmap
-def _better_of_batch(models: int, batched, new, old, goal: Float[Array, ""]):
-    def chosen(new, old, goal):
-        keep = (old[-1] <= goal) & ~(new[-1] < old[-1])
-        return jax.tree.map(lambda ours, theirs: jnp.where(keep, theirs, ours), new, old)
-
-    axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, batched)
-    found = jax.vmap(chosen, in_axes=tuple(axes), axis_size=models)(new, old, goal)
-    return found, jax.tree.map(lambda _: True, found)
 
 
 def krylov(

@@ -1,12 +1,10 @@
-"""Models of Hugging Face: images and texts with their own processors and tokenizers, pooled layer by layer."""
+"""Models of Hugging Face: encoders of images and texts, pooled layer by layer."""
 
 # pyright: reportMissingImports=false
 
 import contextlib
-import hashlib
 import inspect
 import json
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 
 from nrjax.files import beneath, first_line, shortened, shown
 from nrjax.models._frameworks import framework, local_folder
+from nrjax.models._huggingface_inputs import processed_images, tokenized_texts
 from nrjax.models._model import (
     PENULTIMATE,
     Description,
@@ -26,12 +25,11 @@ from nrjax.models._model import (
     arrays_of,
     named_layer,
 )
-from nrjax.models._pooling import POOLINGS, Sentences, pooled, sentence_settings
-from nrjax.models._preprocessing import Preprocessing, pictures
-from nrjax.models._torch import (
+from nrjax.models._pooling import POOLINGS, pooled, sentence_settings
+from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._torch_runs import (
     computing_in,
     described,
-    image_inputs,
     in_inference,
     is_accelerated,
     numpy_of,
@@ -39,11 +37,6 @@ from nrjax.models._torch import (
 )
 
 POOLED = "pooled"
-LONGEST = 512  # tokens, where neither tokenizer nor model says
-BEHIND_PADDING = (  # whose positions begin behind that of the padding
-    "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "data2vec-text", "ibert", "xmod",
-    "roberta-prelayernorm", "luke", "markuplm",
-)  # fmt: skip
 ELSEWHERE = ("transformers_version", "_name_or_path")  # of a configuration: not the same on every machine
 
 
@@ -178,7 +171,7 @@ def load_huggingface(
                 f"{who}: it takes {shown(str(taken))}, neither images nor texts; extract features yourself."
             )
         if taken == "pixel_values":
-            inputs = _image_inputs(transformers, name, who, options, preprocessing, config)
+            inputs = processed_images(transformers, name, who, options, preprocessing, config)
             model = HuggingFaceModel(encoder, inputs, pooling, False, **shared)
             model.pools = not missing and not any("pooler.dense" in name for name, _ in module.named_parameters())
             model.files = files
@@ -186,7 +179,7 @@ def load_huggingface(
         if preprocessing is not None:
             raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
         sentences = sentence_settings(folder, who)
-        inputs = _text_inputs(transformers, name, who, options, config, sentences)
+        inputs = tokenized_texts(transformers, name, who, options, config, sentences)
     model = HuggingFaceModel(encoder, inputs, pooling or sentences.pooling or "mean", sentences.normalise, **shared)
     model.files = files
     return model
@@ -223,65 +216,6 @@ def _module(transformers: Any, name: str, who: str, options: Mapping[str, Any]) 
     if wrong:
         raise ValueError(f"{who}: its weights do not fit the architecture: {', '.join(wrong[:5])} would be random.")
     return on_accelerator(module), missing
-
-
-def _image_inputs(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], preprocessing: Preprocessing | None, config: Any
-) -> Inputs:
-    if preprocessing is not None:
-        size = getattr(config, "image_size", 224)
-        sides = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
-        return image_inputs((*sides, getattr(config, "num_channels", 3)), preprocessing, channels_first=True)
-    try:
-        processor = transformers.AutoImageProcessor.from_pretrained(name, **options)
-    except Exception as error:
-        raise ValueError(
-            f"{who}: it has no preprocessor_config.json that can be read ({first_line(error, 120)}); add it, or give "
-            "preprocessing."
-        ) from error
-
-    def prepare(images: Any) -> np.ndarray:
-        return np.asarray(processor(images=pictures(images), return_tensors="np")["pixel_values"], np.float32)
-
-    kept = {
-        key: value for key, value in processor.to_dict().items() if not key.startswith("_") and key != "name_or_path"
-    }
-    words = f"{type(processor).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
-    return Inputs("image", None, words, prepare)
-
-
-def _text_inputs(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, sentences: Sentences
-) -> Inputs:
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
-    except Exception as error:
-        raise ValueError(f"{who}: its tokenizer is missing or cannot be read: {first_line(error, 200)}") from error
-    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # made up where there are no files
-        raise ValueError(f"{who}: its tokenizer is missing or cannot be read: it knows no words.")
-    if tokenizer.pad_token is None:  # GPT and its kind: what is padded is masked
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    tokenizer.padding_side = "right"  # where padding changes no token's place, so that texts do not depend on others
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions and getattr(config, "model_type", "") in BEHIND_PADDING:
-        positions -= 2
-    most = min(n for n in (sentences.longest, tokenizer.model_max_length, positions, 1 << 30) if n and n > 0)
-    most = LONGEST if most >= 1 << 20 else most
-    lock = threading.Lock()  # a fast tokenizer's settings are borrowed by one thread at a time
-
-    def prepare(texts: Any) -> dict[str, np.ndarray]:
-        texts = [sentences.prompt + (text.lower() if sentences.lower else text) for text in texts]
-        with lock:
-            read = tokenizer(texts, padding=True, truncation=True, max_length=most, return_tensors="np")
-            cut = [bool(one.overflowing) for one in read.encodings] if read.is_fast else [
-                len(one) > most for one in tokenizer(texts)["input_ids"]]  # fmt: skip
-        return {**{key: np.asarray(value, np.int64) for key, value in read.items()}, "truncated": np.array(cut)}
-
-    vocabulary = getattr(tokenizer, "backend_tokenizer", None)
-    exact = vocabulary.to_str() if vocabulary is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    words = f"{type(tokenizer).__name__}, {most} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
-    words += f", prompt {sentences.prompt!r}" * bool(sentences.prompt) + ", lower case" * sentences.lower
-    return Inputs("text", None, words, prepare)
 
 
 def _stable(config: Any) -> str:

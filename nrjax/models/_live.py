@@ -42,7 +42,7 @@ def as_model(model: Any) -> Model:
 
 def _encoded(encoder: Any, texts: Any) -> Any:
     """Embeddings of sentence-transformers; the encoder's mode stays as it is."""
-    from nrjax.models._torch import in_inference
+    from nrjax.models._torch_runs import in_inference
 
     with in_inference(encoder):
         return encoder.encode(texts, show_progress_bar=False)

@@ -14,7 +14,8 @@ from nrjax.files import beneath, first_line, shortened
 from nrjax.models._frameworks import framework, local_folder
 from nrjax.models._model import PENULTIMATE, Inputs, Precision
 from nrjax.models._preprocessing import Preprocessing, pictures
-from nrjax.models._torch import TorchModel, described, image_inputs, in_inference, on_accelerator
+from nrjax.models._torch import TorchModel, image_inputs
+from nrjax.models._torch_runs import described, in_inference, on_accelerator
 
 
 class TimmModel(TorchModel):

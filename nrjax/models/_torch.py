@@ -25,6 +25,7 @@ from nrjax.models._model import (
     shape_of,
 )
 from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._torch_runs import computing_in, described, in_inference, is_accelerated, numpy_of
 
 OUTPUT = "output"  # of the whole module
 PROBED = 3  # samples that show which tensors have a row for each: a state of one or two layers has not
@@ -219,65 +220,6 @@ def _are_channels_first(images: Any) -> bool:
 
 
 @contextlib.contextmanager
-def computing_in(precision: Precision, device: Any) -> Iterator[None]:
-    """PyTorch with this precision. On CUDA it rounds convolutions to TF32 by itself, which float32 is not."""
-    import torch
-
-    if precision == "bfloat16":
-        with torch.autocast(device.type, torch.bfloat16):
-            yield
-        return
-    switches = (torch.backends.cudnn, torch.backends.cuda.matmul) if device.type == "cuda" else ()
-    before = [switch.allow_tf32 for switch in switches]
-    try:
-        for switch in switches:
-            switch.allow_tf32 = precision == "tensorfloat32"
-        yield
-    finally:
-        for switch, value in zip(switches, before, strict=True):
-            switch.allow_tf32 = value
-
-
-def is_accelerated(module: Any) -> bool:
-    """Whether a module is anywhere but on the CPU."""
-    return any(p.device.type != "cpu" for p in module.parameters())
-
-
-def described(module: Any, source: str = "", **more: Any) -> Description:
-    """What a module's weights are."""
-    weights = list(module.parameters())
-    return Description(
-        sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), source, **more
-    )
-
-
-def on_accelerator(module: Any) -> Any:
-    """A module that was loaded from files, where it runs fastest; a live one stays on its own device."""
-    import torch
-
-    return module.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@contextlib.contextmanager
-def in_inference(module: Any) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every submodule is in the mode that it was in."""
-    import torch
-
-    before = [(one, one.training) for one in module.modules()]
-    module.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for one, training in before:
-            if one.training != training:
-                if type(one).train is torch.nn.Module.train:
-                    one.training = training
-                else:  # it does more than that, such as taking adapters out of the weights again
-                    one.train(training)
-
-
-@contextlib.contextmanager
 def _hooked(module: Any, hook: Any) -> Iterator[None]:
     handles = [one.register_forward_hook(hook(path), with_kwargs=True) for path, one in module.named_modules() if path]
     try:
@@ -302,13 +244,3 @@ def _tensors(answer: Any) -> dict[str, Any]:
         return {}
     found = {str(k): v for k, v in answer.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
     return {"" if i == 0 else f".{name}": value for i, (name, value) in enumerate(found.items())}
-
-
-def numpy_of(value: Any) -> np.ndarray:
-    """A tensor of the state as NumPy has it; bfloat16 by its bits."""
-    import torch
-
-    if not isinstance(value, torch.Tensor):
-        return np.frombuffer(repr(value).encode(), np.uint8)
-    value = value.detach().cpu()
-    return (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()

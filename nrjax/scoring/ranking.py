@@ -95,7 +95,8 @@ def rank_batch(
     Returns:
       A `Ranking`. Where another score than `by` means nothing for a model, or is no finite number, the
       ranking says so and goes on without it. Models whose features cannot be scored are listed in it, last,
-      with the reason. A model's score does not depend on the other models, but for `mean_rank`.
+      with the reason. A model's score does not depend on the other models, but for `mean_rank`; on accelerators, where
+      models of a batch iterate together, it does by less than `tolerance`.
 
     Raises:
       ValueError: labels or settings that fit no model, `confidence` with fewer than 20 samples, an empty mapping,

@@ -4,9 +4,12 @@ import csv
 import io
 import json
 import pickle
+import re
+import shlex
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -240,9 +243,26 @@ def test_errors_are_one_line_and_debug_shows_the_traceback(tmp_path):
         assert isinstance(done.exception, ValueError)
 
 
-def test_help_and_version():
+def test_version():
     assert run("--version").stdout == f"nrjax, version {nrjax.__version__}\n"
-    for command in ([], ["rank"], ["rank-features"], ["zoo"], ["layers"]):
-        shown = run(*command, "--help")
-        assert shown.exit_code == 0
-        assert "Usage:" in shown.stdout
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_the_examples_of_help_can_be_typed(name):
+    shown, command = run(name, "--help"), main.commands[name]
+    assert shown.exit_code == 0
+    assert all(part in shown.stdout for part in ("Usage: ", "Options:", "Examples:", "Exit code:"))
+    examples = re.findall(rf"^ +nrjax {name}(?: (.*))?$", shown.stdout, re.MULTILINE)
+    assert examples
+    for example in examples:
+        words = shlex.split(example.split(" > ")[0])
+        command.make_parser(click.Context(command)).parse_args(words)  # names of options, and what takes a value
+    assert all(len(line) <= 120 for line in shown.stdout.splitlines())
+
+
+def test_every_option_is_explained():
+    named = {"--format", "--distance"}  # their values say it
+    for name, command in main.commands.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help or named & set(option.opts), f"{name} {option.opts}"

@@ -1,0 +1,84 @@
+"""What enters models of Hugging Face: images by their own processors, texts by their own tokenizers."""
+
+# pyright: reportMissingImports=false
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nrjax.files import first_line
+from nrjax.models._model import Inputs
+from nrjax.models._pooling import Sentences
+from nrjax.models._preprocessing import Preprocessing, pictures
+from nrjax.models._torch import image_inputs
+
+LONGEST = 512  # tokens, where neither tokenizer nor model says
+BEHIND_PADDING = (  # whose positions begin behind that of the padding
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "data2vec-text", "ibert", "xmod",
+    "roberta-prelayernorm", "luke", "markuplm",
+)  # fmt: skip
+
+
+def processed_images(
+    transformers: Any, name: str, who: str, options: Mapping[str, Any], preprocessing: Preprocessing | None, config: Any
+) -> Inputs:
+    """Images by the model's own processor, or by what is given instead."""
+    if preprocessing is not None:
+        size = getattr(config, "image_size", 224)
+        sides = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+        return image_inputs((*sides, getattr(config, "num_channels", 3)), preprocessing, channels_first=True)
+    try:
+        processor = transformers.AutoImageProcessor.from_pretrained(name, **options)
+    except Exception as error:
+        raise ValueError(
+            f"{who}: it has no preprocessor_config.json that can be read ({first_line(error, 120)}); add it, or give "
+            "preprocessing."
+        ) from error
+
+    def prepare(images: Any) -> np.ndarray:
+        return np.asarray(processor(images=pictures(images), return_tensors="np")["pixel_values"], np.float32)
+
+    kept = {
+        key: value for key, value in processor.to_dict().items() if not key.startswith("_") and key != "name_or_path"
+    }
+    words = f"{type(processor).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
+    return Inputs("image", None, words, prepare)
+
+
+def tokenized_texts(
+    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, sentences: Sentences
+) -> Inputs:
+    """Texts by the model's own tokenizer, so that what comes out does not depend on the texts beside."""
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
+    except Exception as error:
+        raise ValueError(f"{who}: its tokenizer is missing or cannot be read: {first_line(error, 200)}") from error
+    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # made up where there are no files
+        raise ValueError(f"{who}: its tokenizer is missing or cannot be read: it knows no words.")
+    if tokenizer.pad_token is None:  # GPT and its kind: what is padded is masked
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "right"  # where padding changes no token's place, so that texts do not depend on others
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and getattr(config, "model_type", "") in BEHIND_PADDING:
+        positions -= 2
+    most = min(n for n in (sentences.longest, tokenizer.model_max_length, positions, 1 << 30) if n and n > 0)
+    most = LONGEST if most >= 1 << 20 else most
+    lock = threading.Lock()  # a fast tokenizer's settings are borrowed by one thread at a time
+
+    def prepare(texts: Any) -> dict[str, np.ndarray]:
+        texts = [sentences.prompt + (text.lower() if sentences.lower else text) for text in texts]
+        with lock:
+            read = tokenizer(texts, padding=True, truncation=True, max_length=most, return_tensors="np")
+            cut = [bool(one.overflowing) for one in read.encodings] if read.is_fast else [
+                len(one) > most for one in tokenizer(texts)["input_ids"]]  # fmt: skip
+        return {**{key: np.asarray(value, np.int64) for key, value in read.items()}, "truncated": np.array(cut)}
+
+    vocabulary = getattr(tokenizer, "backend_tokenizer", None)
+    exact = vocabulary.to_str() if vocabulary is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    words = f"{type(tokenizer).__name__}, {most} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
+    words += f", prompt {sentences.prompt!r}" * bool(sentences.prompt) + ", lower case" * sentences.lower
+    return Inputs("text", None, words, prepare)

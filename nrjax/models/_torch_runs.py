@@ -1,0 +1,80 @@
+"""How PyTorch modules run: on which device, in which precision and mode; and what their weights are."""
+
+# pyright: reportMissingImports=false
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nrjax.models._model import Description, Precision
+
+
+@contextlib.contextmanager
+def computing_in(precision: Precision, device: Any) -> Iterator[None]:
+    """PyTorch with this precision. On CUDA it rounds convolutions to TF32 by itself, which float32 is not."""
+    import torch
+
+    if precision == "bfloat16":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul) if device.type == "cuda" else ()
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = precision == "tensorfloat32"
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value
+
+
+def is_accelerated(module: Any) -> bool:
+    """Whether a module is anywhere but on the CPU."""
+    return any(p.device.type != "cpu" for p in module.parameters())
+
+
+def described(module: Any, source: str = "", **more: Any) -> Description:
+    """What a module's weights are."""
+    weights = list(module.parameters())
+    return Description(
+        sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), source, **more
+    )
+
+
+def on_accelerator(module: Any) -> Any:
+    """A module that was loaded from files, where it runs fastest; a live one stays on its own device."""
+    import torch
+
+    return module.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextlib.contextmanager
+def in_inference(module: Any) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every submodule is in the mode that it was in."""
+    import torch
+
+    before = [(one, one.training) for one in module.modules()]
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for one, training in before:
+            if one.training != training:
+                if type(one).train is torch.nn.Module.train:
+                    one.training = training
+                else:  # it does more than that, such as taking adapters out of the weights again
+                    one.train(training)
+
+
+def numpy_of(value: Any) -> np.ndarray:
+    """A tensor of the state as NumPy has it; bfloat16 by its bits."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return np.frombuffer(repr(value).encode(), np.uint8)
+    value = value.detach().cpu()
+    return (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()
