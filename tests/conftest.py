@@ -16,6 +16,8 @@ COMPILED = Path(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home
 COMPILED_AT_MOST = 1 << 30  # bytes; then all are compiled anew
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # of processes that tests start
 nrjax.cache_compilations(COMPILED)
+if "PYTEST_XDIST_WORKER" in os.environ:  # Ray joins what runs on the machine already, such as the cluster of another
+    os.environ.setdefault("RAY_TMPDIR", f"/tmp/ray-{os.environ['PYTEST_XDIST_WORKER']}-{os.getuid()}")
 TINY = {"classes": 3, "conv_features": [2, 3], "dense_features": 8}
 
 

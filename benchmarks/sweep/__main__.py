@@ -1,10 +1,11 @@
 """Sweeps: how fast, what a race saves and gets wrong, what is lost when processes die.
 
     pip install '.[bench]'
-    python -m benchmarks.sweep [--parts throughput race faults simulation] [--out DIR]
+    python -m benchmarks.sweep [--parts throughput race needed faults simulation] [--out DIR]
 
 throughput   1,000 generated candidates and the bundled ones: models a second, busy share, memory, the store, once more
 race         the paper's 23 networks on its nine targets (trained by `python -m benchmarks.paper` before)
+needed       how many images tell the two networks apart between which it is decided
 faults       50 kills each of a worker, of the driver, of everything, at random times
 simulation   100,000 candidates on 64 devices, from the times that throughput has measured
 """
@@ -26,7 +27,7 @@ from benchmarks.sweep import document
 RESULTS = Path(__file__).parent / "results"
 FOLDER = Path.home() / ".cache" / "nrjax" / "sweep"
 TARGETS = tuple(f"{letter}{suffix}" for letter in DATASETS for suffix in CLASSES)
-PARTS = ("throughput", "race", "faults", "simulation")
+PARTS = ("throughput", "race", "needed", "faults", "simulation")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -78,6 +79,10 @@ def _measure(part: str, doc: dict[str, Any], options: argparse.Namespace, on_don
             "networks": NETWORKS,
             "targets": {name: found[name] for name in TARGETS if name in found},
         }
+    if part == "needed":
+        from benchmarks.sweep.race import needed
+
+        return needed(options.cache, options.targets, options.tops, options.data_dir)
     if part == "simulation":
         from benchmarks.sweep.simulation import simulation
 

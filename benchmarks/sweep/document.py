@@ -6,14 +6,21 @@ from typing import Any
 
 def readme(doc: Mapping[str, Any]) -> str:
     """Markdown of everything that was measured."""
-    parts = {"throughput": _throughput, "race": _race, "faults": _faults, "simulation": _simulation}
+    needed = doc.get("needed", {})
+    parts = {
+        "throughput": _throughput, "race": lambda found: _race(found, needed), "faults": _faults,
+        "simulation": _simulation,
+    }  # fmt: skip
     text = ["# Sweeps", ""]
     for part, write in parts.items():
         if part in doc:
-            made = doc["made_with"][part]
-            text += [*write(doc[part]), "", f"Made by `{made['command']}` at commit {made['commit']} in "
-                     f"{made['seconds']:,} s on {made['device']}.", ""]  # fmt: skip
+            text += [*write(doc[part]), "", _made(doc["made_with"][part])]
+            text += [_made(doc["made_with"]["needed"]), ""] if part == "race" and needed else [""]
     return "\n".join(text)
+
+
+def _made(made: Mapping[str, Any]) -> str:
+    return f"Made by `{made['command']}` at commit {made['commit']} in {made['seconds']:,} s on {made['device']}."
 
 
 def _table(columns: list[str], rows: list[list[Any]]) -> list[str]:
@@ -45,16 +52,26 @@ def _throughput(found: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _race(found: Mapping[str, Any]) -> list[str]:
+def _race(found: Mapping[str, Any], needed: Mapping[str, Any]) -> list[str]:
     tops = [key for key in next(iter(found["targets"].values())) if key.isdigit()]
     lines = []
     for top in tops:
         rows = [
             [target, f"{told['samples']:,}", told["gaps"][top], f"{told[top]['same']} of {found['draws']}",
-             f"{told[top]['known']:.1f}", f"{told[top]['fewer']:.1f}", told.get("commit", "")]
+             f"{told[top]['known']:.1f}", f"{told[top]['fewer']:.1f}",
+             f"{needed[target][top]:,}" if top in needed.get(target, {}) else "", told.get("commit", "")]
             for target, told in found["targets"].items()
         ]  # fmt: skip
-        columns = ["target", "images", f"gap after {top}", f"top {top}: same", "fewer until known", "in all", "at"]
+        columns = [
+            "target",
+            "images",
+            f"gap after {top}",
+            f"top {top}: same",
+            "fewer until known",
+            "in all",
+            "images needed",
+            "at",
+        ]
         same = sum(told[top]["same"] for told in found["targets"].values())
         draws = found["draws"] * len(found["targets"])
         lines += [*_table(columns, rows), "", f"The same {top} in {same} of {draws} draws.", ""]
@@ -65,7 +82,8 @@ def _race(found: Mapping[str, Any]) -> list[str]:
         "all networks on all images. Passes fewer: forward passes of all networks on all images, divided by those of "
         "the race (mean over draws), until it is known which come first; and in all, with the first ones scored on all "
         "images, which alone is a share of theirs among the networks. Gap: between the scores of the last that is "
-        "wanted and the next.", "",
+        "wanted and the next. Images needed: until the race's own rule tells these two apart, by what all images say of "
+        "them; the other networks come on top of that.", "",
         *lines,
     ]  # fmt: skip
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 import nrjax
 from benchmarks.paper.zoos import CLASSES, DATASETS, IMAGE_SIZE, VARIANTS
+from nrjax.kernels import ScoreSettings
 from nrjax.models import Inputs, Layer, Model
+from nrjax.scoring.attempts import score_silhouettes
+from nrjax.sweeps._race import LEVEL, rounds
 
 VARIANTS_RACED, NETWORKS = ("full", "lite", "512"), 23
 
@@ -47,6 +51,41 @@ def race(
 ) -> dict[str, Any]:  # fmt: skip
     """By target and number of models that are wanted: draws with the same first ones, and the share of the passes."""
     found: dict[str, Any] = {}
+    for target, features, labels in _on_targets(zoos, targets, data_dir):
+        found[target] = _raced(features, labels, tops, draws)
+        on_done(f"{target}: {found[target]}")
+    return found
+
+
+def needed(zoos: Path, targets: Sequence[str], tops: Sequence[int], data_dir: str | None) -> dict[str, Any]:
+    """Images after which a race can tell the last network that is wanted from the next, by target and number.
+
+    From what all images say of the two: the race drops one after n of N images if z standard deviations of what is
+    still to come are less than the gap, z sd sqrt(N / n - 1) < gap, sd being the deviation of the gap on N images.
+    """
+    found: dict[str, Any] = {}
+    for target, features, labels in _on_targets(zoos, targets, data_dir):
+        ids, classes = labels - labels.min(), int(np.ptp(labels)) + 1
+        scored = {
+            name: score_silhouettes([one], ids, classes, ScoreSettings(), sampling=True)[0]
+            for name, one in features.items()
+        }
+        order = sorted(scored.values(), key=lambda score: -score.value)
+        samples = len(labels)
+        z = stats.norm.isf((1 - LEVEL) / (len(features) * len(rounds(samples, classes))))
+        found[target] = {}
+        for top in tops:
+            last, following = order[top - 1 : top + 1]
+            apart = np.asarray(last.sampling.influences, np.float64) - following.sampling.influences
+            ratio = z * np.sqrt(np.sum(apart**2) / (samples * (samples - 1))) / (last.value - following.value)
+            found[target][str(top)] = round(samples * ratio**2 / (1 + ratio**2))
+    return found
+
+
+def _on_targets(
+    zoos: Path, targets: Sequence[str], data_dir: str | None
+) -> Iterator[tuple[str, dict[str, np.ndarray], np.ndarray]]:  # fmt: skip
+    """Features of the networks on the test images of each target, and labels."""
     for letter, dataset in DATASETS.items():
         wanted = {suffix: classes for suffix, classes in CLASSES.items() if f"{letter}{suffix}" in targets}
         if not wanted:
@@ -63,10 +102,7 @@ def race(
         for suffix, classes in wanted.items():
             first, last = map(int, classes.split("-"))
             rows = np.flatnonzero((labels >= first) & (labels <= last))
-            target = f"{letter}{suffix}"
-            found[target] = _raced({name: one[rows] for name, one in features.items()}, labels[rows], tops, draws)
-            on_done(f"{target}: {found[target]}")
-    return found
+            yield f"{letter}{suffix}", {name: one[rows] for name, one in features.items()}, labels[rows]
 
 
 def _raced(

@@ -99,7 +99,7 @@ def test_the_papers_candidates_are_judged_apart():
 
 
 def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
-    """Every kind of candidate, on images that differ in brightness: a head learns them, from images it has not seen."""
+    """Candidates of each kind, on images that differ in brightness: a head learns them, from images it has not seen."""
     assert paper_smoke("--tables", 5, 6)[0] == 0
     shutil.copytree(tmp_path / "cache" / "full", tmp_path / "cache" / "early")
     monkeypatch.setattr(pools, "DATASETS", {"F": "fashion_mnist"})
@@ -118,7 +118,7 @@ def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
         np.save(kana / f"{name.replace('/', '-')}.npy", blobs(120, 6, 3)[0])
     monkeypatch.setattr(pools, "OTHERS", {"K": "kana"})
     of_tfds, of_files = pools.pools(candidates, tmp_path / "wider", None, 60)
-    kinds = ["full/F10", "lite/F10", "conv/F10", "early/F10", "pixels", "untrained"]
+    kinds = ["full/F10", "lite/F10", "early/F10", "pixels"]
     of_tfds = dataclasses.replace(of_tfds, candidates=dict.fromkeys(kinds, ("F0-4",)))
     of_files = dataclasses.replace(of_files, candidates=dict.fromkeys(("pixels", "imagenet/lite0"), ("K",)))
     news, keep = [], tmp_path / "measured"
@@ -135,7 +135,7 @@ def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
     assert scores.measured([of_tfds, of_files], candidates, keep, True, pytest.fail) == found  # nothing anew
     with pytest.raises(ValueError, match="leave some of the 120 of a target to judge; got 120"):
         pools.pools(candidates, tmp_path / "wider", None, 120)
-    size = {name: candidates.facts(name)["parameters"] for name in kinds}
+    size = {name: candidates.facts(name)["parameters"] for name in [*kinds, "conv/F10", "untrained"]}
     assert size["pixels"] == 0 < size["conv/F10"] < size["full/F10"] < size["untrained"]
     assert candidates.facts("narrow/F10")["own_accuracy"] == candidates.facts("full/F10")["own_accuracy"] > 0
 
