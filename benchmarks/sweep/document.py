@@ -62,16 +62,8 @@ def _race(found: Mapping[str, Any], needed: Mapping[str, Any]) -> list[str]:
              f"{needed[target][top]:,}" if top in needed.get(target, {}) else "", told.get("commit", "")]
             for target, told in found["targets"].items()
         ]  # fmt: skip
-        columns = [
-            "target",
-            "images",
-            f"gap after {top}",
-            f"top {top}: same",
-            "fewer until known",
-            "in all",
-            "images needed",
-            "at",
-        ]
+        columns = ["target", "images", f"gap after {top}", f"top {top}: same", "fewer until known", "in all"]
+        columns += ["images needed", "at"]
         same = sum(told[top]["same"] for told in found["targets"].values())
         draws = found["draws"] * len(found["targets"])
         lines += [*_table(columns, rows), "", f"The same {top} in {same} of {draws} draws.", ""]
@@ -82,8 +74,8 @@ def _race(found: Mapping[str, Any], needed: Mapping[str, Any]) -> list[str]:
         "all networks on all images. Passes fewer: forward passes of all networks on all images, divided by those of "
         "the race (mean over draws), until it is known which come first; and in all, with the first ones scored on all "
         "images, which alone is a share of theirs among the networks. Gap: between the scores of the last that is "
-        "wanted and the next. Images needed: until the race's own rule tells these two apart, by what all images say of "
-        "them; the other networks come on top of that.", "",
+        "wanted and the next. Images needed: until the race's own rule tells these two apart, by what all images say "
+        "of them; the other networks come on top of that.", "",
         *lines,
     ]  # fmt: skip
 
