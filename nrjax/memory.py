@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -74,7 +75,8 @@ def models_that_fit(bytes_per_model: int) -> int:
 def bytes_of(program: functools.partial[Any], *arguments: jax.ShapeDtypeStruct) -> int:
     """Bytes of a call of a partial jitted function: arguments, results and all between, as its compiler laid them out.
 
-    A program that is compiled here is not compiled again when it is called.
+    A program that is compiled here is not compiled again when it is called. One that its compiler refuses, for it would
+    not fit, takes more than there is.
     """
     options = ((name, _shape_of(value)) for name, value in program.keywords.items())
     return _bytes_of(program.func, arguments, tuple(options))
@@ -86,7 +88,12 @@ def _shape_of(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=256)  # a GPU's compiler takes its time to tell
 def _bytes_of(function: Any, arguments: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> int:
-    laid = function.lower(*arguments, **dict(options)).compile().memory_analysis()
+    try:
+        laid = function.lower(*arguments, **dict(options)).compile().memory_analysis()
+    except jax.errors.JaxRuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return sys.maxsize
     if laid is None:  # a backend that does not tell
         return int(COPIES * sum(math.prod(one.shape) * one.dtype.itemsize for one in arguments))
     return (

@@ -1,10 +1,12 @@
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 
 import nrjax
 from nrjax import memory
-from nrjax.memory import Staging, aligned_empty, in_slices, models_that_fit
+from nrjax.memory import Staging, aligned_empty, bytes_of, in_slices, models_that_fit
 from nrjax.scoring import walk
 from tests.oracles import blobs
 
@@ -109,6 +111,23 @@ def test_as_many_models_go_as_their_program_needs(monkeypatch):
     monkeypatch.setattr(walk, "free_memory", lambda: needs[4])
     np.testing.assert_allclose(nrjax.score_batch(stack, labels), alone, atol=2e-6)
     assert max(tried) == 2
+
+
+@pytest.mark.parametrize("message", ["RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm.", "INTERNAL: no"])
+def test_a_program_that_its_compiler_refuses_fits_nowhere(message):
+    class Program:
+        def __call__(self):
+            raise AssertionError
+
+        def lower(self, *_, **__):
+            raise jax.errors.JaxRuntimeError(message)
+
+    one = jax.ShapeDtypeStruct((2, 3), np.float32)
+    if "memory" in message:
+        assert bytes_of(partial(Program()), one) > 1 << 60
+    else:
+        with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+            bytes_of(partial(Program()), one)
 
 
 def test_slices_follow_the_memory_there_is(monkeypatch):
