@@ -19,7 +19,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from nrjax.models import custom_architectures
+from nrjax.sweeps._architectures import packed_architectures
 from nrjax.sweeps._child import Child
 from nrjax.sweeps._jobs import Done, Job, Listener, Round, Work
 from nrjax.sweeps._target import Target
@@ -142,9 +142,8 @@ def _write_setup(folder: Path, models: Any, target: Target, work: Work, kept: An
         there = Target(samples=samples, **fields)
         return Worker(models, there, work, kept=kept, fingerprints=True, at_once=True)
 
-    setup = {"worker": worker, "architectures": custom_architectures()}
     try:
-        packed = cloudpickle.dumps(setup)
+        packed = cloudpickle.dumps({"worker": worker, "architectures": packed_architectures()})
     except Exception as error:
         raise ValueError(
             f"these models or samples cannot be handed to other processes ({type(error).__name__}: {error}); "

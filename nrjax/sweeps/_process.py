@@ -16,7 +16,7 @@ import cloudpickle
 import jax
 
 from nrjax.datasets import BrokenImage
-from nrjax.models import register_architecture
+from nrjax.sweeps._architectures import unpack_architectures
 
 
 class _Pipe:
@@ -51,8 +51,7 @@ def serve(connection: _Pipe, folder: Path) -> None:
     """Does what comes over the pipe until nothing does."""
     with (folder / "setup.pickle").open("rb") as file:
         setup = cloudpickle.load(file)
-    for name, factory in setup["architectures"].items():
-        register_architecture(name, factory)
+    unpack_architectures(setup["architectures"])
     worker, home = setup["worker"](folder), os.getcwd()
     warnings.simplefilter("always", RuntimeWarning)
     warnings.showwarning = lambda message, *_: connection.send(("warns", str(message)))

@@ -18,7 +18,8 @@ from typing import Any
 import cloudpickle
 
 from nrjax.datasets import BrokenImage
-from nrjax.models import custom_architectures, framework, register_architecture
+from nrjax.models import framework
+from nrjax.sweeps._architectures import packed_architectures, unpack_architectures
 from nrjax.sweeps._jobs import Done, Job, Listener, Round, Work
 from nrjax.sweeps._local import Local
 from nrjax.sweeps._target import Target
@@ -60,7 +61,7 @@ class Ray:
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ValueError(f"there is no Ray cluster at {address!r}: {error}") from error
         self._devices, self._wanted = devices_per_model, workers
-        packed = cloudpickle.dumps((models, target, work, kept, limits, custom_architectures()))
+        packed = cloudpickle.dumps((models, target, work, kept, limits, packed_architectures()))
         self._setup = ray.put(packed)
         self._task = ray.remote(max_retries=0, num_returns="streaming", **self._resources())(_do)
 
@@ -147,8 +148,7 @@ def _do(setup: bytes, asked: bytes, jobs: list[Job]) -> Iterator[Done]:
     if key not in _held:
         _end()
         models, target, work, kept, limits, architectures = cloudpickle.loads(setup)
-        for name, factory in architectures.items():
-            register_architecture(name, factory)
+        unpack_architectures(architectures)
         _held[key] = Local(models, target, work, kept=kept, workers=1, **limits)
     try:
         yield from _held[key].run(jobs, cloudpickle.loads(asked), _Nobody())
