@@ -31,12 +31,13 @@ def tests(session: nox.Session, versions: str) -> None:
 def package(session: nox.Session) -> None:
     """An sdist and a wheel that install and pass the tests without the repository."""
     session.install("build")
-    folder = session.create_tmp()
-    session.run("python", "-m", "build", "--outdir", folder)
-    session.install("--find-links", folder, "--no-index", "--no-deps", "nrjax")
-    session.install("nrjax[test]", "--find-links", folder)
+    folder = Path(session.create_tmp()).absolute()
+    session.run("rm", "-rf", *map(str, folder.iterdir()), external=True)
+    session.run("python", "-m", "build", "--outdir", str(folder))
+    session.install("--find-links", str(folder), "--no-index", "--no-deps", "--pre", "nrjax")
+    session.install("nrjax[test]", "--find-links", str(folder))
     session.chdir(folder)
-    (sdist,) = Path(folder).glob("*.tar.gz")
+    (sdist,) = folder.glob("*.tar.gz")
     session.run("tar", "xzf", sdist.name, external=True)
     session.chdir(sdist.name.removesuffix(".tar.gz"))
     session.run("rm", "-r", "nrjax", external=True)  # what is tested is what was installed
