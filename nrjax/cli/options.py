@@ -31,6 +31,9 @@ class OneLineErrors(click.Group):
             raise click.ClickException("out of memory; use fewer samples (--max-samples) or models.") from error
 
 
+MODEL_FAILED = "a model failed, or the input is wrong; stderr says which and why"
+
+
 def manual(*examples: str, failure: str = "", stopped: bool = False) -> str:
     """What `--help` ends with: examples, and what the exit code says; `failure` is what 1 means."""
     codes = ["0  done", f"1  {failure or 'the input is wrong; stderr says what'}", "2  the command was misused"]

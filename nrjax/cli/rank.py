@@ -7,7 +7,16 @@ from typing import Any
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FOLDER, Layer, data_options, forward_options, manual, scoring_options, where_option
+from nrjax.cli.options import (
+    FOLDER,
+    MODEL_FAILED,
+    Layer,
+    data_options,
+    forward_options,
+    manual,
+    scoring_options,
+    where_option,
+)
 from nrjax.cli.output import check_outputs, finish
 from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
 
@@ -19,7 +28,7 @@ from nrjax.cli.target import load_models, load_target, warnings_said, without_la
         "nrjax rank timm:resnet18 timm:vit_tiny_patch16_224 --data photos/ --download",
         "nrjax rank hf:minilm/ hf:bert/ --data news.csv --label topic --layer mean",
         "nrjax rank --data fashion_mnist --classes 0-4 --max-samples 2000 --report page.html",
-        failure="a model failed, or the input is wrong; stderr says which and why",
+        failure=MODEL_FAILED,
     )
 )
 @click.argument("models", nargs=-1)
@@ -60,7 +69,7 @@ def rank(models, data, target, where, n_clusters, download, layer, layers, outpu
         "nrjax rank-features features/ --labels labels.npy",
         "nrjax rank-features features/ --labels labels.txt --scores silhouette,probe,logme --by probe --format csv",
         "nrjax rank-features features/ --labels labels.npy --probabilities theta/ --scores leep",
-        failure="a model failed, or the input is wrong; stderr says which and why",
+        failure=MODEL_FAILED,
     ),
 )
 @click.argument("directory", type=FOLDER)

@@ -11,6 +11,7 @@ import click
 from nrjax.cli.main import main
 from nrjax.cli.options import (
     FORMAT,
+    MODEL_FAILED,
     Bytes,
     Layer,
     data_options,
@@ -32,7 +33,7 @@ INTERRUPTED = 130
         'nrjax sweep candidates.toml --data photos/ --store results.db --where "parameters < 30e6" --top 5',
         "nrjax sweep candidates.toml --data photos/ --store results.db --workers 2 --time-limit 600 --memory-limit 8GB",
         "nrjax sweep candidates.toml --data photos/ --store results.db --engine ray --address auto",
-        failure="a model failed, or the input is wrong; stderr says which and why",
+        failure=MODEL_FAILED,
         stopped=True,
     )
 )

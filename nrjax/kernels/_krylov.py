@@ -91,7 +91,7 @@ def krylov(
       feels: what the use of the points feels, as a share of them.
     """
     width, later = n_components + EXTRA, n_components + EXTRA_LATER
-    local = len(features)
+    local, enough = len(features), jnp.asarray(max_error, features.dtype)
     devices = devices_along(axis_name)
     sampled = min(local, max(MOST_SAMPLED // devices, 1), max(local // SAMPLE, 4 * width // devices))
     rows, kept = (x[:: local // sampled][:sampled] for x in (features, weights))
@@ -132,7 +132,7 @@ def krylov(
     def next_step(state: _State) -> _State:
         found = step(state.pairs, state.residuals, width + KEPT * later)
         rate = found[-1] / state.error
-        pairs, residuals, error = better(found, (state.pairs, state.residuals, state.error), goal)
+        pairs, residuals, error = better(found, (state.pairs, state.residuals, state.error), enough)
         return _State(state.steps + 1, pairs, residuals, error, rate)
 
     def goes_on(state: _State, goal: Float[Array, ""]) -> Bool[Array, ""]:
@@ -153,11 +153,10 @@ def krylov(
         state, goal, *_ = carry
         state = lax.while_loop(lambda state: goes_on(state, goal), next_step, state)
         found = result(state)
-        lower = jnp.minimum(state.error, goal) * max_error / (2 * found.felt)
-        again = of_any((state.error <= goal) & (found.felt > max_error) & goes_on(state, lower))
-        return state, lower, found, again
+        more = (state.error <= goal) & (found.felt > max_error)
+        goal = jnp.where(more, jnp.minimum(state.error, goal) * max_error / (2 * found.felt), goal)
+        return state, goal, found, goes_on(state, goal)  # by the goal that it had it goes on no longer
 
-    goal = jnp.asarray(max_error, features.dtype)
     first = _start(rows, kept, scale, width, axis_name)
     pairs = grown(_Pairs(first[:0], jnp.zeros((local, 0), features.dtype)), first, width)
     pairs, residuals, error = step(pairs, residuals_of(pairs, squares_of(pairs)), width + later)  # one at least
@@ -165,7 +164,7 @@ def krylov(
     pairs = _Pairs(jnp.pad(pairs.vectors, ((0, spare), (0, 0))), jnp.pad(pairs.images, ((0, 0), (0, spare))))
     start = _State(jnp.asarray(1), pairs, residuals, error, jnp.zeros_like(error))
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(result, start))
-    carry = (start, jnp.full_like(error, goal), nothing, jnp.asarray(True))
+    carry = (start, jnp.full_like(error, max_error), nothing, jnp.asarray(True))
     state, _, found, _ = lax.while_loop(lambda carry: carry[-1], judged, carry)
     return found, state.pairs.images[:, :width], exponent
 

@@ -21,8 +21,8 @@ from nrjax.kernels import (
     Solver,
 )
 from nrjax.labels import encode
+from nrjax.scoring.arrays import Array, as_array
 
-Array = np.ndarray | jax.Array
 LARGEST_TOLERANCE = 1e-3  # beyond, what certifies is not sure of itself
 SMALLEST_WIDTH, LARGEST_WIDTH = 64, 8192  # of buckets
 
@@ -88,7 +88,7 @@ def check_features(who: str, features: Any, samples: int | None = None, *, at_le
       samples: rows there must be; None takes any number.
       at_least: rows there must be then.
     """
-    array = _as_array(who, features)
+    array = as_array(who, features)
     if array.ndim != 2 or array.shape[1] < 1:
         raise ValueError(
             f"{who}: expected features of shape ({samples or 'samples'}, dims), one row per label; "
@@ -155,7 +155,7 @@ def rounding_of(array: Array) -> float:
 
 def check_probabilities(who: str, probabilities: Any, samples: int) -> Array:
     """Probabilities `[samples, source_classes]`: not negative, and rows that sum to 1, as well as their type can."""
-    given = _as_array(who, probabilities)
+    given = as_array(who, probabilities)
     narrow = jnp.issubdtype(given.dtype, jnp.floating) and given.dtype.itemsize < 4
     tolerance = max(1e-3, 4 * float(jnp.finfo(given.dtype).eps)) if narrow else 1e-3
     array = check_features(who, given, samples)
@@ -196,7 +196,7 @@ def named_models(features: Any) -> Mapping[str, Any]:
 
 def check_stack(features: Any) -> Array:
     """An array `[models, samples, dims]` with at least one model."""
-    array = _as_array("features", features)
+    array = as_array("features", features)
     check_shape(array)
     return array
 
@@ -253,55 +253,6 @@ def width_of(dims: int) -> int:
     above = max(1 << (dims - 1).bit_length(), SMALLEST_WIDTH)
     step = above // 8 if jax.default_backend() == "cpu" else above
     return max(SMALLEST_WIDTH, -(-dims // step) * step)
-
-
-def _as_array(who: str, value: Any) -> Array:
-    if np.ma.isMaskedArray(value):
-        raise ValueError(
-            f"{who}: expected a plain array; got a masked one, whose mask would be lost. Remove the masked samples for "
-            "every model, or fill them: array.filled(value)."
-        )
-    if hasattr(value, "tocsr") or type(value).__name__ in ("BCOO", "BCSR"):
-        dense = "todense" if hasattr(value, "todense") and not hasattr(value, "toarray") else "toarray"
-        raise ValueError(f"{who}: expected a dense array; got a sparse {type(value).__name__}. Use array.{dense}().")
-    if isinstance(value, np.ndarray):
-        return value
-    if isinstance(value, (list, tuple)):
-        if any(np.ma.isMaskedArray(row) for row in value):
-            raise ValueError(
-                f"{who}: expected plain rows; got masked ones, whose masks would be lost. Fill them first."
-            )
-    elif hasattr(value, "to_numpy") and hasattr(value, "dtypes"):  # pandas: nullable and boolean columns
-        _check_columns(who, value)
-        try:
-            return value.to_numpy(dtype=np.float64, na_value=np.nan)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{who}: expected columns of numbers: {error}") from error
-    if isinstance(value, jax.Array):  # on CPU the same memory, seen by NumPy: no compiled program per shape
-        on_cpu = all(device.platform == "cpu" for device in value.devices())
-        return np.asarray(value) if on_cpu else value
-    try:
-        return np.asarray(value)
-    except Exception as error:
-        try:
-            return _as_array(who, jnp.from_dlpack(value))  # memory NumPy cannot see: another device, bfloat16
-        except Exception:
-            raise TypeError(
-                f"{who}: expected an array; got {type(value).__name__}, which NumPy refuses: {error}"
-            ) from error
-
-
-def _check_columns(who: str, frame: Any) -> None:
-    """Raises unless every column of a frame holds numbers: dates would become nanoseconds."""
-    dtypes = frame.dtypes.items() if hasattr(frame.dtypes, "items") else [(None, frame.dtypes)]
-    for place, (name, dtype) in enumerate(dtypes):
-        numeric = getattr(dtype, "kind", "O") in "biuf"
-        if not numeric and getattr(dtype, "kind", "O") == "O" and name is not None:
-            column = np.asarray(frame.iloc[:, place], object)
-            numeric = all(isinstance(entry, (int, float, np.number, np.bool_)) or entry is None or entry != entry
-                          or type(entry).__name__ == "NAType" for entry in column)  # fmt: skip
-        if not numeric:
-            raise ValueError(f"{who}: expected columns of real numbers; column {str(name)[:60]!r} has dtype {dtype}.")
 
 
 def _positive(name: str, value: Any) -> int:

@@ -108,11 +108,12 @@ def walk(
     def together(piece: np.ndarray) -> T:
         models = _padded(len(piece))  # few sizes, few compilations
         stack = jnp.zeros((models, *shape), dtype)
-        for place in range(models):
-            array = arrays[piece[min(place, len(piece) - 1)]]
-            stack = _put(stack, ready(array), place)
-            if not isinstance(array, jax.Array):
+        for place, model in enumerate(piece):
+            stack = _put(stack, ready(arrays[model]), place)
+            if not isinstance(arrays[model], jax.Array):
                 stack.block_until_ready()  # or all would lie on the device twice: Python runs ahead
+        for place in range(len(piece), models):
+            stack = _put(stack, stack[len(piece) - 1], place)  # the last model again
         return jax.tree.map(lambda x: np.asarray(x)[: len(piece)], many(stack))
 
     shape = arrays[0].shape[0], width or arrays[0].shape[1]
