@@ -21,7 +21,7 @@ def _of_any_of_batch(_: int, batched: list[bool], flags: Bool[Array, " models"])
 
 
 @custom_vmap
-def better(new, old, goal: Float[Array, ""]):
+def better(new, old, goal: Float[Array, ""] | float):
     """What a step has found, a tuple that ends with its error; of models that were done before, if that is smaller.
 
     Where residuals are nothing but rounding, a step with them can make the error larger as well.
@@ -30,7 +30,7 @@ def better(new, old, goal: Float[Array, ""]):
 
 
 @better.def_vmap
-def _better_of_batch(models: int, batched, new, old, goal: Float[Array, ""]):
+def _better_of_batch(models: int, batched, new, old, goal):
     def chosen(new, old, goal):
         keep = (old[-1] <= goal) & ~(new[-1] < old[-1])
         return jax.tree.map(lambda ours, theirs: jnp.where(keep, theirs, ours), new, old)

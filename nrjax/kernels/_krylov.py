@@ -26,7 +26,7 @@ from jaxtyping import Array, Bool, Float, Int
 from nrjax.kernels._batch import better, of_any
 from nrjax.kernels._certificate import error_of_points
 from nrjax.kernels._felt import Doubt, doubt
-from nrjax.kernels._linalg import centre, devices_along, exponent_of, largest, matmul, total
+from nrjax.kernels._linalg import centre, devices_along, exponent_of, largest, matmul, orthonormal, total
 
 EXTRA, EXTRA_LATER = 22, 6  # directions beyond n_components in the first block, and in those after it
 KEPT = 2  # later blocks that are kept beside the size of the first
@@ -122,7 +122,7 @@ def krylov(
 
     def step(pairs: _Pairs, residuals: Float[Array, "later dims"], keep: int):
         """One block more: the pairs, their residuals, and how far the points may be off."""
-        pairs = grown(pairs, _orthonormal(residuals, pairs.vectors), keep)
+        pairs = grown(pairs, orthonormal(residuals, pairs.vectors), keep)
         squares = squares_of(pairs)
         residuals = residuals_of(pairs, squares)
         points = pairs.images[:, :n_components]
@@ -181,24 +181,5 @@ def _start(
     block = random[RANDOM:]
     for _ in range(1 + SAMPLE_STEPS):
         images = centre(scale * matmul(rows, block.T), weights, axis_name)
-        block = _orthonormal(total(scale * matmul(images.T, rows), axis_name), passes=1)
-    return _orthonormal(jnp.concatenate([block, random[:RANDOM]]))
-
-
-def _orthonormal(
-    rows: Float[Array, "width dims"], against: Float[Array, "known dims"] | None = None, passes: int = 2
-) -> Float[Array, "width dims"]:
-    """An orthonormal basis of the rows, without what `against` spans; rows of zeros where there is none.
-
-    By the eigenvectors of the rows' Gram matrix, which is small products only; in two passes, for one leaves
-    rounding behind.
-    """
-    for _ in range(passes):
-        if against is not None:
-            rows = rows - matmul(matmul(rows, against.T), against)
-        lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)
-        rows = rows / jnp.where(lengths > 0, lengths, 1)
-        squares, rotation = jnp.linalg.eigh(matmul(rows, rows.T))
-        keep = squares > 10 * jnp.finfo(rows.dtype).eps * squares[-1]
-        rows = matmul((rotation * jnp.where(keep, lax.rsqrt(jnp.where(keep, squares, 1)), 0)).T, rows)
-    return rows
+        block = orthonormal(total(scale * matmul(images.T, rows), axis_name), passes=1)
+    return orthonormal(jnp.concatenate([block, random[:RANDOM]]))

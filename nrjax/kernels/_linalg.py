@@ -78,3 +78,22 @@ def right_singular(
         triangle = jnp.linalg.qr(everyone.reshape(-1, tall.shape[1]), mode="r")
     _, values, right = jnp.linalg.svd(triangle)
     return values, right.T
+
+
+def orthonormal(
+    rows: Float[Array, "width dims"], against: Float[Array, "known dims"] | None = None, passes: int = 2
+) -> Float[Array, "width dims"]:
+    """An orthonormal basis of the rows, without what `against` spans; rows of zeros where there is none.
+
+    By the eigenvectors of the rows' Gram matrix, which is small products only; in two passes, for one leaves
+    rounding behind.
+    """
+    for _ in range(passes):
+        if against is not None:
+            rows = rows - matmul(matmul(rows, against.T), against)
+        lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)
+        rows = rows / jnp.where(lengths > 0, lengths, 1)
+        squares, rotation = jnp.linalg.eigh(matmul(rows, rows.T))
+        keep = squares > 10 * jnp.finfo(rows.dtype).eps * squares[-1]
+        rows = matmul((rotation * jnp.where(keep, lax.rsqrt(jnp.where(keep, squares, 1)), 0)).T, rows)
+    return rows

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from nrjax.kernels._certificate import MAX_ERROR, error_of_points, of_rounding
 from nrjax.kernels._felt import Doubt, doubt
 from nrjax.kernels._krylov import Feels, Found, fits, krylov
+from nrjax.kernels._leading import leading_vectors
 from nrjax.kernels._linalg import centre, cleaned, devices_along, exponent_of, matmul, right_singular, total
 
 Solver = Literal["auto", "svd", "gram", "krylov"]
@@ -231,7 +232,7 @@ def _gram(
     block = min(n_components + OVERSAMPLING, dims, samples if axis_name is None else dims)
     by_dims = samples >= dims or axis_name is not None
     gram = total(matmul(centred.T, centred), axis_name) if by_dims else matmul(centred, centred.T)
-    vectors = jnp.linalg.eigh(gram)[1][:, -block:]
+    vectors = leading_vectors(gram, min(n_components, block), block)
     values, rotation = right_singular(matmul(centred if by_dims else centred.T, vectors), axis_name)
     vectors, squares = matmul(vectors, rotation), values**2
     if by_dims:
