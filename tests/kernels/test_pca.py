@@ -99,6 +99,7 @@ HARD = {
     "tie of equals at the boundary": np.where(J <= 20, 1.0, 0.3),
     "rank below n_components": np.where(J <= 5, 1 / J, 0),
     "steep": 10.0 ** -(J / 3.0),
+    "one of a thousand": np.where(J == 1, 1000, 2 - J / 600),
 }
 
 
