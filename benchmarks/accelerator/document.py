@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accelerator.plots import draw
+
 Row = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Row], Any]]
 
 
 def write(doc: Mapping[str, Any], path: Path) -> None:
-    """Markdown of every part that is there."""
+    """Markdown of every part that is there, and pictures beside it."""
     device = next(iter(doc.values()))["device"]
     read = _bandwidth(doc)
+    pictures = draw(doc, path, read)
     lines = [
         f"# {device}", "",
         "By `python -m benchmarks.accelerator`. Medians of calls that are waited for; the first call, which compiles, "
@@ -28,6 +31,7 @@ def write(doc: Mapping[str, Any], path: Path) -> None:
         shown = {name: of for name, of in columns.items() if any(_cell(of, row, read) for row in made["rows"])}
         lines += ["| " + " | ".join(shown) + " |", "|" + "---|" * len(shown)]
         lines += ["| " + " | ".join(_cell(of, row, read) for of in shown.values()) + " |" for row in made["rows"]]
+        lines += ["", f"![{title}]({pictures[part]})"] if part in pictures else []
         lines += [""]
     path.write_text("\n".join(lines), encoding="utf-8")
 

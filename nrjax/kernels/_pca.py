@@ -79,7 +79,7 @@ def pca(
     Args:
       features: finite; any scale and offset.
       n_components: static, at most `min(samples, dims)`.
-      solver: `svd` is the thin SVD of the centred features; `gram` the eigenvectors of the smaller
+      solver: `svd` is the thin SVD of the centred features; `gram` the leading eigenvectors of the smaller
         Gram matrix, then a Rayleigh-Ritz step on `n_components + 10` of them; `krylov` reads the
         features a few times and says how well it did (`error`), and is `gram` where the features are
         too small for it; `auto` is `resolve_solver`'s choice.

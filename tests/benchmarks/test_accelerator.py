@@ -25,8 +25,10 @@ RESULTS = sorted((Path(accelerator.__file__).parent / "results").glob("*.json"))
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_tables_are_of_their_figures(path, tmp_path):
     doc = json.loads(path.read_text(encoding="utf-8"))
-    document.write(doc, tmp_path / "again.md")
-    assert (tmp_path / "again.md").read_text(encoding="utf-8") == path.with_suffix(".md").read_text(encoding="utf-8")
+    again = tmp_path / path.with_suffix(".md").name
+    document.write(doc, again)
+    assert again.read_text(encoding="utf-8") == path.with_suffix(".md").read_text(encoding="utf-8")
+    assert {one.name for one in tmp_path.glob("*.png")} == {one.name for one in path.parent.glob(f"{path.stem}-*.png")}
     assert set(doc) <= set(PARTS) == set(document.TABLES)
     assert all(part["command"].startswith("python -m benchmarks.accelerator") for part in doc.values())
 

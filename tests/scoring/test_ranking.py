@@ -93,7 +93,7 @@ def test_features_of_any_kind(features, tolerance):
 def test_widths_of_a_bucket_share_a_program():
     """Spectra that fall, in a few dims at least: what float32 cannot certify is another program, in float64."""
     jax.clear_caches()
-    widths = np.linspace(14, 1600, 20).astype(int).tolist()
+    widths = np.linspace(40, 160, 20).astype(int).tolist()
     rng = np.random.default_rng(0)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
@@ -107,7 +107,7 @@ def test_widths_of_a_bucket_share_a_program():
     ranked = nrjax.rank_batch({f"{w} wide": features(w) for w in widths}, labels)
     assert len(ranked.order) == 20
     buckets = len({width_of(w) for w in widths})
-    assert kernels.score._cache_size() == buckets < 16
+    assert kernels.score._cache_size() == buckets < 10
     programs = len(compiled)
     assert programs >= 1  # the event is still called so; without it the last assertion could not fail
     nrjax.rank_batch({f"{w} wide": features(width_of(w) - 1) for w in widths}, labels)
