@@ -2,7 +2,7 @@
 
 python -m benchmarks.size [PACKAGE]
 
-Of the environment that it runs in: `python -m venv fresh && fresh/bin/pip install . && fresh/bin/python -m benchmarks.size`.
+Of the environment that it runs in: `python -m venv fresh && fresh/bin/pip install .`, then `fresh/bin/python -m ...`.
 """
 
 import sys

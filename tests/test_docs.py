@@ -172,7 +172,7 @@ def run(block, names, page):
         if not words or words[0] in ELSEWHERE:
             continue
         assert words[0] == "nrjax", line
-        result = CliRunner().invoke(main, words[1:], catch_exceptions=False)
+        result = CliRunner(env={"COLUMNS": "80"}).invoke(main, words[1:], prog_name="nrjax", catch_exceptions=False)
         assert result.exit_code == 0, f"{line}\n{result.output}"
         told += result.stdout
     return told

@@ -30,7 +30,16 @@ AFFORDED = 5  # rows a product: so many products take as long as a decomposition
 
 
 class _State(NamedTuple):
-    """Ritz vectors as rows and their values, descending; how far those that have to be exact may be turned."""
+    """Between two filters.
+
+    Attributes:
+      vectors: of Ritz, as rows.
+      values: theirs, descending.
+      turned: how far those that have to be exact may be, 0 where that is rounding.
+      products: with G, or what takes as long, so far.
+      longest: filter that comes next.
+      error: the largest of `turned`.
+    """
 
     vectors: Float[Array, "block rows"]
     values: Float[Array, " block"]
@@ -78,7 +87,7 @@ def leading_vectors(gram: Float[Array, "rows rows"], n_exact: int, n_wanted: int
         lengths = jnp.linalg.norm(residuals[:n_exact], axis=1)
         gaps = jnp.maximum(values[:n_exact] - values[-1], eps * values[0])
         turned = lengths / gaps
-        rounding = (turned > before / 2) & (lengths <= 4 * eps * values[0])  # and it does not get less
+        rounding = (lengths <= 4 * eps * values[0]) & (turned > before / 2)  # of the products; it gets no less
         turned = jnp.where(rounding | (lengths <= eps * values[0]), 0, turned)
         return _State(vectors, values, turned, products + AROUND, longest, jnp.max(turned))
 
@@ -89,7 +98,7 @@ def leading_vectors(gram: Float[Array, "rows rows"], n_exact: int, n_wanted: int
     def filtered(state: _State) -> _State:
         known = jnp.pad(state.turned <= enough, (0, width - n_exact))
         top = jnp.maximum(jnp.max(jnp.where(known, 0, state.values)), least(state))
-        room = 0.4 * math.log(1 / eps) / growth(state, top)
+        room = 0.4 * math.log(1 / eps) / growth(state, top)  # below 1 / sqrt(eps), or `orthonormal` loses the others
         degree = jnp.clip(jnp.minimum(room, missing(state) + 1), 1, state.longest).astype(state.products.dtype)
         out, half = jnp.where(known[:, None], state.vectors, 0), least(state) / 2
 
