@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from nrjax.kernels._certificate import Turned, turned
 from nrjax.kernels._linalg import devices_along, matmul, total
-from nrjax.kernels._silhouette import LINEAR_DISTANCES, silhouette_estimate
+from nrjax.kernels._silhouette import is_linear, silhouette_estimate
 
 LINEAR_SAMPLES, SAMPLES = 1024, 512  # that are looked at; all pairs of them where silhouettes need that
 DRAWS, SAFETY = 4, 4
@@ -71,7 +71,7 @@ def felt(
     weights: Float[Array, " samples"], axis_name: str | None = None, **options,
 ) -> Float[Array, ""]:  # fmt: skip
     """What the mean silhouette may be off by, where the points are off as in `doubt`; options of `silhouette_score`."""
-    most = LINEAR_SAMPLES if distance in LINEAR_DISTANCES and options.get("method") != "blockwise" else SAMPLES
+    most = LINEAR_SAMPLES if is_linear(distance, options.get("method", "auto")) else SAMPLES
     points, labels, weights = (some_of(some_of(x, axis_name), axis_name, most) for x in (points, labels, weights))
     others = some_of(doubt.images, axis_name, most)
     normal = jnp.asarray(drawn((DRAWS, *doubt.tangents.shape)), points.dtype)  # numbers compile faster than a generator

@@ -115,13 +115,18 @@ def silhouette_estimate(
     return Estimate(values, total(jnp.sum(errors * weights), axis_name) / total(jnp.sum(weights), axis_name))
 
 
+def is_linear(distance: str, method: str) -> bool:
+    """Whether sums of the classes stand for the distances."""
+    return method == "linear" or (method == "auto" and distance in LINEAR_DISTANCES)
+
+
 def _silhouettes(
     points, labels, *, n_classes: int, distance: Distance = "cosine", definition: Definition = "rousseeuw",
     method: Method = "auto", block_size: int | None = None, weights=None, axis_name: str | None = None,
     each: bool = False, careful: bool = True,
 ) -> tuple[Float[Array, " samples"], Float[Array, " samples"]]:  # fmt: skip
     samples = len(points)
-    linear = method == "linear" or (method == "auto" and distance in LINEAR_DISTANCES)
+    linear = is_linear(distance, method)
     rows = block_size or (min(LINEAR_ROWS, max(1, LINEAR_ENTRIES // n_classes)) if linear else BLOCKWISE_ROWS)
     rows = min(rows, samples)
     weights = jnp.ones(samples, points.dtype) if weights is None else weights

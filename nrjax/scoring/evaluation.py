@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nrjax.files import first_line
-from nrjax.kernels import MAX_ERROR, TOLERANCE, ScoreSettings
+from nrjax.kernels import ScoreSettings
 from nrjax.memory import Staging
 from nrjax.scoring.attempts import Settled, score_others, score_silhouettes
 from nrjax.scoring.checks import components_of, rounding_of, width_of
@@ -240,7 +240,7 @@ def _doubt_of_silhouette(score: Any, array: Any, settings: ScoreSettings) -> str
         return None
     if score.error >= 0.5:
         return "which components lead is not determined, the last of them and the next are as good as tied"
-    off = score.error / MAX_ERROR * TOLERANCE
+    off = settings.tolerance * score.error / settings.max_error
     return f"the components are not certain, and the score may be off by {off:.1g}"
 
 
