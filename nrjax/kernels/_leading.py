@@ -26,7 +26,7 @@ EXTRA = 22  # directions in the block beyond those that have to be exact: the lo
 NARROWEST = 6  # blocks; below, a decomposition costs no more
 FIRST, LONGEST = 4, 24  # products in the first filter, then twice as many in each, up to
 AROUND = 4  # products take as long as what is between two filters
-AFFORDED = 5  # rows a product: so many products take as long as a decomposition
+AFFORDED = 5  # rows a product: more products take longer than a decomposition
 
 
 class _State(NamedTuple):
@@ -123,7 +123,7 @@ def leading_vectors(gram: Float[Array, "rows rows"], n_exact: int, n_wanted: int
     random = jax.random.normal(jax.random.key(0), (width, rows), gram.dtype)
     unknown = jnp.full(n_exact, jnp.inf, gram.dtype)
     state = ritz(matmul(orthonormal(random), gram), unknown, jnp.asarray(1), jnp.asarray(FIRST))
-    state = lax.while_loop(goes_on, lambda state: _State(*better(filtered(state), state, enough)), state)
+    state = lax.while_loop(goes_on, lambda state: better(filtered(state), state, enough), state)
     found = state.vectors[:n_wanted].T
     return lax.cond(of_any(~(state.error <= enough)), lambda: _decomposed(gram, n_wanted), lambda: found)
 
