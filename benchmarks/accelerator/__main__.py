@@ -15,8 +15,9 @@ sweeps       nrjax sweep of a generated zoo, how busy the device is
 memory       peak beside the prediction; models that do not fit
 others       the other scores
 
-Files are named after the device. Every figure is written at once, so a run that is cut off keeps what it has; after
-`--minutes` no further part is begun, and `--resume` leaves out the parts that are whole. On a CPU sizes are smaller.
+Files are named after the device. Every figure goes into the JSON at once, so a run that is cut off keeps what it has; tables
+and pictures follow each part. After `--minutes` no further part is begun, and `--resume` leaves out the parts that are
+whole. On a CPU sizes are smaller.
 """
 
 import argparse
@@ -87,15 +88,11 @@ def run(options: argparse.Namespace) -> None:
         for row in PARTS[part](options.folder) if part == "agreement" else PARTS[part]():
             made["rows"].append(row)
             made["seconds"] = round(time.perf_counter() - begun, 1)
-            _write(doc, path)
+            path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
             console.print(f"{part}: {_short(row)}", highlight=False)
         made["whole"] = True
-        _write(doc, path)
-
-
-def _write(doc: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
-    document.write(doc, path.with_suffix(".md"))
+        path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+        document.write(doc, path.with_suffix(".md"))
 
 
 def _short(row: dict[str, Any]) -> str:
