@@ -15,9 +15,9 @@ sweeps       nrjax sweep of a generated zoo, how busy the device is
 memory       peak beside the prediction; models that do not fit
 others       the other scores
 
-Files are named after the device. Every figure goes into the JSON at once, so a run that is cut off keeps what it has; tables
-and pictures follow each part. After `--minutes` no further part is begun, and `--resume` leaves out the parts that are
-whole. On a CPU sizes are smaller.
+Files are named after the device. Every figure goes into the JSON at once, so a run that is cut off keeps what it has;
+tables and pictures follow each part. After `--minutes` no further part is begun, and `--resume` leaves out the parts
+that are whole. On a CPU sizes are smaller.
 """
 
 import argparse
