@@ -6,6 +6,8 @@ from sklearn.decomposition import PCA
 
 import nrjax
 from nrjax import kernels
+from nrjax.kernels import _krylov
+from nrjax.kernels._pca import scaled_pca
 from tests.oracles import F32_ATOL, blobs, neuralrank
 
 SHAPES = [(12, 7), (7, 12), (40, 40), (300, 60), (60, 300)]
@@ -178,3 +180,31 @@ def test_vmapped_is_one_at_a_time():
     together = jax.vmap(lambda x: kernels.pca(x, 4, solver="gram").singular_values)(stack)
     alone = jnp.stack([kernels.pca(x, 4, solver="gram").singular_values for x in stack])
     np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+def test_a_batch_takes_as_many_steps_as_its_slowest_model(monkeypatch):
+    """Not one after another: loops that each end for themselves would all wait for the last."""
+    better, taken = _krylov.better, []
+
+    def counted(*arguments):
+        jax.debug.callback(lambda: taken.append(1))
+        return better(*arguments)
+
+    def steps_of(run, features) -> int:
+        taken.clear()
+        jax.block_until_ready(run(features))
+        jax.effects_barrier()
+        return len(taken)
+
+    def error(features):
+        """To points that are good, and on to a use that feels what they are off by."""
+        feels = lambda points, doubt: 30 * jnp.max(doubt.tangents)  # noqa: E731
+        return scaled_pca(features, 4, solver="krylov", feels=feels).projection.error
+
+    monkeypatch.setattr(_krylov, "better", counted)
+    decays = jnp.asarray([0.6, 0.8, 1.0, 1.2, 3.0])
+    stack = jnp.stack([blobs(400, 300, 3, seed=i)[0] / jnp.arange(1.0, 301) ** d for i, d in enumerate(decays)])
+    one = jax.jit(error)
+    alone = [steps_of(one, features) for features in stack]
+    assert max(alone) > min(alone)
+    assert steps_of(jax.jit(jax.vmap(error)), stack) <= max(alone)  # one more where loops end each for itself
