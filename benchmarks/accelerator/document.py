@@ -66,7 +66,7 @@ def _rate(row: Row) -> str | None:
     if "median_s" not in row:
         return None
     if "operations" in row:
-        return f"{row['operations'] / row['median_s'] / 1e12:,.0f} Tflop/s"
+        return f"{row['operations'] / row['median_s'] / 1e12:,.3g} Tflop/s"
     return f"{row['bytes'] / row['median_s'] / 1e9:,.0f} GB/s" if row["what"] in ("read", "copy") else None
 
 
