@@ -88,11 +88,15 @@ def run(options: argparse.Namespace) -> None:
         for row in PARTS[part](options.folder) if part == "agreement" else PARTS[part]():
             made["rows"].append(row)
             made["seconds"] = round(time.perf_counter() - begun, 1)
-            path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+            _keep(doc, path)
             console.print(f"{part}: {_short(row)}", highlight=False)
         made["whole"] = True
-        path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+        _keep(doc, path)
         document.write(doc, path.with_suffix(".md"))
+
+
+def _keep(doc: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
 
 
 def _short(row: dict[str, Any]) -> str:

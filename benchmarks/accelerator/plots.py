@@ -1,5 +1,6 @@
 """Pictures of what was measured: time by models, beside reading them once, and silhouettes by samples."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +55,7 @@ def _silhouettes(doc: Mapping[str, Any]) -> Lines:
 def _picture(axis: str, lines: Lines, path: Path) -> None:
     with plt.style.context("tableau-colorblind10"):
         figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
-        for (name, points), marker in zip(lines.items(), "osD^vPX", strict=False):
+        for (name, points), marker in zip(lines.items(), itertools.cycle("osD^vPX"), strict=False):
             ax.loglog(*zip(*sorted(set(points)), strict=True), marker=marker, label=name)
     ax.set(xlabel=axis, ylabel="seconds (median)")
     ax.grid(visible=True, which="major", alpha=0.3)

@@ -133,6 +133,6 @@ def _decomposed(gram: Float[Array, "rows rows"], n_wanted: int) -> Float[Array, 
 
 
 @leading_vectors.defjvp
-def _turned(n_exact: int, n_wanted: int, primals, tangents):
+def _derivative(n_exact: int, n_wanted: int, primals, tangents):
     """The derivatives know all eigenvectors."""
     return jax.jvp(lambda gram: _decomposed(gram, n_wanted), primals, tangents)

@@ -232,7 +232,7 @@ def _gram(
     block = min(n_components + OVERSAMPLING, dims, samples if axis_name is None else dims)
     by_dims = samples >= dims or axis_name is not None
     gram = total(matmul(centred.T, centred), axis_name) if by_dims else matmul(centred, centred.T)
-    vectors = leading_vectors(gram, min(n_components, block), block)
+    vectors = leading_vectors(gram, n_components, block)
     values, rotation = right_singular(matmul(centred if by_dims else centred.T, vectors), axis_name)
     vectors, squares = matmul(vectors, rotation), values**2
     if by_dims:

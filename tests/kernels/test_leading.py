@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nrjax.kernels import _leading
 from nrjax.kernels._leading import leading_vectors
 from nrjax.scoring.walk import conditions
 
@@ -44,6 +45,14 @@ def test_spans_the_leading_eigenvectors(case, dtype):
     assert vectors.dtype == dtype
     allowed = {np.float32: 5e-6 if case == "one of a million" else 1e-9, np.float64: 1e-14}  # where 2 is a rounding
     assert lacks(SPECTRA[case], gram, vectors) < allowed[dtype]
+
+
+@pytest.mark.parametrize("case", ["white noise", "power law", "steep"])
+def test_needs_no_decomposition(case, monkeypatch):
+    monkeypatch.setattr(_leading, "_decomposed", lambda gram, n_wanted: jnp.full((ROWS, n_wanted), jnp.nan, gram.dtype))
+    gram = gram_of(SPECTRA[case])
+    vectors = jax.jit(lambda gram: leading_vectors(gram, EXACT, WANTED))(jnp.asarray(gram, jnp.float32))
+    assert lacks(SPECTRA[case], gram, vectors) < 1e-9
 
 
 def test_nothing_to_find():
