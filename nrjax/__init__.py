@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from nrjax._version import __version__
 from nrjax.compilation import cache_compilations
 from nrjax.results import Ranking, ScoredModel
+from nrjax.scoring.api import rank_batch, score_batch
 from nrjax.scoring.metrics import leep, nce, pca, silhouette_samples, silhouette_score
-from nrjax.scoring.ranking import rank_batch, score_batch
-from nrjax.scoring.registry import ScoreKind, available_scores, register_score
-from nrjax.scoring.stream import score_stream
+from nrjax.scoring.scores import ScoreKind, available_scores, register_score
+from nrjax.scoring.streaming import score_stream
 
 if TYPE_CHECKING:
     from nrjax.datasets import Dataset, load_dataset

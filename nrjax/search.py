@@ -5,7 +5,7 @@ from typing import Any
 
 from nrjax.models import LayerChoice, Precision
 from nrjax.results import Ranking
-from nrjax.scoring.ranking import check_request
+from nrjax.scoring.api import check_request
 from nrjax.sweeps import SCORES, sweep
 
 

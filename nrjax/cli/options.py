@@ -71,7 +71,7 @@ class Scores(click.ParamType):
 
     def convert(self, value, param, ctx):
         """The value of a word that was typed."""
-        from nrjax.scoring.registry import available_scores, check_scores
+        from nrjax.scoring.scores import available_scores, check_scores
 
         if not isinstance(value, str):
             return value

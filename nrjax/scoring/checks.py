@@ -11,20 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax.files import reason_of
-from nrjax.kernels import (
-    LINEAR_DISTANCES,
-    TOLERANCE,
-    Definition,
-    Distance,
-    Method,
-    ScoreSettings,
-    Solver,
-)
+from nrjax.kernels import Definition, Distance, Method, ScoreSettings, Solver
+from nrjax.kernels.error_bounds import LARGEST_TOLERANCE, SMALLEST_TOLERANCE, TOLERANCE
+from nrjax.kernels.silhouette import LINEAR_DISTANCES
 from nrjax.labels import encode
 from nrjax.scoring.arrays import Array, as_array
-
-LARGEST_TOLERANCE = 1e-3  # beyond, what certifies is not sure of itself
-SMALLEST_WIDTH, LARGEST_WIDTH = 64, 8192  # of buckets
 
 
 def check_settings(
@@ -54,8 +45,8 @@ def check_settings(
         block_size = _positive("block_size", block_size)
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
         raise TypeError(f"tolerance must be a number, how far a score may be off; got {type(tolerance).__name__}.")
-    if not TOLERANCE <= tolerance <= LARGEST_TOLERANCE:
-        raise ValueError(f"tolerance must be from {TOLERANCE:g} to {LARGEST_TOLERANCE:g}; got {tolerance!r}.")
+    if not SMALLEST_TOLERANCE <= tolerance <= LARGEST_TOLERANCE:
+        raise ValueError(f"tolerance must be from {SMALLEST_TOLERANCE:g} to {LARGEST_TOLERANCE:g}; got {tolerance!r}.")
     n_components = _positive("n_components", n_components)
     return ScoreSettings(n_components, distance, definition, solver, method, block_size, float(tolerance))
 
@@ -237,22 +228,6 @@ def checked_or_reason(name: str, features: Callable[[], Any], samples: int) -> A
         return check_features(who, array, samples)
     except Exception as error:
         return reason_of(error).removeprefix(f"{who}: ")
-
-
-def width_of(dims: int) -> int:
-    """Columns of the bucket that features of so many dims go to.
-
-    Zero columns change neither principal components nor distances. The width depends on this model alone, so its
-    score does not depend on what else is ranked. On CPU it is 1, 1.25, 1.5 or 1.75 times a power of two, at least 64:
-    nearly every network has one of these widths itself, and a zoo of any widths up to 8,192 compiles at most 29 times.
-    On accelerators, which compile ten times as long and read ten times as fast, it is a power of two. Wider features
-    stay as they are: there the columns and the copy cost more than a compilation.
-    """
-    if dims > LARGEST_WIDTH:
-        return dims
-    above = max(1 << (dims - 1).bit_length(), SMALLEST_WIDTH)
-    step = above // 8 if jax.default_backend() == "cpu" else above
-    return max(SMALLEST_WIDTH, -(-dims // step) * step)
 
 
 def _positive(name: str, value: Any) -> int:

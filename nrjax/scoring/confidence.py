@@ -12,9 +12,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
-from nrjax.kernels import matmul
+from nrjax.kernels.linalg import matmul
 from nrjax.switches import our_own
 
 LEVEL = 0.9  # of the intervals, and of the differences that tell two models apart
@@ -85,12 +84,12 @@ def _shifts(influences: jax.Array) -> jax.Array:
     return jax.lax.map(some, keys).reshape(-1, models)
 
 
-def of_samples(values: np.ndarray) -> np.ndarray:
+def influences_of_samples(values: np.ndarray) -> np.ndarray:
     """Influences of samples on the mean of their values."""
     return values - values.mean(dtype=np.float64)
 
 
-def of_groups(without: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
+def influences_of_groups(without: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
     """Influences of groups of samples on any score, by leaving out one group after another.
 
     Args:
@@ -106,7 +105,7 @@ def of_groups(without: Callable[[np.ndarray], float], ids: np.ndarray) -> np.nda
     return (groups - 1) * (left_out.mean() - left_out)
 
 
-def of_accuracy(hits: np.ndarray, of_half: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
+def influences_of_accuracy(hits: np.ndarray, of_half: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
     """Influences of samples, and of pairs of groups of them, on an accuracy that is learned from them.
 
     A sample counts as a hit or not, and it teaches the others. Of n samples the first adds p (1 - p) / n to the
@@ -122,7 +121,7 @@ def of_accuracy(hits: np.ndarray, of_half: Callable[[np.ndarray], float], ids: n
 
     Source: balanced half-samples, McCarthy 1969, doi:10.2307/1402260.
     """
-    parts = (1 - LEARNED, of_samples(hits)), (LEARNED, of_halves(of_half, ids))
+    parts = (1 - LEARNED, influences_of_samples(hits)), (LEARNED, influences_of_halves(of_half, ids))
     units = sum(len(influences) for _, influences in parts)
     return np.concatenate([  # each with its share of the variance, which is sum(influences^2) / (units (units - 1))
         influences * np.sqrt(share * units * (units - 1) / (len(influences) * (len(influences) - 1)))
@@ -130,11 +129,11 @@ def of_accuracy(hits: np.ndarray, of_half: Callable[[np.ndarray], float], ids: n
     ])  # fmt: skip
 
 
-def of_halves(of_half: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
-    """Influences of pairs of groups of samples on a score, by scoring halves; arguments as for `of_accuracy`."""
+def influences_of_halves(of_half: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
+    """Influences of pairs of groups of samples on a score, by scoring halves; arguments as for `influences_of_accuracy`."""
     places = np.arange(len(ids) // 2 * 2)  # neighbours are of one class, and only one of the two is in a half
     by_class = _by_class(ids)[places]
-    signs = scipy.linalg.hadamard(HALVES)[:, 1:]  # orthogonal columns: one for each pair of groups
+    signs = _hadamard(HALVES)[:, 1:]  # orthogonal columns: one for each pair of groups
     pairs = signs.shape[1]
     halves = [np.sort(by_class[(row[places // 2 % pairs] > 0) == (places % 2 > 0)]) for row in signs]
     slopes = signs.T @ np.array([of_half(half) for half in halves]) / HALVES
@@ -145,3 +144,11 @@ def _by_class(ids: np.ndarray) -> np.ndarray:
     """Indices of the samples, class after class, at random within a class."""
     shuffled = np.random.default_rng(0).permutation(len(ids))
     return shuffled[np.argsort(ids[shuffled], kind="stable")]
+
+
+def _hadamard(rows: int) -> np.ndarray:
+    """A matrix of 1 and -1 with orthogonal columns, the first of them ones; of a power of two rows."""
+    matrix = np.ones((1, 1))
+    while len(matrix) < rows:
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    return matrix

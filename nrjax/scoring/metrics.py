@@ -1,5 +1,6 @@
 """The kernels behind the checked door, one model at a time: PCA, silhouettes, and what reads probabilities."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -7,29 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax import kernels
-from nrjax.memory import Staging
 from nrjax.scoring.checks import (
     check_features,
     check_probabilities,
     check_settings,
     components_of,
     encode_labels,
-    rounding_of,
     working_dtype,
 )
-from nrjax.scoring.walk import conditions
-from nrjax.switches import our_own
+from nrjax.scoring.compute import compute_context
+from nrjax.scoring.silhouettes import project, silhouettes_of_points
 
 
-@our_own()
 def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
     """Coordinates of every sample on the leading principal components, and the singular values.
 
     Args:
       features: `[samples, dims]`, finite real numbers; NumPy, JAX, or anything with `__array__` or DLPack.
       n_components: at least 1; where there are fewer, `min(samples - 1, dims)`, that many come back.
-      solver: `svd`, `gram`, `krylov` or `auto`, see `nrjax.kernels.pca`. What cannot be
-        certified is done again with `gram`, then with `gram` in float64.
+      solver: `krylov`, `gram`, `svd` or `auto`, as for `rank_batch`.
 
     Returns:
       `Projection(points [samples, components], singular_values [components], error)`. Signs are arbitrary.
@@ -42,21 +39,9 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     """
     settings = check_settings(n_components=n_components, solver=solver)
     array = check_features("features", features)
-    components = components_of(settings, array.shape)
-    projection = None
-    for attempt in kernels.attempts(settings.solver, array.shape, components, working_dtype(array.dtype)):
-        with conditions(attempt.dtype):
-            ready = Staging()(np.asarray(array), attempt.dtype, centred=True)
-            projection = kernels.pca(
-                jnp.asarray(ready), components, solver=attempt.solver, rounding=rounding_of(array)
-            )  # fmt: skip
-        if float(projection.error) <= kernels.MAX_ERROR:
-            break
-    assert projection is not None  # there is always an attempt
-    return jax.tree.map(lambda x: jnp.asarray(np.asarray(x), working_dtype(array.dtype)), projection)
+    return project(array, dataclasses.replace(settings, n_components=components_of(settings, array.shape)))
 
 
-@our_own()
 def silhouette_samples(
     points: Any,
     labels: Any,
@@ -87,32 +72,35 @@ def silhouette_samples(
     settings = check_settings(distance=distance, definition=definition, method=method, block_size=block_size)
     ids, classes = encode_labels(labels)
     array = check_features("points", points, len(ids))
-    working = working_dtype(array.dtype)
-    begin = np.float64 if rounding_of(array) < np.finfo(np.float32).eps else working
-    found = None
-    for dtype in dict.fromkeys((begin, working if jax.default_backend() == "tpu" else np.float64)):
-        with conditions(dtype):
-            found = kernels.silhouette_estimate(
-                jnp.asarray(array, dtype), jnp.asarray(ids), n_classes=len(classes), distance=settings.distance,
-                definition=settings.definition, method=settings.method, block_size=settings.block_size, each=True,
-            )  # fmt: skip
-        if float(found.error) <= kernels.MAX_ROUNDING:
-            break
-    assert found is not None  # there is always an attempt
-    return jnp.asarray(np.asarray(found.value), working)
+    values = silhouettes_of_points(array, ids, len(classes), settings)
+    return jnp.asarray(values, working_dtype(array.dtype))
 
 
-def silhouette_score(points: Any, labels: Any, **options: Any) -> float:
+def silhouette_score(
+    points: Any,
+    labels: Any,
+    *,
+    distance: kernels.Distance = "cosine",
+    definition: kernels.Definition = "rousseeuw",
+    method: kernels.Method = "auto",
+    block_size: int | None = None,
+) -> float:
     """Mean silhouette over all samples, in [-1, 1]; higher is better.
 
     Args:
       points: `[samples, dims]`.
       labels: one per sample.
-      options: as for `silhouette_samples`, which says what is raised.
+      distance: as for `silhouette_samples`, which says what is raised; and so are the rest.
+      definition: `rousseeuw` or `centroid`.
+      method: `linear`, `blockwise` or `auto`.
+      block_size: rows at once.
 
     Source: `sklearn.metrics.silhouette_score(points, labels, metric=distance)`.
     """
-    return float(np.asarray(silhouette_samples(points, labels, **options)).mean(dtype=np.float64))
+    values = silhouette_samples(
+        points, labels, distance=distance, definition=definition, method=method, block_size=block_size
+    )
+    return float(np.asarray(values).mean(dtype=np.float64))
 
 
 def leep(probabilities: Any, labels: Any) -> float:
@@ -149,5 +137,5 @@ def _of_probabilities(kernel: Any, probabilities: Any, labels: Any) -> float:
     ids, classes = encode_labels(labels)
     array = check_probabilities("probabilities", probabilities, len(ids))
     dtype = working_dtype(array.dtype) if jax.default_backend() == "tpu" else np.float64
-    with conditions(dtype):
+    with compute_context(dtype):
         return float(kernel(jnp.asarray(array, dtype), jnp.asarray(ids), n_classes=len(classes)))

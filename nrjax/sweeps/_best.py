@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from nrjax.results import Ranking
-from nrjax.scoring.evaluation import Evaluated, Request
-from nrjax.scoring.ranking import ranked, settled
+from nrjax.scoring.api import ranked, settled
+from nrjax.scoring.model_scores import ModelScores, Request
 from nrjax.sweeps._jobs import Done
 
 
 def best_of(
     found: Mapping[str, Done], request: Request
-) -> tuple[dict[str, Evaluated], dict[str, str], dict[str, dict[str, Any]]]:
+) -> tuple[dict[str, ModelScores], dict[str, str], dict[str, dict[str, Any]]]:
     """Of every model the layer that scores best, or why none does, and the scores of all its layers."""
     by, sign = request.by.name, request.by.sign
     evaluated, failed = settled(

@@ -7,8 +7,8 @@ from typing import Any
 
 from nrjax._version import __version__
 from nrjax.models import Candidates, Zoo, as_model, code_of
-from nrjax.scoring.evaluation import Request
-from nrjax.scoring.registry import ScoreKind
+from nrjax.scoring.model_scores import Request
+from nrjax.scoring.scores import ScoreKind
 from nrjax.sweeps._best import best_of
 from nrjax.sweeps._engines import Engine
 from nrjax.sweeps._jobs import Done, Job, Round, Work

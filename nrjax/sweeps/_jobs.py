@@ -7,7 +7,7 @@ from collections.abc import Iterable, Set
 from typing import Any, NamedTuple, Protocol
 
 from nrjax.models import Description, LayerChoice, Precision
-from nrjax.scoring.evaluation import Evaluated, Request
+from nrjax.scoring.model_scores import ModelScores, Request
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Done:
     """
 
     job: Job
-    layers: dict[str, Evaluated | str] = dataclasses.field(default_factory=dict)
+    layers: dict[str, ModelScores | str] = dataclasses.field(default_factory=dict)
     reason: str | None = None
     about: About | None = None
     known: bool = False

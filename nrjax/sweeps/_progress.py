@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from nrjax.files import shown
-from nrjax.scoring.registry import ScoreKind
+from nrjax.scoring.scores import ScoreKind
 from nrjax.sweeps._jobs import Done
 
 

@@ -12,12 +12,12 @@ allowed, divided over rounds and models.
 """
 
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from nrjax.scoring.evaluation import Evaluated
+from nrjax.scoring.model_scores import ModelScores
 
 FIRST, PER_CLASS = 400, 20  # samples of the first round: so many, and so many of each class on average
 LEVEL = 0.99
@@ -50,7 +50,7 @@ class Standing(NamedTuple):
 
 
 def dropped(
-    found: Mapping[str, Evaluated], by: str, sign: int, *, samples: int, total: int, top: int, level: float,
+    found: Mapping[str, ModelScores], by: str, sign: int, *, samples: int, total: int, top: int, level: float,
     comparisons: int,
 ) -> dict[str, Standing]:  # fmt: skip
     """Models that will not be among the first `top` on all samples.
@@ -75,7 +75,7 @@ def dropped(
     ahead = scores[None, :] - scores[:, None]  # of j before i
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.where(ahead > 0, np.minimum(ahead / deviations, CERTAIN), 0.0)
-    enough = float(stats.norm.isf((1 - level) / comparisons))
+    enough = NormalDist().inv_cdf(1 - (1 - level) / comparisons)
     lost = {}
     for i, name in enumerate(names):
         surely = np.flatnonzero(times[i] > enough)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.scoring.evaluation import Evaluated
+from nrjax.scoring.model_scores import ModelScores
 
 LAYER = "layer"  # stands for a score in what is said of a layer as a whole
 
 
-def parts_of(one: Evaluated | str, settings: Mapping[str, str]) -> Iterator[tuple[str, str, bytes | None]]:
+def parts_of(one: ModelScores | str, settings: Mapping[str, str]) -> Iterator[tuple[str, str, bytes | None]]:
     """Score, what came out as JSON (whose numbers are read as they were), and the influences of samples on it."""
     if isinstance(one, str):
         yield LAYER, json.dumps({"reason": one}), None
@@ -36,14 +36,14 @@ def parts_of(one: Evaluated | str, settings: Mapping[str, str]) -> Iterator[tupl
 
 def whole(
     parts: Mapping[str, tuple[str, bytes | None]], scores: Iterable[str], sampled: Sequence[str]
-) -> Evaluated | str | None:
+) -> ModelScores | str | None:
     """A layer of its parts; None where one is not there."""
     if LAYER not in parts:
         return None
     said = json.loads(parts[LAYER][0])
     if "reason" in said:
         return str(said["reason"])
-    one = Evaluated(said["dims"])
+    one = ModelScores(said["dims"])
     for score in scores:
         if score not in parts:
             return None

@@ -8,7 +8,7 @@ from scipy import stats
 
 from nrjax.results import Ranking, ScoreMeaning
 from nrjax.results.sheet import sheet
-from nrjax.scoring.registry import available_scores
+from nrjax.scoring.scores import available_scores
 from nrjax.sweeps._race import Standing
 
 Run = dict[str, Any]

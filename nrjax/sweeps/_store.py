@@ -11,7 +11,7 @@ from typing import Any
 
 from nrjax._version import __version__
 from nrjax.models import Description
-from nrjax.scoring.evaluation import Evaluated
+from nrjax.scoring.model_scores import ModelScores
 from nrjax.sweeps._database import Database
 from nrjax.sweeps._jobs import About, state_of
 from nrjax.sweeps._rows import LAYER, parts_of, whole
@@ -48,7 +48,7 @@ class Store(Database):
 
     def add(
         self, key: str, about: About, target: str, samples: int, asked: str, settings: Mapping[str, str],
-        layers: Mapping[str, Evaluated | str], seconds: Mapping[str, float],
+        layers: Mapping[str, ModelScores | str], seconds: Mapping[str, float],
     ) -> None:  # fmt: skip
         """Remembers what came out for a model, all of it or nothing.
 
@@ -89,7 +89,7 @@ class Store(Database):
 
     def results(
         self, target: str, samples: int, asked: str, settings: Mapping[str, str], sampled: Sequence[str]
-    ) -> dict[str, dict[str, Evaluated | str]]:
+    ) -> dict[str, dict[str, ModelScores | str]]:
         """Layers of every model of which everything is there.
 
         Args:

@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args
 
 from nrjax.datasets import without_news
 from nrjax.models import LayerChoice, Precision, load_candidates
+from nrjax.scoring.api import check_request
 from nrjax.scoring.checks import named_models
-from nrjax.scoring.evaluation import Request
-from nrjax.scoring.ranking import check_request
-from nrjax.scoring.registry import UNLABELLED, check_labelled
+from nrjax.scoring.model_scores import Request
+from nrjax.scoring.scores import UNLABELLED, check_labelled
 from nrjax.sweeps._best import ranking_of
 from nrjax.sweeps._engines import Engine, Inline
 from nrjax.sweeps._going import Going

@@ -11,7 +11,7 @@ from nrjax.datasets import BrokenImage
 from nrjax.files import reason_of
 from nrjax.models import Candidates, Extracted, Features, Model, Zoo, as_model
 from nrjax.scoring.checks import checked_or_reason
-from nrjax.scoring.evaluation import Evaluated, Evaluator
+from nrjax.scoring.model_scores import ModelScorer, ModelScores
 from nrjax.sweeps._jobs import About, Done, Job, Listener, Round, Work, state_of
 from nrjax.sweeps._kept import Kept
 from nrjax.sweeps._target import Target
@@ -146,7 +146,7 @@ class _Scoring:
     def __init__(self, target: Target, asked: Round, at_once: bool):
         rows = np.sort(target.order[: asked.samples])
         self._samples, self._at_once = asked.samples, at_once
-        self._evaluator = Evaluator(target.ids[rows], len(target.classes), asked.request)
+        self._evaluator = ModelScorer(target.ids[rows], len(target.classes), asked.request)
         self._open: dict[str, tuple[Done, list[str]]] = {}
 
     def __call__(self, done: Done, extracted: Extracted) -> Iterator[Done]:
@@ -168,7 +168,7 @@ class _Scoring:
     def rest(self) -> Iterator[Done]:
         yield from self._closed(self._evaluator.finish())
 
-    def _closed(self, ready: Iterable[tuple[Any, Evaluated]]) -> Iterator[Done]:
+    def _closed(self, ready: Iterable[tuple[Any, ModelScores]]) -> Iterator[Done]:
         for (name, layer), evaluated in ready:
             done, waiting = self._open[name]
             done.layers[layer] = evaluated

@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._certificate import Estimate
-from nrjax.kernels._linalg import matmul
-from nrjax.kernels._spectrum import members
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.kernels.linalg import matmul, one_hot
 
 
 def leep(
@@ -19,7 +18,7 @@ def leep(
 
     Source: Nguyen et al. 2020, arXiv:2002.12462.
     """
-    joint = matmul(members(labels, n_classes, probabilities.dtype).T, probabilities)
+    joint = matmul(one_hot(labels, n_classes, probabilities.dtype).T, probabilities)
     total = jnp.sum(joint, axis=0)
     given = joint / jnp.where(total > 0, total, 1)
     likelihood = jnp.sum(given[labels] * probabilities, axis=1) / jnp.sum(probabilities, axis=1)
@@ -35,7 +34,7 @@ def nce(
     """
     samples, source_classes = probabilities.shape
     named = jax.nn.one_hot(jnp.argmax(probabilities, axis=1), source_classes, dtype=probabilities.dtype)
-    joint = matmul(members(labels, n_classes, probabilities.dtype).T, named) / samples
+    joint = matmul(one_hot(labels, n_classes, probabilities.dtype).T, named) / samples
     total = jnp.sum(joint, axis=0)
     given = joint / jnp.where(total > 0, total, 1)
     return jnp.minimum(jnp.sum(jax.scipy.special.xlogy(joint, given)), 0)

@@ -34,7 +34,7 @@ def spread(accuracies: np.ndarray, found: Discrepancy) -> np.ndarray:
     return found.scale * np.sqrt(accuracies * (1 - accuracies))
 
 
-def agreement(accuracies: np.ndarray, influences: np.ndarray, found: Discrepancy = FITTED) -> np.ndarray:
+def p_near_best(accuracies: np.ndarray, influences: np.ndarray, found: Discrepancy = FITTED) -> np.ndarray:
     """Probability of every model that its retrained head is within a point of accuracy of the best model's.
 
     Args:

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._linalg import matmul, units
-from nrjax.kernels._pca import scaled_pca
-from nrjax.kernels._silhouette import silhouette_samples
+from nrjax.kernels.linalg import exponent_of, matmul, units
+from nrjax.kernels.pca import pca
+from nrjax.kernels.silhouette import silhouette_samples
 
 COMPONENTS = 10
 STARTS, STEPS = 4, 25
@@ -58,7 +58,8 @@ def cluster_ids(rows: Rows, n_clusters: int) -> Int[Array, " samples"]:
 
 def _found(features: Float[Array, "samples dims"], n_clusters: int) -> tuple[Float[Array, ""], Float[Array, ""]]:
     samples, dims = features.shape
-    points = scaled_pca(features, min(COMPONENTS, samples - 1, dims), solver="gram").projection.points
+    scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent_of(features))  # points do not overflow
+    points = pca(scaled, min(COMPONENTS, samples - 1, dims)).points
     rows, _ = units(points)
     choices = (n_clusters,) if n_clusters else tuple(k for k in CHOICES if k * FEWEST <= samples) or CHOICES[:1]
     judged = functools.partial(_judged, rows, most=max(choices))

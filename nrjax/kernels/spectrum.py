@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from nrjax.kernels._linalg import centre, exponent_of, matmul
+from nrjax.kernels.linalg import centre, exponent_of, matmul
 
 Factorisation = Literal["gram", "svd"]
 ROUNDINGS = 5  # what features are off by that were themselves computed in the type that they came in: sums of products
@@ -140,8 +140,3 @@ def standardised(features: Float[Array, "samples dims"], rounding: float) -> Row
 def _with_errors(rows: Float[Array, "samples dims"], errors: Float[Array, "samples dims"]) -> Rows:
     squares = errors * errors
     return Rows(rows, jnp.mean(squares, axis=1), jnp.mean(squares, axis=0))
-
-
-def members(labels: Int[Array, " samples"], n_classes: int, dtype) -> Float[Array, "samples classes"]:
-    """1 where a sample is of a class, 0 elsewhere."""
-    return jax.nn.one_hot(labels, n_classes, dtype=dtype)

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels._certificate import Estimate
-from nrjax.kernels._linalg import matmul
-from nrjax.kernels._spectrum import Factorisation, as_they_are, members, spectrum
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.kernels.linalg import matmul, one_hot
+from nrjax.kernels.spectrum import Factorisation, as_they_are, spectrum
 
 SCANNED = 160  # values of r,
 FITTED = 72  # from where the labels are fitted to 1e-16 of their size: r is that squared beside the smallest square
@@ -42,7 +42,7 @@ def estimate_logme(
     error is infinite.
     """
     squares, left, there, doubtful, blur, hidden = spectrum(as_they_are(features, rounding), solver)
-    targets = members(labels, n_classes, features.dtype)
+    targets = one_hot(labels, n_classes, features.dtype)
     counts = jnp.sum(targets, axis=0)
     given = _Given(squares, left, targets, matmul(left.T, targets), blur, rounding)
     values, errors, exact = _evidences(given, there)

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._certificate import Estimate
-from nrjax.kernels._linalg import matmul
-from nrjax.kernels._spectrum import Factorisation, members, spectrum, standardised
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.kernels.linalg import matmul, one_hot
+from nrjax.kernels.spectrum import Factorisation, spectrum, standardised
 
 ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
 
@@ -31,7 +31,7 @@ class Probe(NamedTuple):
       error: share of the samples that rounding could turn, and what a choice of alpha as good would change.
     """
 
-    named: Int[Array, " samples"]
+    predicted: Int[Array, " samples"]
     hits: Float[Array, " samples"]
     alpha: Float[Array, ""]
     error: Float[Array, ""]
@@ -52,7 +52,7 @@ def fit_probe(
     samples, dims = features.shape
     eps = float(jnp.finfo(features.dtype).eps)
     squares, left, *_ = spectrum(standardised(features, max(eps, rounding or 0)), solver)
-    signs = 2 * members(labels, n_classes, features.dtype) - 1
+    signs = 2 * one_hot(labels, n_classes, features.dtype) - 1
     targets = signs - jnp.mean(signs, axis=0)
     turned = matmul(left.T, targets)
 
@@ -69,7 +69,7 @@ def fit_probe(
 
     alphas = jnp.asarray(ALPHAS, features.dtype)
     errors = lax.map(lambda alpha: jnp.mean(residuals(alpha)[0] ** 2), alphas)
-    own = members(labels, n_classes, features.dtype) > 0
+    own = one_hot(labels, n_classes, features.dtype) > 0
 
     def judged(alpha: Float[Array, ""]) -> tuple[Int[Array, " samples"], Float[Array, ""], Float[Array, ""]]:
         left_over, free = residuals(alpha)

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._certificate import Estimate
-from nrjax.kernels._linalg import matmul
-from nrjax.kernels._spectrum import Factorisation, centred, members, spectrum, standardised
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.kernels.linalg import matmul, one_hot
+from nrjax.kernels.spectrum import Factorisation, centred, spectrum, standardised
 
 
 def estimate_h_score(
@@ -19,7 +19,7 @@ def estimate_h_score(
 ) -> Estimate:
     """`h_score` and its error: what doubtful directions hold, and what U lacks of being orthonormal."""
     _, left, there, doubtful, *_ = spectrum(standardised(features, rounding), solver)
-    indicators = members(labels, n_classes, features.dtype)
+    indicators = one_hot(labels, n_classes, features.dtype)
     counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)
     sums = matmul(left.T, indicators)
     inside = jnp.where(there[:, None], sums, 0)
@@ -48,7 +48,7 @@ def estimate_regularized_h_score(
     """`regularized_h_score` and its error, from the residuals of the system that it solves."""
     samples, dims = features.shape
     rows = centred(features, rounding).rows
-    indicators = members(labels, n_classes, features.dtype)
+    indicators = one_hot(labels, n_classes, features.dtype)
     counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)
     # Rows of A X are the classes' means, weighted so that (A X)'(A X) is the covariance of means.
     averaging = (indicators / jnp.sqrt(counts * (samples - 1))).T

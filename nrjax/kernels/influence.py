@@ -9,20 +9,22 @@ p being the images of the samples on both, s the squared singular values. The su
 chance: components that are as good as tied turn by no more than that.
 """
 
-from typing import Any, NamedTuple
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._linalg import matmul
-from nrjax.kernels._silhouette import silhouette_score
+from nrjax.kernels.distances import Distance
+from nrjax.kernels.linalg import matmul
+from nrjax.kernels.silhouette import Definition, Method, silhouette_score
 
 SPLITS = 4  # into two halves each
 
 
-class Sampling(NamedTuple):
+class Influence(NamedTuple):
     """How the mean silhouette follows from which samples were drawn.
 
     Attributes:
@@ -38,15 +40,19 @@ class Sampling(NamedTuple):
     bias: Float[Array, "*models"]
 
 
-def silhouette_sampling(
+@functools.partial(jax.jit, static_argnames=("n_classes", "distance", "definition", "method", "block_size"))
+def silhouette_influence(
     points: Float[Array, "samples components"],
     labels: Int[Array, " samples"],
     *,
     n_classes: int,
     others: Float[Array, "samples others"] | None = None,
-    **options: Any,
-) -> Sampling:
-    """`Sampling` of points.
+    distance: Distance = "cosine",
+    definition: Definition = "rousseeuw",
+    method: Method = "auto",
+    block_size: int | None = None,
+) -> Influence:
+    """`Influence` of points.
 
     Args:
       points: of the samples.
@@ -54,14 +60,20 @@ def silhouette_sampling(
       n_classes: static.
       others: images of the samples on the next components, if the points are their leading ones: what may take
         their places. None leaves the points where they are.
-      options: of `silhouette_samples`.
+      distance: as for `silhouette_samples`, and so are the rest.
+      definition: of `b_i`.
+      method: of the distances.
+      block_size: rows at once.
 
     Source: the infinitesimal jackknife, Jaeckel 1972; Efron 1982, doi:10.1137/1.9781611970319.
     """
     samples, components = points.shape
 
     def score_of(weights: Float[Array, " samples"], points: Float[Array, "samples components"]) -> Float[Array, ""]:
-        return silhouette_score(points, labels, n_classes=n_classes, weights=weights, **options)
+        return silhouette_score(
+            points, labels, n_classes=n_classes, distance=distance, definition=definition, method=method,
+            block_size=block_size, weights=weights,
+        )  # fmt: skip
 
     score, (by_weight, by_place) = jax.value_and_grad(score_of, argnums=(0, 1))(jnp.ones(samples, points.dtype), points)
     influences = samples * by_weight
@@ -79,7 +91,7 @@ def silhouette_sampling(
 
     keys = jnp.repeat(jax.random.split(jax.random.key(0), SPLITS), 2)
     of_halves = lax.map(of_half, (keys, jnp.arange(2 * SPLITS) % 2))
-    return Sampling(influences, jnp.mean(of_halves) - score)
+    return Influence(influences, jnp.mean(of_halves) - score)
 
 
 def _by_turning(

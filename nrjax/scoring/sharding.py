@@ -1,10 +1,9 @@
 """Scores of models whose features are split over devices, of one process or of several.
 
-Models need no communication. Samples do: whatever is summed over samples is summed over the devices that
-hold them (`axis_name` of the kernels), and nothing else is sent; features stay where they are.
+Models need no communication. Samples do: whatever is summed over samples is summed over the devices that hold them
+(`axis_name` of the kernels). Nothing else is sent, and features stay where they are.
 """
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -14,11 +13,12 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from nrjax import kernels
-from nrjax.kernels import LINEAR_DISTANCES, ScoreSettings
+from nrjax.kernels import ScoreSettings
+from nrjax.kernels.silhouette import LINEAR_DISTANCES
 from nrjax.scoring.checks import working_dtype
-from nrjax.scoring.walk import conditions
-from nrjax.switches import our_own
+from nrjax.scoring.compute import compute_context
+from nrjax.scoring.operators import ArrayFeatures, everyones
+from nrjax.scoring.silhouettes import Task, score_features
 
 AXES = ("models", "samples")
 
@@ -46,9 +46,10 @@ def spec(mesh: Mesh) -> PartitionSpec:
     return PartitionSpec(*(axis if axis in mesh.axis_names else None for axis in AXES), None)
 
 
-@our_own()
 def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh) -> np.ndarray:
     """Scores of `[models, samples, dims]`, the same on every process.
+
+    Every process runs the same loop on the same sums, so they agree on when it ends.
 
     Args:
       features: a NumPy array, the same on every process, or a `jax.Array` over the devices of `mesh`.
@@ -60,33 +61,22 @@ def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: Scor
     Raises:
       ValueError: features that are not finite.
     """
-    models, samples, dims = features.shape
-    placed, mask, labels = _placed(features, ids, mesh)
-    broken = np.flatnonzero(_not_finite(placed, mesh)[:models])
-    if len(broken):
-        raise ValueError(f"Model {broken[0]}: features must be finite ({len(broken)} of {models} models have others).")
-    solver = kernels.resolve_solver(settings.solver, (samples, dims), settings.n_components, placed.dtype)
-    if solver == "svd" and "samples" in mesh.axis_names:
-        solver = "gram"  # few samples or dims; an SVD cannot be split
-    scores, left = np.empty(models), np.ones(models, bool)
-    for attempt in kernels.attempts(solver, (samples, dims), settings.n_components, placed.dtype):
-        if attempt.solver == "svd" and "samples" in mesh.axis_names:
-            break
-        with conditions(attempt.dtype):
-            result = _score(
-                placed.astype(attempt.dtype), labels, mask,
-                n_classes=n_classes, settings=dataclasses.replace(settings, solver=attempt.solver), mesh=mesh,
-            )  # fmt: skip
-            values, errors = (np.asarray(x)[:models] for x in (result.value, result.error))
-        scores[left] = values[left]
-        left &= ~(errors <= settings.max_error)
-        if not left.any():
-            break
-    return scores
+    models = len(features)
+    with compute_context():
+        placed, weights, labels = _placed(features, ids, mesh)
+        broken = np.flatnonzero(np.asarray(_not_finite(placed, mesh))[:models])
+        if len(broken):
+            raise ValueError(
+                f"Model {broken[0]}: features must be finite ({len(broken)} of {models} models have others)."
+            )
+        rounding = float(np.finfo(placed.dtype).eps)
+        on_mesh = ArrayFeatures(placed, weights, mesh, rounding=rounding)
+        scores = score_features(on_mesh, Task(labels, n_classes, settings, weights=weights, mesh=mesh))
+    return np.array([score.value for score in scores[:models]])
 
 
 def _placed(features: Any, ids: np.ndarray, mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Features, mask and labels on the mesh; filled up with a copy of a model and samples that do not count."""
+    """Features, weights and labels on the mesh; filled up with a copy of a model and samples that do not count."""
     models, samples, _ = features.shape
     spare_models, spare_samples = (
         -n % mesh.shape.get(axis, 1) for n, axis in zip((models, samples), AXES, strict=True)
@@ -105,28 +95,20 @@ def _placed(features: Any, ids: np.ndarray, mesh: Mesh) -> tuple[jax.Array, jax.
     if isinstance(features, np.ndarray) and features.dtype.itemsize > np.dtype(dtype).itemsize:
         features = features - features[:, :samples].mean(axis=1, keepdims=True)  # before it is rounded
     features = features.astype(dtype, copy=False)
-    over_samples = PartitionSpec(spec(mesh)[1])
-    mask = np.arange(samples + spare_samples) < samples
-    labels = np.pad(ids, (0, spare_samples))
+    by_samples = PartitionSpec(*spec(mesh)[:2])
+    shape = models + spare_models, samples + spare_samples
+    mask = np.broadcast_to((np.arange(shape[1]) < samples).astype(np.float32), shape)
+    labels = np.broadcast_to(np.pad(ids, (0, spare_samples)), shape)
     if isinstance(features, jax.Array):
         features = jax.device_put(features, NamedSharding(mesh, spec(mesh)))
     else:
         features = _place(features, mesh, spec(mesh))
-    return features, _place(mask, mesh, over_samples), _place(labels, mesh, over_samples)
+    return features, _place(mask, mesh, by_samples), _place(labels, mesh, by_samples)
 
 
 def _place(array: np.ndarray, mesh: Mesh, how: PartitionSpec) -> jax.Array:
     """An array that every process has whole; each device gets its part."""
     return jax.make_array_from_callback(array.shape, NamedSharding(mesh, how), lambda part: array[part])
-
-
-def _everyones(mine: jax.Array, axis_name: str | None) -> jax.Array:
-    """The results `[models, ...]` of all devices, each put in its place by a sum: gloo's other collectives time out."""
-    if axis_name is None:
-        return mine
-    room = jnp.zeros((len(mine) * lax.axis_size(axis_name), *mine.shape[1:]), mine.dtype)
-    place = lax.axis_index(axis_name) * len(mine)
-    return lax.psum(lax.dynamic_update_slice_in_dim(room, mine, place, axis=0), axis_name)
 
 
 @functools.partial(jax.jit, static_argnames="mesh")
@@ -136,29 +118,6 @@ def _not_finite(features: jax.Array, mesh: Mesh) -> jax.Array:
 
     def local(part: jax.Array) -> jax.Array:
         count = jnp.sum(~jnp.isfinite(part), axis=(1, 2))
-        return _everyones(count if by_samples is None else lax.psum(count, by_samples), by_models)
+        return everyones(count if by_samples is None else lax.psum(count, by_samples), by_models)
 
     return jax.shard_map(local, mesh=mesh, in_specs=spec(mesh), out_specs=PartitionSpec(), check_vma=False)(features)
-
-
-@functools.partial(jax.jit, static_argnames=("n_classes", "settings", "mesh"))
-def _score(
-    features: jax.Array, labels: jax.Array, mask: jax.Array, *, n_classes: int, settings: ScoreSettings, mesh: Mesh
-) -> kernels.Score:
-    """What `kernels.score` returns, of all models, replicated."""
-    by_models, by_samples, _ = spec(mesh)
-
-    def local(features: jax.Array, labels: jax.Array, mask: jax.Array) -> kernels.Score:
-        def one(model: jax.Array) -> kernels.Score:
-            return kernels.score(
-                model, labels, n_classes=n_classes, settings=settings, mask=mask, axis_name=by_samples
-            )  # fmt: skip
-
-        # as in `scoring`: one after another on CPU, together on accelerators
-        mine = lax.map(one, features) if jax.default_backend() == "cpu" else jax.vmap(one)(features)
-        return jax.tree.map(lambda x: _everyones(x, by_models), mine)
-
-    specs = (spec(mesh), PartitionSpec(by_samples), PartitionSpec(by_samples))
-    return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(
-        features, labels, mask
-    )

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels._certificate import Estimate
-from nrjax.kernels._linalg import matmul, units
-from nrjax.kernels._spectrum import Factorisation
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.kernels.linalg import matmul, units
+from nrjax.kernels.spectrum import Factorisation
 
 NEIGHBOURS = 5
 CANDIDATES = 16

@@ -9,6 +9,15 @@ import jax
 import numpy as np
 
 from nrjax import kernels
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.kernels.gbc import estimate_gbc
+from nrjax.kernels.h_score import estimate_h_score, estimate_regularized_h_score
+from nrjax.kernels.knn import NEIGHBOURS, estimate_knn
+from nrjax.kernels.leep import estimate_leep, estimate_nce
+from nrjax.kernels.logme import estimate_logme
+from nrjax.kernels.probe import estimate_probe
+from nrjax.kernels.spectrum import Factorisation
+from nrjax.kernels.transrate import estimate_transrate
 from nrjax.results import ScoreMeaning
 
 Kernel = Callable[..., jax.Array]
@@ -33,7 +42,7 @@ class ScoreKind:
       source: DOI, arXiv or library call.
       undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
       reads: `features`, `probabilities` of the model's own classes `[samples, source_classes]`, or the other `scores`
-        asked for, of all models (`scoring.places`).
+        asked for, of all models (`scoring.mean_rank`).
       estimate: the kernel that also says how far its value may be off, with `solver` and `rounding` as further
         options; None for a kernel that does not.
       tolerance: error up to which a value is certain,
@@ -52,14 +61,14 @@ class ScoreKind:
     source: str = ""
     undefined: Callable[[int, int, np.ndarray], str | None] = _always
     reads: Literal["features", "probabilities", "scores"] = "features"
-    estimate: Callable[..., kernels.Estimate] | None = None
+    estimate: Callable[..., Estimate] | None = None
     tolerance: float = math.inf
     relative: bool = False
-    solvers: tuple[kernels.Factorisation, ...] = ("gram",)
+    solvers: tuple[Factorisation, ...] = ("gram",)
     begins_in_float32: bool = False
     labelled: bool = True
 
-    def certain(self, found: kernels.Estimate) -> bool:
+    def certain(self, found: Estimate) -> bool:
         """Whether a value is as good as this score promises."""
         size = abs(float(np.mean(found.value))) if self.relative else 1.0
         return bool(found.error <= self.tolerance * size)
@@ -136,7 +145,7 @@ def check_scores(scores: Any, by: Any) -> tuple[tuple[ScoreKind, ...], ScoreKind
 
 
 def _silhouette(features: jax.Array, labels: jax.Array, *, n_classes: int) -> jax.Array:
-    settings = kernels.ScoreSettings(min(10, len(features) - 1, features.shape[1]), solver="gram")
+    settings = kernels.ScoreSettings(min(10, len(features) - 1, features.shape[1]))
     return kernels.score(features, labels, n_classes=n_classes, settings=settings).value
 
 
@@ -156,8 +165,8 @@ def _too_few_for_h(samples: int, dims: int, counts: np.ndarray) -> str | None:
 
 
 def _too_few_for_neighbours(samples: int, dims: int, counts: np.ndarray) -> str | None:
-    few = samples <= kernels.NEIGHBOURS
-    return f"{kernels.NEIGHBOURS} neighbours need more samples than that; got {samples}" if few else None
+    few = samples <= NEIGHBOURS
+    return f"{NEIGHBOURS} neighbours need more samples than that; got {samples}" if few else None
 
 
 _KINDS: dict[str, ScoreKind] = {}
@@ -169,53 +178,53 @@ register_score(
     "probe", kernels.probe, "accuracy of a linear probe, leaving one sample out",
     bounds=lambda classes: (0, 1), cost="one eigendecomposition of min(samples, dims)", undefined=_classes_of_one,
     source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
-    estimate=kernels.estimate_probe, tolerance=1e-3, solvers=("gram", "svd"),
+    estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
     bounds=lambda classes: (0, 1), cost="O(samples^2 dims)", undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
-    estimate=kernels.estimate_knn, tolerance=1e-3, solvers=("gram", "svd"),
+    estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
     cost="one eigendecomposition of min(samples, dims)", source="arXiv:2102.11005",
-    estimate=kernels.estimate_logme, tolerance=1e-4, solvers=("gram", "svd"),
+    estimate=estimate_logme, tolerance=1e-4, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "h_score", kernels.h_score, "between-class share of the features' covariance (H-score)",
     bounds=lambda classes: (0, classes - 1), cost="one eigendecomposition of dims", undefined=_too_few_for_h,
     source="doi:10.1109/ICIP.2019.8803726",
-    estimate=kernels.estimate_h_score, tolerance=1e-3, solvers=("gram", "svd"),
+    estimate=estimate_h_score, tolerance=1e-3, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "regularized_h_score", kernels.regularized_h_score, "H-score with Ledoit-Wolf shrinkage",
     bounds=lambda classes: (0, classes - 1), cost="one Cholesky factor of min(samples, dims)",
     source="arXiv:2110.06893; sklearn.covariance.LedoitWolf",
-    estimate=kernels.estimate_regularized_h_score, tolerance=1e-3, begins_in_float32=True,
+    estimate=estimate_regularized_h_score, tolerance=1e-3, begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "transrate", kernels.transrate, "coding rate of the features less that of the classes (TransRate, eps 1e-4)",
     cost="a Cholesky factor of min(samples, dims) per class", source="arXiv:2106.09362",
-    estimate=kernels.estimate_transrate, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
+    estimate=estimate_transrate, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "gbc", kernels.gbc, "overlap of the classes as Gaussians on 64 principal components (GBC)",
     bounds=lambda classes: (-classes * (classes - 1), 0), cost="one eigendecomposition of min(samples, dims)",
     source="arXiv:2111.12780",
-    estimate=kernels.estimate_gbc, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
+    estimate=estimate_gbc, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "leep", kernels.leep, "log likelihood of the labels given the model's own classes (LEEP)",
     bounds=lambda classes: (-math.inf, 0), cost="O(samples source_classes classes)", reads="probabilities",
     source="arXiv:2002.12462",
-    estimate=kernels.estimate_leep, tolerance=1e-5,
+    estimate=estimate_leep, tolerance=1e-5,
 )  # fmt: skip
 register_score(
     "nce", kernels.nce, "negative conditional entropy of the labels given the model's own classes (NCE)",
     bounds=lambda classes: (-math.log(classes), 0), cost="O(samples source_classes classes)", reads="probabilities",
     source="arXiv:1908.08142",
-    estimate=kernels.estimate_nce, tolerance=1e-5,
+    estimate=estimate_nce, tolerance=1e-5,
 )  # fmt: skip
 register_score(
     "clusters", kernels.clusters, "cosine silhouette of the clusters that the samples fall into without labels",

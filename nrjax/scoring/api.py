@@ -12,9 +12,8 @@ from jax.sharding import Mesh
 
 from nrjax import kernels
 from nrjax.files import first_line
+from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.results import TIE, Ranking, ScoredModel
-from nrjax.scoring.agreement import agreement
-from nrjax.scoring.attempts import score_silhouettes
 from nrjax.scoring.checks import (
     check_features,
     check_probabilities,
@@ -28,10 +27,12 @@ from nrjax.scoring.checks import (
     working_dtype,
 )
 from nrjax.scoring.confidence import LEVEL, confidence
-from nrjax.scoring.evaluation import Evaluated, Evaluator, Request
-from nrjax.scoring.mesh import check_mesh, score_on_mesh
-from nrjax.scoring.places import add_places
-from nrjax.scoring.registry import LABELLED, UNLABELLED, check_labelled, check_scores
+from nrjax.scoring.mean_rank import add_mean_rank
+from nrjax.scoring.model_scores import ModelScorer, ModelScores, Request
+from nrjax.scoring.near_best import p_near_best
+from nrjax.scoring.scores import LABELLED, UNLABELLED, check_labelled, check_scores
+from nrjax.scoring.sharding import check_mesh, score_on_mesh
+from nrjax.scoring.silhouettes import Task, score_arrays
 from nrjax.switches import our_own
 
 
@@ -45,7 +46,7 @@ def rank_batch(
     solver: kernels.Solver = "auto",
     method: kernels.Method = "auto",
     block_size: int | None = None,
-    tolerance: float = kernels.TOLERANCE,
+    tolerance: float = TOLERANCE,
     scores: str | Sequence[str] | None = None,
     by: str | None = None,
     confidence: bool = False,
@@ -123,9 +124,16 @@ def rank_batch(
         (name, checked, _probabilities(probabilities, name, len(ids)))
         for name, checked in each_checked(models, len(ids))
     )
-    evaluated, failed = settled(dict(evaluate(units, ids, len(classes), request)), request)
+    evaluated, failed = settled(dict(evaluate(units, ids, len(classes), request, _shapes(features))), request)
     made_with = {"samples": len(ids), "classes": len(classes)} | ({} if clusters is None else {"labels": None})
     return ranked(list(models), evaluated, failed, request, made_with, classes.tolist())
+
+
+def _shapes(features: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """Of arrays that are there; another mapping than a `dict` may compute them on access."""
+    for array in features.values() if type(features) is dict else features[:1] if hasattr(features, "shape") else ():
+        if hasattr(array, "shape") and getattr(getattr(array, "dtype", None), "kind", "") in "fiub":
+            yield array.shape, array.dtype
 
 
 def _probabilities(given: Mapping[str, Any], name: str, samples: int) -> Any:
@@ -146,8 +154,9 @@ def check_request(
 
 
 def evaluate(
-    units: Iterable[tuple[Hashable, Any, Any]], ids: np.ndarray, n_classes: int, request: Request
-) -> Iterator[tuple[Any, Evaluated | str]]:
+    units: Iterable[tuple[Hashable, Any, Any]], ids: np.ndarray, n_classes: int, request: Request,
+    shapes: Iterable[tuple[tuple[int, ...], Any]] = (),
+) -> Iterator[tuple[Any, ModelScores | str]]:
     """What comes out for units, which are models or their layers, as soon as it is known; or why nothing does.
 
     Args:
@@ -155,22 +164,25 @@ def evaluate(
       ids: class ids of the samples.
       n_classes: of the labels.
       request: what to compute.
+      shapes: of features that will come, and their types: what they need is compiled meanwhile.
     """
-    evaluator = Evaluator(ids, n_classes, request)
+    scorer = ModelScorer(ids, n_classes, request)
+    for shape, dtype in shapes:
+        scorer.expect(shape, dtype)
     for key, features, theta in units:
         if isinstance(features, str):
             yield key, features
         else:
-            evaluator.add(key, features, theta)
-            yield from evaluator.ready()
-    yield from evaluator.finish()
+            scorer.add(key, features, theta)
+            yield from scorer.ready()
+    yield from scorer.finish()
 
 
-def settled(found: Mapping[Any, Evaluated | str], request: Request) -> tuple[dict[Any, Evaluated], dict[Any, str]]:
+def settled(found: Mapping[Any, ModelScores | str], request: Request) -> tuple[dict[Any, ModelScores], dict[Any, str]]:
     """Units that have a score to order by, once all are known, and the reasons of those that have none."""
     evaluated = {key: one for key, one in found.items() if not isinstance(one, str)}
     failed = {key: one for key, one in found.items() if isinstance(one, str)}
-    add_places(evaluated, request.scores)
+    add_mean_rank(evaluated, request.scores)
     by = request.by.name
     failed |= {key: f"{by}: {one.missing[by]}" for key, one in evaluated.items() if by in one.missing}
     return {key: one for key, one in evaluated.items() if by in one.values}, failed
@@ -178,7 +190,7 @@ def settled(found: Mapping[Any, Evaluated | str], request: Request) -> tuple[dic
 
 def ranked(
     names: Sequence[str],
-    evaluated: Mapping[str, Evaluated],
+    evaluated: Mapping[str, ModelScores],
     failed: Mapping[str, str],
     request: Request,
     made_with: Mapping[str, Any],
@@ -228,14 +240,14 @@ def ranked(
     return Ranking.of([models[name] for name in order], lost, settings, about, classes)
 
 
-def _agreement(evaluated: Mapping[str, Evaluated]) -> dict[str, float]:
+def _agreement(evaluated: Mapping[str, ModelScores]) -> dict[str, float]:
     """Of the models that have a probe and influences on it."""
     probed = {name: one for name, one in evaluated.items() if np.isfinite(one.influences.get("probe", np.nan)).all()}
     if not probed:
         return {}
     accuracies = np.array([one.values["probe"] for one in probed.values()])
     influences = np.stack([np.asarray(one.influences["probe"], np.float64) for one in probed.values()])
-    return dict(zip(probed, agreement(accuracies, influences).tolist(), strict=True))
+    return dict(zip(probed, p_near_best(accuracies, influences).tolist(), strict=True))
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:
@@ -257,7 +269,7 @@ def score_batch(
     solver: kernels.Solver = "auto",
     method: kernels.Method = "auto",
     block_size: int | None = None,
-    tolerance: float = kernels.TOLERANCE,
+    tolerance: float = TOLERANCE,
     mesh: Mesh | None = None,
 ) -> jax.Array:
     """neuralRank scores of stacked models, by one compiled program; each in [-1, 1], higher is better.
@@ -296,5 +308,5 @@ def score_batch(
     stacked = check_stack(features)
     checked = [check_features(f"Model {i}", model, len(ids)) for i, model in enumerate(stacked)]
     settings = dataclasses.replace(settings, n_components=components_of(settings, stacked.shape[1:]))
-    scored = score_silhouettes(checked, ids, len(classes), settings)
+    scored = score_arrays(checked, Task(ids, len(classes), settings))
     return jnp.asarray([score.value for score in scored], working_dtype(checked[0].dtype))

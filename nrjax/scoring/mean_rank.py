@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from nrjax.scoring.evaluation import Evaluated
-from nrjax.scoring.registry import ScoreKind
+from nrjax.scoring.model_scores import ModelScores
+from nrjax.scoring.scores import ScoreKind
 
 
-def add_places(evaluated: Mapping[Any, Evaluated], kinds: Sequence[ScoreKind]) -> None:
+def add_mean_rank(evaluated: Mapping[Any, ModelScores], kinds: Sequence[ScoreKind]) -> None:
     """Adds the mean place by all the other scores asked for: 1 is first by every one; lower is better.
 
     Places are among the models that have all of the others, ties sharing the mean of theirs. A model that lacks one
@@ -20,7 +19,7 @@ def add_places(evaluated: Mapping[Any, Evaluated], kinds: Sequence[ScoreKind]) -
     lacking = {key: [kind.name for kind in others if kind.name not in one.values] for key, one in evaluated.items()}
     complete = [one for key, one in evaluated.items() if not lacking[key]]
     values = np.array([[kind.sign * one.values[kind.name] for kind in others] for one in complete])
-    places = stats.rankdata(-values, axis=0).mean(axis=1) if complete else ()
+    places = np.stack([_ranks(-column) for column in values.T]).mean(axis=0) if complete else ()
     for kind in kinds:
         if kind.reads == "scores":
             for one, place in zip(complete, places, strict=True):
@@ -29,3 +28,9 @@ def add_places(evaluated: Mapping[Any, Evaluated], kinds: Sequence[ScoreKind]) -
                 if names:
                     missing = evaluated[key].missing
                     missing[kind.name] = f"it is of {len(others)} scores, and there is no {', '.join(names)}"
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """The place of every value, the least being first; equal values share the mean of their places."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

@@ -1,0 +1,100 @@
+"""Mean distances from samples to classes, by class sums or from all pairs."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from nrjax.kernels.linalg import matmul, one_hot, root, total, units
+
+Distance = Literal["cosine", "euclidean", "sqeuclidean"]
+
+
+class Points(NamedTuple):
+    """Samples in the form that the distances need; `[rows, ...]`, or in blocks `[blocks, rows, ...]`."""
+
+    vectors: Float[Array, "*rows dims"]  # of unit length for cosine
+    is_zero: Float[Array, "*rows"]  # 1 for a zero vector under cosine distance
+    labels: Int[Array, "*rows"]
+    weights: Float[Array, "*rows"]  # 0 for padding
+    index: Int[Array, "*rows"]
+
+
+class Classes(NamedTuple):
+    """Counts and means of every class. `shift` was subtracted from the vectors before they were averaged."""
+
+    counts: Float[Array, " classes"]
+    means: Float[Array, "classes dims"]
+    mean_squares: Float[Array, " classes"]
+    zero_shares: Float[Array, " classes"]  # share of zero vectors
+    shift: Float[Array, " dims"]
+
+
+def class_means(points: Points, shift: Float[Array, " dims"], n_classes: int, axis_name: str | None) -> Classes:
+    """Counts, means and mean squares of every class, by products with one-hot labels."""
+    vectors = points.vectors - shift
+    squares = jnp.sum(vectors * vectors, axis=1, keepdims=True)
+    columns = jnp.concatenate([vectors, squares, points.is_zero[:, None], jnp.ones_like(squares)], axis=1)
+    indicators = one_hot(points.labels, n_classes, vectors.dtype) * points.weights[:, None]
+    sums = total(matmul(indicators.T, columns), axis_name)
+    counts = sums[:, -1]
+    means = sums[:, :-1] / jnp.where(counts > 0, counts, 1)[:, None]
+    return Classes(counts, means[:, :-2], means[:, -2], means[:, -1], shift)
+
+
+def distances_by_class_sums(
+    points: Points, classes: Classes, distance: Distance
+) -> tuple[Float[Array, "rows classes"], Float[Array, " rows"]]:
+    """Mean distance to the members of every class, itself included, and the rounding error of the differences."""
+    vectors = points.vectors - classes.shift
+    own = jnp.sum(vectors * vectors, axis=1, keepdims=True)
+    eps = jnp.finfo(own.dtype).eps
+    squares = own + classes.mean_squares
+    mean_distances = squares - 2 * matmul(vectors, classes.means.T)
+    mean_distances = jnp.where(mean_distances > 4 * eps * squares, mean_distances, 0)
+    rounding = 4 * eps * (own[:, 0] + jnp.max(classes.mean_squares))
+    if distance == "cosine":
+        mean_distances = (mean_distances + points.is_zero[:, None] + classes.zero_shares) / 2
+    return mean_distances, rounding
+
+
+def distances_by_pairs(
+    rows: Points, blocks: Points, n_classes: int, distance: Distance
+) -> Float[Array, "rows classes"]:
+    """Mean distance to the members of every class, itself included as 0, from all pairs, block after block."""
+
+    @jax.checkpoint
+    def add(sums_and_counts, others: Points):
+        distances = pairwise_distances(rows, others, distance)
+        distances = jnp.where(rows.index[:, None] == others.index, 0, distances)
+        indicators = one_hot(others.labels, n_classes, distances.dtype) * others.weights[:, None]
+        sums, counts = sums_and_counts
+        return (sums + matmul(distances, indicators), counts + jnp.sum(indicators, axis=0)), None
+
+    dtype = rows.vectors.dtype
+    start = jnp.zeros((len(rows.labels), n_classes), dtype), jnp.zeros(n_classes, dtype)
+    (sums, counts), _ = lax.scan(add, start, blocks)
+    return sums / jnp.where(counts > 0, counts, 1)
+
+
+def pairwise_distances(rows: Points, others: Points, distance: Distance) -> Float[Array, "rows others"]:
+    """Distance of every row of `rows` to every row of `others`; differences are squared, so nothing cancels."""
+    differences = rows.vectors[:, None] - others.vectors
+    squared = jnp.sum(differences * differences, axis=-1)
+    if distance == "cosine":
+        return (squared + rows.is_zero[:, None] + others.is_zero) / 2
+    return squared if distance == "sqeuclidean" else root(squared)
+
+
+def centroids_of(
+    points: Float[Array, "samples dims"], labels: Int[Array, " samples"], weights: Float[Array, " samples"],
+    n_classes: int, distance: Distance, axis_name: str | None,
+) -> Points:  # fmt: skip
+    """Mean point of every class, in the form that distances need."""
+    indicators = one_hot(labels, n_classes, points.dtype) * weights[:, None]
+    sums = total(matmul(indicators.T, jnp.concatenate([points, jnp.ones_like(points[:, :1])], axis=1)), axis_name)
+    means = sums[:, :-1] / jnp.where(sums[:, -1:] > 0, sums[:, -1:], 1)
+    means, is_zero = units(means) if distance == "cosine" else (means, jnp.zeros(n_classes, points.dtype))
+    return Points(means, is_zero, jnp.arange(n_classes), jnp.ones(n_classes, points.dtype), jnp.arange(n_classes))

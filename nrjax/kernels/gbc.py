@@ -1,0 +1,61 @@
+"""GBC: overlap of the classes as Gaussians."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.kernels.linalg import exponent_of, matmul, one_hot
+from nrjax.kernels.spectrum import Factorisation, centred, spectrum
+
+N_COMPONENTS, FLOOR = 64, 1e-4
+
+
+def estimate_gbc(
+    features: Float[Array, "samples dims"],
+    labels: Int[Array, " samples"],
+    *,
+    n_classes: int,
+    solver: Factorisation = "gram",
+    rounding: float,
+) -> Estimate:
+    """`gbc` and its error: components that are as good as tied, by which the variances are told, turn freely."""
+    squares, left, _, _, blur, _ = spectrum(centred(features, rounding), solver)
+    points = (left * jnp.sqrt(squares))[:, -N_COMPONENTS:]
+    indicators = one_hot(labels, n_classes, features.dtype)
+    counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)[:, None]
+    means = matmul(indicators.T, points) / counts
+    around = points - matmul(indicators, means)
+    variances = matmul(indicators.T, around * around) / counts
+    # In units of `centred`, where nothing overflows; the floor is of the features' own.
+    most = jnp.finfo(features.dtype).maxexp - 8
+    floor = FLOOR * jnp.ldexp(jnp.ones((), features.dtype), -jnp.clip(2 * exponent_of(features), -most, most))
+    variances = jnp.maximum(variances, floor)
+
+    def overlaps(c: Int[Array, ""]) -> Float[Array, ""]:
+        mean, variance = means[c], variances[c]
+        between = (variance + variances) / 2
+        distances = jnp.sum((mean - means) ** 2 / between, axis=1) / 8
+        distances += jnp.sum(jnp.log(between) - (jnp.log(variance) + jnp.log(variances)) / 2, axis=1) / 2
+        return jnp.sum(jnp.where(jnp.arange(n_classes) == c, 0, jnp.exp(-distances)))  # a class overlaps itself by 1
+
+    value = -jnp.sum(lax.map(overlaps, jnp.arange(n_classes)))
+    # Of the components that any variance above the floor is told by, and the first that is left out.
+    counted = squares / len(features) > floor
+    gaps = jnp.where(counted[1:], blur[1:] / jnp.maximum(squares[1:] - squares[:-1], blur[1:]), 0)
+    turned = jnp.max(gaps[-N_COMPONENTS:], initial=0)
+    smallest = jnp.finfo(value.dtype).tiny  # of which nothing can be said
+    relative = jnp.where((turned > 0.01) | (value > -smallest) & (value.dtype != jnp.float64), 1, turned)
+    return Estimate(value, jnp.maximum(jnp.abs(value), smallest) * relative)
+
+
+def gbc(features: Float[Array, "samples dims"], labels: Int[Array, " samples"], *, n_classes: int) -> Float[Array, ""]:
+    """Overlap of the classes as Gaussians with diagonal covariances, in [-classes (classes - 1), 0]; higher is better.
+
+    -sum over pairs i != j of exp(-D_B), with Bhattacharyya's distance on 64 principal components
+    D_B = sum (m_i - m_j)^2 / v / 8 + sum log(v / sqrt(v_i v_j)) / 2, v = (v_i + v_j) / 2, variances at least
+    1e-4. Features are taken as they are: their scale beside that floor, and beside nothing else, matters.
+
+    Source: Pandy et al. 2022, arXiv:2111.12780.
+    """
+    return estimate_gbc(features, labels, n_classes=n_classes, rounding=float(jnp.finfo(features.dtype).eps)).value

@@ -1,0 +1,64 @@
+"""Sums over samples, and small pieces of linear algebra.
+
+Samples may be split over devices. Inside `jax.shard_map`, `axis_name` is the mesh axis that splits them, and every sum
+over samples is a sum over that axis too. `None` means that one device holds all samples.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+# JAX's default is TF32 on GPU and bfloat16 on TPU, an error of 1e-3 to 1e-2 in the silhouette of a sample.
+matmul = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+
+
+def total(value, axis_name: str | None):
+    """Sum over the devices."""
+    return value if axis_name is None else lax.psum(value, axis_name)
+
+
+def largest(value, axis_name: str | None):
+    """Maximum over the devices."""
+    return value if axis_name is None else lax.pmax(value, axis_name)
+
+
+def exponent_of(rows: Float[Array, "samples dims"], axis_name: str | None = None) -> Int[Array, ""]:
+    """Exponent of the power of two above the largest entry; rows divided by it have squares that do not overflow."""
+    limit = 2 - jnp.finfo(rows.dtype).maxexp  # the power and its inverse are normal numbers
+    return jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(rows)), axis_name))[1], limit, -limit)
+
+
+def root(squares):
+    """Square root whose derivative at 0 is 0."""
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+
+
+def units(points: Float[Array, "rows dims"]) -> tuple[Float[Array, "rows dims"], Float[Array, " rows"]]:
+    """Rows scaled to length 1, and 1 where a row is zero. Each row is divided by its largest entry first."""
+    extent = jnp.max(jnp.abs(points), axis=1, keepdims=True)
+    scaled = points / jnp.where(extent > 0, extent, 1)
+    norms = root(jnp.sum(scaled * scaled, axis=1, keepdims=True))
+    return scaled / jnp.where(norms > 0, norms, 1), (extent[:, 0] == 0).astype(points.dtype)
+
+
+def centre(
+    rows: Float[Array, "samples dims"], weights: Float[Array, " samples"] | None, axis_name: str | None
+) -> Float[Array, "samples dims"]:
+    """Rows minus their mean, in two passes; the second removes what the first mean lost to rounding."""
+    if weights is None and axis_name is None:
+        for _ in range(2):
+            rows = rows - jnp.mean(rows, axis=0)
+        return rows
+    weights = jnp.ones(len(rows), rows.dtype) if weights is None else weights
+    count = total(jnp.sum(weights), axis_name)
+    for _ in range(2):
+        rows = (rows - total(jnp.sum(rows * weights[:, None], axis=0), axis_name) / count) * weights[:, None]
+    return rows
+
+
+def one_hot(labels: Int[Array, " samples"], n_classes: int, dtype) -> Float[Array, "samples classes"]:
+    """1 where a sample is of a class, 0 elsewhere."""
+    return jax.nn.one_hot(labels, n_classes, dtype=dtype)

@@ -1,0 +1,101 @@
+"""The other scores: first as cheaply as may be right, then more exactly, until the error is small enough."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.kernels.spectrum import Factorisation
+from nrjax.scoring.checks import rounding_of, working_dtype
+from nrjax.scoring.compute import THREADS_FROM, compile_context, compute_context, map_models
+from nrjax.scoring.scores import ScoreKind
+
+
+class Method(NamedTuple):
+    """A factorisation, and the type it is computed in."""
+
+    solver: Factorisation
+    dtype: Any
+
+
+def methods_of(kind: ScoreKind, dtype: Any) -> list[Method]:
+    """What to try for a score of features of this type, one after another; TPUs have no float64."""
+    working = working_dtype(dtype)
+    if kind.estimate is None or jax.default_backend() == "tpu":
+        return [Method("gram", working)]
+    in_float32 = kind.begins_in_float32 and working == dtype == np.float32
+    begin = [Method("gram", np.float32)] if in_float32 else []
+    return begin + [Method(solver, np.float64) for solver in kind.solvers]
+
+
+def estimate_scores(
+    arrays: Sequence[Any], ids: np.ndarray, n_classes: int, kinds: Sequence[ScoreKind]
+) -> dict[tuple[int, ScoreKind], Estimate]:
+    """`Estimate` by model and score, of features of one shape and type.
+
+    Every score takes the first of its methods that is certain, else the last. Scores that share a method share a
+    program, and XLA computes once what they have in common, such as a spectrum.
+    """
+    rounding = max(map(rounding_of, arrays))
+    methods = {kind: methods_of(kind, arrays[0].dtype) for kind in kinds}
+    estimates: dict[tuple[int, ScoreKind], Estimate] = {}
+    for method in dict.fromkeys(method for of_kind in methods.values() for method in of_kind):
+        missing = [
+            (model, kind) for model in range(len(arrays)) for kind in kinds
+            if (model, kind) not in estimates and method in methods[kind]
+        ]  # fmt: skip
+        models = list(dict.fromkeys(model for model, _ in missing))
+        together = tuple(kind for kind in kinds if any(kind == other for _, other in missing))
+        if not missing:
+            continue
+        with compute_context(method.dtype, threads=min(arrays[0].shape) >= THREADS_FROM):
+            options = {"n_classes": n_classes, "kinds": together, "solver": method.solver, "rounding": rounding}
+            of_one, of_many = (
+                functools.partial(function, labels=jnp.asarray(ids), **options)
+                for function in (estimates_of_model, estimates_of_models)
+            )
+            results = map_models([arrays[model] for model in models], method.dtype, of_one, of_many)
+        for model, kind in missing:
+            estimate = results[models.index(model)][together.index(kind)]
+            if kind.certain(estimate) or method == methods[kind][-1]:
+                estimates[model, kind] = estimate
+    return estimates
+
+
+def compile_estimates(
+    shape: tuple[int, ...], n_classes: int, kinds: tuple[ScoreKind, ...], method: Method
+) -> None:
+    """Compiles what `estimate_scores` calls first for features of this shape, as float32 rounds them."""
+    with compile_context(method.dtype):
+        estimates_of_model.lower(
+            jax.ShapeDtypeStruct(shape, method.dtype), labels=jax.ShapeDtypeStruct(shape[:1], np.int32),
+            n_classes=n_classes, kinds=kinds, solver=method.solver, rounding=float(np.finfo(np.float32).eps),
+        ).compile()  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnames=("n_classes", "kinds", "solver", "rounding"))
+def estimates_of_model(
+    array: jax.Array, labels: jax.Array, *, n_classes: int, kinds: tuple[ScoreKind, ...],
+    solver: Factorisation = "gram", rounding: float = float(np.finfo(np.float32).eps),
+) -> tuple[Estimate, ...]:  # fmt: skip
+    """Scores of one model in one program."""
+
+    def of(kind: ScoreKind) -> Estimate:
+        if kind.estimate is None:
+            value = jnp.asarray(kind.kernel(array, labels, n_classes=n_classes))
+            if value.shape not in ((), (len(array),)):
+                raise ValueError(f"a score is a number, or one number per sample; got shape {value.shape}")
+            return Estimate(value, jnp.zeros((), array.dtype))
+        return kind.estimate(array, labels, n_classes=n_classes, solver=solver, rounding=rounding)
+
+    return tuple(map(of, kinds))
+
+
+@functools.partial(jax.jit, static_argnames=("n_classes", "kinds", "solver", "rounding"))
+def estimates_of_models(arrays: jax.Array, labels: jax.Array, **options: Any) -> tuple[Estimate, ...]:
+    """The same of several models."""
+    return jax.vmap(functools.partial(estimates_of_model, labels=labels, **options))(arrays)

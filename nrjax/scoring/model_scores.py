@@ -1,0 +1,239 @@
+"""Every score that was asked for, model after model."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nrjax.files import first_line
+from nrjax.kernels import ScoreSettings
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.memory import Staging
+from nrjax.scoring.ahead import CompileAhead
+from nrjax.scoring.checks import components_of, rounding_of
+from nrjax.scoring.compute import ShapeBatcher
+from nrjax.scoring.confidence import FEW, FEWEST, influences_of_accuracy, influences_of_groups, influences_of_samples
+from nrjax.scoring.estimates import estimate_scores
+from nrjax.scoring.scores import ScoreKind
+from nrjax.scoring.silhouettes import Task, score_arrays
+
+NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
+SAMPLED_ROWS = 256  # that show whether features vary
+MOST_CONFUSED = 10  # pairs of classes that are kept of a classifier
+NEARLY_CONSTANT = 32  # times their rounding: features that vary by no more are hardly more than noise
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to compute: the scores, the one to order by, and whether to say how sure that order is."""
+
+    settings: ScoreSettings
+    scores: tuple[ScoreKind, ...]
+    by: ScoreKind
+    confidence: bool = False
+
+
+@dataclasses.dataclass
+class ModelScores:
+    """The scores of one model.
+
+    Attributes:
+      dims: width of its features.
+      values: score by name, those that mean something.
+      missing: reason by name, for the others.
+      uncertain: by name, why a score may be off by more than it promises.
+      by_class: by name, of scores that are a mean over the samples, the mean over those of every class.
+      confused: by name, of classifiers, the pairs that they confuse most: class, taken for, samples.
+      n_components: used by the silhouette.
+      solver: that gave them in the end.
+      influences: by name, of samples or of groups of samples on the score to order by and on `probe`, if confidence
+        was asked for.
+      bias: of the score to order by, relative to that of many more samples; 0 where it is not known.
+      raised: names of the scores that are missing because something failed, and might not another time.
+    """
+
+    dims: int
+    values: dict[str, float] = dataclasses.field(default_factory=dict)
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    uncertain: dict[str, str] = dataclasses.field(default_factory=dict)
+    by_class: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    confused: dict[str, list[tuple[int, int, int]]] = dataclasses.field(default_factory=dict)
+    n_components: int | None = None
+    solver: str | None = None
+    influences: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    bias: float = 0.0
+    raised: set[str] = dataclasses.field(default_factory=set)
+
+    def add(self, name: str, value: float, by_class: np.ndarray | None = None) -> None:
+        """Takes a value, unless it is no finite number."""
+        if np.isfinite(value):
+            self.values[name] = value
+            if by_class is not None:
+                self.by_class[name] = by_class
+        else:
+            self.missing[name] = f"its value is {value}"
+
+
+class _Model(NamedTuple):
+    key: Hashable
+    scores: ModelScores
+    array: Any
+
+
+class ModelScorer:
+    """Scores models one at a time on a CPU; on accelerators those of one shape together."""
+
+    def __init__(self, ids: np.ndarray, n_classes: int, request: Request):
+        if request.confidence and len(ids) < FEWEST:
+            raise ValueError(f"confidence needs at least {FEWEST} samples; got {len(ids)}. Leave it out.")
+        self._ids, self._n_classes, self._request = ids, n_classes, request
+        self._counts = np.bincount(ids, minlength=n_classes)
+        self._silhouettes, self._others = ShapeBatcher[_Model](), ShapeBatcher[_Model]()
+        self._added: dict[Hashable, ModelScores] = {}
+        self._waiting: Counter[Hashable] = Counter()  # how many batches a model is still in
+        self._staging = Staging()
+        self._ahead = CompileAhead(Task(ids, n_classes, request.settings), request.scores)
+
+    def expect(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
+        """Begins to compile what features of this shape and type need, in threads."""
+        self._ahead.start(shape, dtype)
+
+    def add(self, key: Hashable, features: Any, probabilities: Any = None) -> None:
+        """Adds one model; on a CPU its arrays are not needed any more afterwards."""
+        scores = self._added[key] = ModelScores(features.shape[1])
+        self._ahead.wait(features.shape)
+        kinds = []
+        for kind in self._request.scores:
+            if kind.reads == "scores":  # of all models, in the end
+                continue
+            reason = kind.undefined(len(features), features.shape[1], self._counts)
+            if kind.reads == "probabilities":
+                reason = NO_PROBABILITIES if probabilities is None else reason
+                reason = probabilities if isinstance(probabilities, str) else reason
+            if reason:
+                scores.missing[kind.name] = reason
+            elif kind.reads == "probabilities":
+                self._add_others((kind,), [_Model(key, scores, probabilities)])
+            elif kind.name == "silhouette":
+                scores.n_components = components_of(self._request.settings, features.shape)
+                group = features.shape, str(features.dtype), rounding_of(features)
+                self._waiting[key] += 1
+                self._add_silhouettes(self._silhouettes.add(group, _Model(key, scores, features), features.nbytes))
+            else:
+                kinds.append(kind)
+        if kinds:
+            group = tuple(kinds), features.shape, str(features.dtype), rounding_of(features)
+            self._waiting[key] += 1
+            batch = self._others.add(group, _Model(key, scores, features), 2 * features.nbytes)
+            self._add_others(tuple(kinds), batch)
+            self._waiting.subtract(model.key for model in batch)
+
+    def ready(self) -> Iterator[tuple[Hashable, ModelScores]]:
+        """Models of which every score is known, in the order they were added; each is given once."""
+        for key in [key for key in self._added if not self._waiting[key]]:
+            yield key, self._added.pop(key)
+
+    def finish(self) -> Iterator[tuple[Hashable, ModelScores]]:
+        """The rest: no batch is waited for any longer."""
+        for _, batch in self._silhouettes.rest():
+            self._add_silhouettes(batch)
+        for (kinds, *_), batch in self._others.rest():
+            self._add_others(kinds, batch)
+            self._waiting.subtract(model.key for model in batch)
+        self._ahead.stop()
+        yield from self.ready()
+
+    def _add_silhouettes(self, batch: list[_Model]) -> None:
+        if not batch:
+            return
+        settings = self._request.settings
+        settings = dataclasses.replace(settings, n_components=components_of(settings, batch[0].array.shape))
+        influence = self._request.confidence and self._request.by.name == "silhouette"
+        task = Task(self._ids, self._n_classes, settings, influence)
+        results = score_arrays([model.array for model in batch], task, self._staging)
+        for (_, scores, array), score in zip(batch, results, strict=True):
+            scores.add("silhouette", score.value, score.by_class)
+            scores.solver = score.solver
+            doubt = _doubt_of_variation(score.variation, array) or score.doubt(settings.tolerance)
+            scores.uncertain |= {"silhouette": doubt} if doubt else {}
+            if score.influence is not None:
+                scores.influences["silhouette"] = score.influence.influences
+                scores.bias = float(score.influence.bias)
+        self._waiting.subtract(model.key for model in batch)
+
+    def _add_others(self, kinds: tuple[ScoreKind, ...], batch: list[_Model]) -> None:
+        if not batch:
+            return
+        arrays = [model.array for model in batch]
+        sampled = [
+            kind for kind in kinds if self._request.confidence and (kind == self._request.by or kind.name == "probe")
+        ]
+        try:
+            estimates = estimate_scores(arrays, self._ids, self._n_classes, kinds)
+            for kind in sampled:
+                for i, (_, scores, array) in enumerate(batch):
+                    scores.influences[kind.name] = self._influences(kind, array, estimates[i, kind])
+        except Exception as error:  # a kernel may be anybody's; the other scores go on without it
+            if len(kinds) > 1:
+                for kind in kinds:
+                    self._add_others((kind,), batch)
+                return
+            for _, scores, _ in batch:
+                scores.missing |= {kind.name: f"{type(error).__name__}: {first_line(error)}" for kind in kinds}
+                scores.raised |= {kind.name for kind in kinds}
+            return
+        constant = [_nearly_constant(array) for array in arrays]
+        for (i, kind), estimate in estimates.items():
+            scores, values = batch[i].scores, np.asarray(estimate.value, np.float64)
+            scores.add(kind.name, float(values.mean()), self._means_by_class(values) if values.ndim else None)
+            if estimate.predicted is not None and kind.name in scores.values:
+                scores.confused[kind.name] = self._confused(np.asarray(estimate.predicted))
+            doubt = constant[i] if kind.reads == "features" and kind.estimate is not None else None
+            doubt = doubt or (None if kind.certain(estimate) else _doubt_of_error(float(estimate.error)))
+            if doubt and kind.name in scores.values:
+                scores.uncertain[kind.name] = doubt
+
+    def _means_by_class(self, values: np.ndarray) -> np.ndarray:
+        return np.bincount(self._ids, values, self._n_classes) / self._counts
+
+    def _confused(self, predicted: np.ndarray) -> list[tuple[int, int, int]]:
+        wrong = self._ids != predicted
+        pairs, counts = np.unique(self._ids[wrong] * np.int64(self._n_classes) + predicted[wrong], return_counts=True)
+        most = np.argsort(-counts, kind="stable")[:MOST_CONFUSED]
+        return [(*divmod(int(pairs[i]), self._n_classes), int(counts[i])) for i in most]
+
+    def _influences(self, kind: ScoreKind, array: Any, estimate: Estimate) -> np.ndarray:
+        value = np.asarray(estimate.value)
+        if value.ndim and len(value) >= FEW:
+            return influences_of_samples(value)
+
+        def score_of(chosen: np.ndarray) -> float:
+            estimates = estimate_scores([array[chosen]], self._ids[chosen], self._n_classes, (kind,))
+            return float(np.mean(estimates[0, kind].value, dtype=np.float64))
+
+        return influences_of_accuracy(value, score_of, self._ids) if value.ndim else influences_of_groups(
+            score_of, self._ids
+        )  # fmt: skip
+
+
+def _nearly_constant(array: Any) -> str | None:
+    """What there is to say of features that hardly vary, from a few of their rows."""
+    rows = np.asarray(array[:: max(1, len(array) // SAMPLED_ROWS)], np.float64)
+    rows = rows / max(np.abs(rows).max(), np.finfo(np.float64).tiny)
+    size = np.sqrt(np.mean(rows**2))
+    return _doubt_of_variation(float(np.std(rows - rows.mean(axis=0)) / size) if size else 0.0, array)
+
+
+def _doubt_of_variation(variation: float, array: Any) -> str | None:
+    if variation == 0:
+        return "the features do not vary"
+    times = variation / rounding_of(array)
+    return f"the features vary by no more than {times:.1g} times their rounding" if times <= NEARLY_CONSTANT else None
+
+
+def _doubt_of_error(error: float) -> str:
+    if np.isfinite(error):
+        return f"it may be off by {error:.1g}"
+    return "the features fit the labels exactly, so nothing bounds it but rounding"

@@ -1,0 +1,337 @@
+"""The neuralRank score of models: components, then silhouettes of the samples on them."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from nrjax.kernels import Projection, ScoreSettings
+from nrjax.kernels.error_bounds import TOLERANCE
+from nrjax.kernels.influence import Influence, silhouette_influence
+from nrjax.kernels.krylov import block_width
+from nrjax.kernels.linalg import one_hot, total
+from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
+from nrjax.memory import Staging, in_slices, models_that_fit
+from nrjax.scoring.checks import rounding_of, working_dtype
+from nrjax.scoring.components import OTHERS, Components, exact_components, krylov_components, suits_krylov
+from nrjax.scoring.compute import bucket_of, compile_context, compute_context, one_by_one, padded_count, stack_models
+from nrjax.scoring.operators import ROUNDED, ArrayFeatures, Features, programs, wide_dtype
+
+ROUNDING_SHARE = 0.1  # of what rounding may do to every silhouette reaches their mean
+PAIRS_UP_TO = 20_000  # samples of which all distances are formed where class sums are not exact enough
+POINT_ERROR = 1e-5  # that the silhouette of a point may have
+PROJECTION_ERROR = 3e-5  # of the subspace of a projection
+TIED = 0.01  # error of the subspace from which on the last component and the next are as good as tied
+
+
+class Silhouettes(NamedTuple):
+    """What is computed from images of the samples, for every model.
+
+    Attributes:
+      value: mean silhouette.
+      by_class: mean over the samples of every class; 0 for a class without samples.
+      rounding: how far rounding may move a silhouette, on average.
+      shortest: length of the shortest point.
+    """
+
+    value: np.ndarray
+    by_class: np.ndarray
+    rounding: np.ndarray
+    shortest: np.ndarray
+
+
+class Score(NamedTuple):
+    """The neuralRank score of one model.
+
+    Attributes:
+      value: in [-1, 1]; higher is better.
+      by_class: mean silhouette of every class.
+      error: how far the value may be off.
+      subspace_error: of the components, in [0, 1].
+      variation: size of the centred features relative to the size of the features.
+      solver: that gave the components.
+      influence: of the samples, where that was asked for.
+    """
+
+    value: float
+    by_class: np.ndarray
+    error: float
+    subspace_error: float
+    variation: float
+    solver: str
+    influence: Influence | None = None
+
+    def doubt(self, tolerance: float) -> str | None:
+        """Why the value may be off by more than the tolerance, or None."""
+        if self.error <= tolerance:
+            return None
+        if self.subspace_error >= TIED:
+            return "which components lead is not determined, the last of them and the next are as good as tied"
+        return f"the components are not certain, and the score may be off by {self.error:.1g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What features are scored by.
+
+    Attributes:
+      ids: class ids of the samples; of stacked models `[models, samples]`.
+      n_classes: of the labels.
+      settings: with at most `min(samples - 1, dims)` components.
+      influence: whether to say what the samples contribute.
+      weights: see `ArrayFeatures`.
+      mesh: that the features are split over.
+    """
+
+    ids: Any
+    n_classes: int
+    settings: ScoreSettings
+    influence: bool = False
+    weights: jax.Array | None = None
+    mesh: Mesh | None = None
+
+
+def score_arrays(arrays: Sequence[Any], task: Task, staging: Staging | None = None) -> list[Score]:
+    """neuralRank scores of features `[samples, dims]` of one shape and type."""
+    rounding = max(map(rounding_of, arrays))
+
+    def score_one(array: Any) -> Score:
+        return score_features(ArrayFeatures(array, rounding=rounding, staging=staging), task)[0]
+
+    samples, dims = arrays[0].shape
+    with compute_context():
+        if one_by_one() or not _iterates(arrays[0], task.settings):
+            return [score_one(array) for array in arrays]
+        shape = bucket_of(samples), bucket_of(dims)
+        ids = np.pad(task.ids, (0, shape[0] - samples))
+        mask = (np.arange(shape[0]) < samples).astype(np.float32)
+
+        def score_together(piece: np.ndarray) -> list[Score | None]:
+            stack = stack_models([arrays[i] for i in piece], shape, np.float32)
+            weights = jnp.broadcast_to(mask, stack.shape[:2])
+            together = dataclasses.replace(task, ids=np.broadcast_to(ids, stack.shape[:2]), weights=weights)
+            return krylov_scores(ArrayFeatures(stack, weights, rounding=rounding), together)[: len(piece)]
+
+        size = min(models_that_fit(4 * shape[0] * shape[1]), padded_count(len(arrays)))
+        pieces = in_slices(score_together, np.arange(len(arrays)), size)
+        scores = [score for _, of_piece in pieces for score in of_piece]
+        return [score or score_one(array) for score, array in zip(scores, arrays, strict=True)]
+
+
+def compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], None]]:
+    """What compiles the programs that features `[samples, dims]` in float32 are scored with first, by a key."""
+    (samples, dims), settings = shape, task.settings
+    width, by_dims, wide = block_width(settings.n_components), dims <= samples, wide_dtype()
+    kept = min(settings.n_components + OTHERS, samples, dims)
+    narrow_array = functools.partial(jax.ShapeDtypeStruct, dtype=np.float32)
+    wide_array = functools.partial(jax.ShapeDtypeStruct, dtype=wide)
+    ids = jax.ShapeDtypeStruct((samples,), np.int32)
+    of_one = programs(False, None)
+
+    def compiles(dtype: Any, program: Any, *arguments: Any, **options: Any) -> Callable[[], None]:
+        def run() -> None:
+            with compile_context(dtype):
+                program.lower(*arguments, **options).compile()
+
+        return run
+
+    def evaluation(images: jax.ShapeDtypeStruct) -> Callable[[], None]:
+        dtype = wide if is_linear(settings.distance, settings.method) else images.dtype
+        return compiles(dtype, _program(False, None, task.n_classes, _reduced(settings), dtype == np.float64), images, ids, None)
+
+    features, images = narrow_array((samples, dims)), narrow_array((samples, 2 * width))
+    if settings.solver in ("auto", "krylov") and suits_krylov(samples, dims, settings.n_components):
+        return {
+            ("multiply", shape, width): compiles(np.float32, of_one.multiply, features, narrow_array((width, dims)), None),
+            ("rotate", samples, width): compiles(
+                np.float32, of_one.rotate, images, narrow_array((samples, width)), narrow_array((3 * width, 2 * width))
+            ),
+            ("silhouettes", images.shape): evaluation(images),
+        }  # fmt: skip
+    exact = {
+        ("gram", shape): compiles(wide, of_one.gram, features, None, by_dims=by_dims, wide=wide == np.float64),
+        ("silhouettes, exact", samples, kept): evaluation(wide_array((samples, kept))),
+    }
+    if by_dims:
+        exponent = jax.ShapeDtypeStruct((), np.int32)
+        exact["project", shape, kept] = compiles(
+            wide, of_one.project, features, wide_array((dims, kept)), exponent, None
+        )
+    return exact
+
+
+def _iterates(features: Any, settings: ScoreSettings) -> bool:
+    """Whether block Krylov iteration comes first: of features in float32 whose blocks are small beside them."""
+    return (
+        settings.solver in ("auto", "krylov") and working_dtype(features.dtype) == np.float32
+        and suits_krylov(*features.shape[-2:], settings.n_components)
+    )  # fmt: skip
+
+
+def score_features(features: Features, task: Task) -> list[Score]:
+    """neuralRank scores of one model or of stacked ones: by iteration, and what that cannot certify in float64."""
+    scores = krylov_scores(features, task) if _iterates(features, task.settings) else [None]
+    if None not in scores:
+        return scores
+    exact = exact_scores(features, task)
+    return [score or other for score, other in zip(scores, exact, strict=True)] if len(scores) == len(exact) else exact
+
+
+def krylov_scores(features: Features, task: Task) -> list[Score | None]:
+    """Scores from block Krylov iteration; None for a model whose score may be off by more than the tolerance."""
+    settings = proxy = task.settings
+    if not is_linear(settings.distance, settings.method):
+        # Silhouettes of all pairs cost O(samples^2). Those of class sums show as well how far a score moves.
+        distance = "cosine" if settings.distance == "cosine" else "sqeuclidean"
+        proxy = dataclasses.replace(settings, method="linear", distance=distance)
+    evaluate = functools.partial(_evaluate, task, bool(features.models))
+    components = krylov_components(
+        features, settings.n_components, functools.partial(evaluate, settings=proxy), settings.tolerance
+    )
+    if proxy != settings:
+        components = components._replace(scored=evaluate(components.images, settings))
+    # Points as short as the rounding of the rows have no direction in float32.
+    lost = components.scored.shortest <= ROUNDED * np.finfo(np.float32).eps * features.size()
+    components = components._replace(score_error=np.where(lost, np.inf, components.score_error))
+    errors = np.atleast_1d(_error(components))
+    return [
+        score if error <= settings.tolerance else None
+        for score, error in zip(_scores(components, "krylov", task), errors, strict=True)
+    ]  # fmt: skip
+
+
+def exact_scores(features: Features, task: Task) -> list[Score]:
+    """Scores from components in float64."""
+    settings = task.settings
+    evaluate = functools.partial(_evaluate, task, bool(features.models), settings=settings)
+    components = exact_components(features, settings.n_components, evaluate, svd=settings.solver == "svd")
+    return _scores(components, "svd, float64" if components.by_svd else "gram, float64", task)
+
+
+def _error(components: Components) -> np.ndarray:
+    return components.score_error + ROUNDING_SHARE * components.scored.rounding
+
+
+def _scores(components: Components, solver: str, task: Task) -> list[Score]:
+    """The models of `components`, one by one."""
+    errors, silhouettes = _error(components), components.scored
+
+    def score(model: Any) -> Score:
+        needed = task.influence and (solver != "krylov" or errors[model] <= task.settings.tolerance)
+        influence = _influence(components.images[model], task) if needed else None
+        return Score(
+            float(silhouettes.value[model]), silhouettes.by_class[model], float(errors[model]),
+            float(components.error[model]), float(components.variation[model]), solver, influence,
+        )  # fmt: skip
+
+    return [score(model) for model in (range(len(errors)) if np.ndim(errors) else [()])]
+
+
+def _influence(images: Any, task: Task) -> Influence:
+    ids = task.ids if task.ids.ndim == 1 else task.ids[0]
+    samples = len(ids) if task.weights is None else int(np.sum(np.asarray(task.weights)[0]))
+    images, ids = np.asarray(images, np.float32)[:samples], np.asarray(ids)[:samples]
+    k, settings = task.settings.n_components, task.settings
+    influence = silhouette_influence(
+        images[:, :k], ids, n_classes=task.n_classes, others=images[:, k : k + OTHERS], distance=settings.distance,
+        definition=settings.definition, method=settings.method, block_size=settings.block_size,
+    )  # fmt: skip
+    return jax.tree.map(np.asarray, influence)
+
+
+def _evaluate(task: Task, stacked: bool, images: Any, settings: ScoreSettings) -> Silhouettes:
+    """Silhouettes from images; in float64 where that costs little, or where the images are."""
+    linear = is_linear(settings.distance, settings.method)
+    exact = images.dtype == np.float64
+    wide = wide_dtype() == np.float64 and (linear or exact)
+
+    def run(settings: ScoreSettings) -> Silhouettes:
+        program = _program(stacked, task.mesh, task.n_classes, _reduced(settings), wide)
+        with jax.enable_x64(wide):
+            return Silhouettes(*map(np.asarray, program(images, task.ids, task.weights)))
+
+    silhouettes = run(settings)
+    rounded = np.any(ROUNDING_SHARE * silhouettes.rounding > settings.tolerance)
+    if rounded and exact and linear and settings.method == "auto" and task.mesh is None and len(images) <= PAIRS_UP_TO:
+        return run(dataclasses.replace(settings, method="blockwise"))
+    return silhouettes
+
+
+def _reduced(settings: ScoreSettings) -> ScoreSettings:
+    """Settings without those that the program of silhouettes does not depend on."""
+    return dataclasses.replace(settings, solver="auto", tolerance=TOLERANCE)
+
+
+@functools.cache
+def _program(
+    stacked: bool, mesh: Mesh | None, n_classes: int, settings: ScoreSettings, wide: bool
+) -> Callable[..., Any]:
+    function = functools.partial(_silhouettes, n_classes=n_classes, settings=settings, wide=wide)
+    return programs(stacked, mesh).map_models(function, (True, True, True), (False, False, False, False))
+
+
+def _silhouettes(
+    images: jax.Array, ids: jax.Array, weights: jax.Array | None, *, n_classes: int, settings: ScoreSettings,
+    wide: bool, axis_name: str | None = None,
+) -> tuple[jax.Array, ...]:  # fmt: skip
+    """`Silhouettes` of one model."""
+    point_rounding = float(jnp.finfo(images.dtype).eps)
+    points = images[:, : settings.n_components].astype(jnp.float64 if wide else jnp.float32)
+    weights = jnp.ones(len(points), points.dtype) if weights is None else weights.astype(points.dtype)
+    values, rounding = silhouettes_and_rounding(
+        points, ids, n_classes=n_classes, distance=settings.distance, definition=settings.definition,
+        method=settings.method, block_size=settings.block_size, weights=weights, axis_name=axis_name,
+        point_rounding=point_rounding,
+    )  # fmt: skip
+    columns = jnp.stack([values * weights, rounding * weights, weights], axis=1)
+    sums = total(jnp.matmul(one_hot(ids, n_classes, columns.dtype).T, columns, precision="highest"), axis_name)
+    means = jnp.sum(sums[:, :2], axis=0) / jnp.sum(sums[:, 2])
+    lengths = jnp.where(weights > 0, jnp.max(jnp.abs(points), axis=1), jnp.inf)
+    shortest = jnp.min(lengths)
+    shortest = shortest if axis_name is None else jax.lax.pmin(shortest, axis_name)
+    return means[0], sums[:, 0] / jnp.maximum(sums[:, 2], 1), means[1], shortest
+
+
+def project(array: Any, settings: ScoreSettings) -> Projection:
+    """Principal components of one model's features, and the error of their subspace."""
+    features = ArrayFeatures(array, rounding=rounding_of(array))
+    with compute_context():
+        components = None
+        if _iterates(array, settings):
+            components = krylov_components(features, settings.n_components, None, PROJECTION_ERROR)
+        if components is None or not components.score_error <= PROJECTION_ERROR:
+            components = exact_components(features, settings.n_components, None, svd=settings.solver == "svd")
+        points, values = np.asarray(components.images), np.asarray(components.singular_values)
+    points, values = (x[..., : settings.n_components].astype(np.float64) for x in (points, values))
+    dtype = working_dtype(array.dtype)
+    return Projection(
+        jnp.asarray(np.ldexp(points, components.exponent), dtype),
+        jnp.asarray(np.ldexp(values, components.exponent), dtype), jnp.asarray(components.error, dtype),
+    )  # fmt: skip
+
+
+def silhouettes_of_points(points: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings) -> np.ndarray:
+    """Silhouette of every sample; from all pairs where class sums are not exact enough."""
+    linear = is_linear(settings.distance, settings.method)
+    dtype = wide_dtype() if linear or rounding_of(points) < np.finfo(np.float32).eps else np.float32
+    methods = ("linear", "blockwise") if linear and settings.method == "auto" else (settings.method,)
+    values = None
+    for method in methods:
+        with compute_context(dtype):
+            values, errors = _silhouettes_of_points(
+                jnp.asarray(points, dtype), jnp.asarray(ids), n_classes=n_classes, distance=settings.distance,
+                definition=settings.definition, method=method, block_size=settings.block_size,
+            )  # fmt: skip
+        if not np.max(np.asarray(errors)) > POINT_ERROR or len(ids) > PAIRS_UP_TO:
+            break
+    return np.asarray(values)
+
+
+_silhouettes_of_points = jax.jit(
+    silhouettes_and_rounding, static_argnames=("n_classes", "distance", "definition", "method", "block_size")
+)
