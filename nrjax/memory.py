@@ -1,9 +1,7 @@
 """Where arrays lie and how many at once: buffers JAX can use as they are, slices that fit a device."""
 
-import functools
 import math
 import os
-import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,7 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 ALIGNMENT = 64  # bytes; XLA on CPU takes NumPy's memory as it is from here on, and copies any other
-COPIES = 1.5  # of the features while they are scored, before a program that says it exactly is compiled
+COPIES = 2  # of the features while they are scored, images and temporaries included
 UNKNOWN_MEMORY = 4 << 30  # bytes, where a device does not tell
 
 T = TypeVar("T")
@@ -70,35 +68,6 @@ def free_memory() -> int:
 def models_that_fit(bytes_per_model: int) -> int:
     """Models to score at once on the default device, by the size of their features: a power of two, at least 1."""
     return 1 << max(0, int(free_memory() / (COPIES * bytes_per_model)).bit_length() - 1)
-
-
-def bytes_of(program: functools.partial[Any], *arguments: jax.ShapeDtypeStruct) -> int:
-    """Bytes of a call of a partial jitted function: arguments, results and all between, as its compiler laid them out.
-
-    A program that is compiled here is not compiled again when it is called. One that its compiler refuses, for it would
-    not fit, takes more than there is.
-    """
-    options = ((name, _shape_of(value)) for name, value in program.keywords.items())
-    return _bytes_of(program.func, arguments, tuple(options))
-
-
-def _shape_of(value: Any) -> Any:
-    return jax.ShapeDtypeStruct(value.shape, value.dtype) if isinstance(value, jax.Array) else value
-
-
-@functools.lru_cache(maxsize=256)  # a GPU's compiler takes its time to tell
-def _bytes_of(function: Any, arguments: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> int:
-    try:
-        laid = function.lower(*arguments, **dict(options)).compile().memory_analysis()
-    except jax.errors.JaxRuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        return sys.maxsize
-    if laid is None:  # a backend that does not tell
-        return int(COPIES * sum(math.prod(one.shape) * one.dtype.itemsize for one in arguments))
-    return (
-        laid.argument_size_in_bytes + laid.output_size_in_bytes + laid.temp_size_in_bytes - laid.alias_size_in_bytes
-    )  # fmt: skip
 
 
 def in_slices(run: Callable[[np.ndarray], T], indices: np.ndarray, size: int) -> list[tuple[np.ndarray, T]]:

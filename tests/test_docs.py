@@ -27,7 +27,7 @@ from click.testing import CliRunner
 
 import nrjax
 from nrjax.cli import main
-from nrjax.scoring import registry
+from nrjax.scoring import scores as registry
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if not path.is_symlink())]

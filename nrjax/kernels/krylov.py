@@ -17,11 +17,10 @@ Sources: Musco and Musco 2015, arXiv:1504.05477; Wu and Simon 2000, doi:10.1137/
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nrjax.kernels.error_bounds import subspace_error
-from nrjax.kernels.linalg import matmul, total
+from nrjax.kernels.linalg import centre, matmul, total
 
 EXTRA = 6  # vectors in a block beyond n_components
 
@@ -44,13 +43,7 @@ def multiply(
     weights: Float[Array, " samples"] | None = None, axis_name: str | None = None,
 ) -> tuple[Float[Array, "samples width"], Float[Array, "width dims"]]:  # fmt: skip
     """Centred images of the samples on the rows of a block, and A times every row; A = X' C X."""
-    images = matmul(features, block.T)
-    if weights is None and axis_name is None:
-        images = images - jnp.mean(images, axis=0)
-    else:
-        weights = jnp.ones(len(features), features.dtype) if weights is None else weights
-        sums = total(matmul(weights, jnp.concatenate([images, weights[:, None]], axis=1)), axis_name)
-        images = (images - sums[:-1] / sums[-1]) * weights[:, None]
+    images = centre(matmul(features, block.T), weights, axis_name)
     return images, total(matmul(images.T, features), axis_name)
 
 

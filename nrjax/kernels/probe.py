@@ -25,7 +25,7 @@ class Probe(NamedTuple):
     """A fitted probe.
 
     Attributes:
-      named: class that the probe gives every sample when fitted without that sample.
+      predicted: class that the probe gives every sample when fitted without that sample.
       hits: 1 where that is its own, else 0.
       alpha: the regularisation, of `ALPHAS`, with the least squared error in leaving one out.
       error: share of the samples that rounding could turn, and what a choice of alpha as good would change.
@@ -98,7 +98,7 @@ def estimate_probe(
 ) -> Estimate:
     """`probe` and its error."""
     fitted = fit_probe(features, labels, n_classes=n_classes, solver=solver, rounding=rounding)
-    return Estimate(fitted.hits, fitted.error, fitted.named)
+    return Estimate(fitted.hits, fitted.error, fitted.predicted)
 
 
 def probe(

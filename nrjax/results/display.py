@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nrjax.files import shown
-from nrjax.results.outcome import Outcome, ScoredModel
+from nrjax.results.outcome import TIE, Outcome, ScoredModel
 from nrjax.results.tables import as_table
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def how(ranking: Outcome) -> str:
     parts = [_by(ranking)]
     if made["by"] == "silhouette":
         parts = [f"{made['distance']} silhouette ({made['definition']}) of {made['n_components']} principal components"]
-        parts += [f"to within {made['tolerance']:g}"] if made.get("tolerance", 0) > 1e-6 else []
+        parts += [f"to within {made['tolerance']:g}"] if made.get("tolerance", TIE) != TIE else []
     parts += [f"layer {made['layer']}"] if "layer" in made else []
     parts += [f"{made['samples']:,} samples in {_classes(made)}"]
     said = ranking.statements

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from nrjax._version import __version__
 
-# Scores closer than float32 arithmetic can tell apart (its error is below 1e-6) share a rank.
-TIE = 1e-6
+# Scores this close, the default tolerance of a silhouette, share a rank.
+TIE = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,8 @@ SAMPLE_STEPS, RANDOM = 2, 2  # iterations on the sampled rows; random vectors in
 LEAST_SENSITIVITY, SAFETY, REMEMBERED = 0.01, 2, 3
 CONVERGING = 0.5  # error of the subspace from which on a step says how far scores move
 SENSITIVITY = 0.1  # of a score of which no steps are known
-LEAST_VARIATION = 1e-3  # of features relative to their size: below, products in float32 lose too many digits
+SMALLEST, LARGEST = 1e-14, 1e14  # size of features whose squares float32 holds
+OFFSET_ERROR = 0.05 * np.finfo(np.float32).eps  # of a score whose features vary as much as they are large
 SHALLOWEST = 1e-5  # singular value relative to the first: squares in float64 do not resolve smaller ones
 CONSTANT = 2  # times their rounding: features that vary by no more are constant
 SMALL_SIDE = 256  # of a Gram matrix, of which all eigenvectors cost no more than the leading ones
@@ -55,6 +56,12 @@ class Components(NamedTuple):
     by_svd: bool = False
 
 
+def fits_float32(features: Features) -> bool:
+    """Whether the squares of features neither overflow nor underflow in float32."""
+    size = features.size()
+    return bool(np.all((size > SMALLEST) & (size < LARGEST)))
+
+
 def suits_krylov(samples: int, dims: int, n_components: int) -> bool:
     """Whether blocks are small beside the features, so that iterating is faster than a decomposition."""
     return min(samples, dims) >= KRYLOV_FROM * krylov.block_width(n_components)
@@ -83,7 +90,11 @@ def krylov_components(
     for step in range(most):
         block = block.astype(np.float32)
         new, products = features.multiply(block)
-        pairs, turn = expand(pairs, own(block), own(products))
+        products = own(products)
+        if isinstance(products, np.ndarray) and not np.isfinite(products).all():  # an entry too large for its square
+            score_error = np.full(features.models, np.inf)
+            break
+        pairs, turn = expand(pairs, own(block), products)
         images = features.rotate(images, new, turn.astype(np.float32))
         block, now = residuals(pairs, n_components, width)
         if evaluate is not None:
@@ -97,9 +108,8 @@ def krylov_components(
             break
     singular_values = np.sqrt(np.asarray(pairs.squares, np.float64))
     leading = np.linalg.norm(singular_values[..., :n_components], axis=-1) / samples**0.5
-    size = features.size()
-    variation = leading / np.where(size > 0, size, 1)
-    score_error = np.where(variation > LEAST_VARIATION, score_error, np.inf)
+    variation = leading / features.size()
+    score_error = score_error + OFFSET_ERROR / np.maximum(variation, 1e-30)  # products of a large mean lose digits
     return Components(images, singular_values, np.zeros(features.models, int), error, score_error, variation, scored)
 
 
@@ -125,7 +135,8 @@ def exact_components(
         rounding = 4 * eps * squares[..., :1, None]
     constant = gram.variation <= CONSTANT * features.rounding
     if np.any(constant):
-        images = images * ~constant[..., None, None]
+        with jax.enable_x64(images.dtype == np.float64):
+            images = images * ~constant[..., None, None]
     error = np.zeros(features.models)
     if kept > n_components:
         nothing = np.zeros((*features.models, n_components, n_components))
@@ -183,13 +194,17 @@ def _small_problems() -> tuple[Callable[..., Any], Callable[..., Any], Callable[
             functools.partial(np.asarray, dtype=np.float64),
         )  # fmt: skip
 
-    def wide(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            with jax.enable_x64(True):
-                return function(*arguments)
-
-        return call
-
     expand = jax.jit(functools.partial(krylov.expand, jnp))
     residuals = jax.jit(functools.partial(krylov.residuals, jnp), static_argnums=(1, 2))
-    return wide(expand), wide(residuals), wide(lambda array: jnp.asarray(array, jnp.float64))
+    return in_float64(expand), in_float64(residuals), in_float64(lambda array: jnp.asarray(array, jnp.float64))
+
+
+def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function under `enable_x64`, whose products of float32 would ask for full precision too."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+            return function(*arguments)
+
+    return call

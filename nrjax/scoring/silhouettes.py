@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +19,14 @@ from nrjax.kernels.linalg import one_hot, total
 from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
 from nrjax.memory import Staging, in_slices, models_that_fit
 from nrjax.scoring.checks import rounding_of, working_dtype
-from nrjax.scoring.components import OTHERS, Components, exact_components, krylov_components, suits_krylov
+from nrjax.scoring.components import (
+    OTHERS,
+    Components,
+    exact_components,
+    fits_float32,
+    krylov_components,
+    suits_krylov,
+)
 from nrjax.scoring.compute import bucket_of, compile_context, compute_context, one_by_one, padded_count, stack_models
 from nrjax.scoring.operators import ROUNDED, ArrayFeatures, Features, programs, wide_dtype
 
@@ -185,6 +193,8 @@ def score_features(features: Features, task: Task) -> list[Score]:
 def krylov_scores(features: Features, task: Task) -> list[Score | None]:
     """Scores from block Krylov iteration; None for a model whose score may be off by more than the tolerance."""
     settings = proxy = task.settings
+    if not fits_float32(features):
+        return [None] * max(1, math.prod(features.models))
     if not is_linear(settings.distance, settings.method):
         # Silhouettes of all pairs cost O(samples^2). Those of class sums show as well how far a score moves.
         distance = "cosine" if settings.distance == "cosine" else "sqeuclidean"
@@ -219,11 +229,12 @@ def _error(components: Components) -> np.ndarray:
 
 def _scores(components: Components, solver: str, task: Task) -> list[Score]:
     """The models of `components`, one by one."""
+    images = np.asarray(components.images) if task.influence else None
     errors, silhouettes = _error(components), components.scored
 
     def score(model: Any) -> Score:
-        needed = task.influence and (solver != "krylov" or errors[model] <= task.settings.tolerance)
-        influence = _influence(components.images[model], task) if needed else None
+        needed = images is not None and (solver != "krylov" or errors[model] <= task.settings.tolerance)
+        influence = _influence(images[model], task) if needed else None
         return Score(
             float(silhouettes.value[model]), silhouettes.by_class[model], float(errors[model]),
             float(components.error[model]), float(components.variation[model]), solver, influence,
@@ -302,7 +313,7 @@ def project(array: Any, settings: ScoreSettings) -> Projection:
     features = ArrayFeatures(array, rounding=rounding_of(array))
     with compute_context():
         components = None
-        if _iterates(array, settings):
+        if _iterates(array, settings) and fits_float32(features):
             components = krylov_components(features, settings.n_components, None, PROJECTION_ERROR)
         if components is None or not components.score_error <= PROJECTION_ERROR:
             components = exact_components(features, settings.n_components, None, svd=settings.solver == "svd")

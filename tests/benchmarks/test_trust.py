@@ -15,7 +15,7 @@ from benchmarks.trust.calibration import calibration
 from benchmarks.trust.candidates import Candidates
 from benchmarks.trust.judge import by_step, by_step_of_draws, judge, judgement, mean_over_targets, measures, places
 from benchmarks.trust.timing import timing
-from nrjax.scoring.agreement import FITTED
+from nrjax.scoring.near_best import FITTED
 from tests.oracles import blobs
 
 MODELS = {f"full/m{i}": 0.5 + 0.05 * i for i in range(8)}  # accuracies

@@ -9,8 +9,11 @@ import pytest
 from jax import export
 
 from nrjax import kernels
-from nrjax.scoring.attempts import estimates
-from nrjax.scoring.registry import available_scores
+from nrjax.kernels.influence import silhouette_influence
+from nrjax.kernels.krylov import block_width, expand, multiply, no_pairs, residuals
+from nrjax.scoring import operators, silhouettes
+from nrjax.scoring.estimates import estimates_of_model
+from nrjax.scoring.scores import available_scores
 
 FEATURES = jax.ShapeDtypeStruct((400, 300), jnp.float32)
 LABELS = jax.ShapeDtypeStruct((400,), jnp.int32)
@@ -30,14 +33,42 @@ def test_an_omission_is_seen():
     assert "HIGHEST" not in found[0]
 
 
+def one_step(features, labels):
+    """All that one step of the iteration runs on a device, silhouettes and their influence included."""
+    width = block_width(10)
+    pairs = no_pairs(jnp, (), width, features.shape[1])
+    block = features[:width]
+    images, multiplied = multiply(features, block)
+    with jax.default_matmul_precision("highest"):  # as `components.in_float64` runs it
+        pairs, turn = expand(jnp, pairs, block, multiplied)
+        following = residuals(jnp, pairs, 10, width)
+    images = operators._rotate(jnp.zeros((len(features), 2 * width)), images, turn)
+    settings = kernels.ScoreSettings()
+    scored = silhouettes._silhouettes(images, labels, None, n_classes=3, settings=settings, wide=False)
+    influence = silhouette_influence(images[:, :10], labels, n_classes=3, others=images[:, 10:])
+    return following, scored, influence
+
+
+def exact(features, labels):
+    """What the decomposition runs on a device: one Gram matrix and the images."""
+    matrix, exponent, _ = operators._gram(features, None, by_dims=True, wide=False)
+    return operators._project(features, matrix[:, :10], exponent, None)
+
+
+PURE = {
+    f"score, {solver}, {distance}": functools.partial(
+        kernels.score, n_classes=3, settings=kernels.ScoreSettings(solver=solver, distance=distance)
+    )
+    for solver in ("gram", "svd") for distance in ("cosine", "euclidean")
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-@pytest.mark.parametrize("solver", ["svd", "gram", "krylov"])
-def test_products_of_the_score(solver, distance, platform):
-    if (solver, platform) == ("svd", "tpu"):
+@pytest.mark.parametrize("name", [*PURE, "one step", "exact"])
+def test_products_of_the_score(name, platform):
+    if ("svd" in name, platform) == (True, "tpu"):
         pytest.skip("TPUs get the Gram matrix")
-    settings = kernels.ScoreSettings(solver=solver, distance=distance)
-    found = products(functools.partial(kernels.score, n_classes=3, settings=settings, sampling=True), platform)
+    found = products({"one step": one_step, "exact": exact, **PURE}[name], platform)
     assert found
     assert [line for line in found if "precision = [HIGHEST, HIGHEST]" not in line] == []
 
@@ -45,7 +76,7 @@ def test_products_of_the_score(solver, distance, platform):
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", KINDS)
 def test_products_of_the_other_scores(name, platform):
-    run = functools.partial(estimates, n_classes=3, kinds=(available_scores()[name],))
+    run = functools.partial(estimates_of_model, n_classes=3, kinds=(available_scores()[name],))
     found = products(run, platform)
     assert found
     assert [line for line in found if "precision = [HIGHEST, HIGHEST]" not in line] == []

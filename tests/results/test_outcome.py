@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 import nrjax
-from nrjax import kernels
+from nrjax.kernels.probe import fit_probe
 from tests.oracles import blobs
 
 FEATURES, IDS = blobs(120, 8, 4, separation=0.6)
@@ -42,7 +42,7 @@ def test_by_class_has_the_means_of_every_class(ranking):
 def test_confused_are_the_pairs_of_the_classifiers_own_mistakes(ranking):
     """Of scikit-learn's ridge classifier and neighbours, each fitted without the sample."""
     rows = StandardScaler().fit_transform(FEATURES.astype(float))
-    (alpha,) = {kernels.fit_probe(jnp.asarray(FEATURES), jnp.asarray(IDS), n_classes=4).alpha.item()}
+    (alpha,) = {fit_probe(jnp.asarray(FEATURES), jnp.asarray(IDS), n_classes=4).alpha.item()}
     named = {
         "probe": cross_val_predict(RidgeClassifier(alpha), rows, IDS, cv=LeaveOneOut()),
         "knn": cross_val_predict(KNeighborsClassifier(5, metric="cosine"), FEATURES, IDS, cv=LeaveOneOut()),

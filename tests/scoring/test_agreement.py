@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import nrjax
-from nrjax.scoring.agreement import FITTED, POINT, Discrepancy, agreement
-from nrjax.scoring.confidence import of_samples
+from nrjax.scoring.near_best import FITTED, POINT, Discrepancy, p_near_best
+from nrjax.scoring.confidence import influences_of_samples
 from tests.oracles import blobs
 
 
@@ -19,7 +19,7 @@ def hits_of(accuracies, samples, seed=0):
 
 
 def influences_of(hits):
-    return np.stack([of_samples(row) for row in hits])
+    return np.stack([influences_of_samples(row) for row in hits])
 
 
 @pytest.mark.parametrize("accuracies", [(0.9, 0.88), (0.6, 0.6), (0.52, 0.55)])
@@ -30,21 +30,21 @@ def test_of_two_models_it_is_a_normal_tail(accuracies):
     spread = np.sqrt(found.slope**2 * chance + found.scale**2 * np.sum(p * (1 - p)))
     ahead = found.slope * (p[0] - p[1])
     expected = stats.norm.cdf([(ahead + POINT) / spread, (-ahead + POINT) / spread])
-    np.testing.assert_allclose(agreement(p, influences_of(hits), found), expected, atol=0.02)
+    np.testing.assert_allclose(p_near_best(p, influences_of(hits), found), expected, atol=0.02)
 
 
 def test_models_that_err_alike_differ_by_what_training_makes_of_them():
     hits = np.repeat(hits_of([0.8], 1000), 2, axis=0)
     expected = stats.norm.cdf(POINT / (FITTED.scale * np.sqrt(2 * hits[0].mean() * (1 - hits[0].mean()))))
-    np.testing.assert_allclose(agreement(hits.mean(axis=1), influences_of(hits)), expected, atol=0.02)
+    np.testing.assert_allclose(p_near_best(hits.mean(axis=1), influences_of(hits)), expected, atol=0.02)
 
 
 def test_what_is_far_behind_has_no_chance_and_one_model_is_the_best():
     hits = hits_of([0.95, 0.4], 1000)
-    assert agreement(hits.mean(axis=1), influences_of(hits)).tolist() == [1, 0]
-    assert agreement(hits.mean(axis=1)[:1], influences_of(hits[:1])).tolist() == [1]
+    assert p_near_best(hits.mean(axis=1), influences_of(hits)).tolist() == [1, 0]
+    assert p_near_best(hits.mean(axis=1)[:1], influences_of(hits[:1])).tolist() == [1]
     perfect = np.ones((2, 100))
-    assert agreement(perfect.mean(axis=1), influences_of(perfect)).tolist() == [1, 1]
+    assert p_near_best(perfect.mean(axis=1), influences_of(perfect)).tolist() == [1, 1]
 
 
 def test_statements_hold_as_often_as_they_say():
@@ -54,7 +54,7 @@ def test_statements_hold_as_often_as_they_say():
         true = rng.uniform(0.6, 0.9, 6)
         hits = hits_of(true, 1000, seed=world)
         heads = FITTED.slope * true + FITTED.scale * np.sqrt(true * (1 - true)) * rng.normal(size=6)
-        said += agreement(hits.mean(axis=1), influences_of(hits)).tolist()
+        said += p_near_best(hits.mean(axis=1), influences_of(hits)).tolist()
         held += (heads >= heads.max() - POINT).tolist()
     said, held = np.array(said), np.array(held)
     assert said.mean() == pytest.approx(held.mean(), abs=0.03)

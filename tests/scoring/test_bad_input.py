@@ -40,7 +40,7 @@ RANKING = {
         "cosine, euclidean, sqeuclidean; got 'manhattan'",
     ),
     "unknown definition": (X, Y, {"definition": "x"}, ValueError, "rousseeuw, centroid; got 'x'"),
-    "unknown solver": (X, Y, {"solver": "x"}, ValueError, "auto, svd, gram, krylov; got 'x'"),
+    "unknown solver": (X, Y, {"solver": "x"}, ValueError, "auto, krylov, gram, svd; got 'x'"),
     "unknown method": (X, Y, {"method": "x"}, ValueError, "auto, linear, blockwise; got 'x'"),
     "linear Euclidean": (X, Y, {"distance": "euclidean", "method": "linear"}, ValueError, "Use method='blockwise'"),
     "block of nothing": (X, Y, {"block_size": 0}, ValueError, "block_size must be at least 1"),

@@ -7,7 +7,8 @@ import pytest
 
 import nrjax
 from nrjax import kernels
-from nrjax.scoring import confidence, registry
+from nrjax.kernels.influence import silhouette_influence
+from nrjax.scoring import confidence, scores as registry
 from tests.oracles import blobs
 
 ROUTES = [("cosine", "linear"), ("cosine", "blockwise"), ("sqeuclidean", "linear"), ("euclidean", "blockwise")]
@@ -31,7 +32,7 @@ def test_influences_are_derivatives(distance, method, definition):
     options = {"n_classes": 4, "distance": distance, "method": method, "definition": definition, "block_size": 16}
     with jax.enable_x64(True):
         x, y = jnp.asarray(points, jnp.float64), jnp.asarray(labels)
-        influences = kernels.silhouette_sampling(x, y, **options).influences
+        influences = silhouette_influence(x, y, **options).influences
         assert np.sum(influences) == pytest.approx(0, abs=1e-9)
         for i in (0, 3, 7, 20):
             step = 1e-6 * np.eye(len(y))[i]
@@ -57,8 +58,8 @@ def test_influences_by_way_of_the_components_are_derivatives():
             ))  # fmt: skip
 
         images = images_of(np.ones(len(labels)))
-        sampling = kernels.silhouette_sampling(images[:, :3], jnp.asarray(labels), n_classes=3, others=images[:, 3:])
-        fixed = kernels.silhouette_sampling(images[:, :3], jnp.asarray(labels), n_classes=3)
+        sampling = silhouette_influence(images[:, :3], jnp.asarray(labels), n_classes=3, others=images[:, 3:])
+        fixed = silhouette_influence(images[:, :3], jnp.asarray(labels), n_classes=3)
         some = range(0, len(labels), 50)
         steps = [1e-4 * np.eye(len(labels))[i] for i in some]
         expected = np.array([(score_of(1 + step) - score_of(1 - step)) / 2e-4 for step in steps]) * len(labels)
@@ -148,7 +149,7 @@ def test_every_score_can_say_how_sure_it_is(name):
 
 def test_groups_left_out_give_the_error_of_a_mean():
     values = np.random.default_rng(0).normal(size=1000)
-    influences = confidence.of_groups(lambda left: values[left].mean(), np.arange(1000) % 4)
+    influences = confidence.influences_of_groups(lambda left: values[left].mean(), np.arange(1000) % 4)
     error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
     assert error == pytest.approx(values.std() / np.sqrt(1000), rel=0.3)
     assert influences.sum() == pytest.approx(0, abs=1e-9)
@@ -162,7 +163,7 @@ def test_halves_give_the_error_of_a_mean():
         sizes.append(len(half))
         return values[half].mean()
 
-    influences = confidence.of_halves(mean, np.arange(501) % 4)
+    influences = confidence.influences_of_halves(mean, np.arange(501) % 4)
     error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
     assert error == pytest.approx(values.std() / np.sqrt(501), rel=0.3)
     assert set(sizes) == {250}  # one shape, one compilation
@@ -176,8 +177,8 @@ def test_an_accuracy_has_the_variance_of_its_hits_and_a_share_of_that_of_halves(
         return (influences**2).sum() / (len(influences) * (len(influences) - 1))
 
     of_half, again = iter(halves), iter(halves)
-    found = confidence.of_accuracy(hits, lambda _: next(of_half), np.arange(301) % 3)
-    by_halves = variance(confidence.of_halves(lambda _: next(again), np.arange(301) % 3))
+    found = confidence.influences_of_accuracy(hits, lambda _: next(of_half), np.arange(301) % 3)
+    by_halves = variance(confidence.influences_of_halves(lambda _: next(again), np.arange(301) % 3))
     by_hits = hits.var(ddof=1) / 301
     assert by_halves > 2 * by_hits
     assert variance(found) == pytest.approx(by_hits + (by_halves - by_hits) * confidence.LEARNED)

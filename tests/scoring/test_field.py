@@ -8,7 +8,7 @@ import pytest
 from flax import linen as nn
 
 import nrjax
-from nrjax.scoring import registry
+from nrjax.scoring import scores as registry
 
 
 def noisy(seed, samples, dims, classes, by, change=lambda features: features):

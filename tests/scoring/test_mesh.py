@@ -58,9 +58,9 @@ def test_arrays_that_already_lie_on_the_mesh(found):
 
 @pytest.mark.parametrize("found", [(1, 4)], ids=["1 process"], indirect=True)
 def test_features_are_never_gathered(found):
-    assert len(found["programs"]) == 6
+    assert len(found["programs"]) == 12
     for how, counts in found["programs"].items():
-        assert counts.pop("all-reduce") >= 1, how
+        assert counts.pop("all-reduce") >= (how != "models project"), how
         assert set(counts.values()) == {0}, (how, counts)
 
 

@@ -10,7 +10,8 @@ import pytest
 import nrjax
 from benchmarks.trust import references
 from nrjax import kernels
-from nrjax.scoring import attempts
+from nrjax.kernels.probe import fit_probe
+from nrjax.scoring.estimates import estimates_of_model, estimates_of_models
 from tests.oracles import blobs, iris
 
 # Those that read labels; what is found without any is in tests/kernels/test_clusters.py.
@@ -132,8 +133,8 @@ def test_models_together_are_those_alone(name):
     models = np.stack([arrays(name, 70, 12, 3, seed=seed)[0] for seed in range(4)])
     _, labels = arrays(name, 70, 12, 3)
     options = {"labels": jnp.asarray(labels), "n_classes": 3, "kinds": (KINDS[name],)}
-    together = attempts.estimates_of_models(jnp.asarray(models), **options)[0].value
-    alone = [attempts.estimates(jnp.asarray(model), **options)[0].value for model in models]
+    together = estimates_of_models(jnp.asarray(models), **options)[0].value
+    alone = [estimates_of_model(jnp.asarray(model), **options)[0].value for model in models]
     np.testing.assert_allclose(together, np.stack(alone), rtol=1e-4, atol=1e-5)
 
 
@@ -143,9 +144,9 @@ def test_compiles_once_per_shape(name):
     features, labels = arrays(name, 64, 9, 3)
     theta = {"a": features, "b": features} if name in PROBABILITIES else None
     nrjax.rank_batch({"a": features}, labels, probabilities=theta, **options)
-    sizes = [f._cache_size() for f in (attempts.estimates, kernels.score)]
+    sizes = estimates_of_model._cache_size()
     nrjax.rank_batch({"a": features + 1, "b": features}, labels[::-1], probabilities=theta, **options)
-    assert [f._cache_size() for f in (attempts.estimates, kernels.score)] == sizes
+    assert estimates_of_model._cache_size() == sizes
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_iris(name, expected):
 def test_probe_picks_the_alpha_of_scikit_learn(samples, dims):
     for separation in (0.1, 0.4, 2.0):
         features, labels = blobs(samples, dims, 4, separation=separation)
-        ours = kernels.fit_probe(jnp.asarray(features), jnp.asarray(labels), n_classes=4)
+        ours = fit_probe(jnp.asarray(features), jnp.asarray(labels), n_classes=4)
         accuracy, alpha = references.probe(features, labels)
         assert float(ours.alpha) == pytest.approx(alpha)
         assert float(ours.hits.mean()) == pytest.approx(accuracy, abs=1e-3)
@@ -184,7 +185,7 @@ def test_scores_that_share_a_spectrum_factorise_once():
     options = {"labels": jnp.asarray(labels), "n_classes": 3}
 
     def factorisations(*names):
-        lowered = attempts.estimates.lower(jnp.asarray(features), **options, kinds=tuple(KINDS[n] for n in names))
+        lowered = estimates_of_model.lower(jnp.asarray(features), **options, kinds=tuple(KINDS[n] for n in names))
         return lowered.compile().as_text().count('custom_call_target="lapack_ssyevd_ffi"')
 
     assert factorisations("probe") == 1

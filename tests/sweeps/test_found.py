@@ -15,8 +15,8 @@ import pytest
 import nrjax
 from nrjax.models import Candidates, Description
 from nrjax.models._candidates import Candidate
-from nrjax.scoring.evaluation import Evaluated
-from nrjax.scoring.registry import _KINDS
+from nrjax.scoring.model_scores import ModelScores
+from nrjax.scoring.scores import _KINDS
 from nrjax.sweeps import Store
 from nrjax.sweeps._jobs import Work
 from nrjax.sweeps._race import dropped
@@ -102,7 +102,7 @@ def test_a_race_goes_on_where_few_samples_do_not_suffice(tmp_path):
 
 
 def test_a_certain_difference_is_a_number():
-    one, two = (Evaluated(1, {"s": value}, influences={"s": np.zeros(100)}) for value in (1.0, 2.0))
+    one, two = (ModelScores(1, {"s": value}, influences={"s": np.zeros(100)}) for value in (1.0, 2.0))
     lost = dropped({"1": one, "2": two}, "s", 1, samples=100, total=1000, top=1, level=0.99, comparisons=2)
     assert json.dumps(lost["1"], allow_nan=False)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax.scoring.evaluation import Evaluated
+from nrjax.scoring.model_scores import ModelScores
 from nrjax.sweeps._race import dropped, rounds
 from nrjax.sweeps._target import Target
 from tests.sweeps.faulty import Linear
@@ -38,7 +38,7 @@ def test_none_is_dropped_that_comes_first_in_the_end():
         best = np.argsort(-final)[:3]
         seen = hits[:, :n]
         found = {
-            str(i): Evaluated(1, {"s": float(seen[i].mean())}, influences={"s": seen[i] - seen[i].mean()})
+            str(i): ModelScores(1, {"s": float(seen[i].mean())}, influences={"s": seen[i] - seen[i].mean()})
             for i in range(12)
         }
         lost = dropped(found, "s", 1, samples=n, total=total, top=3, level=0.99, comparisons=12)
@@ -51,12 +51,12 @@ def test_none_is_dropped_that_comes_first_in_the_end():
 def test_directions_ties_and_models_without_influences():
     influences = {"s": np.array([0.1, -0.1] * 50)}
     apart = {"s": np.array([-0.1, 0.1] * 50)}
-    one, two = Evaluated(1, {"s": 1.0}, influences=influences), Evaluated(1, {"s": 2.0}, influences=apart)
+    one, two = ModelScores(1, {"s": 1.0}, influences=influences), ModelScores(1, {"s": 2.0}, influences=apart)
     options = {"samples": 100, "total": 1000, "top": 1, "level": 0.99, "comparisons": 2}
     assert list(dropped({"one": one, "two": two}, "s", 1, **options)) == ["one"]
     assert list(dropped({"one": one, "two": two}, "s", -1, **options)) == ["two"]
     assert not dropped({"one": one, "twin": one, "same": one}, "s", 1, **options)
-    unknown = Evaluated(1, {"s": 0.0}, influences={"s": np.full(100, np.nan)})
+    unknown = ModelScores(1, {"s": 0.0}, influences={"s": np.full(100, np.nan)})
     assert list(dropped({"one": one, "two": two, "unknown": unknown}, "s", 1, **options)) == ["one"]
     assert dropped({"one": one, "two": two}, "s", 1, **options)["one"].ahead == "two"
 
