@@ -83,14 +83,13 @@ def expand(xp: ModuleType, pairs: RitzPairs, block: Any, products: Any) -> tuple
     return RitzPairs(vectors, multiplied, xp.maximum(values, 0)), turn
 
 
-def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -> tuple[Any, Any]:
-    """The next block, `[..., width, dims]`, and the error of the subspace of the leading components."""
+def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -> tuple[Any, Any, Any]:
+    """The next block, `[..., width, dims]`, and `subspace_error` of the leading components."""
     outside = pairs.products[..., :width, :] - pairs.squares[..., :width, None] * pairs.vectors[..., :width, :]
     inside = outside @ _t(pairs.vectors)
     outside = outside - inside @ pairs.vectors
     gram = outside @ _t(outside)
-    error = subspace_error(xp, pairs.squares, gram, inside, n_components)
-    return orthonormal(xp, outside), error
+    return orthonormal(xp, outside), *subspace_error(xp, pairs.squares, gram, inside, n_components)
 
 
 def orthonormal(xp: ModuleType, rows: Any) -> Any:

@@ -1,8 +1,8 @@
 """Leading principal components: block Krylov iteration with its loop on the host, or a decomposition in float64.
 
-`krylov_components` reads the features a few times. After every step the silhouettes are scored, which costs little, so
-the loop knows how far the score moves when the subspace does. It ends when the score cannot be off by more than the
-tolerance. What it cannot certify goes to `exact_components`: the Gram matrix in float64 and its leading eigenvectors.
+`krylov_components` reads the features a few times. It ends when the error that is left in the subspace cannot move the
+score by more than the tolerance. What it cannot certify goes to `exact_components`: the Gram matrix in float64 and its
+leading eigenvectors.
 """
 
 import functools
@@ -20,16 +20,18 @@ from nrjax.scoring.operators import Features
 KRYLOV_FROM = 10  # times the width of a block: smaller sides go to `exact_components`, which is faster there
 FIRST_STEPS, STEPS_PER, MOST_STEPS = 10, 12, 80  # steps of a loop cost less than a decomposition by far
 SAMPLE_STEPS, RANDOM = 2, 2  # iterations on the sampled rows; random vectors in the first block
-# How far a score moves relative to the error of the subspace: the largest that the last steps showed, and at least this.
-LEAST_SENSITIVITY, SAFETY, REMEMBERED = 0.01, 2, 3
-CONVERGING = 0.5  # error of the subspace from which on a step says how far scores move
-SENSITIVITY = 0.1  # of a score of which no steps are known
+LEAST_SENSITIVITY = 0.01  # of a score to the error of the subspace; what it is in fact is asked at the end
 SMALLEST, LARGEST = 1e-14, 1e14  # size of features whose squares float32 holds
 OFFSET_ERROR = 0.05 * np.finfo(np.float32).eps  # of a score whose features vary as much as they are large
 SHALLOWEST = 1e-5  # singular value relative to the first: squares in float64 do not resolve smaller ones
 CONSTANT = 2  # times their rounding: features that vary by no more are constant
 SMALL_SIDE = 256  # of a Gram matrix, of which all eigenvectors cost no more than the leading ones
 OTHERS = 22  # components beyond those asked for, about which confidence asks
+
+
+# From images `[..., samples, kept]` and tangents `[..., components, kept - components]`, see `subspace_error`: how far the
+# score of every model may move.
+Sensitivity = Callable[[Any, np.ndarray], np.ndarray]
 
 
 class Components(NamedTuple):
@@ -40,9 +42,8 @@ class Components(NamedTuple):
       singular_values: `[..., kept]`, divided by the same.
       exponent: of the power of two.
       error: of the subspace of the leading ones, in [0, 1]; see `subspace_error`.
-      score_error: of the score, that the subspace may make.
+      score_error: of the score, that the error of the subspace may make.
       variation: size of the centred features relative to the size of the features.
-      scored: what `evaluate` returned for the images.
       by_svd: whether a singular value decomposition gave them.
     """
 
@@ -52,7 +53,6 @@ class Components(NamedTuple):
     error: np.ndarray
     score_error: np.ndarray
     variation: np.ndarray
-    scored: Any
     by_svd: bool = False
 
 
@@ -68,53 +68,49 @@ def suits_krylov(samples: int, dims: int, n_components: int) -> bool:
 
 
 def krylov_components(
-    features: Features, n_components: int, evaluate: Callable[[Any], Any] | None, tolerance: float
+    features: Features, n_components: int, sensitivity: Sensitivity | None, tolerance: float
 ) -> Components:
     """Components from block Krylov iteration.
 
     Args:
       features: of one or several models.
       n_components: of them lead.
-      evaluate: from images to a named tuple whose `value` is the score of every model; None where nothing is scored.
-      tolerance: of the score, or of the subspace where nothing is scored. The loop ends when every `score_error` is within it, or after as many steps as a
-        decomposition costs.
+      sensitivity: of the score; None where nothing is scored.
+      tolerance: of the score, or of the subspace where nothing is scored. The loop ends when every model is within it,
+        or after as many steps as a decomposition costs.
     """
     width, (samples, dims) = krylov.block_width(n_components), features.shape[-2:]
     expand, residuals, own = _small_problems()
     block = _first_block(features, width)
     pairs = krylov.no_pairs(np, features.models, width, dims)
     images = np.zeros((*features.models, samples, 2 * width), np.float32)
-    error = np.ones(features.models)
-    ratios, scored, sensitivity, score_error = [], None, 1.0, error
+    error = score_error = np.full(features.models, np.inf)
+    goal = np.full(features.models, tolerance if sensitivity is None else tolerance / LEAST_SENSITIVITY)
     most = min(FIRST_STEPS + min(samples, dims) // STEPS_PER, MOST_STEPS)
     for step in range(most):
         block = block.astype(np.float32)
         new, products = features.multiply(block)
         products = own(products)
         if isinstance(products, np.ndarray) and not np.isfinite(products).all():  # an entry too large for its square
-            score_error = np.full(features.models, np.inf)
             break
         pairs, turn = expand(pairs, own(block), products)
         images = features.rotate(images, new, turn.astype(np.float32))
-        block, now = residuals(pairs, n_components, width)
-        if evaluate is not None:
-            before, scored = scored, evaluate(images)
-            moved = np.abs(scored.value - (scored if before is None else before).value)
-            ratios.append(np.where(error < CONVERGING, moved / np.maximum(error, 1e-30), 0))
-            sensitivity = np.maximum(LEAST_SENSITIVITY, SAFETY * np.max(ratios[-REMEMBERED:], axis=0))
-        error = np.asarray(now, np.float64)
-        score_error = sensitivity * error
-        if step > 0 and np.all(score_error <= tolerance):
-            break
+        block, error, tangents = residuals(pairs, n_components, width)
+        error = np.asarray(error, np.float64)
+        if step > 0 and np.all(error <= goal):
+            score_error = error if sensitivity is None else sensitivity(images, np.asarray(tangents, np.float64))
+            if np.all(score_error <= tolerance):
+                break
+            # A score moves in proportion to the error, more or less.
+            goal = np.where(score_error > tolerance, error * tolerance / (2 * score_error), goal)
     singular_values = np.sqrt(np.asarray(pairs.squares, np.float64))
-    leading = np.linalg.norm(singular_values[..., :n_components], axis=-1) / samples**0.5
-    variation = leading / features.size()
+    variation = np.linalg.norm(singular_values[..., :n_components], axis=-1) / samples**0.5 / features.size()
     score_error = score_error + OFFSET_ERROR / np.maximum(variation, 1e-30)  # products of a large mean lose digits
-    return Components(images, singular_values, np.zeros(features.models, int), error, score_error, variation, scored)
+    return Components(images, singular_values, np.zeros(features.models, int), error, score_error, variation)
 
 
 def exact_components(
-    features: Features, n_components: int, evaluate: Callable[[Any], Any] | None, *, svd: bool
+    features: Features, n_components: int, sensitivity: Sensitivity | None, *, svd: bool
 ) -> Components:
     """Components from the smaller Gram matrix in float64; from the features where `svd`, or where squares are too few.
 
@@ -129,7 +125,7 @@ def exact_components(
     if centred is not None:
         left, values, _ = np.linalg.svd(centred, full_matrices=False)
         images, values = (left * values)[:, :kept], values[:kept]
-        rounding = 4 * eps * values[0] * values[:, None]
+        rounding = 4 * eps * values[0] * values[:n_components, None]
     else:
         images = features.project(vectors, values, gram.exponent)
         rounding = 4 * eps * squares[..., :1, None]
@@ -137,15 +133,13 @@ def exact_components(
     if np.any(constant):
         with jax.enable_x64(images.dtype == np.float64):
             images = images * ~constant[..., None, None]
-    error = np.zeros(features.models)
+    error = score_error = np.zeros(features.models)
     if kept > n_components:
         nothing = np.zeros((*features.models, n_components, n_components))
-        inside = np.broadcast_to(rounding, (*features.models, n_components if centred is None else kept, kept))
-        error = subspace_error(np, values**2, nothing, inside[..., :n_components, :], n_components)
-    scored = None if evaluate is None else evaluate(images)
-    return Components(
-        images, values, gram.exponent, error, SENSITIVITY * error, gram.variation, scored, centred is not None
-    )
+        inside = np.broadcast_to(rounding, (*features.models, n_components, kept))
+        error, tangents = subspace_error(np, values**2, nothing, inside, n_components)
+        score_error = error if sensitivity is None else sensitivity(images, tangents)
+    return Components(images, values, gram.exponent, error, score_error, gram.variation, centred is not None)
 
 
 def _leading(matrices: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:

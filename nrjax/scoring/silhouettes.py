@@ -16,7 +16,7 @@ from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.kernels.influence import Influence, silhouette_influence
 from nrjax.kernels.krylov import block_width
 from nrjax.kernels.linalg import one_hot, total
-from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
+from nrjax.kernels.silhouette import is_linear, silhouette_score, silhouettes_and_rounding
 from nrjax.memory import Staging, in_slices, models_that_fit
 from nrjax.scoring.checks import rounding_of, working_dtype
 from nrjax.scoring.components import (
@@ -31,6 +31,8 @@ from nrjax.scoring.compute import bucket_of, compile_context, compute_context, o
 from nrjax.scoring.operators import ROUNDED, ArrayFeatures, Features, programs, wide_dtype
 
 ROUNDING_SHARE = 0.1  # of what rounding may do to every silhouette reaches their mean
+DRAWS, SAFETY = 4, 4  # displacements that a score is asked about, and how much larger they are than the error
+LINEAR_ROWS, PAIRED_ROWS = 1024, 512  # samples that are displaced
 PAIRS_UP_TO = 20_000  # samples of which all distances are formed where class sums are not exact enough
 POINT_ERROR = 1e-5  # that the silhouette of a point may have
 PROJECTION_ERROR = 3e-5  # of the subspace of a projection
@@ -148,9 +150,20 @@ def compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], N
 
         return run
 
-    def evaluation(images: jax.ShapeDtypeStruct) -> Callable[[], None]:
-        dtype = wide if is_linear(settings.distance, settings.method) else images.dtype
-        return compiles(dtype, _program(False, None, task.n_classes, _reduced(settings), dtype == np.float64), images, ids, None)
+    def evaluation(images: jax.ShapeDtypeStruct) -> dict[Any, Callable[[], None]]:
+        is_wide, some = _is_wide(images, settings), np.zeros(samples)[_some_rows(settings, samples)].shape
+        program, moved = (
+            _program(function, False, None, task.n_classes, _reduced(settings), is_wide)
+            for function in (_silhouettes, _moved)
+        )
+        dtype = np.float64 if is_wide else np.float32
+        displaced = jax.ShapeDtypeStruct((*some, images.shape[1]), images.dtype)
+        tangents = jax.ShapeDtypeStruct((settings.n_components, images.shape[1] - settings.n_components), dtype)
+        some_ids = jax.ShapeDtypeStruct(some, np.int32)
+        return {
+            ("silhouettes", images.shape, images.dtype): compiles(dtype, program, images, ids, None),
+            ("moved", images.shape, images.dtype): compiles(dtype, moved, displaced, some_ids, None, tangents),
+        }
 
     features, images = narrow_array((samples, dims)), narrow_array((samples, 2 * width))
     if settings.solver in ("auto", "krylov") and suits_krylov(samples, dims, settings.n_components):
@@ -159,11 +172,11 @@ def compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], N
             ("rotate", samples, width): compiles(
                 np.float32, of_one.rotate, images, narrow_array((samples, width)), narrow_array((3 * width, 2 * width))
             ),
-            ("silhouettes", images.shape): evaluation(images),
+            **evaluation(images),
         }  # fmt: skip
     exact = {
         ("gram", shape): compiles(wide, of_one.gram, features, None, by_dims=by_dims, wide=wide == np.float64),
-        ("silhouettes, exact", samples, kept): evaluation(wide_array((samples, kept))),
+        **evaluation(wide_array((samples, kept))),
     }
     if by_dims:
         exponent = jax.ShapeDtypeStruct((), np.int32)
@@ -192,45 +205,32 @@ def score_features(features: Features, task: Task) -> list[Score]:
 
 def krylov_scores(features: Features, task: Task) -> list[Score | None]:
     """Scores from block Krylov iteration; None for a model whose score may be off by more than the tolerance."""
-    settings = proxy = task.settings
     if not fits_float32(features):
         return [None] * max(1, math.prod(features.models))
-    if not is_linear(settings.distance, settings.method):
-        # Silhouettes of all pairs cost O(samples^2). Those of class sums show as well how far a score moves.
-        distance = "cosine" if settings.distance == "cosine" else "sqeuclidean"
-        proxy = dataclasses.replace(settings, method="linear", distance=distance)
-    evaluate = functools.partial(_evaluate, task, bool(features.models))
-    components = krylov_components(
-        features, settings.n_components, functools.partial(evaluate, settings=proxy), settings.tolerance
-    )
-    if proxy != settings:
-        components = components._replace(scored=evaluate(components.images, settings))
+    settings = task.settings
+    sensitivity = functools.partial(_sensitivity, task)
+    components = krylov_components(features, settings.n_components, sensitivity, settings.tolerance)
+    scores, silhouettes = _scores(components, "krylov", task)
     # Points as short as the rounding of the rows have no direction in float32.
-    lost = components.scored.shortest <= ROUNDED * np.finfo(np.float32).eps * features.size()
-    components = components._replace(score_error=np.where(lost, np.inf, components.score_error))
-    errors = np.atleast_1d(_error(components))
+    lost = np.atleast_1d(silhouettes.shortest <= ROUNDED * np.finfo(np.float32).eps * features.size())
     return [
-        score if error <= settings.tolerance else None
-        for score, error in zip(_scores(components, "krylov", task), errors, strict=True)
+        score if score.error <= settings.tolerance and not without_direction else None
+        for score, without_direction in zip(scores, lost, strict=True)
     ]  # fmt: skip
 
 
 def exact_scores(features: Features, task: Task) -> list[Score]:
     """Scores from components in float64."""
-    settings = task.settings
-    evaluate = functools.partial(_evaluate, task, bool(features.models), settings=settings)
-    components = exact_components(features, settings.n_components, evaluate, svd=settings.solver == "svd")
-    return _scores(components, "svd, float64" if components.by_svd else "gram, float64", task)
+    settings, sensitivity = task.settings, functools.partial(_sensitivity, task)
+    components = exact_components(features, settings.n_components, sensitivity, svd=settings.solver == "svd")
+    return _scores(components, "svd, float64" if components.by_svd else "gram, float64", task)[0]
 
 
-def _error(components: Components) -> np.ndarray:
-    return components.score_error + ROUNDING_SHARE * components.scored.rounding
-
-
-def _scores(components: Components, solver: str, task: Task) -> list[Score]:
-    """The models of `components`, one by one."""
+def _scores(components: Components, solver: str, task: Task) -> tuple[list[Score], Silhouettes]:
+    """The models of `components`, one by one, and their silhouettes."""
+    silhouettes = _evaluate(task, components.images)
     images = np.asarray(components.images) if task.influence else None
-    errors, silhouettes = _error(components), components.scored
+    errors = components.score_error + ROUNDING_SHARE * silhouettes.rounding
 
     def score(model: Any) -> Score:
         needed = images is not None and (solver != "krylov" or errors[model] <= task.settings.tolerance)
@@ -240,7 +240,7 @@ def _scores(components: Components, solver: str, task: Task) -> list[Score]:
             float(components.error[model]), float(components.variation[model]), solver, influence,
         )  # fmt: skip
 
-    return [score(model) for model in (range(len(errors)) if np.ndim(errors) else [()])]
+    return [score(model) for model in (range(len(errors)) if np.ndim(errors) else [()])], silhouettes
 
 
 def _influence(images: Any, task: Task) -> Influence:
@@ -255,22 +255,48 @@ def _influence(images: Any, task: Task) -> Influence:
     return jax.tree.map(np.asarray, influence)
 
 
-def _evaluate(task: Task, stacked: bool, images: Any, settings: ScoreSettings) -> Silhouettes:
-    """Silhouettes from images; in float64 where that costs little, or where the images are."""
+def _is_wide(images: Any, settings: ScoreSettings) -> bool:
+    """Whether silhouettes are computed in float64: where that costs little, or where the images are."""
     linear = is_linear(settings.distance, settings.method)
-    exact = images.dtype == np.float64
-    wide = wide_dtype() == np.float64 and (linear or exact)
+    return wide_dtype() == np.float64 and (linear or images.dtype == np.float64)
+
+
+def _evaluate(task: Task, images: Any) -> Silhouettes:
+    """Silhouettes from images; from all pairs where class sums are not exact enough."""
+    settings = task.settings
 
     def run(settings: ScoreSettings) -> Silhouettes:
-        program = _program(stacked, task.mesh, task.n_classes, _reduced(settings), wide)
+        wide = _is_wide(images, settings)
+        program = _program(_silhouettes, images.ndim > 2, task.mesh, task.n_classes, _reduced(settings), wide)
         with jax.enable_x64(wide):
             return Silhouettes(*map(np.asarray, program(images, task.ids, task.weights)))
 
     silhouettes = run(settings)
     rounded = np.any(ROUNDING_SHARE * silhouettes.rounding > settings.tolerance)
-    if rounded and exact and linear and settings.method == "auto" and task.mesh is None and len(images) <= PAIRS_UP_TO:
+    linear = settings.method == "auto" and is_linear(settings.distance, settings.method)
+    if rounded and linear and images.dtype == np.float64 and images.ndim == 2 and len(images) <= PAIRS_UP_TO:
         return run(dataclasses.replace(settings, method="blockwise"))
     return silhouettes
+
+
+def _sensitivity(task: Task, images: Any, tangents: np.ndarray) -> np.ndarray:
+    """How far the score may move where the components are turned by these tangents; of some samples."""
+    wide = _is_wide(images, task.settings)
+    program = _program(_moved, images.ndim > 2, task.mesh, task.n_classes, _reduced(task.settings), wide)
+    rows = _some_rows(task.settings, task.ids.shape[-1]) if task.mesh is None else slice(None)
+    if jax.default_backend() == "cpu" and task.mesh is None:
+        images = np.asarray(images)
+    with jax.enable_x64(wide or images.dtype == np.float64):
+        ids, weights = (None if x is None else x[..., rows] for x in (task.ids, task.weights))
+        dtype = np.float64 if wide else np.float32
+        return np.asarray(program(images[..., rows, :], ids, weights, tangents.astype(dtype)), np.float64)
+
+
+@functools.cache
+def _some_rows(settings: ScoreSettings, samples: int) -> np.ndarray | slice:
+    """Rows that are looked at, always the same; at random, because labels may repeat at even distances."""
+    most = LINEAR_ROWS if is_linear(settings.distance, settings.method) else PAIRED_ROWS
+    return slice(None) if samples <= most else np.sort(np.random.default_rng(0).choice(samples, most, replace=False))
 
 
 def _reduced(settings: ScoreSettings) -> ScoreSettings:
@@ -280,10 +306,42 @@ def _reduced(settings: ScoreSettings) -> ScoreSettings:
 
 @functools.cache
 def _program(
-    stacked: bool, mesh: Mesh | None, n_classes: int, settings: ScoreSettings, wide: bool
+    function: Callable[..., Any], stacked: bool, mesh: Mesh | None, n_classes: int, settings: ScoreSettings, wide: bool
 ) -> Callable[..., Any]:
-    function = functools.partial(_silhouettes, n_classes=n_classes, settings=settings, wide=wide)
+    """`_silhouettes` or `_moved`, jitted for models that lie as these."""
+    function = functools.partial(function, n_classes=n_classes, settings=settings, wide=wide)
+    if function.func is _moved:
+        return programs(stacked, mesh).map_models(function, (True, True, True, False), False)
     return programs(stacked, mesh).map_models(function, (True, True, True), (False, False, False, False))
+
+
+def _moved(
+    images: jax.Array, ids: jax.Array, weights: jax.Array | None, tangents: jax.Array, *, n_classes: int,
+    settings: ScoreSettings, wide: bool, axis_name: str | None = None,
+) -> jax.Array:  # fmt: skip
+    """How far the score of one model moves at most when its points are displaced, a few times at random.
+
+        e = SAFETY * sum over j > k of  n_ij t_ij C X v_j,   n_ij normal
+
+    Displacements of single samples cancel in the mean, those of whole classes do not. Where a score jumps, as it does
+    with the signs of one component, the larger displacement shows it and a derivative would not.
+    """
+    k = settings.n_components
+    images = images.astype(tangents.dtype)
+    points, others = images[:, :k], images[:, k : k + tangents.shape[1]]
+    normal = np.random.default_rng(0).normal(size=(DRAWS, *tangents.shape)).astype(tangents.dtype)
+    turns = jnp.concatenate([jnp.zeros_like(tangents)[None], SAFETY * normal * tangents])
+    moved = points + jnp.matmul(others, jnp.swapaxes(turns, 1, 2), precision="highest")
+
+    def score(points: jax.Array) -> jax.Array:
+        return silhouette_score(
+            points, ids, n_classes=n_classes, distance=settings.distance, definition=settings.definition,
+            method=settings.method, block_size=settings.block_size, axis_name=axis_name,
+            weights=None if weights is None else weights.astype(points.dtype),
+        )  # fmt: skip
+
+    scores = jax.vmap(score)(moved)
+    return jnp.max(jnp.abs(scores[1:] - scores[0]))
 
 
 def _silhouettes(
