@@ -4,8 +4,8 @@
     python -m benchmarks.accelerator [--parts PART ...] [--features DIR] [--resume] [--out DIR]
 
 machine      reads, products of every precision, small factorisations: what the others are held against
-solvers      whole scores of 1 to 256 models of 10,000 x 1,024
-where        which kernels the time of a batch goes to, from a profile
+solvers      whole scores of 10,000 x 1,024: 1 to 256 models by iteration to three tolerances, one model in float64
+where        which parts of its steps the time of a batch goes to, and how many steps it takes
 agreement    scores of trained networks' features beside float64; those of DIR, too (benchmarks.kernels.elsewhere)
 beside       PyTorch, cuML, scikit-learn and scib-metrics on the same arrays
 rankings     rank_batch from host and device, a stream

@@ -6,6 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax.kernels import ScoreSettings
+from nrjax.scoring.checks import rounding_of
+from nrjax.scoring.operators import ArrayFeatures
+from nrjax.scoring.silhouettes import Task
+
 CLASSES = 10
 SAMPLES, DIMS = 10_000, 1_024
 DECAY = {"trained": 1.0, "slow": 0.5}  # singular values fall as 1 / i ** so much
@@ -26,3 +31,9 @@ def features(
         return rows / jnp.arange(1, dims + 1) ** DECAY[spectrum] + 0.3  # an offset, as after a ReLU
 
     return jax.block_until_ready(made(jax.random.key(0))), labels
+
+
+def to_score(array: jax.Array, labels: np.ndarray, tolerance: float) -> tuple[ArrayFeatures, Task]:
+    """What `krylov_scores` and `exact_scores` take, of one model or of stacked ones."""
+    ids = np.broadcast_to(labels, array.shape[:-1])
+    return ArrayFeatures(array, rounding=rounding_of(array)), Task(ids, CLASSES, ScoreSettings(tolerance=tolerance))

@@ -96,7 +96,7 @@ TABLES: Mapping[str, tuple[str, Columns]] = {
     }),
     "where": ("Where the time goes: a profile of a batch to 1e-6", {
         "models": _number("models"), "what": lambda row: f"`{row['what'][:80]}`", "time": _time("time_s"),
-        "times": _number("count", ".4g"), "": _number("error"),
+        "times": _number("count", ".4g"), "each": _time("each_s"), "": _number("error"),
     }),
     "agreement": ("Beside float64, features of trained networks", {
         "features": _number("features"), "shape": lambda row: " x ".join(map(str, row["shape"])),

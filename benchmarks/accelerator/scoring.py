@@ -11,44 +11,46 @@ import numpy as np
 
 import nrjax
 from benchmarks.accelerator.clock import clock, on_cpu
-from benchmarks.accelerator.data import CLASSES, features
+from benchmarks.accelerator.data import features, to_score
 from benchmarks.kernels import rivals
 from nrjax import kernels
-from nrjax.kernels import ScoreSettings
-from nrjax.scoring.walk import conditions
+from nrjax.scoring.compute import compute_context
+from nrjax.scoring.silhouettes import exact_scores, krylov_scores
 
 OTHERS = ("probe", "knn", "logme", "h_score", "regularized_h_score", "transrate", "gbc")
 
 
 def solvers() -> Iterator[dict[str, Any]]:
-    """Whole scores of 10,000 x 1,024: solvers, tolerances, two spectra, batches of models."""
+    """Whole scores of 10,000 x 1,024: stacked models by iteration, to three tolerances, of two spectra; one exactly."""
     one, few, several, many = (1, 4, 4, 4) if on_cpu() else (1, 8, 64, 256)
-    cases: list[tuple[kernels.Solver, float, str, int]] = [
+    cases = [
         *(("krylov", 1e-6, "trained", models) for models in dict.fromkeys((one, few, several, many))),
+        ("krylov", 1e-5, "trained", several),
         ("krylov", 1e-4, "trained", several),
         ("krylov", 1e-6, "slow", several),
-        ("gram", 1e-6, "trained", one),
+        ("gram, float64", 1e-6, "trained", one),
     ]
     for solver, tolerance, spectrum, models in cases:
         stack, labels = features(models, spectrum=spectrum)
-        settings = ScoreSettings(solver=solver, tolerance=tolerance)
-        run = functools.partial(kernels.score_models, labels=jnp.asarray(labels), n_classes=CLASSES, settings=settings)
-        with conditions(np.float32):
-            found = clock(run, stack, rounds=3)
-            error = float(jnp.max(run(stack).error)) if "error" not in found else None
+        score, array = (krylov_scores, stack) if solver == "krylov" else (exact_scores, stack[0])
+        run = functools.partial(score, *to_score(array, labels, tolerance))
+        with compute_context():
+            found = clock(run, rounds=3)
+            scores = run() if "error" not in found else None
         yield {
             "solver": solver, "tolerance": tolerance, "spectrum": spectrum, "models": models, "bytes": stack.nbytes,
-            "certified": None if error is None else error <= settings.max_error, **found,
+            "certified": scores and all(score and score.error <= tolerance for score in scores), **found,
         }  # fmt: skip
     features.cache_clear()
 
 
 def silhouettes() -> Iterator[dict[str, Any]]:
     """The silhouette alone, to a million samples; cosine by class sums, Euclidean by all pairs."""
-    for samples, classes, distance in (
+    cases: list[tuple[int, int, kernels.Distance]] = [
         (1_000, 10, "cosine"), (10_000, 10, "cosine"), (100_000, 10, "cosine"), (1_000_000, 10, "cosine"),
         (1_000_000, 1_000, "cosine"), (10_000, 10, "euclidean"), (50_000, 10, "euclidean"),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for samples, classes, distance in cases:
         if on_cpu() and distance == "euclidean" and samples > 10_000:
             continue
         labels = jnp.asarray(np.random.default_rng(0).integers(0, classes, samples), jnp.int32)

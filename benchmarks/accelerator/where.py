@@ -1,61 +1,82 @@
-"""Where the time of a batch goes: which kernels of the device, and how long it waits between them."""
+"""Where the time of a batch goes: which parts of a step, and what comes before and after the steps."""
 
-import tempfile
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+import contextlib
+import functools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.accelerator.clock import on_cpu
-from benchmarks.accelerator.data import CLASSES, features
-from nrjax import kernels
-from nrjax.kernels import ScoreSettings
-from nrjax.scoring.walk import conditions
+from benchmarks.accelerator.data import features, to_score
+from nrjax.scoring import components, silhouettes
+from nrjax.scoring.compute import compute_context
+from nrjax.scoring.operators import ArrayFeatures
 
 CALLS = 3
-MOST = 16  # names that are told apart
+
+
+class Times:
+    """Seconds in functions and calls of them, by name. Each result is waited for."""
+
+    def __init__(self):
+        self.seconds, self.calls = defaultdict[str, float](float), defaultdict[str, int](int)
+
+    def of(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed."""
+
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            result = jax.block_until_ready(function(*arguments, **options))
+            self.seconds[name] += time.perf_counter() - start
+            self.calls[name] += 1
+            return result
+
+        return call
 
 
 def where() -> Iterator[dict[str, Any]]:
-    """A profile of three calls to 1e-6: the span of one, what the device is busy of it, and what with."""
-    if on_cpu():
-        yield {"what": "a profile tells streams of a device, not threads", "error": "nothing to measure"}
-        return
-    for models in (64, 1):
-        stack, labels = features(models)
-        ids, settings = jnp.asarray(labels), ScoreSettings(solver="krylov")
-        with conditions(np.float32), tempfile.TemporaryDirectory() as scratch:
-            for traced in (False, True):
-                if traced:
-                    jax.profiler.start_trace(scratch)
+    """Three calls to 1e-6 as they are, and three more in which every part is waited for; seconds of one call."""
+    for models in (4, 1) if on_cpu() else (64, 1):
+        run = functools.partial(silhouettes.krylov_scores, *to_score(*features(models), 1e-6))
+        whole, parts = Times(), Times()
+        with compute_context():
+            run()  # compiles
+            for _ in range(CALLS):
+                whole.of("a call", run)()
+            with _timed(parts):
                 for _ in range(CALLS):
-                    jax.block_until_ready(kernels.score_models(stack, ids, n_classes=CLASSES, settings=settings))
-            jax.profiler.stop_trace()
-            yield from _rows(models, next(Path(scratch).rglob("*.xplane.pb")))
+                    whole.of("a call that waits for every part", run)()
+        rest = whole.seconds["a call that waits for every part"] - sum(parts.seconds.values())
+        seconds = whole.seconds | parts.seconds | {"the rest, on the host": rest}
+        for name, total in seconds.items():
+            count = parts.calls[name] / CALLS or 1
+            row = {"models": models, "what": name, "time_s": total / CALLS, "count": count}
+            yield row | {"each_s": row["time_s"] / count}
     features.cache_clear()
 
 
-def _rows(models: int, path: Path) -> Iterator[dict[str, Any]]:
-    device = next(plane for plane in jax.profiler.ProfileData.from_file(str(path)).planes if "GPU" in plane.name)
-    streams = [line for line in device.lines if line.name.startswith("Stream")]
-    events = sorted(
-        (event.start_ns, event.start_ns + event.duration_ns, event.name) for line in streams for event in line.events
+@contextlib.contextmanager
+def _timed(times: Times) -> Iterator[None]:
+    """Parts of `krylov_scores` timed. As many calls of `multiply` are as many steps."""
+    expand, residuals, own = components._small_problems()
+    there = "host" if isinstance(own(0.0), np.ndarray) else "device"
+    small = (
+        times.of(f"expand, on the {there}", expand), times.of(f"residuals, on the {there}", residuals),
+        times.of("blocks and products to float64", own),
     )  # fmt: skip
-    seconds, counts, busy, end = Counter[str](), Counter[str](), 0.0, 0.0
-    for start, stop, name in events:
-        seconds[name] += (stop - start) / 1e9 / CALLS
-        counts[name] += 1
-        busy += max(0.0, stop - max(start, end)) / 1e9 / CALLS
-        end = max(end, stop)
-    span = (end - events[0][0]) / 1e9 / CALLS
-    yield {"models": models, "what": "a call", "time_s": span, "count": len(events) / CALLS}
-    yield {"models": models, "what": "the device is busy", "time_s": busy}
-    most = seconds.most_common(MOST)
-    for name, time in most:
-        yield {"models": models, "what": name, "time_s": time, "count": counts[name] / CALLS}
-    rest, many = busy - sum(time for _, time in most), len(events) - sum(counts[name] for name, _ in most)
-    yield {"models": models, "what": f"{len(seconds) - len(most)} others", "time_s": rest, "count": many / CALLS}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(components, "_small_problems", return_value=small))
+        for name, owner, attribute in (
+            ("size", ArrayFeatures, "size"), ("first block, on the host", components, "_first_block"),
+            ("multiply", ArrayFeatures, "multiply"), ("rotate", ArrayFeatures, "rotate"),
+            ("sensitivity", silhouettes, "_sensitivity"), ("silhouettes", silhouettes, "_evaluate"),
+        ):  # fmt: skip
+            timed = times.of(name, getattr(owner, attribute))
+            stack.enter_context(mock.patch.object(owner, attribute, timed))
+        yield

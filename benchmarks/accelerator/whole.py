@@ -37,23 +37,25 @@ MEMORY = """
 import json, sys
 import jax, numpy as np
 import nrjax
-from nrjax.scoring import walk
+from nrjax import memory
+from nrjax.scoring import compute, silhouettes
 models, samples, dims, wrong = map(int, sys.argv[1:])
 rng = np.random.default_rng(0)
 labels = rng.integers(0, 10, samples)
 one = (rng.normal(size=(10, dims))[labels] + rng.normal(size=(samples, dims))) / np.arange(1, dims + 1)
 arrays = {str(i): (one * (1 + i / 100)).astype(np.float32) for i in range(models)}
-told, real = [], walk.bytes_of
-def bytes_of(program, features):
-    told.append((features.shape[0], real(program, features)))
-    return told[-1][1]
-walk.bytes_of = bytes_of
+told, real = [], memory.models_that_fit
+def models_that_fit(size):
+    fit = min(models, real(size))
+    told.append((fit, fit * size * memory.COPIES))
+    return fit
+silhouettes.models_that_fit = models_that_fit
 if wrong:  # believes that everything fits
-    walk.models_that_fit, walk.bytes_of = lambda size: 1024, lambda *_: 0
+    compute.models_that_fit = silhouettes.models_that_fit = lambda size: 1024
 ranking = nrjax.rank_batch(arrays, labels)
 stats = jax.devices()[0].memory_stats() or {}
 spread = max(ranking.scores.values()) - min(ranking.scores.values())
-fit, predicted = (told[-1][0], told[-1][1] + samples * dims * 4) if told else (None, None)
+fit, predicted = max(told) if told else (None, None)
 print(json.dumps({"fit": fit, "predicted": predicted, "scored": len(ranking.scores), "spread": spread,
                   "peak": stats.get("peak_bytes_in_use"), "limit": stats.get("bytes_limit")}))
 """

@@ -22,16 +22,16 @@ FIRST_STEPS, STEPS_PER, MOST_STEPS = 10, 12, 80  # steps of a loop cost less tha
 SAMPLE_STEPS, RANDOM = 2, 2  # iterations on the sampled rows; random vectors in the first block
 LEAST_SENSITIVITY = 0.01  # of a score to the error of the subspace; what it is in fact is asked at the end
 SMALLEST, LARGEST = 1e-14, 1e14  # size of features whose squares float32 holds
-OFFSET_ERROR = 0.05 * np.finfo(np.float32).eps  # of a score whose features vary as much as they are large
+IMAGE_NOISE = 0.25  # of the rounding of a row, which its images carry
 SHALLOWEST = 1e-5  # singular value relative to the first: squares in float64 do not resolve smaller ones
 CONSTANT = 2  # times their rounding: features that vary by no more are constant
 SMALL_SIDE = 256  # of a Gram matrix, of which all eigenvectors cost no more than the leading ones
 OTHERS = 22  # components beyond those asked for, about which confidence asks
 
 
-# From images `[..., samples, kept]` and tangents `[..., components, kept - components]`, see `subspace_error`: how far the
-# score of every model may move.
-Sensitivity = Callable[[Any, np.ndarray], np.ndarray]
+# From images `[..., samples, kept]`, tangents `[..., components, kept - components]` (see `subspace_error`) and the
+# rounding of an image: how far the score of every model may move.
+Sensitivity = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Components(NamedTuple):
@@ -58,7 +58,7 @@ class Components(NamedTuple):
 
 def fits_float32(features: Features) -> bool:
     """Whether the squares of features neither overflow nor underflow in float32."""
-    size = features.size()
+    size = features.size
     return bool(np.all((size > SMALLEST) & (size < LARGEST)))
 
 
@@ -86,6 +86,7 @@ def krylov_components(
     images = np.zeros((*features.models, samples, 2 * width), np.float32)
     error = score_error = np.full(features.models, np.inf)
     goal = np.full(features.models, tolerance if sensitivity is None else tolerance / LEAST_SENSITIVITY)
+    noise = IMAGE_NOISE * np.finfo(np.float32).eps * features.size
     most = min(FIRST_STEPS + min(samples, dims) // STEPS_PER, MOST_STEPS)
     for step in range(most):
         block = block.astype(np.float32)
@@ -98,14 +99,13 @@ def krylov_components(
         block, error, tangents = residuals(pairs, n_components, width)
         error = np.asarray(error, np.float64)
         if step > 0 and np.all(error <= goal):
-            score_error = error if sensitivity is None else sensitivity(images, np.asarray(tangents, np.float64))
+            score_error = error if sensitivity is None else sensitivity(images, np.asarray(tangents, np.float64), noise)
             if np.all(score_error <= tolerance):
                 break
             # A score moves in proportion to the error, more or less.
             goal = np.where(score_error > tolerance, error * tolerance / (2 * score_error), goal)
     singular_values = np.sqrt(np.asarray(pairs.squares, np.float64))
-    variation = np.linalg.norm(singular_values[..., :n_components], axis=-1) / samples**0.5 / features.size()
-    score_error = score_error + OFFSET_ERROR / np.maximum(variation, 1e-30)  # products of a large mean lose digits
+    variation = np.linalg.norm(singular_values[..., :n_components], axis=-1) / samples**0.5 / features.size
     return Components(images, singular_values, np.zeros(features.models, int), error, score_error, variation)
 
 
@@ -138,7 +138,7 @@ def exact_components(
         nothing = np.zeros((*features.models, n_components, n_components))
         inside = np.broadcast_to(rounding, (*features.models, n_components, kept))
         error, tangents = subspace_error(np, values**2, nothing, inside, n_components)
-        score_error = error if sensitivity is None else sensitivity(images, tangents)
+        score_error = error if sensitivity is None else sensitivity(images, tangents, np.zeros(features.models))
     return Components(images, values, gram.exponent, error, score_error, gram.variation, centred is not None)
 
 

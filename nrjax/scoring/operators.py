@@ -49,6 +49,7 @@ class Features(Protocol):
         """Some rows `[..., rows, dims]`; None where rows cannot be had."""
         ...
 
+    @property
     def size(self) -> np.ndarray:
         """Root of the mean squared length of the samples, uncentred."""
         ...
@@ -219,6 +220,7 @@ class ArrayFeatures:
         rows = np.asarray(self._narrow) if jax.default_backend() == "cpu" else self._narrow  # no program for a slice
         return np.asarray(rows[..., : step * SAMPLED_ROWS : step, :])
 
+    @functools.cached_property
     def size(self) -> np.ndarray:
         rows = self.sampled()
         if rows is None:

@@ -31,7 +31,8 @@ from nrjax.scoring.compute import bucket_of, compile_context, compute_context, o
 from nrjax.scoring.operators import ROUNDED, ArrayFeatures, Features, programs, wide_dtype
 
 ROUNDING_SHARE = 0.1  # of what rounding may do to every silhouette reaches their mean
-DRAWS, SAFETY = 4, 4  # displacements that a score is asked about, and how much larger they are than the error
+DRAWS, SAFETY = 4, 4  # displacements that are tried, and how much larger they are than the error
+LINE_DRAWS = 32  # on a line a cosine is a sign: the score jumps where one sample changes sides, so all are displaced
 LINEAR_ROWS, PAIRED_ROWS = 1024, 512  # samples that are displaced
 PAIRS_UP_TO = 20_000  # samples of which all distances are formed where class sums are not exact enough
 POINT_ERROR = 1e-5  # that the silhouette of a point may have
@@ -162,7 +163,9 @@ def compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], N
         some_ids = jax.ShapeDtypeStruct(some, np.int32)
         return {
             ("silhouettes", images.shape, images.dtype): compiles(dtype, program, images, ids, None),
-            ("moved", images.shape, images.dtype): compiles(dtype, moved, displaced, some_ids, None, tangents),
+            ("moved", images.shape, images.dtype): compiles(
+                dtype, moved, displaced, some_ids, None, tangents, jax.ShapeDtypeStruct((), dtype)
+            ),
         }
 
     features, images = narrow_array((samples, dims)), narrow_array((samples, 2 * width))
@@ -212,7 +215,7 @@ def krylov_scores(features: Features, task: Task) -> list[Score | None]:
     components = krylov_components(features, settings.n_components, sensitivity, settings.tolerance)
     scores, silhouettes = _scores(components, "krylov", task)
     # Points as short as the rounding of the rows have no direction in float32.
-    lost = np.atleast_1d(silhouettes.shortest <= ROUNDED * np.finfo(np.float32).eps * features.size())
+    lost = np.atleast_1d(silhouettes.shortest <= ROUNDED * np.finfo(np.float32).eps * features.size)
     return [
         score if score.error <= settings.tolerance and not without_direction else None
         for score, without_direction in zip(scores, lost, strict=True)
@@ -279,8 +282,8 @@ def _evaluate(task: Task, images: Any) -> Silhouettes:
     return silhouettes
 
 
-def _sensitivity(task: Task, images: Any, tangents: np.ndarray) -> np.ndarray:
-    """How far the score may move where the components are turned by these tangents; of some samples."""
+def _sensitivity(task: Task, images: Any, tangents: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """How far the score may move where components are turned by `tangents` and images are off by `noise`; of some rows."""
     wide = _is_wide(images, task.settings)
     program = _program(_moved, images.ndim > 2, task.mesh, task.n_classes, _reduced(task.settings), wide)
     rows = _some_rows(task.settings, task.ids.shape[-1]) if task.mesh is None else slice(None)
@@ -289,14 +292,15 @@ def _sensitivity(task: Task, images: Any, tangents: np.ndarray) -> np.ndarray:
     with jax.enable_x64(wide or images.dtype == np.float64):
         ids, weights = (None if x is None else x[..., rows] for x in (task.ids, task.weights))
         dtype = np.float64 if wide else np.float32
-        return np.asarray(program(images[..., rows, :], ids, weights, tangents.astype(dtype)), np.float64)
+        return np.asarray(program(images[..., rows, :], ids, weights, tangents.astype(dtype), noise.astype(dtype)), np.float64)
 
 
 @functools.cache
 def _some_rows(settings: ScoreSettings, samples: int) -> np.ndarray | slice:
     """Rows that are looked at, always the same; at random, because labels may repeat at even distances."""
-    most = LINEAR_ROWS if is_linear(settings.distance, settings.method) else PAIRED_ROWS
-    return slice(None) if samples <= most else np.sort(np.random.default_rng(0).choice(samples, most, replace=False))
+    linear = is_linear(settings.distance, settings.method)
+    most = LINEAR_ROWS if linear else PAIRED_ROWS
+    return slice(None) if samples <= most or (linear and settings.n_components == 1) else np.sort(np.random.default_rng(0).choice(samples, most, replace=False))
 
 
 def _reduced(settings: ScoreSettings) -> ScoreSettings:
@@ -311,17 +315,17 @@ def _program(
     """`_silhouettes` or `_moved`, jitted for models that lie as these."""
     function = functools.partial(function, n_classes=n_classes, settings=settings, wide=wide)
     if function.func is _moved:
-        return programs(stacked, mesh).map_models(function, (True, True, True, False), False)
+        return programs(stacked, mesh).map_models(function, (True, True, True, False, False), False)
     return programs(stacked, mesh).map_models(function, (True, True, True), (False, False, False, False))
 
 
 def _moved(
-    images: jax.Array, ids: jax.Array, weights: jax.Array | None, tangents: jax.Array, *, n_classes: int,
-    settings: ScoreSettings, wide: bool, axis_name: str | None = None,
+    images: jax.Array, ids: jax.Array, weights: jax.Array | None, tangents: jax.Array, noise: jax.Array, *,
+    n_classes: int, settings: ScoreSettings, wide: bool, axis_name: str | None = None,
 ) -> jax.Array:  # fmt: skip
     """How far the score of one model moves at most when its points are displaced, a few times at random.
 
-        e = SAFETY * sum over j > k of  n_ij t_ij C X v_j,   n_ij normal
+        e_ui = SAFETY * (sum over j > k of  n_ij t_ij (C X v_j)_u  +  m_ui noise),   n, m normal
 
     Displacements of single samples cancel in the mean, those of whole classes do not. Where a score jumps, as it does
     with the signs of one component, the larger displacement shows it and a derivative would not.
@@ -329,9 +333,13 @@ def _moved(
     k = settings.n_components
     images = images.astype(tangents.dtype)
     points, others = images[:, :k], images[:, k : k + tangents.shape[1]]
-    normal = np.random.default_rng(0).normal(size=(DRAWS, *tangents.shape)).astype(tangents.dtype)
-    turns = jnp.concatenate([jnp.zeros_like(tangents)[None], SAFETY * normal * tangents])
-    moved = points + jnp.matmul(others, jnp.swapaxes(turns, 1, 2), precision="highest")
+    draws = DRAWS if k > 1 else LINE_DRAWS
+    rng = np.random.default_rng(0)
+    of_turns = rng.normal(size=(draws, *tangents.shape)).astype(tangents.dtype)
+    of_points = rng.normal(size=(draws, LINEAR_ROWS, k)).astype(tangents.dtype)  # repeated where there are more rows
+    of_points = jnp.tile(of_points, (1, -(-len(points) // LINEAR_ROWS), 1))[:, : len(points)]
+    turned = jnp.matmul(others, jnp.swapaxes(of_turns * tangents, 1, 2), precision="highest")
+    moved = points + SAFETY * (turned + noise * of_points)
 
     def score(points: jax.Array) -> jax.Array:
         return silhouette_score(
@@ -340,7 +348,7 @@ def _moved(
             weights=None if weights is None else weights.astype(points.dtype),
         )  # fmt: skip
 
-    scores = jax.vmap(score)(moved)
+    scores = jax.vmap(score)(jnp.concatenate([points[None], moved]))
     return jnp.max(jnp.abs(scores[1:] - scores[0]))
 
 

@@ -113,6 +113,7 @@ class BatchedFeatures:
         """Some rows of the first batch."""
         return np.ldexp(np.asarray(self._sample - self._shift, np.float64), -self._exponent).astype(np.float32)
 
+    @property
     def size(self) -> np.ndarray:
         """Of the rows of the first batch."""
         rows = np.ldexp(np.asarray(self._sample, np.float64), -self._exponent)

@@ -55,21 +55,30 @@ def test_sums_of_a_traced_program():
         def one(total, row):
             return total + jax.lax.psum(row, "samples"), None
 
-        start = jnp.zeros(x.shape[1])
-        total = jax.lax.scan(one, start, x)[0]
-        return jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, jax.lax.pmax(s[1], "samples")), (0, total))
+        total = jax.lax.scan(one, jnp.zeros(x.shape[1]), x)[0]
+        total = jax.lax.while_loop(lambda y: y[0] < 3, lambda y: y + 1, total)
+        return jax.lax.pmax(total, "samples")
 
-    mesh = Mesh(np.array(jax.devices()[:1]), ("samples",))
-    split = jax.shard_map(program, mesh=mesh, in_specs=P("samples"), out_specs=P(), check_vma=False)
-    once, again = mesh_sums(jax.make_jaxpr(split)(jnp.ones((5, 7), jnp.float32)))
-    assert (once, again) == ((5, 5 * 7 * 4), (1, 7 * 4))
+    def unknown(x):
+        return jax.lax.while_loop(lambda y: y[0, 0] < 3, lambda y: jax.lax.pmax(y + 1, "samples"), x)
+
+    def traced(function):
+        mesh = Mesh(np.array(jax.devices()[:1]), ("samples",))
+        split = jax.shard_map(function, mesh=mesh, in_specs=P("samples"), out_specs=P(), check_vma=False)
+        return jax.jit(split).trace(jnp.ones((5, 7), jnp.float32)).jaxpr
+
+    assert mesh_sums(traced(program)) == (5 + 1, 5 * 7 * 4 + 7 * 4)
+    with pytest.raises(ValueError, match="rounds are not known"):
+        mesh_sums(traced(unknown))
 
 
 def test_many_devices_on_paper():
     gpu, tpu = machines()
     row = next(r for r in H100["solvers"]["rows"] if r["models"] == 64 and r["tolerance"] == 1e-6)
-    assert gpu.by_models(64, 1) == pytest.approx(row["median_s"], rel=0.1)  # the line goes through what was measured
+    assert gpu.seconds(64, 1, 20, 1e5) == pytest.approx(
+        row["median_s"], rel=0.1
+    )  # the line goes through what was measured
     for machine in (gpu, tpu):
-        assert machine.by_models(64, 8) < machine.by_models(64, 4) < machine.by_models(64, 1)
-        assert machine.by_samples(64, 8, 20, 1e5) > machine.by_models(64, 8)  # it sends more
-        assert machine.by_samples(64, 1, 20, 1e5) == machine.by_models(64, 1)
+        assert machine.seconds(64, 8, 20, 1e5) < machine.seconds(64, 4, 20, 1e5) < machine.seconds(64, 1, 20, 1e5)
+        assert machine.seconds(64, 8, 20, 1e5) > machine.seconds(64, 8, 5, 1e2)  # it sends more
+        assert machine.seconds(64, 1, 20, 1e5) == machine.seconds(64, 1, 0, 0)  # nobody to send to
