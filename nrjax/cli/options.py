@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from nrjax.files import shortened, shown
-from nrjax.kernels import TOLERANCE, Definition, Distance
+from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.scoring.checks import LARGEST_TOLERANCE
 
 FORMAT = click.Choice(["table", "json", "csv"])

@@ -178,13 +178,13 @@ register_score(
     "probe", kernels.probe, "accuracy of a linear probe, leaving one sample out",
     bounds=lambda classes: (0, 1), cost="one eigendecomposition of min(samples, dims)", undefined=_classes_of_one,
     source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
-    estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"),
+    estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
     bounds=lambda classes: (0, 1), cost="O(samples^2 dims)", undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
-    estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"),
+    estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
@@ -206,7 +206,7 @@ register_score(
 register_score(
     "transrate", kernels.transrate, "coding rate of the features less that of the classes (TransRate, eps 1e-4)",
     cost="a Cholesky factor of min(samples, dims) per class", source="arXiv:2106.09362",
-    estimate=estimate_transrate, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
+    estimate=estimate_transrate, tolerance=1e-3, relative=True, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "gbc", kernels.gbc, "overlap of the classes as Gaussians on 64 principal components (GBC)",
