@@ -1,25 +1,61 @@
 """Compiled programs kept for processes to come."""
 
+import os
+import shutil
+import stat
 import warnings
 from pathlib import Path
 
 import jax
+import jaxlib
+from platformdirs import user_cache_path
+
+from nrjax._version import __version__
+
+MOST_BYTES = 256 << 20  # of a folder; JAX drops what was not used for longest
+MOST_VERSIONS = 3  # of jax and nrjax whose folders are kept
 
 
-def cache_compilations(directory: str | Path) -> None:
+def cache_compilations(directory: str | Path | None = None) -> None:
     """Keeps compiled programs in a directory and takes them from there: the one switch for a faster second start.
 
-    JAX's own persistent cache; nrjax's programs compile in less than the second from which on JAX keeps them by
-    itself. Call it before anything is computed.
+    JAX's own persistent cache. nrjax's programs compile in less than the second from which on JAX
+    keeps them by itself. Call it before anything is computed. Compiled programs are code, so a directory that other
+    users can write to is refused.
 
     Args:
-      directory: made if it is not there. Where that cannot be done, a warning says so and everything compiles anew.
+      directory: made if it is not there, for this user alone. None takes one for these versions of jax and nrjax in the
+        user's cache folder, which JAX bounds to 256 MiB. Where that cannot be done, a warning says so and everything compiles anew.
     """
-    directory = Path(directory).expanduser().absolute()
+    chosen = Path(directory).expanduser().absolute() if directory is not None else _of_versions()
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_private(chosen)
     except OSError as error:
         warnings.warn(f"No compilation cache, programs are compiled anew: {error}.", RuntimeWarning, stacklevel=2)
         return
-    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_compilation_cache_dir", str(chosen))
+    if directory is None:
+        jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def _of_versions() -> Path:
+    """The folder of these versions; those of the versions that were used longest ago are removed."""
+    root = user_cache_path("nrjax") / "compiled"
+    chosen = root / f"jax-{jax.__version__}-{jaxlib.__version__}-nrjax-{__version__}"
+    others = [path for path in root.glob("jax-*") if path != chosen and path.is_dir() and not path.is_symlink()]
+    for path in sorted(others, key=lambda path: path.stat().st_mtime)[: -MOST_VERSIONS + 1 or None]:
+        shutil.rmtree(path, ignore_errors=True)
+    return chosen
+
+
+def _check_private(folder: Path) -> None:
+    """Raises PermissionError where somebody else owns the folder or may write to it."""
+    if not hasattr(os, "getuid"):  # where permissions are not those of POSIX
+        return
+    status = folder.stat()
+    if status.st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"{folder} can be written by other users (chmod go-w)")

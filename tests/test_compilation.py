@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 import nrjax
+from nrjax import compilation
 
 PROGRAM = """
 import sys
@@ -45,3 +47,39 @@ def test_a_cache_that_cannot_be_made_is_said_and_changes_nothing(tmp_path):
         nrjax.cache_compilations(tmp_path / "file" / "cache")
     assert jax.config.jax_compilation_cache_dir == before
     assert nrjax.rank_batch({"m": np.eye(9)[:, :5]}, np.arange(9) % 2).order == ["m"]
+
+
+def test_a_folder_that_others_can_write_to_is_refused(tmp_path):
+    """Compiled programs are code."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    before = jax.config.jax_compilation_cache_dir
+    with pytest.warns(RuntimeWarning, match="can be written by other users"):
+        nrjax.cache_compilations(tmp_path / "open")
+    assert jax.config.jax_compilation_cache_dir == before
+
+
+def test_the_command_keeps_programs_unless_it_is_told_not_to(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if "COMPILATION_CACHE" not in key}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    for choice, kept in (("off", False), (None, True)):
+        more = {} if choice is None else {"NRJAX_COMPILATION_CACHE": choice}
+        command = [sys.executable, "-m", "nrjax", "rank", "--scores", "silhouette", "--max-samples", "60"]
+        subprocess.run(command, env=environment | more, check=True, capture_output=True)
+        folders = list(tmp_path.rglob("jax-*"))
+        assert bool(folders) == kept
+    (folder,) = folders
+    assert nrjax.__version__ in folder.name
+    assert folder.stat().st_mode & 0o077 == 0
+    assert any(folder.iterdir())
+
+
+def test_folders_of_older_versions_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(compilation, "user_cache_path", lambda name: tmp_path / name)
+    root = tmp_path / "nrjax" / "compiled"
+    for day in range(5):
+        (root / f"jax-0.{day}").mkdir(parents=True)
+        os.utime(root / f"jax-0.{day}", (day, day))
+    chosen = compilation._of_versions()
+    assert chosen.parent == root
+    assert sorted(path.name for path in root.iterdir()) == ["jax-0.3", "jax-0.4"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import jax
 
 from nrjax.cli.main import main
 from nrjax.cli.options import FORMAT, debug_option, manual
@@ -91,9 +92,9 @@ def _folders() -> Iterator[dict[str, str]]:
     hub = hub.expanduser()
     models = sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*"))
     yield _row("weights of the hub", f"{len(models)} models", f"{hub}: {', '.join(models[:10]) or 'none'}")
-    cache = os.environ.get("NRJAX_COMPILATION_CACHE") or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    cache = jax.config.jax_compilation_cache_dir  # pyright: ignore
     yield _row("compiled programs", "kept" if cache else "not kept",
-               cache or "NRJAX_COMPILATION_CACHE=DIR keeps them for a faster start")  # fmt: skip
+               cache or "NRJAX_COMPILATION_CACHE=off; without it they are kept for a faster start")  # fmt: skip
 
 
 @main.command(

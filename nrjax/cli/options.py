@@ -8,8 +8,8 @@ from typing import Any, get_args
 import click
 
 from nrjax.files import shortened, shown
-from nrjax.kernels.error_bounds import TOLERANCE
-from nrjax.scoring.checks import LARGEST_TOLERANCE
+from nrjax.kernels import Definition, Distance
+from nrjax.kernels.error_bounds import LARGEST_TOLERANCE, SMALLEST_TOLERANCE, TOLERANCE
 
 FORMAT = click.Choice(["table", "json", "csv"])
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -186,7 +186,7 @@ def scoring_options(scores: str):
         click.option("--distance", type=click.Choice(get_args(Distance)), default="cosine", show_default=True),
         click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
-        click.option("--tolerance", type=click.FloatRange(TOLERANCE, LARGEST_TOLERANCE), default=TOLERANCE,
+        click.option("--tolerance", type=click.FloatRange(SMALLEST_TOLERANCE, LARGEST_TOLERANCE), default=TOLERANCE,
                      show_default=True, help="How far a silhouette may be off; coarser is faster."),
         click.option("--scores", type=Scores(), default=scores, show_default=True, metavar="NAMES",
                      help="Scores to compute, such as silhouette,probe; --scores help lists them."),
