@@ -7,8 +7,8 @@ What needs Flax or TFDS is imported when it is first used.
 
 from typing import TYPE_CHECKING
 
+from nrjax._utils.compilation import cache_compilations
 from nrjax._version import __version__
-from nrjax.compilation import cache_compilations
 from nrjax.results import Ranking, ScoredModel
 from nrjax.scoring.api import rank_batch, score_batch
 from nrjax.scoring.metrics import leep, nce, pca, silhouette_samples, silhouette_score
@@ -16,6 +16,7 @@ from nrjax.scoring.scores import ScoreKind, available_scores, register_score
 from nrjax.scoring.streaming import score_stream
 
 if TYPE_CHECKING:
+    from nrjax._rank import rank
     from nrjax.datasets import Dataset, load_dataset
     from nrjax.demo import load_demo
     from nrjax.models import (
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
         save_model,
     )
     from nrjax.scoring.report import write_report
-    from nrjax.search import rank
     from nrjax.sweeps import Sweep, sweep
 
 _LAZY = {
@@ -57,7 +57,7 @@ _LAZY = {
     "from_torch": "models",
     "layers": "models",
     "register_architecture": "models",
-    "rank": "search",
+    "rank": "_rank",
     "Sweep": "sweeps",
     "sweep": "sweeps",
     "Zoo": "models",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax import compilation
+from nrjax._utils import compilation
 
 PROGRAM = """
 import sys

@@ -1,12 +1,10 @@
-from functools import partial
-
 import jax
 import numpy as np
 import pytest
 
 import nrjax
-from nrjax import memory
-from nrjax.memory import Staging, aligned_empty, in_slices, models_that_fit
+from nrjax._utils import memory
+from nrjax._utils.memory import Staging, aligned_empty, in_slices, models_that_fit
 from nrjax.scoring import compute, silhouettes
 from tests.oracles import blobs
 

@@ -9,7 +9,7 @@ import numpy as np
 from nrjax.kernels import ScoreSettings
 from nrjax.scoring.checks import rounding_of
 from nrjax.scoring.operators import ArrayFeatures
-from nrjax.scoring.silhouettes import Task
+from nrjax.scoring.silhouette_programs import Task
 
 CLASSES = 10
 SAMPLES, DIMS = 10_000, 1_024

@@ -25,7 +25,7 @@ import nrjax
 from benchmarks.accelerator.predicted import predicted
 from benchmarks.command import commit, device, main_of, parser
 from benchmarks.kernels.data import CLASSES
-from nrjax.scoring import operators, sharding, silhouettes
+from nrjax.scoring import operators, sharding, silhouette_programs
 
 MODELS, SAMPLES, DIMS, DEVICES, TOLERANCE = 8, 10_000, 1_024, 8, 1e-6
 RESULTS = Path(__file__).parent / "results"
@@ -154,7 +154,7 @@ def _watched() -> Iterator[dict[str, Program]]:
 
         return call
 
-    programs, of_points = operators.programs, silhouettes._program
+    programs, of_points = operators.programs, silhouette_programs.program_of
 
     def watched_programs(*of: Any) -> operators.Programs:
         return operators.Programs(*map(watch, operators.Programs._fields, programs(*of)))
@@ -164,7 +164,7 @@ def _watched() -> Iterator[dict[str, Program]]:
 
     with (
         mock.patch.object(operators, "programs", watched_programs),
-        mock.patch.object(silhouettes, "_program", watched_of_points),
+        mock.patch.object(silhouette_programs, "program_of", watched_of_points),
         mock.patch.object(sharding, "_not_finite", watch("finite", sharding._not_finite)),
     ):
         yield found

@@ -75,7 +75,7 @@ def _timed(times: Times) -> Iterator[None]:
         for name, owner, attribute in (
             ("size", ArrayFeatures, "size"), ("first block, on the host", components, "_first_block"),
             ("multiply", ArrayFeatures, "multiply"), ("rotate", ArrayFeatures, "rotate"),
-            ("sensitivity", silhouettes, "_sensitivity"), ("silhouettes", silhouettes, "_evaluate"),
+            ("sensitivity", silhouettes, "sensitivity"), ("silhouettes", silhouettes, "evaluate"),
         ):  # fmt: skip
             timed = times.of(name, getattr(owner, attribute))
             stack.enter_context(mock.patch.object(owner, attribute, timed))

@@ -37,7 +37,7 @@ MEMORY = """
 import json, sys
 import jax, numpy as np
 import nrjax
-from nrjax import memory
+from nrjax._utils import memory
 from nrjax.scoring import compute, silhouettes
 models, samples, dims, wrong = map(int, sys.argv[1:])
 rng = np.random.default_rng(0)

@@ -8,6 +8,7 @@ The loop by hand is what one would write: timm's own transform and `forward_head
 import json
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def by_hand(models: dict, pixels: np.ndarray, labels: np.ndarray) -> None:
 
     features = {}
     for name, model in models.items():
-        transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+        transform: Any = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
         batches = []
         with torch.inference_mode():
             for start in range(0, len(pixels), BATCH):

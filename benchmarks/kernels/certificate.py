@@ -3,8 +3,8 @@
 python -m benchmarks.kernels.certificate [--draws N] [--seed N]
 
 Every draw is a shape, a spectrum (power laws, white noise, exponentials, lines), an offset, one sample far out or none,
-2 to 30 classes, 1 to 10 components, cosine or squared Euclidean distance. Each is scored to every tolerance and compared
-with LAPACK and scikit-learn in float64. Writes results/certificate.md.
+2 to 30 classes, 1 to 10 components, cosine or squared Euclidean distance. Each is scored to every tolerance and
+compared with LAPACK and scikit-learn in float64. Writes results/certificate.md.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,8 @@ from sklearn.metrics import silhouette_score
 from benchmarks.command import commit
 from nrjax import kernels
 from nrjax.kernels import ScoreSettings
-from nrjax.scoring.silhouettes import Task, score_arrays
+from nrjax.scoring.silhouette_programs import Task
+from nrjax.scoring.silhouettes import score_arrays
 
 SHAPES = ((3_000, 200), (800, 400), (1_500, 600), (400, 1_200), (20_000, 190))
 SPECTRA = ("power law", "white noise", "exponential", "line", "nearly white")
@@ -99,8 +100,8 @@ def main(count: int, seed: int) -> None:
             found[tolerance].append(Outcome(abs(score.value - right), score.error, score.solver, draw.about))
     lines = [
         "# Scores, where they are hardest", "",
-        f"`python -m benchmarks.kernels.certificate --draws {count} --seed {seed}`, {commit()}. What iteration in float32 "
-        "cannot certify is decomposed in float64. Not certain: the score itself says that it may be off by more.", "",
+        f"`python -m benchmarks.kernels.certificate --draws {count} --seed {seed}`, {commit()}. What iteration in "
+        "float32 cannot certify is decomposed in float64. Not certain: the score says that it may be off by more.", "",
         "| tolerance | by iteration | median error | largest | where | not certain | beyond the tolerance, unsaid |",
         "|---|---|---|---|---|---|---|",
     ]  # fmt: skip

@@ -71,7 +71,7 @@ def _strike(victim: str, running: subprocess.Popen, chance: random.Random) -> bo
     hit, workers = False, []
     with contextlib.suppress(psutil.Error):  # it may be ending just now
         workers = [
-            one for one in psutil.Process(running.pid).children() if "nrjax.sweeps._process" in " ".join(one.cmdline())
+            one for one in psutil.Process(running.pid).children() if "nrjax.sweeps._serve" in " ".join(one.cmdline())
         ]
     with contextlib.suppress(psutil.Error, ProcessLookupError):
         for one in workers if victim != "the driver" else []:

@@ -15,7 +15,8 @@ import nrjax
 from benchmarks.paper.zoos import CLASSES, DATASETS, IMAGE_SIZE, VARIANTS
 from nrjax.kernels import ScoreSettings
 from nrjax.models import Inputs, Layer, Model
-from nrjax.scoring.attempts import score_silhouettes
+from nrjax.scoring.silhouette_programs import Task
+from nrjax.scoring.silhouettes import score_arrays
 from nrjax.sweeps._race import LEVEL, rounds
 
 VARIANTS_RACED, NETWORKS = ("full", "lite", "512"), 23
@@ -67,7 +68,7 @@ def needed(zoos: Path, targets: Sequence[str], tops: Sequence[int], data_dir: st
     for target, features, labels in _on_targets(zoos, targets, data_dir):
         ids, classes = labels - labels.min(), int(np.ptp(labels)) + 1
         scored = {
-            name: score_silhouettes([one], ids, classes, ScoreSettings(), sampling=True)[0]
+            name: score_arrays([one], Task(ids.astype(np.int32), classes, ScoreSettings(), influence=True))[0]
             for name, one in features.items()
         }
         order = sorted(scored.values(), key=lambda score: -score.value)
@@ -76,7 +77,8 @@ def needed(zoos: Path, targets: Sequence[str], tops: Sequence[int], data_dir: st
         found[target] = {}
         for top in tops:
             last, following = order[top - 1 : top + 1]
-            apart = np.asarray(last.sampling.influences, np.float64) - following.sampling.influences
+            assert last.influence is not None and following.influence is not None  # they were asked for
+            apart = np.asarray(last.influence.influences, np.float64) - following.influence.influences
             ratio = z * np.sqrt(np.sum(apart**2) / (samples * (samples - 1))) / (last.value - following.value)
             found[target][str(top)] = round(samples * ratio**2 / (1 + ratio**2))
     return found

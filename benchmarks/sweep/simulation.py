@@ -18,13 +18,13 @@ import numpy as np
 
 from nrjax.models import Candidates, Description
 from nrjax.models._candidates import Candidate
-from nrjax.scoring.evaluation import Evaluated
-from nrjax.scoring.ranking import check_request
-from nrjax.sweeps._going import Going
-from nrjax.sweeps._jobs import About, Done, Job, Listener, Round, Work
+from nrjax.scoring.api import check_request
+from nrjax.scoring.model_scores import ModelScores
+from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, ModelRecord, RoundSpec
 from nrjax.sweeps._progress import progress_of
+from nrjax.sweeps._runner import SweepRunner
+from nrjax.sweeps._samples import LabelledSamples
 from nrjax.sweeps._store import Store
-from nrjax.sweeps._target import Target
 
 CANDIDATES, DEVICES = 100_000, 64
 RESULTS = 2000  # that show what one costs the driver
@@ -77,7 +77,7 @@ class _Prepared:
     def __init__(self, packed: Sequence[bytes]):
         self._packed = packed
 
-    def run(self, jobs: Sequence[Job], asked: Round, listener: Listener) -> Iterator[Done]:
+    def run(self, jobs: Sequence[Job], asked: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
         """All of them."""
         for one in self._packed:
             done = pickle.loads(one)  # ours, of a moment ago
@@ -93,21 +93,21 @@ def _driver(sure: bool) -> float:
     """Seconds that the driver takes for a result: to hear it, to write it, to say so; with influences if `sure`."""
     rng, packed = np.random.default_rng(0), []
     for i in range(RESULTS):
-        one = Evaluated(128, {"silhouette": i / RESULTS, "probe": 0.5}, n_components=10, solver="gram")
+        one = ModelScores(128, {"silhouette": i / RESULTS, "probe": 0.5}, n_components=10, solver="gram")
         one.by_class = dict.fromkeys(("silhouette", "probe"), rng.normal(size=10))
         if sure:
             one.influences = dict.fromkeys(("silhouette", "probe"), rng.normal(size=SAMPLES))
-        about = About(f"{i:064}", Description(1, 1, "simulated"), "none", {f"/zoo/{i}": [1, 2, 3, 4]})
-        packed.append(pickle.dumps(Done(Job(f"m{i}", about.fingerprint), {"penultimate": one}, about=about)))
-    target = Target("array", np.zeros((SAMPLES, 1)), np.arange(SAMPLES, dtype=np.int32) % 10, tuple(range(10)))
+        about = ModelRecord(f"{i:064}", Description(1, 1, "simulated"), "none", {f"/zoo/{i}": [1, 2, 3, 4]})
+        packed.append(pickle.dumps(CandidateResult(Job(f"m{i}", about.fingerprint), {"penultimate": one}, about=about)))
+    target = LabelledSamples("array", np.zeros((SAMPLES, 1)), np.arange(SAMPLES, dtype=np.int32) % 10, tuple(range(10)))
     request = check_request(scores=("silhouette", "probe"), confidence=sure)
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "r.db") as store:
         candidates = Candidates([Candidate(f"m{i}", lambda: None) for i in range(RESULTS)])
         with contextlib.redirect_stderr(said), progress_of("lines") as progress:
-            going = Going(
-                candidates, target, Work(("penultimate",)), request, store, None, _Prepared(packed), progress, False,
-                kept_for_the_race=True,
+            going = SweepRunner(
+                candidates, target, ExtractionSpec(("penultimate",)), request, store, None, _Prepared(packed), progress,
+                False, kept_for_the_race=True,
             )  # fmt: skip
             start = time.perf_counter()
             going.round(list(candidates), SAMPLES)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import optimize
 
 from benchmarks.trust.scores import kept
-from nrjax.scoring.agreement import POINT, Discrepancy, agreement, spread
+from nrjax.scoring.near_best import POINT, Discrepancy, p_near_best, spread
 
 BINS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.9), (0.9, 1.01))
 CHOICES = 40  # sets of candidates drawn of each case
@@ -121,7 +121,7 @@ def _statements(case: Case, found: Discrepancy, rng: np.random.Generator) -> lis
     for _ in range(CHOICES):
         size = rng.integers(FEWEST, min(MOST, len(case.names)) + 1)
         drawn = case.of(rng.choice(len(case.names), size, replace=False).tolist())
-        probabilities = agreement(drawn.probe, drawn.influences, found)
+        probabilities = p_near_best(drawn.probe, drawn.influences, found)
         held = drawn.accuracy >= drawn.accuracy.max() - POINT
         for by in BY:
             first = int(np.argmax([scores[by] for scores in drawn.scores]))

@@ -143,7 +143,7 @@ def _agreement(found: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
         "candidate's. First choices, by the silhouette and by the probe, of sets of 2 to 8 candidates drawn from those",
         "above and from the smaller targets; each judged by constants that were fitted to other data sets and to the",
         "other half of the candidates. How often it held, and in brackets what was said on average, and how many.", "",
-        f"Fitted to everything, which is what `nrjax.scoring.agreement` has: slope {slope:g}, scale {scale:g}; to",
+        f"Fitted to everything, which is what `nrjax.scoring.near_best` has: slope {slope:g}, scale {scale:g}; to",
         f"parts, slope {_range(one[0] for one in judged['constants'].values())}, scale "
         f"{_range(one[1] for one in judged['constants'].values())}.", "", _made(made), "",
         _table(["first choice by", *(f"said {b}" for b in bins)], cells), "",

@@ -8,8 +8,8 @@ from scipy import special
 
 import nrjax
 from benchmarks.paper.transfer import transfer_hits
-from nrjax.scoring.evaluation import Evaluated
-from nrjax.scoring.ranking import check_request, evaluate
+from nrjax.scoring.api import check_request, evaluate
+from nrjax.scoring.model_scores import ModelScores
 
 SAMPLES = 2000  # labelled images of a target: the scores see them, and the head is trained on them
 COMPONENTS = (2, 5, 10, 20, 50, 100, 200, 500)
@@ -40,7 +40,7 @@ def measure(
       draws: how many smaller targets of so many samples, one beside the other, are cut from the labelled ones.
     """
 
-    def at(chosen: np.ndarray) -> tuple[float, np.ndarray, Evaluated]:
+    def at(chosen: np.ndarray) -> tuple[float, np.ndarray, ModelScores]:
         theta = None if outputs is None else special.softmax(outputs[chosen], axis=1)
         return *_truth(features, labels, chosen, judges), _evaluated(features[chosen], labels[chosen], theta)
 
@@ -75,15 +75,15 @@ def _truth(
     return C, hits[C]
 
 
-def _evaluated(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> Evaluated:
+def _evaluated(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> ModelScores:
     request = check_request(scores=SCORES, confidence=True)
     classes, ids = np.unique(labels, return_inverse=True)
     ((_, evaluated),) = evaluate([("it", features, theta)], ids, len(classes), request)
-    assert isinstance(evaluated, Evaluated)
+    assert isinstance(evaluated, ModelScores)
     return evaluated
 
 
-def _scores(evaluated: Evaluated) -> Mapping[str, float]:
+def _scores(evaluated: ModelScores) -> Mapping[str, float]:
     return {name: _rounded(value) for name, value in evaluated.values.items()}
 
 

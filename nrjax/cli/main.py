@@ -25,6 +25,6 @@ def main(debug: bool, compilation_cache: str | None) -> None:
     training anything: principal components of the layer's outputs, then their mean silhouette.
     """
     if compilation_cache != "off" and (compilation_cache or "JAX_COMPILATION_CACHE_DIR" not in os.environ):
-        from nrjax.compilation import cache_compilations
+        from nrjax._utils.compilation import cache_compilations
 
         cache_compilations(compilation_cache)

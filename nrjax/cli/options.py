@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from nrjax.files import shortened, shown
+from nrjax._utils.messages import printable, shortened
 from nrjax.kernels import Definition, Distance
 from nrjax.kernels.error_bounds import LARGEST_TOLERANCE, SMALLEST_TOLERANCE, TOLERANCE
 
@@ -26,7 +26,7 @@ class OneLineErrors(click.Group):
             if ctx.params["debug"] or ctx.meta.get("debug"):
                 raise
             said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-            raise click.ClickException(shortened(shown(" ".join(said.split())), 2000)) from error
+            raise click.ClickException(shortened(printable(" ".join(said.split())), 2000)) from error
         except MemoryError as error:
             raise click.ClickException("out of memory; use fewer samples (--max-samples) or models.") from error
 

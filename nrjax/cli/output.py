@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nrjax.files import check_writable
+from nrjax._utils.paths import check_writable
 
 
 def check_outputs(plot: Path | None, report: Path | None) -> None:

@@ -97,7 +97,7 @@ def rank_features(directory: Path, labels_path: Path, probabilities, output, rep
     check_outputs(plot, report)
     features = FeatureFiles(directory, skip=labels_path)
     labels = read_labels(labels_path)
-    theta = FeatureFiles(probabilities, skip=labels_path) if probabilities else None
-    ranking = nrjax.rank_batch(features, labels, probabilities=theta, **options)
+    probabilities = FeatureFiles(probabilities, skip=labels_path) if probabilities else None
+    ranking = nrjax.rank_batch(features, labels, probabilities=probabilities, **options)
     took = time.perf_counter() - start
     finish(ranking, output, plot, report, features.__getitem__, labels, f"Ranked {directory} in {took:.1f} s.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nrjax.files import shown
+from nrjax._utils.messages import printable
 
 
 @contextlib.contextmanager
@@ -18,7 +18,7 @@ def warnings_said() -> Iterator[None]:
         warnings.simplefilter("always", RuntimeWarning)
         yield
     for line in dict.fromkeys(str(warning.message) for warning in caught):
-        click.echo(shown(line), err=True)
+        click.echo(printable(line), err=True)
 
 
 def load_models(names: tuple[str, ...], default: str, where: str | None, download: bool = False) -> Any:
@@ -29,7 +29,7 @@ def load_models(names: tuple[str, ...], default: str, where: str | None, downloa
         try:
             load_candidates(name)
         except FileNotFoundError as error:
-            raise click.BadParameter(shown(" ".join(str(error).split())), param_hint="MODELS") from error
+            raise click.BadParameter(printable(" ".join(str(error).split())), param_hint="MODELS") from error
     return load_candidates(list(names) or [default], where=where, download=download)
 
 

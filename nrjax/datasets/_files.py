@@ -7,7 +7,8 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 
-from nrjax.files import check_regular, first_line, is_litter, shown
+from nrjax._utils.messages import first_line, printable
+from nrjax._utils.paths import check_regular, is_system_file
 
 SUFFIXES = (".npy", ".npz", ".safetensors")
 MOST_TEXT = 1 << 28  # bytes of labels
@@ -23,7 +24,9 @@ class FeatureFiles(Mapping[str, Any]):
     """
 
     def __init__(self, directory: str | Path, *, skip: Path | None = None):
-        files = sorted(p for p in Path(directory).iterdir() if p.suffix.lower() in SUFFIXES and not is_litter(p.name))
+        files = sorted(
+            p for p in Path(directory).iterdir() if p.suffix.lower() in SUFFIXES and not is_system_file(p.name)
+        )
         if skip is not None:
             files = [p for p in files if not (p.exists() and p.samefile(skip))]
         if not files:
@@ -69,11 +72,11 @@ def read_array(path: Path, key: str) -> Any:
     except Exception as error:  # zip, header, safetensors and pickle refusals each have their own
         if "allow_pickle" in str(error):
             raise ValueError(
-                f"{shown(path.name)} holds pickled objects, which are refused; save an array of numbers."
+                f"{printable(path.name)} holds pickled objects, which are refused; save an array of numbers."
             ) from error
-        raise ValueError(f"{shown(path.name)} cannot be read: {first_line(error)}") from error
+        raise ValueError(f"{printable(path.name)} cannot be read: {first_line(error)}") from error
     if key not in arrays and len(arrays) != 1:
-        raise ValueError(f"{shown(path.name)} cannot be read: {_several(list(arrays), key)}")
+        raise ValueError(f"{printable(path.name)} cannot be read: {_several(list(arrays), key)}")
     return arrays[key] if key in arrays else next(iter(arrays.values()))
 
 
@@ -91,22 +94,25 @@ def read_labels(path: Path) -> np.ndarray:
     if path.suffix.lower() in SUFFIXES:
         return read_array(path, "labels")
     if check_regular(path).stat().st_size > MOST_TEXT:
-        raise ValueError(f"{shown(path.name)} is larger than {MOST_TEXT:,} bytes; expected a label per line.")
+        raise ValueError(f"{printable(path.name)} is larger than {MOST_TEXT:,} bytes; expected a label per line.")
     try:
         text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:
-        raise ValueError(f"{shown(path.name)} is neither text in UTF-8 nor one of {', '.join(SUFFIXES)}.") from error
+        raise ValueError(
+            f"{printable(path.name)} is neither text in UTF-8 nor one of {', '.join(SUFFIXES)}."
+        ) from error
     # lines as editors and spreadsheets leave them: any line end, byte order marks of files that were joined, quotes
     lines = [line.strip(MARKS) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     lines = [line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line for line in lines]
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST_LABEL or "\0" in line:
             raise ValueError(
-                f"{shown(path.name)}: line {number} has {'a NUL' if chr(0) in line else f'{len(line):,} characters'}; "
+                f"{printable(path.name)}: line {number} has "
+                f"{'a NUL' if chr(0) in line else f'{len(line):,} characters'}; "
                 "expected a label per line, as text in UTF-8."
             )
     while lines and not lines[-1]:
         lines.pop()
     if "" in lines:
-        raise ValueError(f"{shown(path.name)}: line {lines.index('') + 1} is empty; expected a label per line.")
+        raise ValueError(f"{printable(path.name)}: line {lines.index('') + 1} is empty; expected a label per line.")
     return np.array(lines)

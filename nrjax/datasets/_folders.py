@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nrjax._utils.paths import is_system_file, natural_sort_key
 from nrjax.datasets._images import IMAGE_SUFFIXES
-from nrjax.files import is_litter, natural
 
 SPLITS = {"train", "test", "val", "valid", "validation", "dev", "eval"}
 
@@ -22,7 +22,7 @@ class Folders:
     def __init__(self, root: Path, split: str):
         roots = _roots(root, split)
         self._root, self._files, labels = root, [], []
-        folders = sorted({folder.name for top in roots for folder in _folders(top)}, key=natural)
+        folders = sorted({folder.name for top in roots for folder in _folders(top)}, key=natural_sort_key)
         for i, name in enumerate(folders):
             found = [image for top in roots if (top / name).is_dir() for image in _images(top / name)]
             self._files += found
@@ -73,17 +73,17 @@ def _roots(root: Path, split: str) -> list[Path]:
 
 
 def _folders(root: Path) -> list[Path]:
-    found = [path for path in root.iterdir() if path.is_dir() and not is_litter(path.name)]
-    return sorted(found, key=lambda path: natural(path.name))
+    found = [path for path in root.iterdir() if path.is_dir() and not is_system_file(path.name)]
+    return sorted(found, key=lambda path: natural_sort_key(path.name))
 
 
 def _images(folder: Path) -> list[Path]:
     """Images below a folder, at any depth; links to folders are not followed."""
     found = []
     for here, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not is_litter(name)]
+        folders[:] = [name for name in folders if not is_system_file(name)]
         found += [
             Path(here, name) for name in names
-            if not is_litter(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+            if not is_system_file(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
         ]  # fmt: skip
-    return sorted(found, key=lambda path: natural(str(path)))
+    return sorted(found, key=lambda path: natural_sort_key(str(path)))

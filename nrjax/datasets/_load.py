@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nrjax._utils.messages import printable
+from nrjax._utils.paths import check_regular
 from nrjax.datasets._encoded import Images, Source, check_all
 from nrjax.datasets._folders import Folders, folder_of_images
 from nrjax.datasets._images import fit_images, stack, without_news
@@ -14,7 +16,6 @@ from nrjax.datasets._objects import load_from_disk, on_disk, table_of
 from nrjax.datasets._select import resolve_classes, select
 from nrjax.datasets._tables import MOST_IDS, SUFFIXES, Table, read_table
 from nrjax.datasets._tfds import is_prepared, open_tfds, prepared_folder
-from nrjax.files import check_regular, shown
 from nrjax.labels import encode
 
 
@@ -103,7 +104,7 @@ def load_dataset(
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
     source = _open(name, split, data_dir, text, image, label)
-    who = f"Dataset {shown(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
+    who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
     wanted = resolve_classes(classes, source.class_names)
     indices = select(source.labels, wanted, max_samples, seed)
     if not len(indices):
@@ -139,7 +140,7 @@ def _open(
         return table
     path = Path(name)
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
-        return Table(read_table(path), f"Dataset {shown(str(path))!r}", path.parent, text, image, label)
+        return Table(read_table(path), f"Dataset {printable(str(path))!r}", path.parent, text, image, label)
     if path.is_dir() and on_disk(path):
         table = table_of(load_from_disk(path, split), split, text, image, label)
         assert table is not None  # datasets gives nothing else

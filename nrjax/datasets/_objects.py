@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nrjax._utils.messages import first_line
 from nrjax.datasets._tables import LABELS, Table
-from nrjax.files import first_line
 
 ON_DISK = ("dataset_dict.json", "state.json")  # in a directory that Hugging Face's datasets saved
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nrjax.files import check_regular, first_line, natural, shortened, shown
+from nrjax._utils.messages import first_line, printable, shortened
+from nrjax._utils.paths import check_regular, natural_sort_key
 from nrjax.labels import TOLD_MISSING
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
@@ -33,7 +34,7 @@ class Table:
         label: str | None, class_names: Sequence[str] | None = None,
     ):  # fmt: skip
         self._who, self._base = who, base
-        listed = ", ".join(shown(shortened(str(name), 60)) for name in list(columns)[:20])
+        listed = ", ".join(printable(shortened(str(name), 60)) for name in list(columns)[:20])
         for role, name in (("text", text), ("image", image), ("label", label)):
             if name is not None and name not in columns:
                 raise ValueError(f"{who} has no column {name!r} for the {role}; it has {listed}.")
@@ -97,7 +98,7 @@ class Table:
                     f"{self._who}: labels must be told apart by how they read; column {column!r} has {other!r} and "
                     f"{value!r}. Turn all of them into text, or into numbers."
                 )
-        names = sorted(read, key=natural)
+        names = sorted(read, key=natural_sort_key)
         ids = {name: i for i, name in enumerate(names)}
         return np.array([ids[str(value)] for value in plain], np.int64), names
 
@@ -106,7 +107,8 @@ class Table:
         if wrong or not columns:
             raise ValueError(
                 f"{self._who} has neither a column of texts nor of images; name it (text=, image=; on the command line "
-                f"--text, --image), or leave numbers alone, which {', '.join(shown(str(n)) for n in wrong[:5])} is not."
+                f"--text, --image), or leave numbers alone, which "
+                f"{', '.join(printable(str(n)) for n in wrong[:5])} is not."
             )
         return np.stack([np.asarray(values, np.float64) for values in columns.values()], axis=1).astype(np.float32)
 
@@ -155,11 +157,11 @@ def read_table(path: Path) -> dict[str, Sequence[Any]]:
             return _json_lines(path)
         return _csv(path, "\t" if suffix == ".tsv" else ",")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{shown(path.name)} is not text in UTF-8.") from error
+        raise ValueError(f"{printable(path.name)} is not text in UTF-8.") from error
     except ValueError:
         raise
     except Exception as error:  # every format has its own ways to break
-        raise ValueError(f"{shown(path.name)} cannot be read: {first_line(error)}") from error
+        raise ValueError(f"{printable(path.name)} cannot be read: {first_line(error)}") from error
 
 
 def _csv(path: Path, delimiter: str) -> dict[str, Sequence[Any]]:
@@ -170,18 +172,19 @@ def _csv(path: Path, delimiter: str) -> dict[str, Sequence[Any]]:
             header = next(rows, [])
             columns: list[list[str]] = [[] for _ in header]
             if len(set(header)) < len(header) or not header:
-                raise ValueError(f"{shown(path.name)}: expected a first row that names the columns, each once.")
+                raise ValueError(f"{printable(path.name)}: expected a first row that names the columns, each once.")
             for row in rows:
                 if not row:
                     continue
                 if len(row) != len(header):
                     raise ValueError(
-                        f"{shown(path.name)}: line {rows.line_num} has {len(row)} fields, the first row {len(header)}."
+                        f"{printable(path.name)}: line {rows.line_num} has {len(row)} fields, "
+                        f"the first row {len(header)}."
                     )
                 for column, value in zip(columns, row, strict=True):
                     column.append(value)
     except csv.Error as error:
-        raise ValueError(f"{shown(path.name)} is no CSV: {first_line(error)}.") from error
+        raise ValueError(f"{printable(path.name)} is no CSV: {first_line(error)}.") from error
     finally:
         csv.field_size_limit(before)
     return dict(zip(header, columns, strict=True))
@@ -196,9 +199,9 @@ def _json_lines(path: Path) -> dict[str, Sequence[Any]]:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"{shown(path.name)}: line {number} is not JSON: {first_line(error)}") from error
+                raise ValueError(f"{printable(path.name)}: line {number} is not JSON: {first_line(error)}") from error
             if not isinstance(row, dict):
-                raise ValueError(f"{shown(path.name)}: line {number} is no object with the columns as fields.")
+                raise ValueError(f"{printable(path.name)}: line {number} is no object with the columns as fields.")
             rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
     return {name: [row.get(name) for row in rows] for name in names}
@@ -209,7 +212,7 @@ def _parquet(path: Path) -> dict[str, Sequence[Any]]:
         from pyarrow import parquet  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(
-            f"{shown(path.name)} needs pyarrow, which is not installed: pip install 'nrjax[tables]'."
+            f"{printable(path.name)} needs pyarrow, which is not installed: pip install 'nrjax[tables]'."
         ) from error
     table = parquet.read_table(path)
     return {name: table.column(name).to_pylist() for name in table.column_names}

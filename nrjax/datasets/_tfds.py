@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.files import first_line, natural
+from nrjax._utils.messages import first_line
+from nrjax._utils.paths import natural_sort_key
 
 INFO = "dataset_info.json"  # in the folder of every version that is prepared
 CHUNK = 4096  # records parsed at once
@@ -46,7 +47,9 @@ def prepared_folder(path: Path) -> Path | None:
     """The folder of a prepared version: the path itself, or the last version below it."""
     if (path / INFO).is_file():
         return path
-    versions = sorted((info.parent for info in path.glob(f"*/{INFO}")), key=lambda folder: natural(folder.name))
+    versions = sorted(
+        (info.parent for info in path.glob(f"*/{INFO}")), key=lambda folder: natural_sort_key(folder.name)
+    )
     return versions[-1] if versions else None
 
 

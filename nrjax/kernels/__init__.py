@@ -1,7 +1,8 @@
 """Pure JAX kernels, written for one model: arrays in, arrays out, nothing checked.
 
-They compose with `jit`, `vmap`, `grad` and `shard_map`. The checked entries are `nrjax.rank_batch`, `nrjax.score_batch`,
-`nrjax.pca`, `nrjax.silhouette_samples` and `nrjax.silhouette_score`, which are also faster and say how exact they are.
+They compose with `jit`, `vmap`, `grad` and `shard_map`. The checked entries are `nrjax.rank_batch`,
+`nrjax.score_batch`, `nrjax.pca`, `nrjax.silhouette_samples` and `nrjax.silhouette_score`, which are also faster
+and say how exact they are.
 """
 
 from nrjax.kernels.clusters import clusters, stability

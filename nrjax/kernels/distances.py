@@ -19,7 +19,7 @@ class Points(NamedTuple):
     is_zero: Float[Array, "*rows"]  # 1 for a zero vector under cosine distance
     labels: Int[Array, "*rows"]
     weights: Float[Array, "*rows"]  # 0 for padding
-    index: Int[Array, "*rows"]
+    position: Int[Array, "*rows"]
 
 
 class Classes(NamedTuple):
@@ -68,7 +68,7 @@ def distances_by_pairs(
     @jax.checkpoint
     def add(sums_and_counts, others: Points):
         distances = pairwise_distances(rows, others, distance)
-        distances = jnp.where(rows.index[:, None] == others.index, 0, distances)
+        distances = jnp.where(rows.position[:, None] == others.position, 0, distances)
         indicators = one_hot(others.labels, n_classes, distances.dtype) * others.weights[:, None]
         sums, counts = sums_and_counts
         return (sums + matmul(distances, indicators), counts + jnp.sum(indicators, axis=0)), None

@@ -29,8 +29,8 @@ def subspace_error(
 ) -> tuple[Any, Any]:  # fmt: skip
     """How far the leading Ritz vectors may be turned out of the true subspace.
 
-        t_ij^2 = (p_ij / (s_i - s_j))^2 + (q_i . q_j / ((s_i - mu) (s_i - s_j)))^2        towards each other vector j > k
-        o_i^2  = |q_i|^2 / (s_i - mu)^2                                                   towards what is not known
+        t_ij^2 = (p_ij / (s_i - s_j))^2 + (q_i . q_j / ((s_i - mu) (s_i - s_j)))^2       towards each other vector j > k
+        o_i^2  = |q_i|^2 / (s_i - mu)^2                                                  towards what is not known
 
     with Ritz values `s` (squared singular values) and residuals `r_i = p_i + q_i`, `p_i` in the span of the Ritz
     vectors (rounding) and `q_i` outside of it. Two Ritz vectors mix only by way of what lies outside their span, so

@@ -20,7 +20,7 @@ def estimate_gbc(
     rounding: float,
 ) -> Estimate:
     """`gbc` and its error: components that are as good as tied, by which the variances are told, turn freely."""
-    squares, left, _, _, blur, _ = spectrum(centred(features, rounding), solver)
+    squares, left, _, _, eigenvalue_error, _ = spectrum(centred(features, rounding), solver)
     points = (left * jnp.sqrt(squares))[:, -N_COMPONENTS:]
     indicators = one_hot(labels, n_classes, features.dtype)
     counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)[:, None]
@@ -42,7 +42,9 @@ def estimate_gbc(
     value = -jnp.sum(lax.map(overlaps, jnp.arange(n_classes)))
     # Of the components that any variance above the floor is told by, and the first that is left out.
     counted = squares / len(features) > floor
-    gaps = jnp.where(counted[1:], blur[1:] / jnp.maximum(squares[1:] - squares[:-1], blur[1:]), 0)
+    gaps = jnp.where(
+        counted[1:], eigenvalue_error[1:] / jnp.maximum(squares[1:] - squares[:-1], eigenvalue_error[1:]), 0
+    )
     turned = jnp.max(gaps[-N_COMPONENTS:], initial=0)
     smallest = jnp.finfo(value.dtype).tiny  # of which nothing can be said
     relative = jnp.where((turned > 0.01) | (value > -smallest) & (value.dtype != jnp.float64), 1, turned)

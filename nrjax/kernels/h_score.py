@@ -18,14 +18,14 @@ def estimate_h_score(
     rounding: float,
 ) -> Estimate:
     """`h_score` and its error: what doubtful directions hold, and what U lacks of being orthonormal."""
-    _, left, there, doubtful, *_ = spectrum(standardised(features, rounding), solver)
+    _, left, is_signal, is_uncertain, *_ = spectrum(standardised(features, rounding), solver)
     indicators = one_hot(labels, n_classes, features.dtype)
     counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)
     sums = matmul(left.T, indicators)
-    inside = jnp.where(there[:, None], sums, 0)
+    inside = jnp.where(is_signal[:, None], sums, 0)
     held = matmul(left, inside)
     skew = jnp.sum((jnp.sum(held * held, axis=0) - jnp.sum(inside * inside, axis=0)) / counts)
-    doubt = jnp.sum(jnp.where(doubtful[:, None], sums, 0) ** 2 / counts)
+    doubt = jnp.sum(jnp.where(is_uncertain[:, None], sums, 0) ** 2 / counts)
     return Estimate(jnp.sum(inside * inside / counts), doubt + jnp.abs(skew))
 
 

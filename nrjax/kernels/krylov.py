@@ -3,8 +3,8 @@
     Q = block,   Y = C X Q',   P = Y' X,   Rayleigh-Ritz on the kept vectors and Q,   Q = orth(residuals)
 
 `multiply` is the only program that knows the width of the features. It reads them twice and is written in JAX. The rest
-is small. `expand` and what follows it take `numpy` or `jax.numpy` as their first argument: NumPy in float64 on a CPU and
-for TPUs, JAX under `jit` and `enable_x64` on GPUs. Leading axes are models.
+is small. `expand` and what follows it take `numpy` or `jax.numpy` as their first argument: NumPy in float64 on a CPU
+and for TPUs, JAX under `jit` and `enable_x64` on GPUs. Leading axes are models.
 
 The residuals of the leading Ritz pairs span the next Krylov block, so the same numbers certify the result and continue
 the iteration. The leading `2 * width` Ritz pairs are kept from step to step (thick restart). Features are not centred:

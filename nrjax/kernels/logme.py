@@ -41,17 +41,17 @@ def estimate_logme(
     Labels that the features fit exactly have no largest evidence; what they were rounded by bounds it then, and the
     error is infinite.
     """
-    squares, left, there, doubtful, blur, hidden = spectrum(as_they_are(features, rounding), solver)
+    squares, left, is_signal, is_uncertain, eigenvalue_error, hidden = spectrum(as_they_are(features, rounding), solver)
     targets = one_hot(labels, n_classes, features.dtype)
     counts = jnp.sum(targets, axis=0)
-    given = _Given(squares, left, targets, matmul(left.T, targets), blur, rounding)
-    values, errors, exact = _evidences(given, there)
+    given = _Given(squares, left, targets, matmul(left.T, targets), eigenvalue_error, rounding)
+    values, errors, exact = _evidences(given, is_signal)
     used = counts > 0
 
     def moved() -> Float[Array, " classes"]:  # by directions of which it is not sure whether they are rounding
-        return jnp.abs(_evidences(given, there | doubtful)[0] - _evidences(given, there & ~doubtful)[0])
+        return jnp.abs(_evidences(given, is_signal | is_uncertain)[0] - _evidences(given, is_signal & ~is_uncertain)[0])
 
-    errors = errors + lax.cond(jnp.any(doubtful), moved, lambda: jnp.zeros_like(errors)) + hidden
+    errors = errors + lax.cond(jnp.any(is_uncertain), moved, lambda: jnp.zeros_like(errors)) + hidden
     mean = lambda each: jnp.sum(jnp.where(used, each, 0)) / jnp.sum(used)  # noqa: E731
     return Estimate(mean(values), jnp.where(jnp.any(exact & used), jnp.inf, mean(errors)))
 
@@ -61,27 +61,27 @@ class _Given(NamedTuple):
     left: Float[Array, "samples width"]
     targets: Float[Array, "samples classes"]
     turned: Float[Array, "width classes"]  # U' targets
-    blur: Float[Array, " width"]
+    eigenvalue_error: Float[Array, " width"]
     rounding: float
 
 
 def _evidences(
-    given: _Given, there: Bool[Array, " width"]
+    given: _Given, is_signal: Bool[Array, " width"]
 ) -> tuple[Float[Array, " classes"], Float[Array, " classes"], Bool[Array, " classes"]]:
     """Of every class, on the directions that are there: log evidence per sample, its error, and if the fit is exact."""
-    squares, left, targets, _, blur, rounding = given
+    squares, left, targets, _, eigenvalue_error, rounding = given
     samples = len(targets)
-    turned = jnp.where(there[:, None], given.turned, 0)
+    turned = jnp.where(is_signal[:, None], given.turned, 0)
     counts = jnp.sum(targets, axis=0)
     rest = targets - matmul(left, turned)
-    complete = jnp.sum(there) == samples  # U spans everything
+    complete = jnp.sum(is_signal) == samples  # U spans everything
     outside = jnp.where(complete, 0, jnp.sum(rest * rest, axis=0))
     tiny = jnp.finfo(squares.dtype).tiny
     exact = ~complete & (outside <= (30 * rounding) ** 2 * counts)
     outside = jnp.where(exact, rounding**2 * jnp.maximum(counts, 1), outside)
-    kept = jnp.where(there, squares, 0)
+    kept = jnp.where(is_signal, squares, 0)
     largest = jnp.where(jnp.max(kept) > 0, jnp.max(kept), 1)
-    smallest = jnp.min(jnp.where(there, squares, largest))
+    smallest = jnp.min(jnp.where(is_signal, squares, largest))
     low, high = jnp.log(smallest) - FITTED, jnp.log(largest) + 14  # beyond, the evidence is that of its limits
     spacing = (high - low) / (SCANNED - 1)
     coarse = low + spacing * jnp.arange(SCANNED)
@@ -102,8 +102,8 @@ def _evidences(
             best = near[jnp.argmax(height(near, z, r0))]
         found = height(best[None], z, r0)[0]
         # No noise at all, where the directions are complete, and no signal at all.
-        inverse = jnp.where(there, z / jnp.where(there, squares, 1), 0)
-        logs = jnp.sum(jnp.where(there, jnp.log(jnp.where(there, squares, 1)), 0))
+        inverse = jnp.where(is_signal, z / jnp.where(is_signal, squares, 1), 0)
+        logs = jnp.sum(jnp.where(is_signal, jnp.log(jnp.where(is_signal, squares, 1)), 0))
         noiseless = -jnp.log(jnp.maximum(jnp.sum(inverse), tiny)) / 2 - logs / (2 * samples)
         nothing = -jnp.log(jnp.maximum(count, tiny)) / 2
         found = jnp.maximum(jnp.where(complete, jnp.maximum(found, noiseless), found), nothing)
@@ -111,7 +111,7 @@ def _evidences(
         r = jnp.exp(best)
         fit = jnp.maximum(jnp.sum(z * (r / (kept + r))) + r0, tiny)
         slope = (1 / (kept + r) + samples / fit * z * r / (kept + r) ** 2) / 2
-        return found, jnp.sum(jnp.where(there, blur * slope, 0)) / samples
+        return found, jnp.sum(jnp.where(is_signal, eigenvalue_error * slope, 0)) / samples
 
     at_once = min(len(counts), max(1, AT_ONCE // (len(squares) * SCANNED)))
     values, errors = lax.map(of_class, (turned.T, outside, counts), batch_size=at_once)

@@ -78,13 +78,15 @@ def fit_probe(
         margin = jnp.max(jnp.where(own, predicted, -jnp.inf), axis=1) - jnp.max(
             jnp.where(own, -jnp.inf, predicted), axis=1
         )
-        blur = 4 * eps * (1 + jnp.max(squares) / alpha)  # of what is fitted: that of the squares, beside alpha
-        return named, jnp.mean(jnp.abs(margin) <= blur / free[:, 0]), blur
+        eigenvalue_error = (
+            4 * eps * (1 + jnp.max(squares) / alpha)
+        )  # of what is fitted: that of the squares, beside alpha
+        return named, jnp.mean(jnp.abs(margin) <= eigenvalue_error / free[:, 0]), eigenvalue_error
 
     best, second = jnp.argsort(errors)[:2]
-    named, unsure, blur = judged(alphas[best])
+    named, unsure, eigenvalue_error = judged(alphas[best])
     hits, others = ((of == labels).astype(features.dtype) for of in (named, judged(alphas[second])[0]))
-    as_good = errors[second] - errors[best] <= jnp.minimum(blur, 0.1) * errors[best]
+    as_good = errors[second] - errors[best] <= jnp.minimum(eigenvalue_error, 0.1) * errors[best]
     return Probe(named, hits, alphas[best], unsure + jnp.where(as_good, jnp.abs(jnp.mean(hits) - jnp.mean(others)), 0))
 
 

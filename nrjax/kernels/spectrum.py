@@ -30,9 +30,9 @@ class Spectrum(NamedTuple):
 
     squares: Float[Array, " width"]
     left: Float[Array, "samples width"]
-    there: Bool[Array, " width"]
-    doubtful: Bool[Array, " width"]
-    blur: Float[Array, " width"]
+    is_signal: Bool[Array, " width"]
+    is_uncertain: Bool[Array, " width"]
+    eigenvalue_error: Float[Array, " width"]
     hidden: Bool[Array, ""]
 
 
@@ -65,7 +65,7 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
     if solver == "svd":
         left, values, right = jnp.linalg.svd(rows, full_matrices=False)
         left, values, right = left[:, ::-1], values[::-1], right[::-1].T
-        squares, blur = values**2, 4 * eps * values * values[-1]
+        squares, eigenvalue_error = values**2, 4 * eps * values * values[-1]
         smallest = known = (10 * eps * values[-1]) ** 2
     else:
         if dims > samples:
@@ -77,14 +77,14 @@ def spectrum(given: Rows, solver: Factorisation) -> Spectrum:
             squares = jnp.sum(left * left, axis=0)
             left = left * jnp.where(squares > 0, jax.lax.rsqrt(squares), 0)
         largest = jnp.max(squares)
-        blur = jnp.full_like(squares, eps * largest)
+        eigenvalue_error = jnp.full_like(squares, eps * largest)
         smallest, known = 10 * eps * largest, (10 * eps) ** 2 * largest
     noise = _noise(given, left, right)
     cut = jnp.maximum(smallest, noise)
     # below the cut, the lengths of X v are small where they are nothing but rounding, and tell of more where not
-    doubtful = (squares > jnp.maximum(known, noise) / BELOW) & (squares < cut * ABOVE)
+    is_uncertain = (squares > jnp.maximum(known, noise) / BELOW) & (squares < cut * ABOVE)
     hidden = jnp.any(squares < cut * ABOVE) if right is None else jnp.zeros((), bool)
-    return Spectrum(squares, left, squares > cut, doubtful, blur, hidden)
+    return Spectrum(squares, left, squares > cut, is_uncertain, eigenvalue_error, hidden)
 
 
 def _noise(given: Rows, left: Float[Array, "samples width"], right) -> Float[Array, " width"]:

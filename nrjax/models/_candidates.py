@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrjax.files import check_regular, first_line, shortened, shown
+from nrjax._utils.messages import first_line, printable, shortened
+from nrjax._utils.paths import check_regular
 from nrjax.models._live import as_model
 from nrjax.models._load import PREFIXES, load_model
 from nrjax.models._model import Model
@@ -214,14 +215,14 @@ def _of_name(name: str, base: Path, download: bool) -> list[Candidate]:
     if ":" in name and not path.exists():
         load_model(name)  # says which prefixes there are
     raise FileNotFoundError(
-        f"Models {shown(shortened(name, 100))!r}: there is no such folder or list (.toml, .json), and it has none of "
-        f"the prefixes {', '.join(f'{one}:' for one in PREFIXES)}."
+        f"Models {printable(shortened(name, 100))!r}: there is no such folder or list (.toml, .json), and it has none "
+        f"of the prefixes {', '.join(f'{one}:' for one in PREFIXES)}."
     )
 
 
 def _of_list(path: Path, download: bool) -> list[Candidate]:
     """Candidates of a file: `models`, a list of tables with `model`, name, tags, license, preprocessing."""
-    who = shown(path.name)
+    who = printable(path.name)
     if check_regular(path).stat().st_size > MOST_BYTES:
         raise ValueError(f"{who} is larger than {MOST_BYTES:,} bytes; expected a list of models.")
     try:
@@ -245,7 +246,7 @@ def _of_entry(entry: Any, who: str, base: Path, download: bool) -> list[Candidat
     for key, value in entry.items():
         if key not in _FIELDS:
             raise ValueError(
-                f"{who} has {shown(shortened(key, 60))!r}, which is no field; there are {', '.join(_FIELDS)}."
+                f"{who} has {printable(shortened(key, 60))!r}, which is no field; there are {', '.join(_FIELDS)}."
             )
         if not isinstance(value, _FIELDS[key]):
             raise ValueError(f"{who}: {key} must be a {_FIELDS[key].__name__}; got {shortened(repr(value), 60)}.")
@@ -253,7 +254,7 @@ def _of_entry(entry: Any, who: str, base: Path, download: bool) -> list[Candidat
     name = entry["model"]
     if name.partition(":")[0] not in PREFIXES:
         if Path(name).suffix.lower() in LISTS:
-            raise ValueError(f"{who}: a list cannot name another list; got {shown(shortened(name, 60))}.")
+            raise ValueError(f"{who}: a list cannot name another list; got {printable(shortened(name, 60))}.")
         if "preprocessing" in entry or "pooling" in entry:
             raise ValueError(f"{who}: a zoo has the preprocessing of its models in their model.json.")
         found = _named(entry["name"], name, base, download) if "name" in entry else _or_reason(name, base, download)

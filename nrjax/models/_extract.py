@@ -15,13 +15,13 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from nrjax._utils.jax_config import neutral_config
+from nrjax._utils.memory import aligned_empty, is_out_of_memory, machine_memory
+from nrjax._utils.messages import printable
 from nrjax.datasets import without_news
-from nrjax.files import shown
-from nrjax.memory import aligned_empty, is_out_of_memory, machine_memory
 from nrjax.models._live import as_model
 from nrjax.models._model import LAST, MEAN, SAMPLES_OF, Kind, LayerChoice, LayerError, Model, Precision
 from nrjax.models._samples import Samples, check_samples
-from nrjax.switches import our_own
 
 BATCH_SIZE = 256  # at most, unless it is asked for
 BATCH_BYTES, ACCELERATED = 1 << 24, 8  # of a batch's inputs: what caches of a CPU like, and times that on accelerators
@@ -137,7 +137,7 @@ class _Pass:
 
     def _from(self, start: int, size: int) -> None:
         running: tuple[int, Sequence[Any]] | None = None
-        with our_own():
+        with neutral_config():
             for count, batch in self._batches(start, size):
                 outputs = self._model.outputs(batch, self._asked, self._precision)  # may return at once, on a device:
                 if running:
@@ -211,8 +211,8 @@ class _Pass:
             if np.isfinite(off) and off > UNSTEADY[self._precision]:
                 raise ValueError(
                     f"the model gives other outputs for the same samples when they come again (by {off:.1g} of their "
-                    f"size, {shown(str(layer.names[0]))}): it is random, changes when it runs, or mixes the samples of "
-                    "a batch, so nothing can be said of its features."
+                    f"size, {printable(str(layer.names[0]))}): it is random, changes when it runs, or mixes the "
+                    "samples of a batch, so nothing can be said of its features."
                 )
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from nrjax.files import reason_of
+from nrjax._utils.messages import reason_of
 from nrjax.models._extract import check_kind, extract_features
 from nrjax.models._jax import JaxModel
 from nrjax.models._model import Kind, LayerChoice, LayerError, Model, Precision

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from types import ModuleType
 
-from nrjax.files import check_regular, first_line, shortened, shown
+from nrjax._utils.messages import first_line, printable, shortened
+from nrjax._utils.paths import check_regular
 
 EXTRAS = {  # module, which is also the name of what is installed, and the extra that brings it
     "torch": "torch", "timm": "timm", "torchvision": "timm", "transformers": "huggingface", "datasets": "huggingface",
@@ -63,25 +64,25 @@ def check_folder(folder: Path, who: str) -> None:
     """
     files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
     for path in files:
-        check_regular(path, f"{who}: {shown(path.name)}")
+        check_regular(path, f"{who}: {printable(path.name)}")
         if path.suffix in TEXT and path.stat().st_size > MOST_TEXT:
-            raise ValueError(f"{who}: {shown(path.name)} is larger than {MOST_TEXT:,} bytes.")
+            raise ValueError(f"{who}: {printable(path.name)} is larger than {MOST_TEXT:,} bytes.")
         if path.name.endswith(INDEX):
             _check_index(path, who)
     if (folder / "adapter_config.json").exists():
         raise ValueError(f"{who}: it is an adapter of another model; merge the two, and save that.")
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{who}: there is no config.json in {shown(str(folder))}, so it is no model's directory.")
+        raise ValueError(f"{who}: there is no config.json in {printable(str(folder))}, so it is no model's directory.")
     weights = [path.name for path in files if path.suffix == ".safetensors" and path.parent == folder]
     pickled = [path.name for path in files if path.suffix in PICKLES and path.parent == folder]
     if not weights and pickled:
         raise ValueError(
-            f"{who}: its weights are pickled ({shown(pickled[0])}), and a pickle may run any program, so they are not "
-            "read. If you trust them: load the model with its framework and save it anew with safe_serialization=True, "
-            "or safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+            f"{who}: its weights are pickled ({printable(pickled[0])}), and a pickle may run any program, so they are "
+            "not read. If you trust them: load the model with its framework and save it anew with "
+            "safe_serialization=True, or safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
         )
     if not weights:
-        raise ValueError(f"{who}: there are no weights in {shown(str(folder))}; expected model.safetensors.")
+        raise ValueError(f"{who}: there are no weights in {printable(str(folder))}; expected model.safetensors.")
 
 
 def _check_index(path: Path, who: str) -> None:
@@ -90,11 +91,13 @@ def _check_index(path: Path, who: str) -> None:
         named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
         plain = all(isinstance(name, str) and name == Path(name).name for name in named)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{who}: {shown(path.name)} is no index of weights: {first_line(error)}.") from error
+        raise ValueError(f"{who}: {printable(path.name)} is no index of weights: {first_line(error)}.") from error
     if not plain:
-        raise ValueError(f"{who}: {shown(path.name)} wants files outside its folder.")
+        raise ValueError(f"{who}: {printable(path.name)} wants files outside its folder.")
     if path.name.endswith(f".safetensors{INDEX}"):
         for name in sorted(named):
             if not name.endswith(".safetensors"):
-                raise ValueError(f"{who}: {shown(path.name)} wants {shown(shortened(name, 60))}, no safetensors.")
-            check_regular(path.parent / name, f"{who}: {shown(shortened(name, 60))}")
+                raise ValueError(
+                    f"{who}: {printable(path.name)} wants {printable(shortened(name, 60))}, no safetensors."
+                )
+            check_regular(path.parent / name, f"{who}: {printable(shortened(name, 60))}")

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.files import beneath, first_line, shortened, shown
+from nrjax._utils.messages import first_line, printable, shortened
+from nrjax._utils.paths import walk_files
 from nrjax.models._frameworks import framework, local_folder
 from nrjax.models._huggingface_inputs import processed_images, tokenized_texts
 from nrjax.models._model import (
@@ -157,7 +158,7 @@ def load_huggingface(
     local = folder is not None
     options = {"trust_remote_code": False, "local_files_only": local or not download}
     name = str(folder) if local else where
-    files = beneath(folder) if folder is not None else ()
+    files = walk_files(folder) if folder is not None else ()
     with _quietly(transformers):
         config = _config(transformers, name, who, local, options)
         module, missing = _module(transformers, name, who, options)
@@ -168,7 +169,7 @@ def load_huggingface(
         taken = getattr(module, "main_input_name", "")
         if taken not in ("pixel_values", "input_ids"):
             raise ValueError(
-                f"{who}: it takes {shown(str(taken))}, neither images nor texts; extract features yourself."
+                f"{who}: it takes {printable(str(taken))}, neither images nor texts; extract features yourself."
             )
         if taken == "pixel_values":
             inputs = processed_images(transformers, name, who, options, preprocessing, config)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.files import first_line
+from nrjax._utils.messages import first_line
 from nrjax.models._model import Inputs
 from nrjax.models._pooling import Sentences
 from nrjax.models._preprocessing import Preprocessing, pictures

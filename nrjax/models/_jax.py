@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.jax_config import neutral_config
 from nrjax.models._capture import Trace
 from nrjax.models._code import code_of
 from nrjax.models._model import (
@@ -24,7 +25,6 @@ from nrjax.models._model import (
     shape_of,
 )
 from nrjax.models._preprocessing import Preprocessing
-from nrjax.switches import our_own
 
 _BATCH = 3  # of the abstract images that `layers` sends through
 
@@ -99,7 +99,7 @@ class JaxModel(Model):
             )
         images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
         names: list[str] = []
-        with our_own():
+        with neutral_config():
             traced = jax.eval_shape(lambda v, x: self.trace(self.definition, v, x), self.variables, images)
             # A dict that went through eval_shape comes back sorted; the order of execution is read while tracing.
             jax.eval_shape(lambda v, x: names.extend(self.trace(self.definition, v, x).outputs), self.variables, images)
@@ -108,7 +108,7 @@ class JaxModel(Model):
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """Of every layer `[samples, dims]`, on the device; returns before they are computed."""
         exact = {"float32": "float32", "tensorfloat32": "tensorfloat32", "bfloat16": None}[precision]
-        with our_own(), jax.default_matmul_precision(exact) if exact else contextlib.nullcontext():
+        with neutral_config(), jax.default_matmul_precision(exact) if exact else contextlib.nullcontext():
             return _forward(
                 self._on_device(precision), batch, trace=self.trace, definition=self.definition,
                 preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,

@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from nrjax.files import check_regular, first_line, shortened, shown
+from nrjax._utils.messages import first_line, printable, shortened
+from nrjax._utils.paths import check_regular
 from nrjax.models._frameworks import framework
 from nrjax.models._model import (
     PENULTIMATE,
@@ -193,8 +194,8 @@ def _check(config: Any, who: str) -> None:
             module = one.get("module")
             if "class_name" in one and module is not None and str(module).split(".")[0] != "keras":
                 raise ValueError(
-                    f"{who}: it names code outside Keras ({shown(shortened(str(module), 60))}), which is not imported. "
-                    "Build the model yourself and pass it: nrjax.from_keras(model)."
+                    f"{who}: it names code outside Keras ({printable(shortened(str(module), 60))}), which is not "
+                    "imported. Build the model yourself and pass it: nrjax.from_keras(model)."
                 )
             waiting += one.values()
         elif isinstance(one, list):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from nrjax.files import shortened, shown
+from nrjax._utils.messages import printable, shortened
 from nrjax.models._model import Model
 from nrjax.models._preprocessing import Preprocessing
 
@@ -30,12 +30,12 @@ def load_model(
     prefix, colon, where = name.partition(":")
     if not colon or prefix not in PREFIXES or not where:
         raise ValueError(
-            f"Model {shown(shortened(name, 100))!r}: expected {', '.join(f'{one}:...' for one in PREFIXES)}, the "
+            f"Model {printable(shortened(name, 100))!r}: expected {', '.join(f'{one}:...' for one in PREFIXES)}, the "
             "folder of a zoo, or a list (.toml, .json)."
         )
     given: dict[str, Any] = {"base": base, "preprocessing": preprocessing}
     if pooling is not None and prefix != "hf":
-        raise ValueError(f"{shown(shortened(name, 100))}: pooling is of models of Hugging Face; leave it out.")
+        raise ValueError(f"{printable(shortened(name, 100))}: pooling is of models of Hugging Face; leave it out.")
     if prefix == "timm":
         from nrjax.models._timm import load_timm
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.files import check_regular, first_line, shortened, shown
+from nrjax._utils.messages import first_line, printable, shortened
+from nrjax._utils.paths import check_regular
 from nrjax.models._frameworks import framework
 from nrjax.models._model import (
     PENULTIMATE,
@@ -45,7 +46,9 @@ class OnnxModel(Model):
         taken = self._session.get_inputs()
         if len(taken) != 1:
             named = ", ".join(one.name for one in taken[:5])
-            raise ValueError(f"{source}: expected one input, images or arrays; it takes {len(taken)} ({shown(named)}).")
+            raise ValueError(
+                f"{source}: expected one input, images or arrays; it takes {len(taken)} ({printable(named)})."
+            )
         self._input = taken[0]
         if self._input.type not in NUMPY_TYPES:
             raise ValueError(f"{source}: its input is {self._input.type}; expected numbers.")
@@ -94,7 +97,7 @@ class OnnxModel(Model):
         for name in tensors:
             value = found[name]
             if not value.ndim or value.shape[0] != len(batch):
-                raise ValueError(f"the tensor {shown(str(name))} has shape {value.shape}, no row for every sample.")
+                raise ValueError(f"the tensor {printable(str(name))} has shape {value.shape}, no row for every sample.")
             kept.append(np.asarray(value, np.float32).reshape(len(batch), -1))
         return kept
 
@@ -209,8 +212,8 @@ def _load_external(onnx: Any, proto: Any, folder: Path, who: str, size: int) -> 
         location = external.ExternalDataInfo(tensor).location
         target = folder / location
         if Path(location).is_absolute() or not target.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{who}: it wants data outside its folder ({shown(shortened(location, 80))}).")
-        check_regular(target, f"{who}: its data {shown(shortened(location, 80))}")
+            raise ValueError(f"{who}: it wants data outside its folder ({printable(shortened(location, 80))}).")
+        check_regular(target, f"{who}: its data {printable(shortened(location, 80))}")
     files = sorted({folder / external.ExternalDataInfo(one).location for one in tensors})
     if size + sum(file.stat().st_size for file in files) > MOST_BYTES:
         raise ValueError(f"{who}: with its data it is larger than 2 GB; rank_batch takes features that you extract.")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nrjax.files import first_line
+from nrjax._utils.messages import first_line
 
 POOLINGS = ("mean", "cls", "last", "max")
 MODULES = ("Transformer", "Pooling", "Normalize")

@@ -15,7 +15,8 @@ import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensor
 import numpy as np
 from flax import serialization
 
-from nrjax.files import check_regular, first_line, natural
+from nrjax._utils.messages import first_line
+from nrjax._utils.paths import check_regular, natural_sort_key
 
 SUFFIXES = (".safetensors", ".msgpack", ".orbax")
 INDEX = ".safetensors.index.json"  # of a checkpoint in shards, as the Hugging Face hub has them
@@ -108,7 +109,9 @@ def _item_of(path: Path) -> Path:
     """The directory of arrays in what a `Checkpointer` or `CheckpointManager` left behind."""
     if _holds_arrays(path):
         return path
-    steps = sorted((p for p in path.iterdir() if p.is_dir() and p.name.isdecimal()), key=lambda p: natural(p.name))
+    steps = sorted(
+        (p for p in path.iterdir() if p.is_dir() and p.name.isdecimal()), key=lambda p: natural_sort_key(p.name)
+    )
     items: list[Path] = []
     folder = path
     for folder in reversed(steps or [path]):  # the last that is whole

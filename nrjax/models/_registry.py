@@ -13,14 +13,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import nnx
 
-from nrjax.files import first_line, shortened
+from nrjax._utils.jax_config import neutral_config
+from nrjax._utils.messages import first_line, shortened
 from nrjax.models._checkpoints import load_variables
 from nrjax.models._cnn import paper_cnn
 from nrjax.models._code import code_of
 from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
-from nrjax.switches import our_own
 
 _factories: dict[str, Callable[..., nn.Module | nnx.Module]] = {}
 
@@ -72,7 +72,7 @@ def build_model(
     template = _template(architecture, json.dumps(config, sort_keys=True), tuple(input_shape))
     if isinstance(template, nnx.Module):
         graphdef, rngs, state = nnx.split(template, nnx.RngState, ...)
-        with our_own():
+        with neutral_config():
             nnx.replace_by_pure_dict(state, load_variables(weights, nnx.to_pure_dict(state)))
         return from_nnx(nnx.merge(graphdef, rngs, state), input_shape=input_shape, preprocessing=preprocessing)
     module, expected = template
@@ -89,7 +89,7 @@ def _template(architecture: str, config: str, input_shape: tuple[int, ...]) -> A
             f"unknown architecture {shortened(architecture)!r}; registered are {', '.join(architectures())}. "
             "Register your own with nrjax.register_architecture(name, factory) before loading."
         )
-    with our_own():
+    with neutral_config():
         return _built(factory, architecture, config, input_shape)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.files import beneath, first_line, shortened
+from nrjax._utils.messages import first_line, shortened
+from nrjax._utils.paths import walk_files
 from nrjax.models._frameworks import framework, local_folder
 from nrjax.models._model import PENULTIMATE, Inputs, Precision
 from nrjax.models._preprocessing import Preprocessing, pictures
@@ -76,7 +77,7 @@ def load_timm(
         tags={"architecture": str(config.get("architecture") or "")},
     )  # fmt: skip
     model = TimmModel(on_accelerator(module), _inputs(timm, data, preprocessing), description)
-    model.files = beneath(folder) if folder is not None else ()
+    model.files = walk_files(folder) if folder is not None else ()
     model.config = json.dumps({"architecture": config.get("architecture"), "data": data}, sort_keys=True, default=str)
     return model
 

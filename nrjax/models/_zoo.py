@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from nrjax.files import beneath, check_regular, first_line, shortened
+from nrjax._utils.messages import first_line, shortened
+from nrjax._utils.paths import check_regular, walk_files
 from nrjax.models._checkpoints import save_variables
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
@@ -70,7 +71,7 @@ class Zoo(Mapping[str, JaxModel]):
         try:
             weights = _inside(folder, info.weights)
             model = build_model(info.architecture, info.config, weights, info.input_shape, info.preprocessing)
-            model.files = (folder / DESCRIPTION, *beneath(weights))
+            model.files = (folder / DESCRIPTION, *walk_files(weights))
             return model
         except (ValueError, OSError) as error:
             raise ZooError(first_line(error, longest=2000)) from error

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nrjax.files import shown
+from nrjax._utils.messages import printable
 from nrjax.results.outcome import TIE, Outcome, ScoredModel
 from nrjax.results.tables import as_table
 
@@ -18,20 +18,20 @@ MOST_FAILURES = 20  # that are told one by one
 
 def as_text(ranking: Outcome) -> str:
     """A table, what is missing and why, where scores disagree, and a line that says how it was made."""
-    return "\n".join([as_table(_rows(ranking)), "", *map(shown, remarks(ranking)), how(ranking)])
+    return "\n".join([as_table(_rows(ranking)), "", *map(printable, remarks(ranking)), how(ranking)])
 
 
 def as_html(ranking: Outcome) -> str:
     """The same in HTML; names and reasons are escaped."""
-    remarked = "".join(f"<br>{html.escape(shown(remark))}" for remark in remarks(ranking))
+    remarked = "".join(f"<br>{html.escape(printable(remark))}" for remark in remarks(ranking))
     return f"{html_table(_rows(ranking))}<p>{html.escape(how(ranking))}{remarked}</p>"
 
 
 def html_table(rows: Sequence[Mapping[str, str]]) -> str:
     """Rows of the same columns; columns and cells are escaped."""
-    head = "".join(f"<th>{html.escape(shown(column))}</th>" for column in rows[0])
+    head = "".join(f"<th>{html.escape(printable(column))}</th>" for column in rows[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(shown(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row.values()) + "</tr>" for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -67,7 +67,7 @@ def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
 
 def axis_text(name: str) -> str:
     """A name as Matplotlib shows it: $ would begin a formula."""
-    return shown(name).replace("$", r"\$")
+    return printable(name).replace("$", r"\$")
 
 
 @contextlib.contextmanager
@@ -140,15 +140,15 @@ def _disagreement(ranking: Outcome) -> list[str]:
 
 def _agreement(ranking: Outcome) -> list[str]:
     """Whether the first choice can be believed, and which model can be more."""
-    if ranking.agreement is None:
+    if ranking.p_near_best is None:
         return []
-    surest = max(ranking.models, key=lambda model: model.agreement or 0)
+    surest = max(ranking.models, key=lambda model: model.p_near_best or 0)
     line = (
         f"A head retrained on {ranking.best} is within one point of accuracy of the best candidate's with probability "
-        f"{ranking.agreement:.2f}"
+        f"{ranking.p_near_best:.2f}"
     )  # fmt: skip
-    more = (surest.agreement or 0) - ranking.agreement
-    return [f"{line}, one on {surest.name} with {surest.agreement:.2f}." if more > 0.05 else f"{line}."]
+    more = (surest.p_near_best or 0) - ranking.p_near_best
+    return [f"{line}, one on {surest.name} with {surest.p_near_best:.2f}." if more > 0.05 else f"{line}."]
 
 
 def how(ranking: Outcome) -> str:
@@ -165,7 +165,7 @@ def how(ranking: Outcome) -> str:
         f" Intervals hold with probability {made['confidence']:g}; they and {said['p_first']} are about "
         "the score, not about accuracy after training." if "interval" in said else ""
     )  # fmt: skip
-    if "agreement" in said:
+    if "p_near_best" in said:
         sure += " P(within 1 point): that a head retrained on the model is that close to the best one's accuracy."
     return f"Score: {', '.join(parts)}; {_direction(ranking)}.{sure}"
 
@@ -213,8 +213,8 @@ def _rows(ranking: Outcome) -> list[dict[str, str]]:
             row["score"] += " [{:.3f}, {:.3f}]".format(*model.interval) if model.interval else ""
             row[said["p_first"]] = f"{model.p_first:.2f}" if model.p_first is not None else "-"
         row |= {name: f"{model.scores[name]:.4f}" if name in model.scores else "-" for name in others}
-        if "agreement" in said:
-            row["P(within 1 point)"] = f"{model.agreement:.2f}" if model.agreement is not None else "-"
+        if "p_near_best" in said:
+            row["P(within 1 point)"] = f"{model.p_near_best:.2f}" if model.p_near_best is not None else "-"
         row |= {"layer": model.layer or "-"} if ranking.by_layer else {}
         rows.append(row | {"dims": str(model.dims) if scored else "", "": _note(ranking, model)})
     return rows

@@ -52,7 +52,7 @@ class ScoredModel:
         and of the one that it is taken for, and how many samples; by name.
       p_first: probability that the model comes first by the score that orders: about that score, not about accuracy.
       group: models of one group cannot be told apart; 1 holds the first.
-      agreement: probability that a head retrained on this model is within one point of accuracy of the best
+      p_near_best: probability that a head retrained on this model is within one point of accuracy of the best
         candidate's; with `confidence` and `probe`.
       layer: the layer that the score is of, where several were scored.
       layers: score of each of those, by layer.
@@ -71,16 +71,11 @@ class ScoredModel:
     interval: tuple[float, float] | None = None
     p_first: float | None = None
     group: int | None = None
-    agreement: float | None = None
+    p_near_best: float | None = None
     layer: str | None = None
     layers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     by_class: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     confused: Mapping[str, tuple[tuple[int, int, int], ...]] = dataclasses.field(default_factory=dict)
-
-    @property
-    def p_best(self) -> float | None:
-        """`p_first` under its first name."""
-        return self.p_first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,12 +165,12 @@ class Outcome:
         }  # fmt: skip
 
     @property
-    def agreement(self) -> float | None:
+    def p_near_best(self) -> float | None:
         """Probability that a head retrained on the first choice is within a point of accuracy of the best candidate's.
 
         None without `confidence` and `probe`, or where the first choice has no probe.
         """
-        return next((model.agreement for model in self.models if model.rank is not None), None)
+        return next((model.p_near_best for model in self.models if model.rank is not None), None)
 
     @property
     def statements(self) -> dict[str, str]:
@@ -187,7 +182,7 @@ class Outcome:
             "interval": f"{made['by']} of more such samples lies in it with probability {made['confidence']:g}",
             "p_first": f"P(first by {made['by']})",
             "group": f"models of one group are not told apart by {made['by']}",
-            "agreement": "P(within 1 point): its retrained head is within a point of accuracy of the best candidate's",
+            "p_near_best": "P(within 1 point): its retrained head is within a point of accuracy of the best one's",
         }
         return {
             field: words for field, words in said.items() if any(getattr(m, field) is not None for m in self.models)
@@ -234,7 +229,7 @@ class Outcome:
             if made["confidence"]:
                 low, high = m.interval or (None, None)
                 row |= {"low": low, "high": high, "p_first": m.p_first, "group": m.group}
-                row |= {"agreement": m.agreement} if "probe" in made["scores"] else {}
+                row |= {"p_near_best": m.p_near_best} if "probe" in made["scores"] else {}
             row |= {"layer": m.layer} if self.by_layer else {}
             row |= {"dims": m.dims, "n_components": m.n_components, "solver": m.solver}
             rows.append(row | {"rank": m.rank, "reason": m.reason})

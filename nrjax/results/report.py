@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from nrjax._utils.messages import printable
 from nrjax._version import __version__
-from nrjax.files import shown
 from nrjax.results.display import any_script, as_html, axis_text, figure_size, html_table
 from nrjax.results.ranking import Ranking
 
@@ -74,7 +74,7 @@ def write_page(
         image = _image(_projections(projections), "Two principal components")
         sections.append(("Samples of the best and the worst model", image))
     sections.append(("Made with", _settings(ranking, command)))
-    title = html.escape(shown(f"{ranking.best} comes first of {len(ranking.models)} models"))
+    title = html.escape(printable(f"{ranking.best} comes first of {len(ranking.models)} models"))
     body = "".join(f"<h2>{heading}</h2>{content}" for heading, content in sections)
     Path(path).write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -108,7 +108,7 @@ def _words(value: Any) -> str:
             f"{one} ({', '.join(names[:FIRST])}{f' and {len(names) - FIRST} more' if len(names) > FIRST else ''})"
             for one, names in of.items()
         ]
-    return shown(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+    return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
 def _image(figure: "Figure", description: str) -> str:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nrjax.files import shown
+from nrjax._utils.messages import printable
 
 Row = Mapping[str, Any]
 
@@ -27,14 +27,14 @@ def as_table(rows: Sequence[Row], widest: int = 60) -> str:
     for column in columns:
         numbers = all(_is_number(row[column]) for row in rows if row.get(column) not in (None, "", "-"))
         table.add_column(
-            shown(column),
+            printable(column),
             justify="right" if numbers else "left",
             overflow="fold",
             no_wrap=numbers,
             max_width=widest,
         )
     for row in rows:  # Text: names come from files and are not markup
-        table.add_row(*(Text(shown(str(row.get(column, "")))) for column in columns))
+        table.add_row(*(Text(printable(str(row.get(column, "")))) for column in columns))
     text = io.StringIO()
     Console(file=text, width=10_000, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())

@@ -7,13 +7,25 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import jax
 import numpy as np
 
+from nrjax.kernels.krylov import block_width
 from nrjax.scoring.checks import components_of, working_dtype
-from nrjax.scoring.compute import one_by_one
+from nrjax.scoring.components import OTHERS, suits_krylov
+from nrjax.scoring.compute import compile_context, one_by_one
 from nrjax.scoring.estimates import compile_estimates, methods_of
+from nrjax.scoring.operators import programs, wide_dtype
 from nrjax.scoring.scores import ScoreKind
-from nrjax.scoring.silhouettes import Task, compilations
+from nrjax.scoring.silhouette_programs import (
+    Task,
+    displaced_rows,
+    is_wide,
+    largest_move,
+    program_of,
+    reduced,
+    silhouettes_of_model,
+)
 
 MOST_THREADS = 4
 
@@ -57,11 +69,66 @@ class CompileAhead:
         if self._silhouette and working_dtype(dtype) == np.float32:
             settings = self._task.settings
             settings = dataclasses.replace(settings, n_components=components_of(settings, shape))
-            needed |= compilations(shape, dataclasses.replace(self._task, settings=settings))
+            needed |= _compilations(shape, dataclasses.replace(self._task, settings=settings))
         kinds = [kind for kind in self._kinds if not kind.undefined(*shape, self._counts)]
         for method in dict.fromkeys(methods_of(kind, dtype)[0] for kind in kinds):
             together = tuple(kind for kind in kinds if methods_of(kind, dtype)[0] == method)
-            needed[shape, method] = functools.partial(
-                compile_estimates, shape, self._task.n_classes, together, method
-            )
+            needed[shape, method] = functools.partial(compile_estimates, shape, self._task.n_classes, together, method)
         return needed
+
+
+def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], None]]:
+    """What compiles the programs that features `[samples, dims]` in float32 are scored with first, by a key."""
+    (samples, dims), settings = shape, task.settings
+    width, by_dims, wide = block_width(settings.n_components), dims <= samples, wide_dtype()
+    kept = min(settings.n_components + OTHERS, samples, dims)
+    narrow_array = functools.partial(jax.ShapeDtypeStruct, dtype=np.float32)
+    wide_array = functools.partial(jax.ShapeDtypeStruct, dtype=wide)
+    ids = jax.ShapeDtypeStruct((samples,), np.int32)
+    of_one = programs(False, None)
+
+    def compiles(dtype: Any, program: Any, *arguments: Any, **options: Any) -> Callable[[], None]:
+        def run() -> None:
+            with compile_context(dtype):
+                program.lower(*arguments, **options).compile()
+
+        return run
+
+    def evaluation(images: jax.ShapeDtypeStruct) -> dict[Any, Callable[[], None]]:
+        wide_values, some = is_wide(images.dtype, settings), np.zeros(samples)[displaced_rows(settings, samples)].shape
+        program, moved = (
+            program_of(function, False, None, task.n_classes, reduced(settings), wide_values)
+            for function in (silhouettes_of_model, largest_move)
+        )
+        dtype = np.float64 if wide_values else np.float32
+        displaced = jax.ShapeDtypeStruct((*some, images.shape[1]), images.dtype)
+        tangents = jax.ShapeDtypeStruct((settings.n_components, images.shape[1] - settings.n_components), dtype)
+        some_ids = jax.ShapeDtypeStruct(some, np.int32)
+        return {
+            ("silhouettes", images.shape, images.dtype): compiles(dtype, program, images, ids, None),
+            ("moved", images.shape, images.dtype): compiles(
+                dtype, moved, displaced, some_ids, None, tangents, jax.ShapeDtypeStruct((), dtype)
+            ),
+        }
+
+    features, images = narrow_array((samples, dims)), narrow_array((samples, 2 * width))
+    if settings.solver in ("auto", "krylov") and suits_krylov(samples, dims, settings.n_components):
+        return {
+            ("multiply", shape, width): compiles(
+                np.float32, of_one.multiply, features, narrow_array((width, dims)), None
+            ),
+            ("rotate", samples, width): compiles(
+                np.float32, of_one.rotate, images, narrow_array((samples, width)), narrow_array((3 * width, 2 * width))
+            ),
+            **evaluation(images),
+        }  # fmt: skip
+    exact = {
+        ("gram", shape): compiles(wide, of_one.gram, features, None, by_dims=by_dims, wide=wide == np.float64),
+        **evaluation(wide_array((samples, kept))),
+    }
+    if by_dims:
+        exponent = jax.ShapeDtypeStruct((), np.int32)
+        exact["project", shape, kept] = compiles(
+            wide, of_one.project, features, wide_array((dims, kept)), exponent, None
+        )
+    return exact

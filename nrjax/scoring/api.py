@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nrjax import kernels
-from nrjax.files import first_line
+from nrjax._utils.jax_config import neutral_config
+from nrjax._utils.messages import first_line
 from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.results import TIE, Ranking, ScoredModel
 from nrjax.scoring.checks import (
@@ -32,8 +33,8 @@ from nrjax.scoring.model_scores import ModelScorer, ModelScores, Request
 from nrjax.scoring.near_best import p_near_best
 from nrjax.scoring.scores import LABELLED, UNLABELLED, check_labelled, check_scores
 from nrjax.scoring.sharding import check_mesh, score_on_mesh
-from nrjax.scoring.silhouettes import Task, score_arrays
-from nrjax.switches import our_own
+from nrjax.scoring.silhouette_programs import Task
+from nrjax.scoring.silhouettes import score_arrays
 
 
 def rank_batch(
@@ -124,9 +125,9 @@ def rank_batch(
         (name, checked, _probabilities(probabilities, name, len(ids)))
         for name, checked in each_checked(models, len(ids))
     )
-    evaluated, failed = settled(dict(evaluate(units, ids, len(classes), request, _shapes(features))), request)
+    evaluated, failed = split_failed(dict(evaluate(units, ids, len(classes), request, _shapes(features))), request)
     made_with = {"samples": len(ids), "classes": len(classes)} | ({} if clusters is None else {"labels": None})
-    return ranked(list(models), evaluated, failed, request, made_with, classes.tolist())
+    return build_ranking(list(models), evaluated, failed, request, made_with, classes.tolist())
 
 
 def _shapes(features: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
@@ -154,7 +155,10 @@ def check_request(
 
 
 def evaluate(
-    units: Iterable[tuple[Hashable, Any, Any]], ids: np.ndarray, n_classes: int, request: Request,
+    units: Iterable[tuple[Hashable, Any, Any]],
+    ids: np.ndarray,
+    n_classes: int,
+    request: Request,
     shapes: Iterable[tuple[tuple[int, ...], Any]] = (),
 ) -> Iterator[tuple[Any, ModelScores | str]]:
     """What comes out for units, which are models or their layers, as soon as it is known; or why nothing does.
@@ -169,16 +173,18 @@ def evaluate(
     scorer = ModelScorer(ids, n_classes, request)
     for shape, dtype in shapes:
         scorer.expect(shape, dtype)
-    for key, features, theta in units:
+    for key, features, probabilities in units:
         if isinstance(features, str):
             yield key, features
         else:
-            scorer.add(key, features, theta)
+            scorer.add(key, features, probabilities)
             yield from scorer.ready()
     yield from scorer.finish()
 
 
-def settled(found: Mapping[Any, ModelScores | str], request: Request) -> tuple[dict[Any, ModelScores], dict[Any, str]]:
+def split_failed(
+    found: Mapping[Any, ModelScores | str], request: Request
+) -> tuple[dict[Any, ModelScores], dict[Any, str]]:
     """Units that have a score to order by, once all are known, and the reasons of those that have none."""
     evaluated = {key: one for key, one in found.items() if not isinstance(one, str)}
     failed = {key: one for key, one in found.items() if isinstance(one, str)}
@@ -188,7 +194,7 @@ def settled(found: Mapping[Any, ModelScores | str], request: Request) -> tuple[d
     return {key: one for key, one in evaluated.items() if by in one.values}, failed
 
 
-def ranked(
+def build_ranking(
     names: Sequence[str],
     evaluated: Mapping[str, ModelScores],
     failed: Mapping[str, str],
@@ -230,7 +236,7 @@ def ranked(
             )  # fmt: skip
     if request.confidence:
         for name, probability in _agreement(evaluated).items():
-            models[name] = dataclasses.replace(models[name], agreement=probability)
+            models[name] = dataclasses.replace(models[name], p_near_best=probability)
     settings = {
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
         "confidence": LEVEL if request.confidence else None, **made_with, "backend": jax.default_backend(),
@@ -258,7 +264,7 @@ def _by_reason(failed: Mapping[str, str]) -> str:
     return " ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
 
 
-@our_own()
+@neutral_config()
 def score_batch(
     features: Any,
     labels: Any,

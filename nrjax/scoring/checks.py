@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nrjax.files import reason_of
+from nrjax._utils.messages import reason_of
 from nrjax.kernels import Definition, Distance, Method, ScoreSettings, Solver
 from nrjax.kernels.error_bounds import LARGEST_TOLERANCE, SMALLEST_TOLERANCE, TOLERANCE
 from nrjax.kernels.silhouette import LINEAR_DISTANCES

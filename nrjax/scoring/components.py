@@ -181,7 +181,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _small_problems() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """`expand` and `residuals`, and what makes an array theirs: NumPy in float64, or on GPUs one batch on the device."""
+    """`expand` and `residuals`, and what makes an array theirs: NumPy in float64, or a batch on a GPU."""
     if jax.default_backend() in ("cpu", "tpu"):
         return (
             functools.partial(krylov.expand, np), functools.partial(krylov.residuals, np),

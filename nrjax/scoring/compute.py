@@ -12,8 +12,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
-from nrjax.memory import Staging, in_slices, models_that_fit
-from nrjax.switches import our_own
+from nrjax._utils.jax_config import neutral_config
+from nrjax._utils.memory import Staging, in_slices, models_that_fit
 
 T = TypeVar("T")
 THREADS_FROM = 512  # rows of a matrix from which its decomposition gains by threads
@@ -28,7 +28,7 @@ def compute_context(dtype: DTypeLike = np.float32, *, threads: bool = False) -> 
     that the products of JAX need. `threads` leaves them to large ones.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(our_own())
+        stack.enter_context(neutral_config())
         if dtype == np.float64:
             stack.enter_context(jax.enable_x64(True))
         if jax.default_backend() == "cpu" and not threads:
@@ -39,7 +39,7 @@ def compute_context(dtype: DTypeLike = np.float32, *, threads: bool = False) -> 
 @contextlib.contextmanager
 def compile_context(dtype: DTypeLike) -> Iterator[None]:
     """`compute_context` of a thread that compiles only, and leaves BLAS as it is."""
-    with our_own(), jax.enable_x64(dtype == np.float64):
+    with neutral_config(), jax.enable_x64(dtype == np.float64):
         yield
 
 
@@ -82,7 +82,7 @@ def bucket_of(size: int) -> int:
 
 
 def stack_models(arrays: Sequence[Any], shape: tuple[int, int], dtype: DTypeLike) -> jax.Array:
-    """`[models, samples, dims]` on the device, filled up with zeros to `shape` and with the last model to 2^n models."""
+    """`[models, samples, dims]` on the device, zeros up to `shape` and copies of the last model up to 2^n of them."""
 
     def ready(array: Any) -> jax.Array:
         if isinstance(array, np.ndarray):

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.jax_config import neutral_config
 from nrjax.kernels.linalg import matmul
-from nrjax.switches import our_own
 
 LEVEL = 0.9  # of the intervals, and of the differences that tell two models apart
 RESAMPLES = 4096
@@ -64,7 +64,7 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
 def resampled(scores: Sequence[float] | np.ndarray, influences: np.ndarray) -> np.ndarray:
     """Scores of `RESAMPLES` targets like the one at hand, `[resamples, models]`; arguments as for `confidence`."""
     units = influences.shape[1]
-    with our_own():
+    with neutral_config():
         shifts = jax.jit(_shifts)(jnp.asarray(influences / np.sqrt(units * (units - 1)), jnp.float32))
     return np.asarray(scores) + np.asarray(shifts, np.float64)
 
@@ -130,7 +130,7 @@ def influences_of_accuracy(hits: np.ndarray, of_half: Callable[[np.ndarray], flo
 
 
 def influences_of_halves(of_half: Callable[[np.ndarray], float], ids: np.ndarray) -> np.ndarray:
-    """Influences of pairs of groups of samples on a score, by scoring halves; arguments as for `influences_of_accuracy`."""
+    """Influences of pairs of groups of samples on a score, by scoring halves. Arguments: `influences_of_accuracy`."""
     places = np.arange(len(ids) // 2 * 2)  # neighbours are of one class, and only one of the two is in a half
     by_class = _by_class(ids)[places]
     signs = _hadamard(HALVES)[:, 1:]  # orthogonal columns: one for each pair of groups

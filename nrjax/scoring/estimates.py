@@ -66,9 +66,7 @@ def estimate_scores(
     return estimates
 
 
-def compile_estimates(
-    shape: tuple[int, ...], n_classes: int, kinds: tuple[ScoreKind, ...], method: Method
-) -> None:
+def compile_estimates(shape: tuple[int, ...], n_classes: int, kinds: tuple[ScoreKind, ...], method: Method) -> None:
     """Compiles what `estimate_scores` calls first for features of this shape, as float32 rounds them."""
     with compile_context(method.dtype):
         estimates_of_model.lower(

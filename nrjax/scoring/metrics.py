@@ -8,16 +8,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax import kernels
+from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
 from nrjax.scoring.checks import (
     check_features,
     check_probabilities,
     check_settings,
     components_of,
     encode_labels,
+    rounding_of,
     working_dtype,
 )
+from nrjax.scoring.components import exact_components, fits_float32, krylov_components
 from nrjax.scoring.compute import compute_context
-from nrjax.scoring.silhouettes import project, silhouettes_of_points
+from nrjax.scoring.operators import ArrayFeatures, wide_dtype
+from nrjax.scoring.silhouette_programs import PAIRS_UP_TO
+from nrjax.scoring.silhouettes import iterates
+
+POINT_ERROR = 1e-5  # that the silhouette of a point may have
+PROJECTION_ERROR = 3e-5  # of the subspace of a projection
 
 
 def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
@@ -39,7 +47,7 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     """
     settings = check_settings(n_components=n_components, solver=solver)
     array = check_features("features", features)
-    return project(array, dataclasses.replace(settings, n_components=components_of(settings, array.shape)))
+    return _project(array, dataclasses.replace(settings, n_components=components_of(settings, array.shape)))
 
 
 def silhouette_samples(
@@ -72,7 +80,7 @@ def silhouette_samples(
     settings = check_settings(distance=distance, definition=definition, method=method, block_size=block_size)
     ids, classes = encode_labels(labels)
     array = check_features("points", points, len(ids))
-    values = silhouettes_of_points(array, ids, len(classes), settings)
+    values = _silhouettes_of_points(array, ids, len(classes), settings)
     return jnp.asarray(values, working_dtype(array.dtype))
 
 
@@ -139,3 +147,43 @@ def _of_probabilities(kernel: Any, probabilities: Any, labels: Any) -> float:
     dtype = working_dtype(array.dtype) if jax.default_backend() == "tpu" else np.float64
     with compute_context(dtype):
         return float(kernel(jnp.asarray(array, dtype), jnp.asarray(ids), n_classes=len(classes)))
+
+
+def _project(array: Any, settings: kernels.ScoreSettings) -> kernels.Projection:
+    """Principal components of one model's features, and the error of their subspace."""
+    features = ArrayFeatures(array, rounding=rounding_of(array))
+    with compute_context():
+        components = None
+        if iterates(array, settings) and fits_float32(features):
+            components = krylov_components(features, settings.n_components, None, PROJECTION_ERROR)
+        if components is None or not components.score_error <= PROJECTION_ERROR:
+            components = exact_components(features, settings.n_components, None, svd=settings.solver == "svd")
+        points, values = np.asarray(components.images), np.asarray(components.singular_values)
+    points, values = (x[..., : settings.n_components].astype(np.float64) for x in (points, values))
+    dtype = working_dtype(array.dtype)
+    return kernels.Projection(
+        jnp.asarray(np.ldexp(points, components.exponent), dtype),
+        jnp.asarray(np.ldexp(values, components.exponent), dtype), jnp.asarray(components.error, dtype),
+    )  # fmt: skip
+
+
+def _silhouettes_of_points(points: Any, ids: np.ndarray, n_classes: int, settings: kernels.ScoreSettings) -> np.ndarray:
+    """Silhouette of every sample; from all pairs where class sums are not exact enough."""
+    linear = is_linear(settings.distance, settings.method)
+    dtype = wide_dtype() if linear or rounding_of(points) < np.finfo(np.float32).eps else np.float32
+    methods = ("linear", "blockwise") if linear and settings.method == "auto" else (settings.method,)
+    values = None
+    for method in methods:
+        with compute_context(dtype):
+            values, errors = _silhouettes_and_rounding(
+                jnp.asarray(points, dtype), jnp.asarray(ids), n_classes=n_classes, distance=settings.distance,
+                definition=settings.definition, method=method, block_size=settings.block_size,
+            )  # fmt: skip
+        if not np.max(np.asarray(errors)) > POINT_ERROR or len(ids) > PAIRS_UP_TO:
+            break
+    return np.asarray(values)
+
+
+_silhouettes_and_rounding = jax.jit(
+    silhouettes_and_rounding, static_argnames=("n_classes", "distance", "definition", "method", "block_size")
+)

@@ -7,17 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nrjax.files import first_line
+from nrjax._utils.memory import Staging
+from nrjax._utils.messages import first_line
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.error_bounds import Estimate
-from nrjax.memory import Staging
 from nrjax.scoring.ahead import CompileAhead
 from nrjax.scoring.checks import components_of, rounding_of
 from nrjax.scoring.compute import ShapeBatcher
 from nrjax.scoring.confidence import FEW, FEWEST, influences_of_accuracy, influences_of_groups, influences_of_samples
 from nrjax.scoring.estimates import estimate_scores
 from nrjax.scoring.scores import ScoreKind
-from nrjax.scoring.silhouettes import Task, score_arrays
+from nrjax.scoring.silhouette_programs import Task
+from nrjax.scoring.silhouettes import score_arrays
 
 NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
 SAMPLED_ROWS = 256  # that show whether features vary
@@ -159,7 +160,7 @@ class ModelScorer:
             doubt = _doubt_of_variation(score.variation, array) or score.doubt(settings.tolerance)
             scores.uncertain |= {"silhouette": doubt} if doubt else {}
             if score.influence is not None:
-                scores.influences["silhouette"] = score.influence.influences
+                scores.influences["silhouette"] = np.asarray(score.influence.influences)
                 scores.bias = float(score.influence.bias)
         self._waiting.subtract(model.key for model in batch)
 

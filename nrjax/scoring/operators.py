@@ -14,9 +14,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
+from nrjax._utils.memory import Staging
 from nrjax.kernels import krylov
 from nrjax.kernels.linalg import centre, exponent_of, matmul, total
-from nrjax.memory import Staging
 
 SAMPLED_ROWS = 256  # of which the first block is made
 ROUNDED = 10  # times the rounding of a row: shorter images are zero, for a cosine would see a direction in rounding
@@ -220,8 +220,12 @@ class ArrayFeatures:
         rows = np.asarray(self._narrow) if jax.default_backend() == "cpu" else self._narrow  # no program for a slice
         return np.asarray(rows[..., : step * SAMPLED_ROWS : step, :])
 
-    @functools.cached_property
+    @property
     def size(self) -> np.ndarray:
+        return self._size
+
+    @functools.cached_property
+    def _size(self) -> np.ndarray:
         rows = self.sampled()
         if rows is None:
             return np.asarray(self._programs.size(self._narrow, self._weights), np.float64)

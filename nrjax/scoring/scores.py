@@ -38,7 +38,6 @@ class ScoreKind:
       meaning: in a few words.
       bounds: of its values, from the number of classes.
       higher_is_better: its direction.
-      cost: of one model, beyond reading its features.
       source: DOI, arXiv or library call.
       undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
       reads: `features`, `probabilities` of the model's own classes `[samples, source_classes]`, or the other `scores`
@@ -57,7 +56,6 @@ class ScoreKind:
     meaning: str
     bounds: Callable[[int], tuple[float, float]] = lambda classes: (-math.inf, math.inf)
     higher_is_better: bool = True
-    cost: str = ""
     source: str = ""
     undefined: Callable[[int, int, np.ndarray], str | None] = _always
     reads: Literal["features", "probabilities", "scores"] = "features"
@@ -91,7 +89,7 @@ def register_score(name: str, kernel: Kernel, meaning: str = "", **about: Any) -
       name: a new one.
       kernel: see `ScoreKind`; it is compiled together with the other scores that are asked for.
       meaning: in a few words.
-      about: bounds, higher_is_better, cost, source, undefined, reads (not `scores`): see `ScoreKind`.
+      about: bounds, higher_is_better, source, undefined, reads (not `scores`): see `ScoreKind`.
 
     Raises:
       ValueError: the name is taken.
@@ -172,71 +170,71 @@ def _too_few_for_neighbours(samples: int, dims: int, counts: np.ndarray) -> str 
 _KINDS: dict[str, ScoreKind] = {}
 register_score(
     "silhouette", _silhouette, "silhouette of the samples on the leading principal components",
-    bounds=lambda classes: (-1, 1), cost="O(samples dims components)", source="the neuralRank paper, Algorithm 1",
+    bounds=lambda classes: (-1, 1), source="the neuralRank paper, Algorithm 1",
 )  # fmt: skip
 register_score(
     "probe", kernels.probe, "accuracy of a linear probe, leaving one sample out",
-    bounds=lambda classes: (0, 1), cost="one eigendecomposition of min(samples, dims)", undefined=_classes_of_one,
+    bounds=lambda classes: (0, 1), undefined=_classes_of_one,
     source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
     estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
-    bounds=lambda classes: (0, 1), cost="O(samples^2 dims)", undefined=_too_few_for_neighbours,
+    bounds=lambda classes: (0, 1), undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
     estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
-    cost="one eigendecomposition of min(samples, dims)", source="arXiv:2102.11005",
+    source="arXiv:2102.11005",
     estimate=estimate_logme, tolerance=1e-4, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "h_score", kernels.h_score, "between-class share of the features' covariance (H-score)",
-    bounds=lambda classes: (0, classes - 1), cost="one eigendecomposition of dims", undefined=_too_few_for_h,
+    bounds=lambda classes: (0, classes - 1), undefined=_too_few_for_h,
     source="doi:10.1109/ICIP.2019.8803726",
     estimate=estimate_h_score, tolerance=1e-3, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "regularized_h_score", kernels.regularized_h_score, "H-score with Ledoit-Wolf shrinkage",
-    bounds=lambda classes: (0, classes - 1), cost="one Cholesky factor of min(samples, dims)",
+    bounds=lambda classes: (0, classes - 1),
     source="arXiv:2110.06893; sklearn.covariance.LedoitWolf",
     estimate=estimate_regularized_h_score, tolerance=1e-3, begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "transrate", kernels.transrate, "coding rate of the features less that of the classes (TransRate, eps 1e-4)",
-    cost="a Cholesky factor of min(samples, dims) per class", source="arXiv:2106.09362",
+    source="arXiv:2106.09362",
     estimate=estimate_transrate, tolerance=1e-3, relative=True, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
 register_score(
     "gbc", kernels.gbc, "overlap of the classes as Gaussians on 64 principal components (GBC)",
-    bounds=lambda classes: (-classes * (classes - 1), 0), cost="one eigendecomposition of min(samples, dims)",
+    bounds=lambda classes: (-classes * (classes - 1), 0),
     source="arXiv:2111.12780",
     estimate=estimate_gbc, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
 )  # fmt: skip
 register_score(
     "leep", kernels.leep, "log likelihood of the labels given the model's own classes (LEEP)",
-    bounds=lambda classes: (-math.inf, 0), cost="O(samples source_classes classes)", reads="probabilities",
+    bounds=lambda classes: (-math.inf, 0), reads="probabilities",
     source="arXiv:2002.12462",
     estimate=estimate_leep, tolerance=1e-5,
 )  # fmt: skip
 register_score(
     "nce", kernels.nce, "negative conditional entropy of the labels given the model's own classes (NCE)",
-    bounds=lambda classes: (-math.log(classes), 0), cost="O(samples source_classes classes)", reads="probabilities",
+    bounds=lambda classes: (-math.log(classes), 0), reads="probabilities",
     source="arXiv:1908.08142",
     estimate=estimate_nce, tolerance=1e-5,
 )  # fmt: skip
 register_score(
     "clusters", kernels.clusters, "cosine silhouette of the clusters that the samples fall into without labels",
-    bounds=lambda classes: (-1, 1), cost="O(samples clusters) 320 times, for each number of clusters that is tried",
+    bounds=lambda classes: (-1, 1),
     source="doi:10.1023/A:1007612920971 on the leading principal components", labelled=False,
 )  # fmt: skip
 register_score(
     "stability", kernels.stability, "agreement of the clusters that two halves of the samples fall into",
-    bounds=lambda classes: (-1, 1), cost="twice that of clusters", source="doi:10.1007/BF01908075", labelled=False,
+    bounds=lambda classes: (-1, 1), source="doi:10.1007/BF01908075", labelled=False,
 )  # fmt: skip
 register_score(
     "mean_rank", _of_scores, "mean place of the model by the other scores asked for, 1 being first by all",
-    bounds=lambda classes: (1, math.inf), higher_is_better=False, cost="that of the others", reads="scores",
+    bounds=lambda classes: (1, math.inf), higher_is_better=False, reads="scores",
     source="benchmarks/trust, `stacking.py`",
 )  # fmt: skip

@@ -18,7 +18,8 @@ from nrjax.kernels.silhouette import LINEAR_DISTANCES
 from nrjax.scoring.checks import working_dtype
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.operators import ArrayFeatures, everyones
-from nrjax.scoring.silhouettes import Task, score_features
+from nrjax.scoring.silhouette_programs import Task
+from nrjax.scoring.silhouettes import score_features
 
 AXES = ("models", "samples")
 

@@ -15,14 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.memory import aligned_empty
 from nrjax.kernels.distances import Distance
 from nrjax.kernels.linalg import matmul
 from nrjax.kernels.silhouette import Definition, Method
-from nrjax.memory import aligned_empty
 from nrjax.scoring.checks import check_features, check_settings, components_of, encode_labels, rounding_of
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.operators import ROUNDED, SAMPLED_ROWS, Gram, wide_dtype
-from nrjax.scoring.silhouettes import Task, exact_scores, krylov_scores
+from nrjax.scoring.silhouette_programs import Task
+from nrjax.scoring.silhouettes import exact_scores, krylov_scores
 
 GRAM_DIMS = 4096  # a Gram matrix of 128 MiB in float64
 ROWS = 4096  # multiplied at once: one shape, whatever the batches are

@@ -5,7 +5,7 @@ from typing import Any
 
 import cloudpickle
 
-from nrjax.files import first_line
+from nrjax._utils.messages import first_line
 from nrjax.models import custom_architectures, register_architecture
 
 

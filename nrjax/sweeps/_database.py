@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from nrjax.files import shown
+from nrjax._utils.messages import printable
 
 _FIRST = """
 CREATE TABLE models (
@@ -54,7 +54,7 @@ class Database:
 
     def __init__(self, path: str | Path, *, read_only: bool = False):
         self.path = Path(path).resolve()
-        self._who = f"Store {shown(str(path))!r}"
+        self._who = f"Store {printable(str(path))!r}"
         self._lock: Any = None
         self._check_file(read_only)
         self._db: Any = None

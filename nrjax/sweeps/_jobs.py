@@ -11,7 +11,7 @@ from nrjax.scoring.model_scores import ModelScores, Request
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class ExtractionSpec:
     """What is asked of every candidate.
 
     Attributes:
@@ -33,7 +33,7 @@ class Work:
         return json.dumps([layers, self.precision, self.probabilities])
 
 
-class Round(NamedTuple):
+class RoundSpec(NamedTuple):
     """What is asked of candidates at a time.
 
     Attributes:
@@ -54,7 +54,7 @@ class Job(NamedTuple):
     fingerprint: str | None = None
 
 
-class About(NamedTuple):
+class ModelRecord(NamedTuple):
     """What loading told of a candidate; `files` it was read from and how they were, where that is known."""
 
     fingerprint: str
@@ -76,7 +76,7 @@ def state_of(files: Iterable[Any]) -> dict[str, list[int]]:
 
 
 @dataclasses.dataclass
-class Done:
+class CandidateResult:
     """What came out of a job.
 
     Attributes:
@@ -92,7 +92,7 @@ class Done:
     job: Job
     layers: dict[str, ModelScores | str] = dataclasses.field(default_factory=dict)
     reason: str | None = None
-    about: About | None = None
+    about: ModelRecord | None = None
     known: bool = False
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     died: str = ""

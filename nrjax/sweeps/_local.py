@@ -20,10 +20,10 @@ import cloudpickle
 import numpy as np
 
 from nrjax.sweeps._architectures import packed_architectures
-from nrjax.sweeps._child import Child
-from nrjax.sweeps._jobs import Done, Job, Listener, Round, Work
-from nrjax.sweeps._target import Target
-from nrjax.sweeps._work import Worker
+from nrjax.sweeps._extraction import CandidateRunner
+from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, RoundSpec
+from nrjax.sweeps._samples import LabelledSamples
+from nrjax.sweeps._worker_process import WorkerProcess
 
 TRIES, TRIES_KILLED = 3, 10  # deaths of its process until a candidate is given up; and if somebody killed it
 POLL = 0.1  # seconds between looks at time and memory
@@ -43,20 +43,21 @@ class Local:
     """
 
     def __init__(
-        self, models: Mapping[str, Any], target: Target, work: Work, *, kept: Any = None, workers: int | None = None,
+        self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, *,
+        kept: Any = None, workers: int | None = None,
         time_limit: float | None = None, memory_limit: int | None = None,
     ):  # fmt: skip
         self._time_limit, self._memory_limit, self._wanted = time_limit, memory_limit, workers
         self._folder = Path(tempfile.mkdtemp(prefix="nrjax-sweep-"))
-        self._workers: list[Child] = []
-        self._stillborn, self._devices = 0, 1  # processes in a row that died before they began
+        self._workers: list[WorkerProcess] = []
+        self._failed_starts, self._devices = 0, 1  # processes in a row that died before they began
         try:
             _write_setup(self._folder, models, target, work, kept)
         except BaseException:
             self.close()
             raise
 
-    def run(self, jobs: Sequence[Job], asked: Round, listener: Listener) -> Iterator[Done]:
+    def run(self, jobs: Sequence[Job], asked: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
         """Results as they come; every job has one."""
         waiting, alone = deque(jobs), deque[Job]()
         deaths: Counter[str] = Counter()
@@ -79,33 +80,37 @@ class Local:
                     worker.kill()
             wait([worker.connection for worker in self._workers], POLL)
         for worker in self._workers:
-            worker.dismiss()
+            worker.end_round()
 
-    def _staff(self, workers: int, asked: Round) -> None:
+    def _staff(self, workers: int, asked: RoundSpec) -> None:
         """Starts processes until there are so many."""
         while len(self._workers) < workers:
             taken = {worker.place for worker in self._workers}
             place = next(i for i in range(workers) if i not in taken)
-            worker = Child(self._folder, place % self._devices if self._devices > 1 else None, place)
+            worker = WorkerProcess(self._folder, place % self._devices if self._devices > 1 else None, place)
             worker.ask(asked)
             self._workers.append(worker)
 
-    def _buried(self, worker: Child, deaths: Counter[str], waiting: deque[Job], alone: deque[Job]) -> Iterator[Done]:
+    def _buried(
+        self, worker: WorkerProcess, deaths: Counter[str], waiting: deque[Job], alone: deque[Job]
+    ) -> Iterator[CandidateResult]:
         """What becomes of those who were in the hands of a process that is dead."""
         self._workers.remove(worker)
-        said = worker.bury()
+        said = worker.wait()
         suspects = worker.suspects()
         if worker.devices:
-            self._stillborn = 0
+            self._failed_starts = 0
         else:
-            self._stillborn += 1
-            if self._stillborn >= (TRIES_KILLED if worker.was_killed else TRIES):
+            self._failed_starts += 1
+            if self._failed_starts >= (TRIES_KILLED if worker.was_killed else TRIES):
                 raise ChildProcessError(f"Worker processes do not start. {said}")
         cause = worker.broke
         if cause == "time" and worker.running:  # it will not be faster
             ran, *others = suspects
             waiting.extendleft(others)
-            yield Done(ran, reason=f"It took longer than {self._time_limit:g} s, the time limit.", died=cause)
+            yield CandidateResult(
+                ran, reason=f"It took longer than {self._time_limit:g} s, the time limit.", died=cause
+            )
             return
         for job in suspects:
             deaths[job.name] += 1
@@ -114,9 +119,9 @@ class Local:
             elif len(suspects) == 1 and cause == "memory":
                 assert self._memory_limit is not None
                 reason = f"It took more than {self._memory_limit / 1e9:.3g} GB, the memory limit."
-                yield Done(job, reason=reason, died=cause)
+                yield CandidateResult(job, reason=reason, died=cause)
             elif len(suspects) == 1 and deaths[job.name] >= (TRIES_KILLED if worker.was_killed else TRIES):
-                yield Done(job, reason=f"Its process died {deaths[job.name]} times. {said}", died="crash")
+                yield CandidateResult(job, reason=f"Its process died {deaths[job.name]} times. {said}", died="crash")
             else:
                 alone.append(job)
 
@@ -124,12 +129,12 @@ class Local:
         """Ends all processes, at once."""
         for worker in self._workers:
             worker.kill()
-            worker.bury()
+            worker.wait()
         self._workers = []
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _write_setup(folder: Path, models: Any, target: Target, work: Work, kept: Any) -> None:
+def _write_setup(folder: Path, models: Any, target: LabelledSamples, work: ExtractionSpec, kept: Any) -> None:
     """What every process needs: arrays in a file that all of them map, the rest by value."""
     array = target.samples if isinstance(target.samples, np.ndarray) else None
     if array is not None:
@@ -137,10 +142,10 @@ def _write_setup(folder: Path, models: Any, target: Target, work: Work, kept: An
     fields = {"kind": target.kind, "ids": target.ids, "classes": target.classes, "n_clusters": target.n_clusters}
     rest = None if array is not None else target.samples
 
-    def worker(folder: Path) -> Worker:
+    def worker(folder: Path) -> CandidateRunner:
         samples = rest if rest is not None else np.load(folder / "samples.npy", mmap_mode="r", allow_pickle=False)
-        there = Target(samples=samples, **fields)
-        return Worker(models, there, work, kept=kept, fingerprints=True, at_once=True)
+        there = LabelledSamples(samples=samples, **fields)
+        return CandidateRunner(models, there, work, kept=kept, fingerprints=True, at_once=True)
 
     try:
         packed = cloudpickle.dumps({"worker": worker, "architectures": packed_architectures()})

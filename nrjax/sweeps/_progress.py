@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from nrjax.files import shown
+from nrjax._utils.messages import printable
 from nrjax.scoring.scores import ScoreKind
-from nrjax.sweeps._jobs import Done
+from nrjax.sweeps._jobs import CandidateResult
 
 
 class Progress(Protocol):
@@ -27,7 +27,7 @@ class Progress(Protocol):
         """So many candidates are to be scored on so many samples; the store had others."""
         ...
 
-    def done(self, done: Done, by: ScoreKind) -> None:
+    def done(self, done: CandidateResult, by: ScoreKind) -> None:
         """A candidate has its result by a score, or its reason."""
         ...
 
@@ -64,12 +64,12 @@ class _Bar:
         self._task = self._bar.add_task("Loading", total=jobs * samples)
 
     def starts(self, name: str) -> None:
-        self._bar.update(self._task, description=shown(name))
+        self._bar.update(self._task, description=printable(name))
 
     def advances(self, samples: int) -> None:
         self._bar.advance(self._task, samples)
 
-    def done(self, done: Done, by: ScoreKind) -> None:
+    def done(self, done: CandidateResult, by: ScoreKind) -> None:
         pass
 
 
@@ -92,7 +92,7 @@ class _Lines:
     def advances(self, samples: int) -> None:
         pass
 
-    def done(self, done: Done, by: ScoreKind) -> None:
+    def done(self, done: CandidateResult, by: ScoreKind) -> None:
         self._count += 1
         of_layers = [one for one in done.layers.values() if not isinstance(one, str)]
         values = [one.values[by.name] for one in of_layers if by.name in one.values]
@@ -101,7 +101,7 @@ class _Lines:
         reason = done.reason or next(iter(reasons), None)
         best = max(values, key=lambda value: by.sign * value, default=None)
         to_go = (time.monotonic() - self._start) / self._count * (self._jobs - self._count)
-        name = shown(done.job.name)
+        name = printable(done.job.name)
         event = {
             "event": "done", "candidate": name, by.name: best, "reason": reason if best is None else None,
             "seconds": {key: round(value, 4) for key, value in done.seconds.items()}, "to_go": round(to_go, 1),

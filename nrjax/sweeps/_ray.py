@@ -20,9 +20,9 @@ import cloudpickle
 from nrjax.datasets import BrokenImage
 from nrjax.models import framework
 from nrjax.sweeps._architectures import packed_architectures, unpack_architectures
-from nrjax.sweeps._jobs import Done, Job, Listener, Round, Work
+from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, RoundSpec
 from nrjax.sweeps._local import Local
-from nrjax.sweeps._target import Target
+from nrjax.sweeps._samples import LabelledSamples
 
 MOST_AT_ONCE, TURNS = 16, 4  # candidates of a task at most; tasks for every device, so that all end together
 IDLE = 10  # seconds without a task until the worker process ends
@@ -48,7 +48,8 @@ class Ray:
     """
 
     def __init__(
-        self, models: Mapping[str, Any], target: Target, work: Work, *, kept: Any = None, address: str | None = None,
+        self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, *,
+        kept: Any = None, address: str | None = None,
         devices_per_model: int = 1, workers: int | None = None, **limits: Any,
     ):  # fmt: skip
         self._ray = ray = framework("ray", "engine='ray'")
@@ -73,7 +74,7 @@ class Ray:
             return {"num_cpus": 1, "resources": {"TPU": self._devices}}
         return {"num_cpus": self._devices}
 
-    def run(self, jobs: Sequence[Job], asked: Round, listener: Listener) -> Iterator[Done]:
+    def run(self, jobs: Sequence[Job], asked: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
         """Results as they come; every job has one."""
         ray, losses = self._ray, Counter[str]()
         round_, waiting = ray.put(cloudpickle.dumps(asked)), self._parts(jobs)
@@ -98,7 +99,9 @@ class Ray:
                         if losses[job.name] < LOSSES:
                             waiting.append([job])
                         else:
-                            yield Done(job, reason=f"The nodes that had it were lost {LOSSES} times.", died="crash")
+                            yield CandidateResult(
+                                job, reason=f"The nodes that had it were lost {LOSSES} times.", died="crash"
+                            )
                 else:
                     running[stream] = [job for job in running[stream] if job.name != done.job.name]
                     listener.advances(asked.samples)
@@ -140,7 +143,7 @@ _held: dict[bytes, Local] = {}  # of this process of Ray's: its worker process, 
 _ending: list[threading.Timer] = []  # what ends it when no task comes any more
 
 
-def _do(setup: bytes, asked: bytes, jobs: list[Job]) -> Iterator[Done]:
+def _do(setup: bytes, asked: bytes, jobs: list[Job]) -> Iterator[CandidateResult]:
     """On a node: candidates, one after another."""
     while _ending:
         _ending.pop().cancel()

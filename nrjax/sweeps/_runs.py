@@ -7,7 +7,7 @@ from typing import Any
 from scipy import stats
 
 from nrjax.results import Ranking, ScoreMeaning
-from nrjax.results.sheet import sheet
+from nrjax.results.sortable_table import sheet
 from nrjax.scoring.scores import available_scores
 from nrjax.sweeps._race import Standing
 

@@ -13,7 +13,7 @@ from nrjax._version import __version__
 from nrjax.models import Description
 from nrjax.scoring.model_scores import ModelScores
 from nrjax.sweeps._database import Database
-from nrjax.sweeps._jobs import About, state_of
+from nrjax.sweeps._jobs import ModelRecord, state_of
 from nrjax.sweeps._rows import LAYER, parts_of, whole
 
 
@@ -28,7 +28,7 @@ class Store(Database):
                 return fingerprint
         return None
 
-    def about(self, fingerprints: Iterable[str]) -> dict[str, About]:
+    def about(self, fingerprints: Iterable[str]) -> dict[str, ModelRecord]:
         """What is known of models."""
         found = {}
         for fingerprint in fingerprints:
@@ -37,7 +37,7 @@ class Store(Database):
                 fingerprint,
             ):
                 described = Description(parameters, size, source, license, json.loads(tags))
-                found[fingerprint] = About(fingerprint, described, preprocessing, {})
+                found[fingerprint] = ModelRecord(fingerprint, described, preprocessing, {})
         return found
 
     def add_target(self, fingerprint: str, name: str, kind: str, samples: int, classes: Sequence[Any]) -> None:
@@ -47,7 +47,7 @@ class Store(Database):
             self._db.execute("INSERT OR REPLACE INTO targets VALUES (?, ?, ?, ?, ?)", row)
 
     def add(
-        self, key: str, about: About, target: str, samples: int, asked: str, settings: Mapping[str, str],
+        self, key: str, about: ModelRecord, target: str, samples: int, asked: str, settings: Mapping[str, str],
         layers: Mapping[str, ModelScores | str], seconds: Mapping[str, float],
     ) -> None:  # fmt: skip
         """Remembers what came out for a model, all of it or nothing.

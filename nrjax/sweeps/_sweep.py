@@ -15,17 +15,17 @@ from nrjax.scoring.api import check_request
 from nrjax.scoring.checks import named_models
 from nrjax.scoring.model_scores import Request
 from nrjax.scoring.scores import UNLABELLED, check_labelled
-from nrjax.sweeps._best import ranking_of
+from nrjax.sweeps._best_layer import ranking_of
 from nrjax.sweeps._engines import Engine, Inline
-from nrjax.sweeps._going import Going
-from nrjax.sweeps._jobs import Work
-from nrjax.sweeps._kept import Kept
+from nrjax.sweeps._extraction import CandidateRunner
+from nrjax.sweeps._feature_cache import FeatureCache
+from nrjax.sweeps._jobs import ExtractionSpec
 from nrjax.sweeps._outcome import Sweep
 from nrjax.sweeps._progress import progress_of
 from nrjax.sweeps._race import LEVEL
+from nrjax.sweeps._runner import SweepRunner
+from nrjax.sweeps._samples import LabelledSamples, has_labels
 from nrjax.sweeps._store import Store
-from nrjax.sweeps._target import Target, has_labels
-from nrjax.sweeps._work import Worker
 
 SCORES = ("silhouette", "probe")
 EngineName = Literal["inline", "local", "ray"]
@@ -108,11 +108,11 @@ def sweep(
     _check(request, precision, layers, top, level)
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     candidates = load_candidates(models, where=where, download=download)
-    target = Target.of(data, labels, clusters)
+    target = LabelledSamples.of(data, labels, clusters)
     named_models(candidates)
     every = layers == "all" or (layer == "best" and layers is None)
     chosen = None if every else tuple(layers if layers is not None else [layer])
-    work = Work(chosen, batch_size, precision, any(one.reads == "probabilities" for one in request.scores))
+    work = ExtractionSpec(chosen, batch_size, precision, any(one.reads == "probabilities" for one in request.scores))
     made_with = {
         "samples": len(target), "classes": len(target.classes),
         "layer": "best" if every else f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
@@ -124,7 +124,7 @@ def sweep(
         racing = top is not None and engine != "ray"  # whose nodes may have no folder in common
         kept = _kept(keep_features, memory, target, work, stack, racing=racing)
         if engine == "inline":
-            worker = Worker(candidates, target, work, kept=kept, fingerprints=bool(memory or kept))
+            worker = CandidateRunner(candidates, target, work, kept=kept, fingerprints=bool(memory or kept))
             hands: Engine = Inline(worker)
         else:
             hands = _elsewhere(engine, address, devices_per_model)(
@@ -132,7 +132,7 @@ def sweep(
             )
         stack.callback(hands.close)
         shown = stack.enter_context(progress_of(progress))
-        going = Going(
+        going = SweepRunner(
             candidates, target, work, request, memory, kept, hands, shown, retry_failed,
             kept_for_the_race=keep_features is None,
         )  # fmt: skip
@@ -193,9 +193,9 @@ def _elsewhere(engine: EngineName, address: str | None, devices_per_model: int) 
 
 
 def _kept(
-    folder: str | Path | None, store: Store | None, target: Target, work: Work, stack: contextlib.ExitStack,
-    *, racing: bool,
-) -> Kept | None:  # fmt: skip
+    folder: str | Path | None, store: Store | None, target: LabelledSamples, work: ExtractionSpec,
+    stack: contextlib.ExitStack, *, racing: bool,
+) -> FeatureCache | None:  # fmt: skip
     """Where features are kept: where the user says, or, for the rounds of a race, as long as it lasts."""
     if folder is None and not racing:
         return None
@@ -206,7 +206,7 @@ def _kept(
         import tempfile
 
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nrjax-race-"))
-    return Kept(Path(folder), target.fingerprint, work.asked)
+    return FeatureCache(Path(folder), target.fingerprint, work.asked)
 
 
 def _command() -> str:

@@ -13,7 +13,7 @@ import safetensors.numpy
 from click.testing import CliRunner
 
 import nrjax
-from nrjax import files
+from nrjax._utils import paths as files
 from nrjax.cli import main
 from tests.oracles import blobs
 

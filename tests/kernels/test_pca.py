@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 import nrjax
 from nrjax import kernels
 from nrjax.scoring.components import suits_krylov
-from nrjax.scoring.silhouettes import PROJECTION_ERROR
+from nrjax.scoring.metrics import PROJECTION_ERROR
 from tests.oracles import F32_ATOL, blobs, neuralrank
 
 SHAPES = [(12, 7), (7, 12), (40, 40), (300, 60), (60, 300)]

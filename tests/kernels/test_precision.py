@@ -11,7 +11,7 @@ from jax import export
 from nrjax import kernels
 from nrjax.kernels.influence import silhouette_influence
 from nrjax.kernels.krylov import block_width, expand, multiply, no_pairs, residuals
-from nrjax.scoring import operators, silhouettes
+from nrjax.scoring import operators, silhouette_programs
 from nrjax.scoring.estimates import estimates_of_model
 from nrjax.scoring.scores import available_scores
 
@@ -44,7 +44,7 @@ def one_step(features, labels):
         following = residuals(jnp, pairs, 10, width)
     images = operators._rotate(jnp.zeros((len(features), 2 * width)), images, turn)
     settings = kernels.ScoreSettings()
-    scored = silhouettes._silhouettes(images, labels, None, n_classes=3, settings=settings, wide=False)
+    scored = silhouette_programs.silhouettes_of_model(images, labels, None, n_classes=3, settings=settings, wide=False)
     influence = silhouette_influence(images[:, :10], labels, n_classes=3, others=images[:, 10:])
     return following, scored, influence
 

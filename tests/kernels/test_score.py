@@ -85,7 +85,9 @@ def test_batch_compiles_once(dims):
     before = [program._cache_size() for program in (of_one.multiply, of_one.rotate, of_one.gram, of_one.project)]
     assert any(before)
     nrjax.score_batch(stack + 1, labels[::-1].astype(str))
-    assert [program._cache_size() for program in (of_one.multiply, of_one.rotate, of_one.gram, of_one.project)] == before
+    assert [
+        program._cache_size() for program in (of_one.multiply, of_one.rotate, of_one.gram, of_one.project)
+    ] == before
 
 
 def dots(jaxpr):

@@ -9,9 +9,9 @@ from jax.sharding import Mesh, NamedSharding
 
 import nrjax
 from nrjax.kernels import ScoreSettings
-from nrjax.scoring import silhouettes
 from nrjax.scoring.operators import programs
 from nrjax.scoring.sharding import spec
+from nrjax.scoring.silhouette_programs import program_of, silhouettes_of_model
 from tests.scoring.mesh_data import labels, stack
 
 COLLECTIVES = ("all-gather", "all-to-all", "collective-permute", "reduce-scatter", "all-reduce")
@@ -26,7 +26,7 @@ def collectives(mesh, shape):
     images = jax.ShapeDtypeStruct((models, samples, 32), np.float32, sharding=placed)
     weights, ids = (jax.ShapeDtypeStruct((models, samples), dtype, sharding=per_sample) for dtype in ("f4", "i4"))
     stacked = programs(True, mesh)
-    score = silhouettes._program(True, mesh, 5, ScoreSettings(), False)
+    score = program_of(silhouettes_of_model, True, mesh, 5, ScoreSettings(), False)
     block, vectors = np.zeros((models, 16, dims), np.float32), np.zeros((models, dims, 32), np.float32)
     lowered = {
         "multiply": stacked.multiply.lower(features, block, weights),

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import nrjax
-from nrjax.scoring.near_best import FITTED, POINT, Discrepancy, p_near_best
 from nrjax.scoring.confidence import influences_of_samples
+from nrjax.scoring.near_best import FITTED, POINT, Discrepancy, p_near_best
 from tests.oracles import blobs
 
 
@@ -71,14 +71,14 @@ MODELS = {"good": FEATURES, "part": FEATURES[:, :3], "broken": FEATURES[:5]}
 def test_a_ranking_says_it_of_every_model_that_has_a_probe():
     ranking = nrjax.rank_batch(MODELS, LABELS, scores=("silhouette", "probe"), confidence=True)
     good, part, broken = json.loads(json.dumps(ranking.to_dict(), allow_nan=False))["models"]
-    assert ranking.agreement == good["agreement"] > 0.9
-    assert part["agreement"] < 0.1
-    assert broken["agreement"] is None
-    assert "retrained head" in ranking.statements["agreement"]
+    assert ranking.p_near_best == good["p_near_best"] > 0.9
+    assert part["p_near_best"] < 0.1
+    assert broken["p_near_best"] is None
+    assert "retrained head" in ranking.statements["p_near_best"]
     assert "P(within 1 point)" in str(ranking).splitlines()[0]
     said = "A head retrained on good is within one point of accuracy of the best candidate's with probability"
-    assert f"{said} {ranking.agreement:.2f}." in str(ranking)
-    assert "agreement" in ranking.to_csv().splitlines()[0]
+    assert f"{said} {ranking.p_near_best:.2f}." in str(ranking)
+    assert "p_near_best" in ranking.to_csv().splitlines()[0]
 
 
 def test_the_model_that_can_be_believed_more_is_named():
@@ -87,13 +87,13 @@ def test_the_model_that_can_be_believed_more_is_named():
     models = {"plain": FEATURES, "wide": wide}
     ranking = nrjax.rank_batch(models, LABELS, scores=("silhouette", "probe"), confidence=True)
     assert ranking.best == "plain"
-    assert ranking.agreement < 0.5
+    assert ranking.p_near_best < 0.5
     assert ", one on wide with 1.00." in str(ranking)
 
 
 @pytest.mark.parametrize("options", [{"confidence": True}, {"scores": ("silhouette", "probe")}, {}])
 def test_without_a_probe_or_without_confidence_nothing_is_said(options):
     ranking = nrjax.rank_batch(MODELS, LABELS, **options)
-    assert ranking.agreement is None
-    assert "agreement" not in ranking.statements
+    assert ranking.p_near_best is None
+    assert "p_near_best" not in ranking.statements
     assert "within 1 point" not in str(ranking)

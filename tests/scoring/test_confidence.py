@@ -8,7 +8,8 @@ import pytest
 import nrjax
 from nrjax import kernels
 from nrjax.kernels.influence import silhouette_influence
-from nrjax.scoring import confidence, scores as registry
+from nrjax.scoring import confidence
+from nrjax.scoring import scores as registry
 from tests.oracles import blobs
 
 ROUTES = [("cosine", "linear"), ("cosine", "blockwise"), ("sqeuclidean", "linear"), ("euclidean", "blockwise")]

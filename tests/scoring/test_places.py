@@ -40,8 +40,8 @@ def test_confidence_says_nothing_of_it_but_agreement():
     ranking = nrjax.rank_batch(
         FEATURES, Y, scores=("silhouette", "probe", "mean_rank"), by="mean_rank", confidence=True
     )  # fmt: skip
-    assert list(ranking.statements) == ["agreement"]
-    assert ranking.agreement is not None
+    assert list(ranking.statements) == ["p_near_best"]
+    assert ranking.p_near_best is not None
     assert all(model.interval is None for model in ranking.models)
     assert "Intervals" not in str(ranking)
 

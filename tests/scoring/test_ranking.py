@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax import kernels, memory
-from nrjax.scoring import compute, silhouettes
+from nrjax._utils import memory
 from nrjax.kernels import ScoreSettings
+from nrjax.scoring import compute, silhouettes
 from nrjax.scoring.operators import ArrayFeatures, programs
-from nrjax.scoring.silhouettes import Task, score_features
+from nrjax.scoring.silhouette_programs import Task
+from nrjax.scoring.silhouettes import score_features
 from tests.oracles import blobs, neuralrank
 
 FEATURES, LABELS = blobs(60, 20, 3)
@@ -219,7 +220,8 @@ def test_tolerance_is_kept_recorded_and_checked():
         assert ("to within" in str(ranked)) == (tolerance != 1e-5)
     errors = [
         score_features(
-            ArrayFeatures(models["m"], rounding=1e-7), Task(labels.astype(np.int32), 6, ScoreSettings(tolerance=tolerance))
+            ArrayFeatures(models["m"], rounding=1e-7),
+            Task(labels.astype(np.int32), 6, ScoreSettings(tolerance=tolerance)),
         )[0].error for tolerance in (1e-6, 1e-3)
     ]  # fmt: skip
     assert errors[0] <= 1e-6 < errors[1] <= 1e-3  # the second stopped earlier

@@ -9,7 +9,6 @@ import pytest
 
 import nrjax
 from benchmarks.trust import references
-from nrjax import kernels
 from nrjax.kernels.probe import fit_probe
 from nrjax.scoring.estimates import estimates_of_model, estimates_of_models
 from tests.oracles import blobs, iris

@@ -39,7 +39,9 @@ def test_same_score_as_in_memory(offset, scale):
     features, labels = low_rank(9001, 300, offset=offset)
     features = features * np.float32(scale)
     batches = Batches(features, labels)
-    assert nrjax.score_stream(batches) == pytest.approx(nrjax.rank_batch({"m": features}, labels).scores["m"], abs=F32_ATOL)
+    assert nrjax.score_stream(batches) == pytest.approx(
+        nrjax.rank_batch({"m": features}, labels).scores["m"], abs=F32_ATOL
+    )
     assert batches.passes == 3  # a look at the first batch, and two passes
 
 
@@ -55,7 +57,9 @@ def test_wide_features_take_as_many_passes_as_the_certificate_asks_for(sorted_by
     if sorted_by_class:  # the first batch, where the Krylov space starts from, has one class only
         features, labels = features[np.argsort(labels)], np.sort(labels)
     batches = Batches(features, labels, sizes=(200,))
-    assert nrjax.score_stream(batches) == pytest.approx(nrjax.rank_batch({"m": features}, labels).scores["m"], abs=F32_ATOL)
+    assert nrjax.score_stream(batches) == pytest.approx(
+        nrjax.rank_batch({"m": features}, labels).scores["m"], abs=F32_ATOL
+    )
     assert 4 <= batches.passes <= 7
 
 

@@ -7,7 +7,7 @@ import jax
 import nrjax
 from nrjax.models import Candidates
 from nrjax.models._candidates import Candidate
-from nrjax.sweeps._child import _environment
+from nrjax.sweeps._worker_process import _environment
 from tests.sweeps.faulty import Linear
 
 

@@ -6,7 +6,7 @@ import pytest
 import nrjax
 from nrjax.scoring.model_scores import ModelScores
 from nrjax.sweeps._race import dropped, rounds
-from nrjax.sweeps._target import Target
+from nrjax.sweeps._samples import LabelledSamples
 from tests.sweeps.faulty import Linear
 
 
@@ -19,7 +19,7 @@ def test_rounds_double_until_all():
 
 def test_every_beginning_of_the_order_has_the_classes_proportions():
     labels = np.repeat([0, 1, 2, 3], [500, 300, 199, 1])
-    order = Target.of(np.zeros((1000, 2)), labels).order
+    order = LabelledSamples.of(np.zeros((1000, 2)), labels).order
     assert sorted(order) == list(range(1000))
     for n in (100, 400, 700):
         share = np.bincount(labels[order[:n]], minlength=4)

@@ -141,7 +141,5 @@ def _workers():
     import psutil
 
     return [
-        one
-        for one in psutil.process_iter(["cmdline"])
-        if "nrjax.sweeps._process" in " ".join(one.info["cmdline"] or [])
+        one for one in psutil.process_iter(["cmdline"]) if "nrjax.sweeps._serve" in " ".join(one.info["cmdline"] or [])
     ]

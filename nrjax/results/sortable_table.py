@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from nrjax.files import shown
+from nrjax._utils.messages import printable
 from nrjax.results.ranking import Ranking
 from nrjax.results.tables import columns_of
 
@@ -116,4 +116,4 @@ def _cell(value: Any, column: str) -> str:
 
 
 def _safe(text: str) -> str:
-    return html.escape(shown(text))
+    return html.escape(printable(text))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax.results.sheet import sheet
+from nrjax.results.sortable_table import sheet
 
 EVIL = "<img src=x onerror=document.title='owned'>"
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from nrjax.results import Ranking
-from nrjax.scoring.api import ranked, settled
+from nrjax.scoring.api import build_ranking, split_failed
 from nrjax.scoring.model_scores import ModelScores, Request
-from nrjax.sweeps._jobs import Done
+from nrjax.sweeps._jobs import CandidateResult
 
 
 def best_of(
-    found: Mapping[str, Done], request: Request
+    found: Mapping[str, CandidateResult], request: Request
 ) -> tuple[dict[str, ModelScores], dict[str, str], dict[str, dict[str, Any]]]:
     """Of every model the layer that scores best, or why none does, and the scores of all its layers."""
     by, sign = request.by.name, request.by.sign
-    evaluated, failed = settled(
+    evaluated, failed = split_failed(
         {(name, layer): one for name, done in found.items() for layer, one in done.layers.items()}, request
     )
     scores: dict[str, dict[str, float]] = {name: {} for name in found}
@@ -38,8 +38,12 @@ def best_of(
 
 
 def ranking_of(
-    found: Mapping[str, Done], request: Request, made_with: Mapping[str, Any], classes: tuple[Any, ...], several: bool
+    found: Mapping[str, CandidateResult],
+    request: Request,
+    made_with: Mapping[str, Any],
+    classes: tuple[Any, ...],
+    several: bool,
 ) -> Ranking:
     """The ranking of models; `several` layers of each were asked for."""
     best, lost, told = best_of(found, request)
-    return ranked(list(found), best, lost, request, made_with, classes, told if several else None)
+    return build_ranking(list(found), best, lost, request, made_with, classes, told if several else None)

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from nrjax._utils.messages import reason_of
 from nrjax.datasets import BrokenImage
-from nrjax.files import reason_of
 from nrjax.models import Candidates, Extracted, Features, Model, Zoo, as_model
 from nrjax.scoring.checks import checked_or_reason
 from nrjax.scoring.model_scores import ModelScorer, ModelScores
-from nrjax.sweeps._jobs import About, Done, Job, Listener, Round, Work, state_of
-from nrjax.sweeps._kept import Kept
-from nrjax.sweeps._target import Target
+from nrjax.sweeps._feature_cache import FeatureCache
+from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, ModelRecord, RoundSpec, state_of
+from nrjax.sweeps._samples import LabelledSamples
 
 
-class Worker:
+class CandidateRunner:
     """Does jobs, one after another; while one runs, the next one's model is read.
 
     Args:
@@ -30,14 +30,16 @@ class Worker:
     """
 
     def __init__(
-        self, models: Mapping[str, Any], target: Target, work: Work, *, kept: Kept | None = None,
-        fingerprints: bool = False, at_once: bool = False,
+        self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, *,
+        kept: FeatureCache | None = None, fingerprints: bool = False, at_once: bool = False,
     ):  # fmt: skip
         self._models, self._target, self._work, self._kept = models, target, work, kept
         self._fingerprints, self._at_once = fingerprints, at_once
         self._features: dict[tuple[int, int], Features] = {}
 
-    def __call__(self, jobs: Callable[[bool], Job | None], asked: Round, listener: Listener) -> Iterator[Done]:
+    def __call__(
+        self, jobs: Callable[[bool], Job | None], asked: RoundSpec, listener: Listener
+    ) -> Iterator[CandidateResult]:
         """Results of jobs, as soon as they are known.
 
         Args:
@@ -57,7 +59,9 @@ class Worker:
                 ahead = ahead or self._begun(jobs(True), asked, pool)
         yield from scoring.rest()
 
-    def _begun(self, job: Job | None, asked: Round, pool: ThreadPoolExecutor) -> tuple[Job, Callable[[], Any]] | None:
+    def _begun(
+        self, job: Job | None, asked: RoundSpec, pool: ThreadPoolExecutor
+    ) -> tuple[Job, Callable[[], Any]] | None:
         """A job and what gives its model, which is read meanwhile if it lies on disk."""
         if job is None:
             return None
@@ -75,9 +79,9 @@ class Worker:
         return model, {} if any(changed >= clock for _, _, changed, _ in files.values()) else files
 
     def _done(
-        self, job: Job, loaded: Callable[[], Any], asked: Round, listener: Listener, scoring: "_Scoring"
-    ) -> Iterator[Done]:
-        result, advanced = Done(job), 0
+        self, job: Job, loaded: Callable[[], Any], asked: RoundSpec, listener: Listener, scoring: "_Scoring"
+    ) -> Iterator[CandidateResult]:
+        result, advanced = CandidateResult(job), 0
 
         def on_batch(samples: int) -> None:
             nonlocal advanced
@@ -91,7 +95,7 @@ class Worker:
             del found
             if model is not None:
                 fingerprint = model.fingerprint if self._fingerprints else ""
-                result.about = About(fingerprint, model.description, model.inputs.preprocessing, files)
+                result.about = ModelRecord(fingerprint, model.description, model.inputs.preprocessing, files)
                 result.job = job._replace(fingerprint=fingerprint or None)
             result.seconds["load"] = time.perf_counter() - start
             if result.job.fingerprint in asked.done:
@@ -143,13 +147,13 @@ class Worker:
 class _Scoring:
     """Scores of models on one number of samples; on accelerators they may wait for each other."""
 
-    def __init__(self, target: Target, asked: Round, at_once: bool):
+    def __init__(self, target: LabelledSamples, asked: RoundSpec, at_once: bool):
         rows = np.sort(target.order[: asked.samples])
         self._samples, self._at_once = asked.samples, at_once
         self._evaluator = ModelScorer(target.ids[rows], len(target.classes), asked.request)
-        self._open: dict[str, tuple[Done, list[str]]] = {}
+        self._open: dict[str, tuple[CandidateResult, list[str]]] = {}
 
-    def __call__(self, done: Done, extracted: Extracted) -> Iterator[Done]:
+    def __call__(self, done: CandidateResult, extracted: Extracted) -> Iterator[CandidateResult]:
         start, name = time.perf_counter(), done.job.name
         waiting = []
         for layer, features in extracted.layers.items():
@@ -165,10 +169,10 @@ class _Scoring:
         done.seconds["score"] = time.perf_counter() - start
         yield from self._closed(ready)
 
-    def rest(self) -> Iterator[Done]:
+    def rest(self) -> Iterator[CandidateResult]:
         yield from self._closed(self._evaluator.finish())
 
-    def _closed(self, ready: Iterable[tuple[Any, ModelScores]]) -> Iterator[Done]:
+    def _closed(self, ready: Iterable[tuple[Any, ModelScores]]) -> Iterator[CandidateResult]:
         for (name, layer), evaluated in ready:
             done, waiting = self._open[name]
             done.layers[layer] = evaluated

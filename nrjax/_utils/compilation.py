@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import jax
-import jaxlib
+from jaxlib import version as jaxlib_version
 from platformdirs import user_cache_path
 
 from nrjax._version import __version__
@@ -25,7 +25,8 @@ def cache_compilations(directory: str | Path | None = None) -> None:
 
     Args:
       directory: made if it is not there, for this user alone. None takes one for these versions of jax and nrjax in the
-        user's cache folder, which JAX bounds to 256 MiB. Where that cannot be done, a warning says so and everything compiles anew.
+        user's cache folder, which JAX bounds to 256 MiB. Where that cannot be done, a
+        warning says so and everything compiles anew.
     """
     chosen = Path(directory).expanduser().absolute() if directory is not None else _of_versions()
     try:
@@ -43,7 +44,7 @@ def cache_compilations(directory: str | Path | None = None) -> None:
 def _of_versions() -> Path:
     """The folder of these versions; those of the versions that were used longest ago are removed."""
     root = user_cache_path("nrjax") / "compiled"
-    chosen = root / f"jax-{jax.__version__}-{jaxlib.__version__}-nrjax-{__version__}"
+    chosen = root / f"jax-{jax.__version__}-{jaxlib_version.__version__}-nrjax-{__version__}"
     others = [path for path in root.glob("jax-*") if path != chosen and path.is_dir() and not path.is_symlink()]
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[: -MOST_VERSIONS + 1 or None]:
         shutil.rmtree(path, ignore_errors=True)

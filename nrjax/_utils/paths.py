@@ -3,8 +3,9 @@
 import re
 import stat
 import tempfile
-import unicodedata
 from pathlib import Path
+
+from nrjax._utils.messages import printable
 
 MOST_DIGITS = 100  # of a number in a name
 ROOM = 1 << 20  # bytes that a page or a picture may take
@@ -21,7 +22,7 @@ def check_regular(path: Path, who: str | None = None) -> Path:
     Raises:
       ValueError: it is none, or is not there.
     """
-    who = who or shown(path.name)
+    who = who or printable(path.name)
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
@@ -35,17 +36,17 @@ def check_regular(path: Path, who: str | None = None) -> Path:
     return path
 
 
-def beneath(path: Path) -> tuple[Path, ...]:
+def walk_files(path: Path) -> tuple[Path, ...]:
     """A file; or a folder and all that lies in it, at any depth."""
     return (path, *sorted(path.rglob("*"))) if path.is_dir() else (path,)
 
 
-def is_litter(name: str) -> bool:
+def is_system_file(name: str) -> bool:
     """Whether a file or folder is what systems leave behind: `._x.png`, `.DS_Store`, `__MACOSX`, `@eaDir`."""
     return name.startswith((".", "@", "$")) or name in _LITTER
 
 
-def natural(name: str) -> list[tuple[bool, int, str]]:
+def natural_sort_key(name: str) -> list[tuple[bool, int, str]]:
     """A key that sorts names as people do: 2 before 10."""
     return [
         (not part.isdecimal(), int(part) if part.isdecimal() and len(part) <= MOST_DIGITS else 0, part)
@@ -76,27 +77,3 @@ def check_writable(path: Path, suffixes: tuple[str, ...] = ()) -> Path:
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror or error}.") from error
     return path
-
-
-def first_line(error: BaseException, longest: int = 300) -> str:
-    """What an exception says, as one short line without control characters; its type where it says nothing."""
-    text = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
-    return shortened(shown(text[: 2 * longest]), longest)
-
-
-def shown(name: str) -> str:
-    """A name from a file system without control characters, which would drive a terminal or begin a line."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in name)
-
-
-def shortened(text: str, longest: int = 120) -> str:
-    """The beginning of a text that may be enormous."""
-    return text if len(text) <= longest else f"{text[:longest]}..."
-
-
-def reason_of(error: BaseException) -> str:
-    """Why something failed, in one short line; errors that are not about the input say their type."""
-    if isinstance(error, KeyError) and error.args:
-        return f"KeyError: {first_line(Exception(error.args[0]))}"
-    said = first_line(error, longest=1000)
-    return said if isinstance(error, (ValueError, TypeError, OSError)) else f"{type(error).__name__}: {said}"

@@ -14,7 +14,7 @@ from nrjax.scoring.checks import encode_labels
 
 
 @dataclasses.dataclass(frozen=True)
-class Target:
+class LabelledSamples:
     """Labelled samples.
 
     Attributes:
@@ -32,7 +32,7 @@ class Target:
     n_clusters: int | None = None
 
     @classmethod
-    def of(cls, data: Any, labels: Any = None, n_clusters: int | None = None) -> "Target":
+    def of(cls, data: Any, labels: Any = None, n_clusters: int | None = None) -> "LabelledSamples":
         """From what `rank` takes; `n_clusters` as the attribute.
 
         Raises:

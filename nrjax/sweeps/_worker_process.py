@@ -18,22 +18,22 @@ import cloudpickle
 import jax
 import psutil
 
+from nrjax._utils.memory import machine_memory
+from nrjax._utils.messages import printable
 from nrjax.datasets import BrokenImage
-from nrjax.files import shown
-from nrjax.memory import machine_memory
-from nrjax.sweeps._jobs import Done, Job, Listener, Round
+from nrjax.sweeps._jobs import CandidateResult, Job, Listener, RoundSpec
 
 BOOTSTRAP = """
 import json, pathlib, sys
 sys.path[:] = json.loads(pathlib.Path(sys.argv[1], "path.json").read_text())
-from nrjax.sweeps._process import main
+from nrjax.sweeps._serve import main
 main(*sys.argv[2:], sys.argv[1])
 """  # what this process can import, in its order; nothing of the folder that it happens to be in
 LAST_WORDS = 2000  # bytes of what a process printed that are kept
 MOST_MEMORY = machine_memory() // 2  # bytes; who dies with more was killed for them
 
 
-class Child:
+class WorkerProcess:
     """One worker process, and what is in its hands.
 
     Attributes:
@@ -59,16 +59,16 @@ class Child:
         )  # fmt: skip
         theirs.close()
         os.close(life)
-        self._words = _LastWords(self._process.stdout)
+        self._words = _StderrTail(self._process.stdout)
         self._since, self._memory = 0.0, 0
         self._given: dict[str, Job] = {}  # handed out and not begun
         self._alone = self._idle = False
 
-    def ask(self, asked: Round) -> None:
+    def ask(self, asked: RoundSpec) -> None:
         """Begins a round."""
         self._tell(asked)
 
-    def dismiss(self) -> None:
+    def end_round(self) -> None:
         """There is nothing more to do in this round."""
         if self._idle:
             self._tell(None)
@@ -86,7 +86,7 @@ class Child:
             elif kind == "ends":
                 return
 
-    def hear(self, listener: Listener, waiting: deque[Job], alone: deque[Job]) -> Iterator[Done]:
+    def hear(self, listener: Listener, waiting: deque[Job], alone: deque[Job]) -> Iterator[CandidateResult]:
         """Takes what it says, and answers."""
         try:
             while self.connection.poll():
@@ -161,7 +161,7 @@ class Child:
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def bury(self) -> str:
+    def wait(self) -> str:
         """How it ended, and its last words."""
         self.kill()  # it may have closed its pipe and gone on; what it started goes too
         code = self._process.wait()
@@ -185,7 +185,7 @@ def _environment(folder: Path, device: int | None) -> dict[str, str]:
     return environment
 
 
-class _LastWords:
+class _StderrTail:
     """The end of what a process prints, however much it is."""
 
     def __init__(self, pipe: Any):
@@ -203,4 +203,4 @@ class _LastWords:
         if not self._thread.is_alive():
             self._pipe.close()
         lines = [line.strip() for line in self._kept.decode("utf-8", "replace").splitlines() if line.strip()]
-        return shown(lines[-1])[:300] if lines else ""
+        return printable(lines[-1])[:300] if lines else ""

@@ -9,22 +9,23 @@ from nrjax._version import __version__
 from nrjax.models import Candidates, Zoo, as_model, code_of
 from nrjax.scoring.model_scores import Request
 from nrjax.scoring.scores import ScoreKind
-from nrjax.sweeps._best import best_of
+from nrjax.sweeps._best_layer import best_of
 from nrjax.sweeps._engines import Engine
-from nrjax.sweeps._jobs import Done, Job, Round, Work
-from nrjax.sweeps._kept import Kept
+from nrjax.sweeps._feature_cache import FeatureCache
+from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, RoundSpec
 from nrjax.sweeps._progress import Progress
 from nrjax.sweeps._race import Standing, dropped, rounds
+from nrjax.sweeps._samples import LabelledSamples
 from nrjax.sweeps._store import Store
-from nrjax.sweeps._target import Target
 
 
-class Going:
+class SweepRunner:
     """A sweep while it goes on."""
 
     def __init__(
-        self, candidates: Mapping[str, Any], target: Target, work: Work, request: Request, store: Store | None,
-        kept: Kept | None, engine: Engine, progress: Progress, retry_failed: bool, *, kept_for_the_race: bool,
+        self, candidates: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, request: Request,
+        store: Store | None, kept: FeatureCache | None, engine: Engine, progress: Progress, retry_failed: bool,
+        *, kept_for_the_race: bool,
     ):  # fmt: skip
         self._target, self._work, self._request = target, work, request
         self._store, self._kept, self._engine, self._progress = store, kept, engine, progress
@@ -40,9 +41,9 @@ class Going:
             store.forget_failures(target.fingerprint)
         self._died = store.failures(target.fingerprint) if store else {}
 
-    def race(self, top: int, level: float) -> tuple[dict[str, Done], dict[str, Standing]]:
+    def race(self, top: int, level: float) -> tuple[dict[str, CandidateResult], dict[str, Standing]]:
         """Results on all samples of those that may come among the first, and what became of the others."""
-        alive, failed, lost = list(self._keys), dict[str, Done](), dict[str, Standing]()
+        alive, failed, lost = list(self._keys), dict[str, CandidateResult](), dict[str, Standing]()
         sizes = rounds(len(self._target), len(self._target.classes))
         by = self._request.by
         quick = dataclasses.replace(self._request, scores=(by,), confidence=True)
@@ -65,11 +66,11 @@ class Going:
             alive = [name for name in alive if name not in lost and name not in failed]
         return self.round(alive, len(self._target)) | failed, lost
 
-    def round(self, names: Sequence[str], samples: int, request: Request | None = None) -> dict[str, Done]:
+    def round(self, names: Sequence[str], samples: int, request: Request | None = None) -> dict[str, CandidateResult]:
         """Results of candidates on the first so many samples, from the store or computed now."""
         request = request or self._request
         there = self._stored(samples, request)
-        found: dict[str, Done] = {}
+        found: dict[str, CandidateResult] = {}
         jobs = []
         for name in names:
             fingerprint = self._fingerprints.get(name)
@@ -77,13 +78,15 @@ class Going:
             if fingerprint in there:
                 found[name] = dataclasses.replace(there[fingerprint], job=Job(name, fingerprint))
             elif known:
-                found[name] = Done(Job(name), reason=f"{known[1]} It was not tried again; retry_failed does.")
+                found[name] = CandidateResult(
+                    Job(name), reason=f"{known[1]} It was not tried again; retry_failed does."
+                )
             else:
                 described = bool(fingerprint and self._store and self._store.about([fingerprint]))
                 jobs.append(Job(name, fingerprint if described else None))  # else it is loaded, if only for that
         self.stored += len(found)
         self._progress.round(len(jobs), len(found), samples)
-        asked = Round(samples, request, frozenset(there))
+        asked = RoundSpec(samples, request, frozenset(there))
         for done in self._engine.run(jobs, asked, self._progress):
             name, fingerprint = done.job.name, done.job.fingerprint
             if fingerprint:
@@ -100,18 +103,18 @@ class Going:
             self._progress.done(found[name], request.by)
         return {name: found[name] for name in names}
 
-    def _stored(self, samples: int, request: Request) -> dict[str, Done]:
+    def _stored(self, samples: int, request: Request) -> dict[str, CandidateResult]:
         if self._store is None:
             return {}
         sampled = [one.name for one in request.scores if request.confidence and one.name in (request.by.name, "probe")]
         layers = self._store.results(self._target.fingerprint, samples, self._work.asked, _settings(request), sampled)
         about = self._store.about(layers)
         return {
-            fingerprint: Done(Job("", fingerprint), of_layers, about=about.get(fingerprint))
+            fingerprint: CandidateResult(Job("", fingerprint), of_layers, about=about.get(fingerprint))
             for fingerprint, of_layers in layers.items()
         }
 
-    def _remember(self, done: Done, samples: int, request: Request) -> None:
+    def _remember(self, done: CandidateResult, samples: int, request: Request) -> None:
         if self._store is None:
             return
         key = self._keys[done.job.name]

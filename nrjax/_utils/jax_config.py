@@ -8,7 +8,7 @@ import numpy as np
 
 
 @contextlib.contextmanager
-def our_own() -> Iterator[None]:
+def neutral_config() -> Iterator[None]:
     """JAX and NumPy as this package is written for them, whatever the user has switched on.
 
     Kernels mask what is not a number where it is to be expected, mix ranks and Python numbers freely, and move their

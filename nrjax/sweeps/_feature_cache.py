@@ -11,7 +11,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from nrjax.files import check_regular, first_line
+from nrjax._utils.messages import first_line
+from nrjax._utils.paths import check_regular
 from nrjax.models import Extracted
 
 PROBABILITIES = "probabilities"
@@ -25,7 +26,7 @@ class Prefix(NamedTuple):
     extracted: Extracted
 
 
-class Kept:
+class FeatureCache:
     """Features in files of a folder, one of each model; named by all that decides their numbers.
 
     Args:
@@ -56,12 +57,12 @@ class Kept:
         """Replaces what is kept of a model; a crash leaves the old file or the new one, a full disk costs only this."""
         arrays = {LAYER + name: one for name, one in extracted.layers.items() if isinstance(one, np.ndarray)}
         reasons = {name: one for name, one in extracted.layers.items() if isinstance(one, str)}
-        theta = extracted.probabilities
-        if isinstance(theta, np.ndarray):
-            arrays[PROBABILITIES] = theta
+        probabilities = extracted.probabilities
+        if isinstance(probabilities, np.ndarray):
+            arrays[PROBABILITIES] = probabilities
         said = {
             "samples": samples, "order": list(extracted.layers), "reasons": reasons,
-            "probabilities": theta if isinstance(theta, str) else None,
+            "probabilities": probabilities if isinstance(probabilities, str) else None,
         }  # fmt: skip
         metadata = {key: json.dumps(value) for key, value in said.items()}
         path = self.path(fingerprint)
@@ -96,8 +97,8 @@ def _read(file) -> Prefix:
         name: file.get_tensor(LAYER + name) if LAYER + name in names else str(said["reasons"][name])
         for name in said["order"]
     }  # fmt: skip
-    theta = file.get_tensor(PROBABILITIES) if PROBABILITIES in names else said["probabilities"]
+    probabilities = file.get_tensor(PROBABILITIES) if PROBABILITIES in names else said["probabilities"]
     samples = int(said["samples"])
-    if any(len(one) != samples for one in [*layers.values(), theta] if isinstance(one, np.ndarray)):
+    if any(len(one) != samples for one in [*layers.values(), probabilities] if isinstance(one, np.ndarray)):
         raise ValueError("not one row for each sample")
-    return Prefix(samples, Extracted(layers, theta))
+    return Prefix(samples, Extracted(layers, probabilities))

@@ -1,0 +1,196 @@
+"""Silhouettes of images of the samples, and how far they move when the images do: programs that know no width."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from nrjax.kernels import ScoreSettings
+from nrjax.kernels.error_bounds import TOLERANCE
+from nrjax.kernels.influence import Influence, silhouette_influence
+from nrjax.kernels.linalg import matmul, one_hot, total
+from nrjax.kernels.silhouette import is_linear, silhouette_score, silhouettes_and_rounding
+from nrjax.scoring.components import OTHERS
+from nrjax.scoring.operators import programs, wide_dtype
+
+ROUNDING_SHARE = 0.1  # of what rounding may do to every silhouette reaches their mean
+DRAWS, SAFETY = 4, 4  # displacements that are tried, and how much larger they are than the error
+LINE_DRAWS = 32  # on a line a cosine is a sign: the score jumps where one sample changes sides, so all are displaced
+LINEAR_ROWS, PAIRED_ROWS = 1024, 512  # samples that are displaced
+PAIRS_UP_TO = 20_000  # samples of which all distances are formed where class sums are not exact enough
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What features are scored by.
+
+    Attributes:
+      ids: class ids of the samples; of stacked models `[models, samples]`.
+      n_classes: of the labels.
+      settings: with at most `min(samples - 1, dims)` components.
+      influence: whether to say what the samples contribute.
+      weights: see `ArrayFeatures`.
+      mesh: that the features are split over.
+    """
+
+    ids: Any
+    n_classes: int
+    settings: ScoreSettings
+    influence: bool = False
+    weights: jax.Array | None = None
+    mesh: Mesh | None = None
+
+
+class Silhouettes(NamedTuple):
+    """What is computed from images of the samples, for every model.
+
+    Attributes:
+      value: mean silhouette.
+      by_class: mean over the samples of every class; 0 for a class without samples.
+      rounding: how far rounding may move a silhouette, on average.
+      shortest: length of the shortest point.
+    """
+
+    value: np.ndarray
+    by_class: np.ndarray
+    rounding: np.ndarray
+    shortest: np.ndarray
+
+
+def is_wide(dtype: Any, settings: ScoreSettings) -> bool:
+    """Whether silhouettes are computed in float64: where that costs little, or where the images are."""
+    linear = is_linear(settings.distance, settings.method)
+    return wide_dtype() == np.float64 and (linear or dtype == np.float64)
+
+
+def evaluate(task: Task, images: Any) -> Silhouettes:
+    """Silhouettes from images; from all pairs where class sums are not exact enough."""
+    settings = task.settings
+
+    def run(settings: ScoreSettings) -> Silhouettes:
+        wide = is_wide(images.dtype, settings)
+        program = program_of(silhouettes_of_model, images.ndim > 2, task.mesh, task.n_classes, reduced(settings), wide)
+        with jax.enable_x64(wide):
+            return Silhouettes(*map(np.asarray, program(images, task.ids, task.weights)))
+
+    silhouettes = run(settings)
+    rounded = np.any(ROUNDING_SHARE * silhouettes.rounding > settings.tolerance)
+    linear = settings.method == "auto" and is_linear(settings.distance, settings.method)
+    if rounded and linear and images.dtype == np.float64 and images.ndim == 2 and len(images) <= PAIRS_UP_TO:
+        return run(dataclasses.replace(settings, method="blockwise"))
+    return silhouettes
+
+
+def sensitivity(task: Task, images: Any, tangents: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """How far the score of some rows may move, with components turned by `tangents` and images off by `noise`."""
+    wide = is_wide(images.dtype, task.settings)
+    program = program_of(largest_move, images.ndim > 2, task.mesh, task.n_classes, reduced(task.settings), wide)
+    rows = displaced_rows(task.settings, task.ids.shape[-1]) if task.mesh is None else slice(None)
+    if jax.default_backend() == "cpu" and task.mesh is None:
+        images = np.asarray(images)
+    with jax.enable_x64(wide or images.dtype == np.float64):
+        ids, weights = (None if x is None else x[..., rows] for x in (task.ids, task.weights))
+        dtype = np.float64 if wide else np.float32
+        return np.asarray(
+            program(images[..., rows, :], ids, weights, tangents.astype(dtype), noise.astype(dtype)), np.float64
+        )
+
+
+@functools.cache
+def displaced_rows(settings: ScoreSettings, samples: int) -> np.ndarray | slice:
+    """Rows that are looked at, always the same; at random, because labels may repeat at even distances."""
+    linear = is_linear(settings.distance, settings.method)
+    most = LINEAR_ROWS if linear else PAIRED_ROWS
+    if samples <= most or (linear and settings.n_components == 1):
+        return slice(None)
+    return np.sort(np.random.default_rng(0).choice(samples, most, replace=False))
+
+
+def reduced(settings: ScoreSettings) -> ScoreSettings:
+    """Settings without those that the program of silhouettes does not depend on."""
+    return dataclasses.replace(settings, solver="auto", tolerance=TOLERANCE)
+
+
+@functools.cache
+def program_of(
+    function: Callable[..., Any], stacked: bool, mesh: Mesh | None, n_classes: int, settings: ScoreSettings, wide: bool
+) -> Callable[..., Any]:
+    """`silhouettes_of_model` or `largest_move`, jitted for models that lie as these."""
+    map_models = programs(stacked, mesh).map_models
+    partial = functools.partial(function, n_classes=n_classes, settings=settings, wide=wide)
+    if function is largest_move:
+        return map_models(partial, (True, True, True, False, False), False)
+    return map_models(partial, (True, True, True), (False, False, False, False))
+
+
+def largest_move(
+    images: jax.Array, ids: jax.Array, weights: jax.Array | None, tangents: jax.Array, noise: jax.Array, *,
+    n_classes: int, settings: ScoreSettings, wide: bool, axis_name: str | None = None,
+) -> jax.Array:  # fmt: skip
+    """How far the score of one model moves at most when its points are displaced, a few times at random.
+
+        e_ui = SAFETY * (sum over j > k of  n_ij t_ij (C X v_j)_u  +  m_ui noise),   n, m normal
+
+    Displacements of single samples cancel in the mean, those of whole classes do not. Where a score jumps, as it does
+    with the signs of one component, the larger displacement shows it and a derivative would not.
+    """
+    k = settings.n_components
+    images = images.astype(tangents.dtype)
+    points, others = images[:, :k], images[:, k : k + tangents.shape[1]]
+    draws = DRAWS if k > 1 else LINE_DRAWS
+    rng = np.random.default_rng(0)
+    of_turns = rng.normal(size=(draws, *tangents.shape)).astype(tangents.dtype)
+    of_points = rng.normal(size=(draws, LINEAR_ROWS, k)).astype(tangents.dtype)  # repeated where there are more rows
+    of_points = jnp.tile(of_points, (1, -(-len(points) // LINEAR_ROWS), 1))[:, : len(points)]
+    turned = matmul(others, jnp.swapaxes(of_turns * tangents, 1, 2))
+    moved = points + SAFETY * (turned + noise * of_points)
+
+    def score(points: jax.Array) -> jax.Array:
+        return silhouette_score(
+            points, ids, n_classes=n_classes, distance=settings.distance, definition=settings.definition,
+            method=settings.method, block_size=settings.block_size, axis_name=axis_name,
+            weights=None if weights is None else weights.astype(points.dtype),
+        )  # fmt: skip
+
+    scores = jax.vmap(score)(jnp.concatenate([points[None], moved]))
+    return jnp.max(jnp.abs(scores[1:] - scores[0]))
+
+
+def silhouettes_of_model(
+    images: jax.Array, ids: jax.Array, weights: jax.Array | None, *, n_classes: int, settings: ScoreSettings,
+    wide: bool, axis_name: str | None = None,
+) -> tuple[jax.Array, ...]:  # fmt: skip
+    """`Silhouettes` of one model."""
+    point_rounding = float(jnp.finfo(images.dtype).eps)
+    points = images[:, : settings.n_components].astype(jnp.float64 if wide else jnp.float32)
+    weights = jnp.ones(len(points), points.dtype) if weights is None else weights.astype(points.dtype)
+    values, rounding = silhouettes_and_rounding(
+        points, ids, n_classes=n_classes, distance=settings.distance, definition=settings.definition,
+        method=settings.method, block_size=settings.block_size, weights=weights, axis_name=axis_name,
+        point_rounding=point_rounding,
+    )  # fmt: skip
+    columns = jnp.stack([values * weights, rounding * weights, weights], axis=1)
+    sums = total(matmul(one_hot(ids, n_classes, columns.dtype).T, columns), axis_name)
+    means = jnp.sum(sums[:, :2], axis=0) / jnp.sum(sums[:, 2])
+    lengths = jnp.where(weights > 0, jnp.max(jnp.abs(points), axis=1), jnp.inf)
+    shortest = jnp.min(lengths)
+    shortest = shortest if axis_name is None else jax.lax.pmin(shortest, axis_name)
+    return means[0], sums[:, 0] / jnp.maximum(sums[:, 2], 1), means[1], shortest
+
+
+def influence_of_samples(images: Any, task: Task) -> Influence:
+    """Of one model's images, without the samples that do not count."""
+    ids = task.ids if task.ids.ndim == 1 else task.ids[0]
+    samples = len(ids) if task.weights is None else int(np.sum(np.asarray(task.weights)[0]))
+    images, ids = np.asarray(images, np.float32)[:samples], np.asarray(ids)[:samples]
+    k, settings = task.settings.n_components, task.settings
+    influence = silhouette_influence(
+        images[:, :k], ids, n_classes=task.n_classes, others=images[:, k : k + OTHERS], distance=settings.distance,
+        definition=settings.definition, method=settings.method, block_size=settings.block_size,
+    )  # fmt: skip
+    return jax.tree.map(np.asarray, influence)
