@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nrjax.kernels import Definition, Distance, Method, Solver
+from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.models import LayerChoice, Precision
 from nrjax.results import Ranking
-from nrjax.scoring.api import check_request
-from nrjax.sweeps import SCORES, sweep
+from nrjax.sweeps import sweep
 
 
 def rank(
@@ -23,7 +24,15 @@ def rank(
     progress: bool = True,
     scores: str | Sequence[str] | None = None,
     n_clusters: int | None = None,
-    **options: Any,
+    n_components: int = 10,
+    distance: Distance = "cosine",
+    definition: Definition = "rousseeuw",
+    solver: Solver = "auto",
+    method: Method = "auto",
+    block_size: int | None = None,
+    tolerance: float = TOLERANCE,
+    by: str | None = None,
+    confidence: bool = False,
 ) -> Ranking:
     """Ranks models by how well one of their layers separates the classes of labelled data; best first.
 
@@ -54,8 +63,15 @@ def rank(
         of a linear probe beside the paper's score: where the two choose another model first, the ranking says so.
         `"silhouette"` alone is cheaper for wide layers of many samples.
       n_clusters: as for `rank_batch`, of samples without labels.
-      options: as for `rank_batch`: n_components, distance, definition, solver, method, block_size, tolerance, by,
-        confidence. `leep` and `nce` read the softmax of the model's last layer.
+      n_components: as for `rank_batch`, and so are the rest. `leep` and `nce` read the softmax of the last layer.
+      distance: of the silhouette.
+      definition: of the silhouette.
+      solver: of the PCA.
+      method: of the silhouette.
+      block_size: rows at once in the silhouette.
+      tolerance: how far a silhouette may be off.
+      by: the score to order by.
+      confidence: say how sure the order is.
 
     Returns:
       A `Ranking`. A model that cannot be loaded, has no such layer, or gives features that cannot be
@@ -63,12 +79,11 @@ def rank(
 
     Raises:
       ValueError: labels that do not fit the samples, an empty zoo, or no model that can be scored.
-      TypeError: an option that `rank_batch` does not know.
+      TypeError: an option of the wrong type.
     """
-    check_request(
-        scores=SCORES if scores is None else scores, **options
-    )  # what a sweep takes beyond these is not asked for here
     return sweep(
         models, data, labels, layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision,
-        download=download, progress=progress, scores=scores, n_clusters=n_clusters, **options,
+        download=download, progress=progress, scores=scores, n_clusters=n_clusters,
+        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+        block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
     ).ranking  # fmt: skip

@@ -77,7 +77,8 @@ def needed(zoos: Path, targets: Sequence[str], tops: Sequence[int], data_dir: st
         found[target] = {}
         for top in tops:
             last, following = order[top - 1 : top + 1]
-            assert last.influence is not None and following.influence is not None  # they were asked for
+            assert last.influence is not None  # it was asked for
+            assert following.influence is not None
             apart = np.asarray(last.influence.influences, np.float64) - following.influence.influences
             ratio = z * np.sqrt(np.sum(apart**2) / (samples * (samples - 1))) / (last.value - following.value)
             found[target][str(top)] = round(samples * ratio**2 / (1 + ratio**2))

@@ -10,7 +10,7 @@ chance: components that are as good as tied turn by no more than that.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from nrjax.kernels.linalg import matmul
 from nrjax.kernels.silhouette import Definition, Method, silhouette_score
 
 SPLITS = 4  # into two halves each
+STATIC = ("n_classes", "distance", "definition", "method", "block_size")
 
 
 class Influence(NamedTuple):
@@ -40,7 +41,6 @@ class Influence(NamedTuple):
     bias: Float[Array, "*models"]
 
 
-@functools.partial(jax.jit, static_argnames=("n_classes", "distance", "definition", "method", "block_size"))
 def silhouette_influence(
     points: Float[Array, "samples components"],
     labels: Int[Array, " samples"],
@@ -67,31 +67,51 @@ def silhouette_influence(
 
     Source: the infinitesimal jackknife, Jaeckel 1972; Efron 1982, doi:10.1137/1.9781611970319.
     """
-    samples, components = points.shape
+    options = {
+        "n_classes": n_classes, "distance": distance, "definition": definition, "method": method,
+        "block_size": block_size,
+    }  # fmt: skip
+    score, influences = _influences(points, labels, others, **options)  # two programs, which compile side by side
+    return Influence(influences, _score_of_halves(points, labels, others, **options) - score)
+
+
+@functools.partial(jax.jit, static_argnames=STATIC)
+def _influences(
+    points: Float[Array, "samples components"], labels: Int[Array, " samples"],
+    others: Float[Array, "samples others"] | None, **options: Any,
+) -> tuple[Float[Array, ""], Float[Array, " samples"]]:  # fmt: skip
+    """The score, and `Influence.influences`."""
+    samples = len(points)
 
     def score_of(weights: Float[Array, " samples"], points: Float[Array, "samples components"]) -> Float[Array, ""]:
-        return silhouette_score(
-            points, labels, n_classes=n_classes, distance=distance, definition=definition, method=method,
-            block_size=block_size, weights=weights,
-        )  # fmt: skip
+        return silhouette_score(points, labels, weights=weights, **options)
 
     score, (by_weight, by_place) = jax.value_and_grad(score_of, argnums=(0, 1))(jnp.ones(samples, points.dtype), points)
     influences = samples * by_weight
     if others is not None:
         influences += samples * _by_turning(points, others, by_place) - matmul(points, jnp.sum(by_place, axis=0))
         influences -= jnp.mean(influences)
+    return score, influences
 
-    def of_half(key_and_half) -> Float[Array, ""]:
+
+@functools.partial(jax.jit, static_argnames=STATIC)
+def _score_of_halves(
+    points: Float[Array, "samples components"], labels: Int[Array, " samples"],
+    others: Float[Array, "samples others"] | None, **options: Any,
+) -> Float[Array, ""]:  # fmt: skip
+    """Mean score of halves of the samples, with the components that each half has."""
+    samples, components = points.shape
+
+    def score_of_half(key_and_half: tuple[Array, Array]) -> Float[Array, ""]:
         key, half = key_and_half
         shuffled = jnp.argsort(labels + jax.random.uniform(key, (samples,), jnp.float32))  # class after class
-        weights = (
-            jnp.zeros(samples, points.dtype).at[shuffled].set((jnp.arange(samples) % 2 == half).astype(points.dtype))
-        )
-        return score_of(weights, points if others is None else _anew(points, others, weights)[:, :components])
+        chosen = (jnp.arange(samples) % 2 == half).astype(points.dtype)
+        weights = jnp.zeros(samples, points.dtype).at[shuffled].set(chosen)
+        images = points if others is None else _anew(points, others, weights)[:, :components]
+        return silhouette_score(images, labels, weights=weights, **options)
 
     keys = jnp.repeat(jax.random.split(jax.random.key(0), SPLITS), 2)
-    of_halves = lax.map(of_half, (keys, jnp.arange(2 * SPLITS) % 2))
-    return Influence(influences, jnp.mean(of_halves) - score)
+    return jnp.mean(lax.map(score_of_half, (keys, jnp.arange(2 * SPLITS) % 2)))
 
 
 def _by_turning(

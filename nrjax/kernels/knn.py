@@ -6,7 +6,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels.error_bounds import Estimate
-from nrjax.kernels.linalg import matmul, units
+from nrjax.kernels.linalg import map_blocks, matmul, units
 from nrjax.kernels.spectrum import Factorisation
 
 NEIGHBOURS = 5
@@ -59,7 +59,7 @@ def estimate_knn(
         alike = labels[nearest[-1]] == labels[nearest[-2]]
         return named, ((tied & ~apart & ~alike) | (missed & ~apart)).astype(features.dtype)
 
-    named, unsure = lax.map(judged, jnp.arange(samples), batch_size=min(KNN_ROWS, samples))
+    named, unsure = map_blocks(judged, jnp.arange(samples), KNN_ROWS)
     return Estimate((named == labels).astype(features.dtype), jnp.mean(unsure), named)
 
 

@@ -62,3 +62,16 @@ def centre(
 def one_hot(labels: Int[Array, " samples"], n_classes: int, dtype) -> Float[Array, "samples classes"]:
     """1 where a sample is of a class, 0 elsewhere."""
     return jax.nn.one_hot(labels, n_classes, dtype=dtype)
+
+
+def map_blocks(function, arrays, block: int):
+    """`function` of every leading index, `block` of them at a time; one copy of it in the program, unlike `lax.map`."""
+    count = len(jax.tree.leaves(arrays)[0])
+    if block >= count:
+        return jax.vmap(function)(arrays)
+    rounds = -(-count // block)
+    rows = jnp.minimum(jnp.arange(rounds * block), count - 1).reshape(
+        rounds, block
+    )  # the last one fills the last block
+    results = lax.map(lambda some: jax.vmap(function)(jax.tree.map(lambda x: x[some], arrays)), rows)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], results)

@@ -13,12 +13,13 @@ code has dims in place of directions. Nothing in it cancels: only positive terms
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from nrjax.kernels.error_bounds import Estimate
-from nrjax.kernels.linalg import matmul, one_hot
+from nrjax.kernels.linalg import map_blocks, matmul, one_hot
 from nrjax.kernels.spectrum import Factorisation, as_they_are, spectrum
 
 SCANNED = 160  # values of r,
@@ -45,15 +46,24 @@ def estimate_logme(
     targets = one_hot(labels, n_classes, features.dtype)
     counts = jnp.sum(targets, axis=0)
     given = _Given(squares, left, targets, matmul(left.T, targets), eigenvalue_error, rounding)
-    values, errors, exact = _evidences(given, is_signal)
     used = counts > 0
+    # With the directions that are signal, then with and without those of which that is not sure.
+    masks = jnp.stack([is_signal, is_signal | is_uncertain, is_signal & ~is_uncertain])
 
-    def moved() -> Float[Array, " classes"]:  # by directions of which it is not sure whether they are rounding
-        return jnp.abs(_evidences(given, is_signal | is_uncertain)[0] - _evidences(given, is_signal & ~is_uncertain)[0])
+    def add(i, so_far):
+        return jax.tree.map(lambda all_, new: all_.at[i].set(new), so_far, _evidences(given, masks[i]))
 
-    errors = errors + lax.cond(jnp.any(is_uncertain), moved, lambda: jnp.zeros_like(errors)) + hidden
+    start = (
+        jnp.zeros((3, n_classes), targets.dtype),
+        jnp.zeros((3, n_classes), targets.dtype),
+        jnp.zeros((3, n_classes), bool),
+    )
+    count = jnp.where(jnp.any(is_uncertain), 3, 1)
+    values, errors, exact = lax.fori_loop(0, count, add, start)  # one program for one mask or three
+    moved = jnp.abs(values[1] - values[2])  # 0 where nothing is uncertain
     mean = lambda each: jnp.sum(jnp.where(used, each, 0)) / jnp.sum(used)  # noqa: E731
-    return Estimate(mean(values), jnp.where(jnp.any(exact & used), jnp.inf, mean(errors)))
+    error = mean(errors[0] + moved + hidden)
+    return Estimate(mean(values[0]), jnp.where(jnp.any(exact[0] & used), jnp.inf, error))
 
 
 class _Given(NamedTuple):
@@ -97,9 +107,12 @@ def _evidences(
         z = column * column
         best = coarse[jnp.argmax(height(coarse, z, r0))]
         around = jnp.linspace(-1, 1, REFINED + 1, dtype=z.dtype)
-        for power in range(TIMES):
-            near = best + around * spacing * (2 / REFINED) ** power
-            best = near[jnp.argmax(height(near, z, r0))]
+
+        def refine(power, best):
+            near = best + around * spacing * (2 / REFINED) ** power.astype(z.dtype)
+            return near[jnp.argmax(height(near, z, r0))]
+
+        best = lax.fori_loop(0, TIMES, refine, best)
         found = height(best[None], z, r0)[0]
         # No noise at all, where the directions are complete, and no signal at all.
         inverse = jnp.where(is_signal, z / jnp.where(is_signal, squares, 1), 0)
@@ -114,7 +127,7 @@ def _evidences(
         return found, jnp.sum(jnp.where(is_signal, eigenvalue_error * slope, 0)) / samples
 
     at_once = min(len(counts), max(1, AT_ONCE // (len(squares) * SCANNED)))
-    values, errors = lax.map(of_class, (turned.T, outside, counts), batch_size=at_once)
+    values, errors = map_blocks(of_class, (turned.T, outside, counts), at_once)
     return values + jnp.log(samples / (2 * jnp.pi)) / 2 - 0.5, errors, exact
 
 

@@ -108,17 +108,18 @@ class Outcome:
         return cls((*ordered, *lost), {**settings, "nrjax": __version__}, about, tuple(classes))
 
     @classmethod
-    def from_dict(cls, said: Mapping[str, Any], about: Mapping[str, ScoreMeaning]) -> Self:
-        """What `to_dict` gave, once more."""
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The ranking that `to_dict` was of; labels that JSON has no type for are text afterwards."""
         models = []
-        for fields in said["models"]:
+        for fields in data["models"]:
             fields = dict(fields)
             if fields["interval"] is not None:
                 fields["interval"] = tuple(fields["interval"])
             fields["by_class"] = {name: tuple(means) for name, means in fields["by_class"].items()}
             fields["confused"] = {name: tuple(map(tuple, pairs)) for name, pairs in fields["confused"].items()}
             models.append(ScoredModel(**fields))
-        return cls(tuple(models), said["settings"], about, tuple(said["classes"]))
+        about = {name: ScoreMeaning(**fields) for name, fields in data["about"].items()}
+        return cls(tuple(models), data["settings"], about, tuple(data["classes"]))
 
     @property
     def order(self) -> list[str]:
@@ -212,11 +213,12 @@ class Outcome:
         return {model.group: model for model in reversed(self.models) if model.group is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"models": [{"name", "rank", "score", ...}, ...], "classes", "statements", "settings"}`, plain values."""
+        """`{"models": [{"name", ...}, ...], "classes", "statements", "about", "settings"}`, plain values."""
         return {
             "models": [_plain(dataclasses.asdict(model)) for model in self.models],
             "classes": [label if isinstance(label, (str, int, float, bool)) else str(label) for label in self.classes],
             "statements": self.statements,
+            "about": {name: dataclasses.asdict(meaning) for name, meaning in self.about.items()},
             "settings": dict(self.settings),
         }
 

@@ -1,10 +1,13 @@
 """`Ranking`: which model to start from, with scores, failures and the settings they came from."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nrjax._utils.paths import check_writable
 from nrjax.results.display import as_html, as_text, draw
-from nrjax.results.outcome import Outcome
+from nrjax.results.outcome import Outcome, ScoredModel
 from nrjax.results.tables import as_csv
 
 if TYPE_CHECKING:
@@ -21,13 +24,45 @@ class Ranking(Outcome):
       about: meaning, range and direction of every score, by name.
     """
 
-    def to_json(self) -> str:
-        """`to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+    def __len__(self) -> int:
+        """How many models there are, those that failed among them."""
+        return len(self.models)
 
-    def to_csv(self) -> str:
-        """One line per model, best first, with a header; empty fields where a model failed."""
-        return as_csv(self.rows())
+    def __iter__(self) -> Iterator[ScoredModel]:
+        """The models, best first, those that failed last."""
+        return iter(self.models)
+
+    def __getitem__(self, name: str) -> ScoredModel:
+        """The model of that name."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise KeyError(
+            f"the ranking has no model {name!r}; it has {', '.join(model.name for model in self.models[:10])}"
+        )
+
+    def __bool__(self) -> bool:
+        """Always true: a ranking has a model that was scored."""
+        return True
+
+    def __repr__(self) -> str:
+        """One line: how many models, the first of them, its score."""
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return (
+            f"<Ranking of {len(self)} models by {self.settings['by']}: {self.best} {self[self.best].score:.4f}{failed}>"
+        )
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """`to_dict` as JSON, also written to a file where a path is given."""
+        return _written(json.dumps(self.to_dict(), indent=2, allow_nan=False), path)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """One line per model, best first, with a header; empty fields where a model failed. As `to_json`."""
+        return _written(as_csv(self.rows()), path)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The table as a notebook shows it, in HTML. As `to_json`; `nrjax.write_report` writes a whole page."""
+        return _written(as_html(self), path)
 
     def to_pandas(self) -> "pandas.DataFrame":
         """One row per model, best first. Needs pandas, which nrjax does not install."""
@@ -44,3 +79,9 @@ class Ranking(Outcome):
 
     def _repr_html_(self) -> str:
         return as_html(self)
+
+
+def _written(text: str, path: str | Path | None) -> str:
+    if path is not None:
+        check_writable(Path(path)).write_text(text, encoding="utf-8")
+    return text

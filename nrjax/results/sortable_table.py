@@ -59,7 +59,7 @@ filter();
 """
 
 
-def sheet(ranking: Ranking, dropped: Mapping[str, Mapping[str, Any]], title: str, command: str = "") -> str:
+def sortable_table(ranking: Ranking, dropped: Mapping[str, Mapping[str, Any]], title: str, command: str = "") -> str:
     """The page.
 
     Args:

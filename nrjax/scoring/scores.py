@@ -23,6 +23,10 @@ from nrjax.results import ScoreMeaning
 Kernel = Callable[..., jax.Array]
 
 
+def _unbounded(classes: int) -> tuple[float, float]:
+    return -math.inf, math.inf
+
+
 def _always(samples: int, dims: int, counts: np.ndarray) -> None:
     return None
 
@@ -54,7 +58,7 @@ class ScoreKind:
     name: str
     kernel: Kernel
     meaning: str
-    bounds: Callable[[int], tuple[float, float]] = lambda classes: (-math.inf, math.inf)
+    bounds: Callable[[int], tuple[float, float]] = _unbounded
     higher_is_better: bool = True
     source: str = ""
     undefined: Callable[[int, int, np.ndarray], str | None] = _always
@@ -82,21 +86,44 @@ class ScoreKind:
         return ScoreMeaning(self.meaning, low, high, self.higher_is_better)
 
 
-def register_score(name: str, kernel: Kernel, meaning: str = "", **about: Any) -> ScoreKind:
+def register_score(
+    name: str,
+    kernel: Kernel,
+    meaning: str = "",
+    *,
+    bounds: Callable[[int], tuple[float, float]] = _unbounded,
+    higher_is_better: bool = True,
+    source: str = "",
+    undefined: Callable[[int, int, np.ndarray], str | None] = _always,
+    reads: Literal["features", "probabilities"] = "features",
+    labelled: bool = True,
+) -> ScoreKind:
     """Makes `rank_batch(scores=(name, ...))` and `nrjax rank --scores` know a score of your own.
 
     Args:
       name: a new one.
       kernel: see `ScoreKind`; it is compiled together with the other scores that are asked for.
       meaning: in a few words.
-      about: bounds, higher_is_better, source, undefined, reads (not `scores`): see `ScoreKind`.
+      bounds: of its values, from the number of classes.
+      higher_is_better: its direction.
+      source: DOI, arXiv or library call.
+      undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
+      reads: what `kernel` takes: features, or probabilities of the model's own classes.
+      labelled: whether it reads the labels.
 
     Raises:
       ValueError: the name is taken.
     """
     if name in _KINDS:
         raise ValueError(f"a score named {name!r} is registered already; choose another name.")
-    _KINDS[name] = ScoreKind(name, kernel, meaning or name, **about)
+    return _register(
+        name, kernel, meaning or name, bounds=bounds, higher_is_better=higher_is_better, source=source,
+        undefined=undefined, reads=reads, labelled=labelled,
+    )  # fmt: skip
+
+
+def _register(name: str, kernel: Kernel, meaning: str, **fields: Any) -> ScoreKind:
+    _KINDS[name] = ScoreKind(name, kernel, meaning, **fields)
     return _KINDS[name]
 
 
@@ -168,72 +195,72 @@ def _too_few_for_neighbours(samples: int, dims: int, counts: np.ndarray) -> str 
 
 
 _KINDS: dict[str, ScoreKind] = {}
-register_score(
+_register(
     "silhouette", _silhouette, "silhouette of the samples on the leading principal components",
     bounds=lambda classes: (-1, 1), source="the neuralRank paper, Algorithm 1",
 )  # fmt: skip
-register_score(
+_register(
     "probe", kernels.probe, "accuracy of a linear probe, leaving one sample out",
     bounds=lambda classes: (0, 1), undefined=_classes_of_one,
     source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
     estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
-register_score(
+_register(
     "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
     bounds=lambda classes: (0, 1), undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
     estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
-register_score(
+_register(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
     source="arXiv:2102.11005",
     estimate=estimate_logme, tolerance=1e-4, solvers=("gram", "svd"),
 )  # fmt: skip
-register_score(
+_register(
     "h_score", kernels.h_score, "between-class share of the features' covariance (H-score)",
     bounds=lambda classes: (0, classes - 1), undefined=_too_few_for_h,
     source="doi:10.1109/ICIP.2019.8803726",
     estimate=estimate_h_score, tolerance=1e-3, solvers=("gram", "svd"),
 )  # fmt: skip
-register_score(
+_register(
     "regularized_h_score", kernels.regularized_h_score, "H-score with Ledoit-Wolf shrinkage",
     bounds=lambda classes: (0, classes - 1),
     source="arXiv:2110.06893; sklearn.covariance.LedoitWolf",
     estimate=estimate_regularized_h_score, tolerance=1e-3, begins_in_float32=True,
 )  # fmt: skip
-register_score(
+_register(
     "transrate", kernels.transrate, "coding rate of the features less that of the classes (TransRate, eps 1e-4)",
     source="arXiv:2106.09362",
     estimate=estimate_transrate, tolerance=1e-3, relative=True, solvers=("gram", "svd"), begins_in_float32=True,
 )  # fmt: skip
-register_score(
+_register(
     "gbc", kernels.gbc, "overlap of the classes as Gaussians on 64 principal components (GBC)",
     bounds=lambda classes: (-classes * (classes - 1), 0),
     source="arXiv:2111.12780",
     estimate=estimate_gbc, tolerance=1e-3, relative=True, solvers=("gram", "svd"),
 )  # fmt: skip
-register_score(
+_register(
     "leep", kernels.leep, "log likelihood of the labels given the model's own classes (LEEP)",
     bounds=lambda classes: (-math.inf, 0), reads="probabilities",
     source="arXiv:2002.12462",
     estimate=estimate_leep, tolerance=1e-5,
 )  # fmt: skip
-register_score(
+_register(
     "nce", kernels.nce, "negative conditional entropy of the labels given the model's own classes (NCE)",
     bounds=lambda classes: (-math.log(classes), 0), reads="probabilities",
     source="arXiv:1908.08142",
     estimate=estimate_nce, tolerance=1e-5,
 )  # fmt: skip
-register_score(
+_register(
     "clusters", kernels.clusters, "cosine silhouette of the clusters that the samples fall into without labels",
     bounds=lambda classes: (-1, 1),
     source="doi:10.1023/A:1007612920971 on the leading principal components", labelled=False,
 )  # fmt: skip
-register_score(
+_register(
     "stability", kernels.stability, "agreement of the clusters that two halves of the samples fall into",
     bounds=lambda classes: (-1, 1), source="doi:10.1007/BF01908075", labelled=False,
 )  # fmt: skip
-register_score(
+_register(
     "mean_rank", _of_scores, "mean place of the model by the other scores asked for, 1 being first by all",
     bounds=lambda classes: (1, math.inf), higher_is_better=False, reads="scores",
     source="benchmarks/trust, `stacking.py`",

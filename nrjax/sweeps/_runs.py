@@ -4,11 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from scipy import stats
-
-from nrjax.results import Ranking, ScoreMeaning
-from nrjax.results.sortable_table import sheet
-from nrjax.scoring.scores import available_scores
+from nrjax.results import Ranking
+from nrjax.results.sortable_table import sortable_table
 from nrjax.sweeps._race import Standing
 
 Run = dict[str, Any]
@@ -34,13 +31,7 @@ def listed(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def ranking_of_run(runs: Sequence[Run], number: int) -> Ranking:
     """The ranking that a run ended with. Raises ValueError where there is none."""
     run = _run(runs, number)
-    said = run["outcome"]["ranking"]
-    known = available_scores()
-    classes = said["settings"]["classes"]
-    about = {
-        name: known[name].about(classes) if name in known else ScoreMeaning(name) for name in said["settings"]["scores"]
-    }
-    return Ranking.from_dict(said, about)
+    return Ranking.from_dict(run["outcome"]["ranking"])
 
 
 def dropped_of_run(runs: Sequence[Run], number: int) -> dict[str, Standing]:
@@ -63,6 +54,8 @@ def beside(runs: Sequence[Run], number: int, other: int) -> tuple[list[dict[str,
     if len(common) < 2:
         return rows, f"Runs {number} and {other} have {len(common)} ranked candidates in common."
     signs = [1 if ranking.about[ranking.settings["by"]].higher_is_better else -1 for ranking in (first, second)]
+    from scipy import stats  # takes half a second to import
+
     tau, _ = stats.kendalltau([signs[0] * one[name] for name in common], [signs[1] * two[name] for name in common])
     return rows, f"{len(common)} candidates in common; Kendall's tau of the two orders: {tau:.2f} (1 is the same)."
 
@@ -71,7 +64,7 @@ def page_of(runs: Sequence[Run], number: int) -> str:
     """A page of a run."""
     run = _run(runs, number)
     title = f"Run {number}: {run['data']}" if run["data"] else f"Run {number}"
-    return sheet(ranking_of_run(runs, number), run["outcome"]["dropped"], title, run["command"])
+    return sortable_table(ranking_of_run(runs, number), run["outcome"]["dropped"], title, run["command"])
 
 
 def _run(runs: Sequence[Run], number: int) -> Run:

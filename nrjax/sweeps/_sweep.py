@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nrjax.datasets import without_news
+from nrjax.kernels import Definition, Distance, Method, Solver
+from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.models import LayerChoice, Precision, load_candidates
 from nrjax.scoring.api import check_request
 from nrjax.scoring.checks import named_models
@@ -57,7 +59,15 @@ def sweep(
     name: str | None = None,
     scores: str | Sequence[str] | None = None,
     n_clusters: int | None = None,
-    **options: Any,
+    n_components: int = 10,
+    distance: Distance = "cosine",
+    definition: Definition = "rousseeuw",
+    solver: Solver = "auto",
+    method: Method = "auto",
+    block_size: int | None = None,
+    tolerance: float = TOLERANCE,
+    by: str | None = None,
+    confidence: bool = False,
 ) -> Sweep:
     """Ranks many candidates: `rank` with a memory, a race, and processes that may die.
 
@@ -92,18 +102,30 @@ def sweep(
       name: of the data in the store's list of runs.
       scores: the first one orders, unless `by` says otherwise; a race goes by that score alone.
       n_clusters: as for `rank_batch`, of samples without labels.
-      options: as for `rank_batch`.
+      n_components: as for `rank_batch`, and so are the rest.
+      distance: of the silhouette.
+      definition: of the silhouette.
+      solver: of the PCA.
+      method: of the silhouette.
+      block_size: rows at once in the silhouette.
+      tolerance: how far a silhouette may be off.
+      by: the score to order by.
+      confidence: say how sure the order is.
 
     Returns:
       A `Sweep`.
 
     Raises:
       ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
-      TypeError: an option that there is not.
+      TypeError: an option of the wrong type.
     """
     labelled = has_labels(data, labels)
     default = SCORES if labelled else UNLABELLED
-    request = check_request(scores=default if scores is None else scores, **options)
+    request = check_request(
+        scores=default if scores is None else scores,
+        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+        block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
+    )  # fmt: skip
     clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
     _check(request, precision, layers, top, level)
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)

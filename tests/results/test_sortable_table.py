@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax.results.sortable_table import sheet
+from nrjax.results.sortable_table import sortable_table
 
 EVIL = "<img src=x onerror=document.title='owned'>"
 
@@ -20,7 +20,7 @@ def page(tmp_path_factory):
     ranking = nrjax.rank_batch(features, labels)
     dropped = {"slow": {"samples": 400, "score": -0.5, "behind": (0.3, 5.0), "ahead": "m1"}}
     path = tmp_path_factory.mktemp("sheet") / "page.html"
-    path.write_text(sheet(ranking, dropped, "A thousand", "nrjax sweep"), encoding="utf-8")
+    path.write_text(sortable_table(ranking, dropped, "A thousand", "nrjax sweep"), encoding="utf-8")
     return path, ranking
 
 
