@@ -28,6 +28,7 @@ from nrjax.scoring.silhouette_programs import (
 )
 
 MOST_THREADS = 4
+_FUTURES: dict[Any, Future[None]] = {}  # of this process, by what is compiled
 
 
 class CompileAhead:
@@ -38,7 +39,6 @@ class CompileAhead:
         self._kinds = tuple(kind for kind in kinds if kind.reads == "features" and kind.name != "silhouette")
         self._silhouette = any(kind.name == "silhouette" for kind in kinds)
         self._counts = np.bincount(task.ids, minlength=task.n_classes)
-        self._futures: dict[Any, Future[None]] = {}
         self._needed: dict[tuple[int, ...], list[Future[None]]] = {}
         self._threads: ThreadPoolExecutor | None = None
 
@@ -46,18 +46,20 @@ class CompileAhead:
         """Begins to compile for features of this shape and type."""
         if not one_by_one() or len(shape) != 2 or min(shape) < 1 or shape in self._needed:
             return
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "nrjax-compile")
         compilations = self._compilations((shape[0], shape[1]), np.dtype(dtype))
+        self._needed[shape] = []
         for key, run in compilations.items():
-            if key not in self._futures:
-                self._futures[key] = self._threads.submit(run)
-        self._needed[shape] = [self._futures[key] for key in compilations]
+            if key not in _FUTURES or _FUTURES[key].cancelled():
+                if self._threads is None:
+                    self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "nrjax-compile")
+                _FUTURES[key] = self._threads.submit(run)
+            self._needed[shape].append(_FUTURES[key])
 
     def wait(self, shape: tuple[int, ...]) -> None:
         """Until everything for this shape is compiled. What cannot be compiled fails again where it is called."""
         for future in self._needed.get(shape, ()):
-            future.exception()
+            if not future.cancelled():
+                future.exception()
 
     def stop(self) -> None:
         """Begins nothing more."""
@@ -73,19 +75,20 @@ class CompileAhead:
         kinds = [kind for kind in self._kinds if not kind.undefined(*shape, self._counts)]
         for method in dict.fromkeys(methods_of(kind, dtype)[0] for kind in kinds):
             together = tuple(kind for kind in kinds if methods_of(kind, dtype)[0] == method)
-            needed[shape, method] = functools.partial(compile_estimates, shape, self._task.n_classes, together, method)
+            key = shape, self._task.n_classes, together, method
+            needed[key] = functools.partial(compile_estimates, *key)
         return needed
 
 
 def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], None]]:
     """What compiles the programs that features `[samples, dims]` in float32 are scored with first, by a key."""
     (samples, dims), settings = shape, task.settings
-    width, by_dims, wide = block_width(settings.n_components), dims <= samples, wide_dtype()
+    width, wide = block_width(settings.n_components), wide_dtype()
     kept = min(settings.n_components + OTHERS, samples, dims)
     narrow_array = functools.partial(jax.ShapeDtypeStruct, dtype=np.float32)
     wide_array = functools.partial(jax.ShapeDtypeStruct, dtype=wide)
     ids = jax.ShapeDtypeStruct((samples,), np.int32)
-    of_one = programs(False, None)
+    of_one, of = programs(False, None), (task.n_classes, reduced(settings))
 
     def compiles(dtype: Any, program: Any, *arguments: Any, **options: Any) -> Callable[[], None]:
         def run() -> None:
@@ -105,8 +108,8 @@ def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], 
         tangents = jax.ShapeDtypeStruct((settings.n_components, images.shape[1] - settings.n_components), dtype)
         some_ids = jax.ShapeDtypeStruct(some, np.int32)
         return {
-            ("silhouettes", images.shape, images.dtype): compiles(dtype, program, images, ids, None),
-            ("moved", images.shape, images.dtype): compiles(
+            ("silhouettes", images.shape, images.dtype, *of): compiles(dtype, program, images, ids, None),
+            ("moved", images.shape, images.dtype, *of): compiles(
                 dtype, moved, displaced, some_ids, None, tangents, jax.ShapeDtypeStruct((), dtype)
             ),
         }
@@ -122,13 +125,4 @@ def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], 
             ),
             **evaluation(images),
         }  # fmt: skip
-    exact = {
-        ("gram", shape): compiles(wide, of_one.gram, features, None, by_dims=by_dims, wide=wide == np.float64),
-        **evaluation(wide_array((samples, kept))),
-    }
-    if by_dims:
-        exponent = jax.ShapeDtypeStruct((), np.int32)
-        exact["project", shape, kept] = compiles(
-            wide, of_one.project, features, wide_array((dims, kept)), exponent, None
-        )
-    return exact
+    return evaluation(wide_array((samples, kept)))  # the decomposition is NumPy's

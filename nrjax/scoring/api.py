@@ -133,7 +133,7 @@ def rank_batch(
 def _shapes(features: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
     """Of arrays that are there; another mapping than a `dict` may compute them on access."""
     for array in features.values() if type(features) is dict else features[:1] if hasattr(features, "shape") else ():
-        if hasattr(array, "shape") and getattr(getattr(array, "dtype", None), "kind", "") in "fiub":
+        if hasattr(array, "shape") and getattr(getattr(array, "dtype", None), "kind", None) in tuple("fiub"):
             yield array.shape, array.dtype
 
 

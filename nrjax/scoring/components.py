@@ -15,17 +15,17 @@ import numpy as np
 
 from nrjax.kernels import krylov
 from nrjax.kernels.error_bounds import subspace_error
-from nrjax.scoring.operators import Features
+from nrjax.scoring.operators import Features, leading_eigenvectors
 
 KRYLOV_FROM = 10  # times the width of a block: smaller sides go to `exact_components`, which is faster there
-FIRST_STEPS, STEPS_PER, MOST_STEPS = 10, 12, 80  # steps of a loop cost less than a decomposition by far
+FIRST_STEPS, DIMS_PER_STEP = 4, 64  # so many steps cost as much as a decomposition
+PATIENCE = 3  # the part of them after which a loop that will take longer than all of them ends
 SAMPLE_STEPS, RANDOM = 2, 2  # iterations on the sampled rows; random vectors in the first block
 LEAST_SENSITIVITY = 0.01  # of a score to the error of the subspace; what it is in fact is asked at the end
 SMALLEST, LARGEST = 1e-14, 1e14  # size of features whose squares float32 holds
 IMAGE_NOISE = 0.25  # of the rounding of a row, which its images carry
 SHALLOWEST = 1e-5  # singular value relative to the first: squares in float64 do not resolve smaller ones
 CONSTANT = 2  # times their rounding: features that vary by no more are constant
-SMALL_SIDE = 256  # of a Gram matrix, of which all eigenvectors cost no more than the leading ones
 OTHERS = 22  # components beyond those asked for, about which confidence asks
 
 
@@ -84,10 +84,11 @@ def krylov_components(
     block = _first_block(features, width)
     pairs = krylov.no_pairs(np, features.models, width, dims)
     images = np.zeros((*features.models, samples, 2 * width), np.float32)
-    error = score_error = np.full(features.models, np.inf)
+    error, score_error = np.ones(features.models), np.full(features.models, np.inf)
+    decomposed = False
     goal = np.full(features.models, tolerance if sensitivity is None else tolerance / LEAST_SENSITIVITY)
     noise = IMAGE_NOISE * np.finfo(np.float32).eps * features.size
-    most = min(FIRST_STEPS + min(samples, dims) // STEPS_PER, MOST_STEPS)
+    most = FIRST_STEPS + min(samples, dims) // DIMS_PER_STEP
     for step in range(most):
         block = block.astype(np.float32)
         new, products = features.multiply(block)
@@ -96,14 +97,21 @@ def krylov_components(
             break
         pairs, turn = expand(pairs, own(block), products)
         images = features.rotate(images, new, turn.astype(np.float32))
-        block, error, tangents = residuals(pairs, n_components, width)
-        error = np.asarray(error, np.float64)
+        block, now, tangents = residuals(pairs, n_components, width)
+        before, error = error, np.asarray(now, np.float64)
         if step > 0 and np.all(error <= goal):
             score_error = error if sensitivity is None else sensitivity(images, np.asarray(tangents, np.float64), noise)
             if np.all(score_error <= tolerance):
                 break
             # A score moves in proportion to the error, more or less.
             goal = np.where(score_error > tolerance, error * tolerance / (2 * score_error), goal)
+        rate = np.minimum(error / before, 1 - 1e-3)
+        missing = np.log(np.maximum(error / goal, 1)) / -np.log(np.maximum(rate, 1e-3))
+        if step >= most // PATIENCE and np.any(step + missing > most):
+            known = None if decomposed else features.decomposed(width)
+            if known is None:
+                break
+            block, decomposed = known, True
     singular_values = np.sqrt(np.asarray(pairs.squares, np.float64))
     variation = np.linalg.norm(singular_values[..., :n_components], axis=-1) / samples**0.5 / features.size
     return Components(images, singular_values, np.zeros(features.models, int), error, score_error, variation)
@@ -117,7 +125,7 @@ def exact_components(
     Arguments as for `krylov_components`, with one model where `svd`.
     """
     gram, kept = features.gram(), min(n_components + OTHERS, *features.shape[-2:])
-    squares, vectors = _leading(gram.matrix, kept)
+    squares, vectors = leading_eigenvectors(gram.matrix, kept)
     values = np.sqrt(np.maximum(squares, 0))
     depth = values[..., n_components - 1] / np.where(values[..., 0] > 0, values[..., 0], 1)
     centred = features.centred() if svd or np.any((depth > 0) & (depth < SHALLOWEST)) else None
@@ -140,23 +148,6 @@ def exact_components(
         error, tangents = subspace_error(np, values**2, nothing, inside, n_components)
         score_error = error if sensitivity is None else sensitivity(images, tangents, np.zeros(features.models))
     return Components(images, values, gram.exponent, error, score_error, gram.variation, centred is not None)
-
-
-def _leading(matrices: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues of symmetric matrices, descending, and their eigenvectors as columns."""
-    side = matrices.shape[-1]
-    if side <= SMALL_SIDE:
-        values, vectors = np.linalg.eigh(matrices)
-    else:
-        from scipy.linalg import eigh  # takes 0.2 s to import, and most rankings do without it
-
-        pairs = [
-            eigh(matrix, subset_by_index=(side - kept, side - 1), check_finite=False)
-            for matrix in matrices.reshape(-1, side, side)
-        ]
-        values, vectors = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
-        values, vectors = values.reshape(*matrices.shape[:-2], kept), vectors.reshape(*matrices.shape[:-1], kept)
-    return values[..., ::-1][..., :kept], vectors[..., ::-1][..., :kept]
 
 
 def _first_block(features: Features, width: int) -> np.ndarray:

@@ -19,6 +19,8 @@ from nrjax.kernels import krylov
 from nrjax.kernels.linalg import centre, exponent_of, matmul, total
 
 SAMPLED_ROWS = 256  # of which the first block is made
+SMALL_SIDE = 256  # of a Gram matrix, of which all eigenvectors cost no more than the leading ones
+MAX_EXPONENT = 1000  # of a power of two whose inverse is a normal float64
 ROUNDED = 10  # times the rounding of a row: shorter images are zero, for a cosine would see a direction in rounding
 
 
@@ -68,6 +70,10 @@ class Features(Protocol):
 
     def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> Any:
         """Images of the samples on eigenvectors `[..., side, kept]` of `gram`; rows that are only rounding are zero."""
+        ...
+
+    def decomposed(self, width: int) -> np.ndarray | None:
+        """The leading eigenvectors of the Gram matrix in float32, as rows; None where they cannot be had cheaply."""
         ...
 
     def centred(self) -> np.ndarray | None:
@@ -120,13 +126,11 @@ def programs(stacked: bool, mesh: Mesh | None) -> Programs:
         in_specs = tuple(specs[splits] for splits in split)
         return jax.jit(jax.shard_map(local, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False))
 
-    # The Gram matrix of one model is the smaller one; of many it is that of the dims, for samples may be split.
-    gram = functools.partial(_gram, by_dims=True, wide=wide_dtype() == np.float64)
+    gram = functools.partial(_gram, wide=wide_dtype() == np.float64)
     return Programs(
         map_models(krylov.multiply, (True, False, True), (True, False)),
         map_models(_rotate, (True, True, False), True),
-        map_models(gram, (True, True), (False, False, False))
-        if stacked else jax.jit(_gram, static_argnames=("by_dims", "wide")),
+        map_models(gram, (True, True), (False, False, False)),
         map_models(_project, (True, False, False, True), True),
         map_models(_size, (True, True), False),
         map_models,
@@ -147,28 +151,27 @@ def _rotate(images: jax.Array, new: jax.Array, turn: jax.Array, axis_name: str |
 
 
 def _scaled(features: jax.Array, wide: bool, axis_name: str | None) -> tuple[jax.Array, jax.Array]:
-    rows = features.astype(jnp.float64 if wide else jnp.float32)
+    rows = jnp.asarray(features, jnp.float64 if wide else jnp.float32)
     exponent = exponent_of(rows, axis_name)
     return rows * jnp.ldexp(jnp.ones((), rows.dtype), -exponent), exponent
 
 
 def _gram(
-    features: jax.Array, weights: jax.Array | None, *, by_dims: bool, wide: bool, axis_name: str | None = None
+    features: jax.Array, weights: jax.Array | None, *, wide: bool, axis_name: str | None = None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     rows, exponent = _scaled(features, wide, axis_name)
     rows = rows if weights is None else rows * weights[:, None]
     centred = centre(rows, weights, axis_name)
     sums = total(jnp.stack([jnp.sum(centred * centred), jnp.sum(rows * rows)]), axis_name)
     variation = jnp.sqrt(sums[0] / jnp.where(sums[1] > 0, sums[1], 1))
-    matrix = total(matmul(centred.T, centred), axis_name) if by_dims else matmul(centred, centred.T)
-    return matrix, exponent, variation
+    return total(matmul(centred.T, centred), axis_name), exponent, variation
 
 
 def _project(
     features: jax.Array, vectors: jax.Array, exponent: jax.Array, weights: jax.Array | None,
     axis_name: str | None = None,
 ) -> jax.Array:  # fmt: skip
-    rows = features.astype(vectors.dtype) * jnp.ldexp(jnp.ones((), vectors.dtype), -exponent)
+    rows = jnp.asarray(features, vectors.dtype) * jnp.ldexp(jnp.ones((), vectors.dtype), -exponent)
     rows = rows if weights is None else rows * weights[:, None]
     centred = centre(rows, weights, axis_name)
     images = matmul(centred, vectors)
@@ -182,6 +185,23 @@ def _size(features: jax.Array, weights: jax.Array | None, axis_name: str | None 
     sums = jnp.stack([jnp.sum(jnp.sum(features * features, axis=1) * weights), jnp.sum(weights)])
     sums = total(sums, axis_name)
     return jnp.sqrt(sums[0] / sums[1])
+
+
+def leading_eigenvectors(matrices: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues of symmetric matrices, descending, and their eigenvectors as columns."""
+    side = matrices.shape[-1]
+    if side <= SMALL_SIDE:
+        values, vectors = np.linalg.eigh(matrices)
+    else:
+        from scipy.linalg import eigh  # takes 0.2 s to import, and most rankings do without it
+
+        pairs = [
+            eigh(matrix, subset_by_index=(side - kept, side - 1), check_finite=False)
+            for matrix in matrices.reshape(-1, side, side)
+        ]
+        values, vectors = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
+        values, vectors = values.reshape(*matrices.shape[:-2], kept), vectors.reshape(*matrices.shape[:-1], kept)
+    return values[..., ::-1][..., :kept], vectors[..., ::-1][..., :kept]
 
 
 class ArrayFeatures:
@@ -238,24 +258,50 @@ class ArrayFeatures:
         return self._programs.rotate(images, new, turn)
 
     def gram(self) -> Gram:
-        wide = wide_dtype() == np.float64
-        options = {} if self.models else {"by_dims": self.by_dims, "wide": wide}
-        with jax.enable_x64(wide):
-            return Gram(*map(np.asarray, self._programs.gram(self._array, self._weights, **options)))
+        if self._mesh is not None:
+            with jax.enable_x64(wide_dtype() == np.float64):
+                return Gram(*map(np.asarray, self._programs.gram(self._array, self._weights)))
+        lengths, centred = self._host.lengths, self._host.centred
+        size = np.linalg.norm(lengths)
+        variation = np.linalg.norm(centred) / size if size else 0.0
+        matrix = centred.T @ centred if self.by_dims else centred @ centred.T
+        return Gram(matrix, np.asarray(self._host.exponent), np.asarray(variation))
 
     def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> Any:
-        if self.by_dims:
+        if self._mesh is not None:
             with jax.enable_x64(vectors.dtype == np.float64):
                 return self._programs.project(self._array, vectors, exponent, self._weights)
-        images, rows = vectors * values, np.ldexp(np.asarray(self._array, np.float64), -int(exponent))
-        lengths = np.linalg.norm(rows, axis=1) + np.linalg.norm(rows.mean(axis=0))
-        rounding = ROUNDED * np.finfo(images.dtype).eps * lengths
+        images = self._host.centred @ vectors if self.by_dims else vectors * values
+        rounding = ROUNDED * np.finfo(images.dtype).eps * (self._host.lengths + self._host.offset)
         return np.where((np.linalg.norm(images, axis=1) > rounding)[:, None], images, 0)
 
-    def centred(self) -> np.ndarray | None:
+    def decomposed(self, width: int) -> np.ndarray | None:
         if self._mesh is not None or self.models:
             return None
-        rows = np.asarray(self._array, np.float64)
-        rows = np.ldexp(rows, -int(np.frexp(np.abs(rows).max())[1]))
+        rows = np.asarray(self._narrow)
         rows = rows - rows.mean(axis=0)
-        return rows - rows.mean(axis=0)
+        vectors = leading_eigenvectors(rows.T @ rows if self.by_dims else rows @ rows.T, width)[1]
+        return np.linalg.qr(vectors if self.by_dims else rows.T @ vectors)[0].T
+
+    def centred(self) -> np.ndarray | None:
+        return None if self._mesh is not None else self._host.centred
+
+    @functools.cached_property
+    def _host(self) -> "_Host":
+        """One model in float64 NumPy, which needs no program and forms half of a Gram matrix only."""
+        rows, exponent = np.asarray(self._array, np.float64), 0
+        if self.dtype == np.float64:  # squares of float32 are far from the largest and the smallest float64
+            exponent = int(np.frexp(max(rows.max(), -rows.min()))[1])
+            rows = rows * 2.0**-exponent if abs(exponent) < MAX_EXPONENT else np.ldexp(rows, -exponent)
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        centred -= centred.mean(axis=0)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        return _Host(centred, lengths, float(np.linalg.norm(mean)), exponent)
+
+
+class _Host(NamedTuple):
+    centred: np.ndarray  # divided by 2^exponent, and so are the next two
+    lengths: np.ndarray  # of the rows as they came
+    offset: float  # length of the mean
+    exponent: int

@@ -190,7 +190,8 @@ def influence_of_samples(images: Any, task: Task) -> Influence:
     images, ids = np.asarray(images, np.float32)[:samples], np.asarray(ids)[:samples]
     k, settings = task.settings.n_components, task.settings
     influence = silhouette_influence(
-        images[:, :k], ids, n_classes=task.n_classes, others=images[:, k : k + OTHERS], distance=settings.distance,
+        jnp.asarray(images[:, :k]), jnp.asarray(ids), n_classes=task.n_classes,
+        others=jnp.asarray(images[:, k : k + OTHERS]), distance=settings.distance,
         definition=settings.definition, method=settings.method, block_size=settings.block_size,
     )  # fmt: skip
     return jax.tree.map(np.asarray, influence)

@@ -153,6 +153,10 @@ class BatchedFeatures:
             images[start : start + count] = part[:count]
         return images
 
+    def decomposed(self, width: int) -> None:
+        """They are not in memory."""
+        return None
+
     def centred(self) -> None:
         """They are not in memory."""
         return None

@@ -51,7 +51,7 @@ def one_step(features, labels):
 
 def exact(features, labels):
     """What the decomposition runs on a device: one Gram matrix and the images."""
-    matrix, exponent, _ = operators._gram(features, None, by_dims=True, wide=False)
+    matrix, exponent, _ = operators._gram(features, None, wide=False)
     return operators._project(features, matrix[:, :10], exponent, None)
 
 
