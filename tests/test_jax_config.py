@@ -61,11 +61,11 @@ def expected():
 def test_switches_change_nothing(switch, expected):
     with SWITCHES[switch]():
         found = everything()
-    assert found == pytest.approx(expected, abs=1e-5)
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-5)
 
 
 def test_without_jit_everything_is_right_if_slow():
     expected = nrjax.rank_batch({"m": POINTS}, Y, scores=["silhouette", "probe", "logme", "knn", "gbc"])
     with jax.disable_jit():
         found = nrjax.rank_batch({"m": POINTS}, Y, scores=["silhouette", "probe", "logme", "knn", "gbc"])
-    assert dict(found.models[0].scores) == pytest.approx(dict(expected.models[0].scores), abs=1e-5)
+    assert dict(found.models[0].scores) == pytest.approx(dict(expected.models[0].scores), rel=1e-6, abs=1e-5)

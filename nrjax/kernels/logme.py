@@ -109,7 +109,7 @@ def _evidences(
         around = jnp.linspace(-1, 1, REFINED + 1, dtype=z.dtype)
 
         def refine(power, best):
-            near = best + around * spacing * (2 / REFINED) ** power.astype(z.dtype)
+            near = best + around * spacing * (2 / REFINED) ** jnp.asarray(power, z.dtype)
             return near[jnp.argmax(height(near, z, r0))]
 
         best = lax.fori_loop(0, TIMES, refine, best)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax import kernels
+from nrjax._utils.jax_config import neutral_config
 from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
 from nrjax.scoring.checks import (
     check_features,
@@ -28,6 +29,7 @@ POINT_ERROR = 1e-5  # that the silhouette of a point may have
 PROJECTION_ERROR = 3e-5  # of the subspace of a projection
 
 
+@neutral_config()
 def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
     """Coordinates of every sample on the leading principal components, and the singular values.
 
@@ -50,6 +52,7 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     return _project(array, dataclasses.replace(settings, n_components=components_of(settings, array.shape)))
 
 
+@neutral_config()
 def silhouette_samples(
     points: Any,
     labels: Any,

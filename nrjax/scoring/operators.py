@@ -289,7 +289,7 @@ class ArrayFeatures:
     @functools.cached_property
     def _host(self) -> "_Host":
         """One model in float64 NumPy, which needs no program and forms half of a Gram matrix only."""
-        rows, exponent = np.asarray(self._array, np.float64), 0
+        rows, exponent = np.ascontiguousarray(self._array, np.float64), 0
         if self.dtype == np.float64:  # squares of float32 are far from the largest and the smallest float64
             exponent = int(np.frexp(max(rows.max(), -rows.min()))[1])
             rows = rows * 2.0**-exponent if abs(exponent) < MAX_EXPONENT else np.ldexp(rows, -exponent)

@@ -139,8 +139,7 @@ def largest_move(
     Displacements of single samples cancel in the mean, those of whole classes do not. Where a score jumps, as it does
     with the signs of one component, the larger displacement shows it and a derivative would not.
     """
-    k = settings.n_components
-    images = images.astype(tangents.dtype)
+    k, images, ids = settings.n_components, jnp.asarray(images, tangents.dtype), jnp.asarray(ids)
     points, others = images[:, :k], images[:, k : k + tangents.shape[1]]
     draws = DRAWS if k > 1 else LINE_DRAWS
     rng = np.random.default_rng(0)
@@ -167,7 +166,8 @@ def silhouettes_of_model(
 ) -> tuple[jax.Array, ...]:  # fmt: skip
     """`Silhouettes` of one model."""
     point_rounding = float(jnp.finfo(images.dtype).eps)
-    points = images[:, : settings.n_components].astype(jnp.float64 if wide else jnp.float32)
+    points = jnp.asarray(images[:, : settings.n_components], jnp.float64 if wide else jnp.float32)
+    ids = jnp.asarray(ids)
     weights = jnp.ones(len(points), points.dtype) if weights is None else weights.astype(points.dtype)
     values, rounding = silhouettes_and_rounding(
         points, ids, n_classes=n_classes, distance=settings.distance, definition=settings.definition,

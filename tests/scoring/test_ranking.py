@@ -8,11 +8,8 @@ import pytest
 
 import nrjax
 from nrjax._utils import memory
-from nrjax.kernels import ScoreSettings
 from nrjax.scoring import compute, silhouettes
 from nrjax.scoring.operators import ArrayFeatures, programs
-from nrjax.scoring.silhouette_programs import Task
-from nrjax.scoring.silhouettes import score_features
 from tests.oracles import blobs, neuralrank
 
 FEATURES, LABELS = blobs(60, 20, 3)
@@ -218,13 +215,19 @@ def test_tolerance_is_kept_recorded_and_checked():
         assert abs(ranked.scores["m"] - exact) <= tolerance
         assert ranked.settings["tolerance"] == tolerance
         assert ("to within" in str(ranked)) == (tolerance != 1e-5)
-    errors = [
-        score_features(
-            ArrayFeatures(models["m"], rounding=1e-7),
-            Task(labels.astype(np.int32), 6, ScoreSettings(tolerance=tolerance)),
-        )[0].error for tolerance in (1e-6, 1e-3)
-    ]  # fmt: skip
-    assert errors[0] <= 1e-6 < errors[1] <= 1e-3  # the second stopped earlier
+
+
+def test_a_coarser_tolerance_reads_the_features_less_often(monkeypatch):
+    reads = []
+    monkeypatch.setattr(ArrayFeatures, "multiply", lambda self, block, real=ArrayFeatures.multiply: (
+        reads.append(1), real(self, block))[1])  # fmt: skip
+    features, labels = blobs(900, 400, 6, decay=True)
+    taken = []
+    for tolerance in (1e-6, 1e-3):
+        reads.clear()
+        nrjax.rank_batch({"m": features / np.arange(1, 401, dtype=np.float32)}, labels, tolerance=tolerance)
+        taken.append(len(reads))
+    assert taken[0] > taken[1] >= 2
 
 
 @pytest.mark.parametrize(
