@@ -28,6 +28,18 @@ def pytest_sessionstart(session):
         shutil.rmtree(COMPILED)
 
 
+FAST = {
+    "test_outcome", "test_sortable_table", "test_labels", "test_budgets", "test_public", "test_silhouette", "test_pca",
+    "test_bad_input", "test_ranking", "test_names", "test_places", "test_imports",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in FAST:
+            item.add_marker(pytest.mark.fast)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_programs():
     """Compiled programs are dropped after every module: each maps memory, and a process may map only so often."""

@@ -262,8 +262,9 @@ class TestTorch:
                     raise torch.OutOfMemoryError("CUDA out of memory.")
                 return x.mean((2, 3))
 
-        with pytest.warns(RuntimeWarning, match="going on with 4 samples at once"):
+        with pytest.warns(RuntimeWarning, match="going on with") as said:
             found = nrjax.extract_features(Small(), X, -1, batch_size=16)
+        assert "with 4 samples at once" in str(said[-1].message)
         np.testing.assert_allclose(found, X.mean((1, 2)) / 255, atol=1e-5)
 
 

@@ -183,6 +183,38 @@ def test_exports_agree():
     assert settings["nrjax"] == nrjax.__version__
 
 
+def test_a_ranking_is_a_container_of_its_models():
+    ranked = nrjax.rank_batch({"a": FEATURES, "bad": FEATURES[:3], "c": FEATURES[:, :2]}, LABELS)
+    assert len(ranked) == 3
+    assert [model.name for model in ranked] == [*ranked.order, "bad"]
+    assert ranked["a"].score == ranked.scores["a"]
+    assert ranked["bad"].rank is None
+    with pytest.raises(KeyError, match="no model 'd'; it has"):
+        ranked["d"]
+    assert (
+        repr(ranked) == f"<Ranking of 3 models by silhouette: {ranked.best} {ranked.scores[ranked.best]:.4f}, 1 failed>"
+    )
+
+
+def test_exports_go_to_files_too(tmp_path):
+    ranked = nrjax.rank_batch({"a": FEATURES, "c": FEATURES[:, :2]}, LABELS)
+    for name in ("csv", "json", "html"):
+        text = getattr(ranked, f"to_{name}")(tmp_path / f"ranking.{name}")
+        assert (tmp_path / f"ranking.{name}").read_text(encoding="utf-8") == text
+    with pytest.raises(ValueError, match="there is no folder"):
+        ranked.to_csv(tmp_path / "missing" / "ranking.csv")
+
+
+@pytest.mark.parametrize("options", [{}, {"scores": ("silhouette", "probe", "knn"), "confidence": True}])
+def test_a_ranking_comes_back_from_its_dict(options):
+    ranked = nrjax.rank_batch({"a": FEATURES, "bad": FEATURES[:3], "c": FEATURES[:, :2]}, LABELS, **options)
+    for data in (ranked.to_dict(), json.loads(ranked.to_json())):
+        again = nrjax.Ranking.from_dict(data)
+        assert str(again) == str(ranked)
+        assert again.to_dict() == ranked.to_dict()
+    assert nrjax.Ranking.from_dict(ranked.to_dict()) == ranked
+
+
 def test_hostile_names_are_shown_and_not_obeyed():
     name = "<script>alert(1)</script>[red]$x^$\x1b[2J"
     ranked = nrjax.rank_batch({name: FEATURES, "b": FEATURES[:, :3]}, LABELS)
