@@ -18,8 +18,7 @@ from nrjax.kernels.error_bounds import subspace_error
 from nrjax.scoring.operators import Features, leading_eigenvectors
 
 KRYLOV_FROM = 10  # times the width of a block: smaller sides go to `exact_components`, which is faster there
-FIRST_STEPS, DIMS_PER_STEP = 4, 64  # so many steps cost as much as a decomposition
-PATIENCE = 3  # the part of them after which a loop that will take longer than all of them ends
+PATIENCE = 3  # part of the steps after which a loop that will take longer than all of them starts anew, or ends
 SAMPLE_STEPS, RANDOM = 2, 2  # iterations on the sampled rows; random vectors in the first block
 LEAST_SENSITIVITY = 0.01  # of a score to the error of the subspace; what it is in fact is asked at the end
 SMALLEST, LARGEST = 1e-14, 1e14  # size of features whose squares float32 holds
@@ -77,7 +76,7 @@ def krylov_components(
       n_components: of them lead.
       sensitivity: of the score; None where nothing is scored.
       tolerance: of the score, or of the subspace where nothing is scored. The loop ends when every model is within it,
-        or after as many steps as a decomposition costs.
+        or after `features.most_steps`.
     """
     width, (samples, dims) = krylov.block_width(n_components), features.shape[-2:]
     expand, residuals, own = _small_problems()
@@ -88,7 +87,7 @@ def krylov_components(
     decomposed = False
     goal = np.full(features.models, tolerance if sensitivity is None else tolerance / LEAST_SENSITIVITY)
     noise = IMAGE_NOISE * np.finfo(np.float32).eps * features.size
-    most = FIRST_STEPS + min(samples, dims) // DIMS_PER_STEP
+    most = features.most_steps
     for step in range(most):
         block = block.astype(np.float32)
         new, products = features.multiply(block)
@@ -107,7 +106,7 @@ def krylov_components(
             goal = np.where(score_error > tolerance, error * tolerance / (2 * score_error), goal)
         rate = np.minimum(error / before, 1 - 1e-3)
         missing = np.log(np.maximum(error / goal, 1)) / -np.log(np.maximum(rate, 1e-3))
-        if step >= most // PATIENCE and np.any(step + missing > most):
+        if not features.models and step >= most // PATIENCE and step + missing > most:
             known = None if decomposed else features.decomposed(width)
             if known is None:
                 break

@@ -19,6 +19,8 @@ from nrjax.kernels import krylov
 from nrjax.kernels.linalg import centre, exponent_of, matmul, total
 
 SAMPLED_ROWS = 256  # of which the first block is made
+FIRST_STEPS, DIMS_PER_STEP = 4, 64  # so many steps of one model on a CPU cost as much as a decomposition
+STACKED_STEPS = 60
 SMALL_SIDE = 256  # of a Gram matrix, of which all eigenvectors cost no more than the leading ones
 MAX_EXPONENT = 1000  # of a power of two whose inverse is a normal float64
 ROUNDED = 10  # times the rounding of a row: shorter images are zero, for a cosine would see a direction in rounding
@@ -46,6 +48,7 @@ class Features(Protocol):
     shape: tuple[int, ...]  # [..., samples, dims]
     dtype: Any
     by_dims: bool  # whether the Gram matrix is [dims, dims]
+    most_steps: int  # of an iteration, after which a decomposition is faster
 
     def sampled(self) -> np.ndarray | None:
         """Some rows `[..., rows, dims]`; None where rows cannot be had."""
@@ -224,6 +227,8 @@ class ArrayFeatures:
         self._array, self._weights, self._mesh, self._staging = array, weights, mesh, staging or Staging()
         split = mesh is not None and "samples" in mesh.axis_names
         self.by_dims = bool(models) or split or dims <= samples
+        # Of models on an accelerator a step costs little, and their decompositions run one after another on the host.
+        self.most_steps = STACKED_STEPS if models else FIRST_STEPS + min(samples, dims) // DIMS_PER_STEP
         self._programs = programs(bool(models), mesh)
 
     @functools.cached_property

@@ -42,7 +42,7 @@ def score_stream(
 
     Args:
       batches: pairs (features `[batch, dims]`, labels `[batch]`) of any sizes. After a look at the first batch
-        iterated over two times (about seven times above 4,096 dims), so it must start anew, with the same
+        iterated over two times (up to 15 times above 4,096 dims, seven as a rule), so it must start anew, with the same
         samples in the same order, whenever it is iterated: a list, a data loader, a `FeatureBatches`, but not
         a generator.
       n_components: principal components kept, or `min(samples - 1, dims)` where there are fewer.
@@ -84,6 +84,7 @@ class BatchedFeatures:
 
     models: tuple[int, ...] = ()
     by_dims = True
+    most_steps = 14  # each is a pass
 
     def __init__(self, batches: Iterable[tuple[Any, Any]]):
         """A look at the first batch, and a pass that learns labels and mean, and the Gram matrix if it is small."""
