@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax.kernels import ScoreSettings
+from nrjax.scoring.array_features import ArrayFeatures
 from nrjax.scoring.checks import rounding_of
-from nrjax.scoring.operators import ArrayFeatures
 from nrjax.scoring.silhouette_programs import Task
 
 CLASSES = 10

@@ -25,7 +25,7 @@ import nrjax
 from benchmarks.accelerator.predicted import predicted
 from benchmarks.command import commit, device, main_of, parser
 from benchmarks.kernels.data import CLASSES
-from nrjax.scoring import operators, sharding, silhouette_programs
+from nrjax.scoring import array_features, operators, sharding, silhouette_programs
 
 MODELS, SAMPLES, DIMS, DEVICES, TOLERANCE = 8, 10_000, 1_024, 8, 1e-6
 RESULTS = Path(__file__).parent / "results"
@@ -163,7 +163,7 @@ def _watched() -> Iterator[dict[str, Program]]:
         return watch(function.__name__.strip("_"), of_points(function, *of))
 
     with (
-        mock.patch.object(operators, "programs", watched_programs),
+        mock.patch.object(array_features, "programs", watched_programs),
         mock.patch.object(silhouette_programs, "program_of", watched_of_points),
         mock.patch.object(sharding, "_not_finite", watch("finite", sharding._not_finite)),
     ):

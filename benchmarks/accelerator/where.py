@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.accelerator.clock import on_cpu
 from benchmarks.accelerator.data import features, to_score
 from nrjax.scoring import components, silhouettes
+from nrjax.scoring.array_features import ArrayFeatures
 from nrjax.scoring.compute import compute_context
-from nrjax.scoring.operators import ArrayFeatures
 
 CALLS = 3
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from nrjax.kernels import krylov
 from nrjax.kernels.error_bounds import subspace_error
-from nrjax.scoring.operators import Features, leading_eigenvectors
+from nrjax.scoring.array_features import leading_eigenvectors
+from nrjax.scoring.operators import Features
 
 KRYLOV_FROM = 10  # times the width of a block: smaller sides go to `exact_components`, which is faster there
 PATIENCE = 3  # part of the steps after which a loop that will take longer than all of them starts anew, or ends

@@ -10,6 +10,7 @@ import numpy as np
 from nrjax import kernels
 from nrjax._utils.jax_config import neutral_config
 from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
+from nrjax.scoring.array_features import ArrayFeatures
 from nrjax.scoring.checks import (
     check_features,
     check_probabilities,
@@ -21,7 +22,7 @@ from nrjax.scoring.checks import (
 )
 from nrjax.scoring.components import exact_components, fits_float32, krylov_components
 from nrjax.scoring.compute import compute_context
-from nrjax.scoring.operators import ArrayFeatures, wide_dtype
+from nrjax.scoring.operators import wide_dtype
 from nrjax.scoring.silhouette_programs import PAIRS_UP_TO
 from nrjax.scoring.silhouettes import iterates
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nrjax.results import Ranking
-from nrjax.scoring.api import build_ranking, split_failed
+from nrjax.scoring.build_ranking import build_ranking, split_failed
 from nrjax.scoring.model_scores import ModelScores, Request
 from nrjax.sweeps._jobs import CandidateResult
 

@@ -9,7 +9,8 @@ import pytest
 import nrjax
 from nrjax._utils import memory
 from nrjax.scoring import compute, silhouettes
-from nrjax.scoring.operators import ArrayFeatures, programs
+from nrjax.scoring.array_features import ArrayFeatures
+from nrjax.scoring.operators import programs
 from tests.oracles import blobs, neuralrank
 
 FEATURES, LABELS = blobs(60, 20, 3)

@@ -1,0 +1,97 @@
+"""From the scores of models to a ranking."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from nrjax.results import TIE, Ranking, ScoredModel
+from nrjax.scoring.confidence import LEVEL, confidence
+from nrjax.scoring.mean_rank import add_mean_rank
+from nrjax.scoring.model_scores import ModelScores, Request
+from nrjax.scoring.near_best import p_near_best
+
+
+def split_failed(
+    found: Mapping[Any, ModelScores | str], request: Request
+) -> tuple[dict[Any, ModelScores], dict[Any, str]]:
+    """Units that have a score to order by, once all are known, and the reasons of those that have none."""
+    evaluated = {key: one for key, one in found.items() if not isinstance(one, str)}
+    failed = {key: one for key, one in found.items() if isinstance(one, str)}
+    add_mean_rank(evaluated, request.scores)
+    by = request.by.name
+    failed |= {key: f"{by}: {one.missing[by]}" for key, one in evaluated.items() if by in one.missing}
+    return {key: one for key, one in evaluated.items() if by in one.values}, failed
+
+
+def build_ranking(
+    names: Sequence[str],
+    evaluated: Mapping[str, ModelScores],
+    failed: Mapping[str, str],
+    request: Request,
+    made_with: Mapping[str, Any],
+    classes: Sequence[Any],
+    layers: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Ranking:
+    """The ranking of evaluated models; `layers` has more fields of `ScoredModel` by model."""
+    if not evaluated:
+        raise ValueError(f"None of the models could be scored. {_by_reason(failed)}")
+    by = request.by
+    sign = by.sign
+    order = sorted(
+        (name for name in names if name in evaluated), key=lambda name: -sign * evaluated[name].values[by.name]
+    )
+    models = {
+        name: ScoredModel(
+            name, one.values[by.name], one.dims, one.n_components, one.solver, scores=one.values, missing=one.missing,
+            uncertain=one.uncertain, by_class={name: tuple(means.tolist()) for name, means in one.by_class.items()},
+            confused={name: tuple(pairs) for name, pairs in one.confused.items()},
+            **(layers or {}).get(name, {}),
+        ) for name, one in evaluated.items()
+    }  # fmt: skip
+    if request.confidence and by.reads != "scores":
+        influences = sign * np.stack([np.asarray(evaluated[name].influences[by.name], np.float64) for name in order])
+        known = np.isfinite(influences).all(axis=1) & np.isfinite([evaluated[name].bias for name in order])
+        influences[~known] = 0  # its score stands, and nothing is said of how sure it is
+        signed = [
+            sign * (evaluated[name].values[by.name] - (evaluated[name].bias if sure else 0))
+            for name, sure in zip(order, known, strict=True)
+        ]
+        for name, sure, said in zip(order, confidence(signed, influences, TIE), known, strict=True):
+            if not said:
+                continue
+            low, high = sorted(sign * bound for bound in sure.interval)
+            models[name] = dataclasses.replace(
+                models[name], interval=(low, high), p_first=sure.p_first, group=sure.group
+            )  # fmt: skip
+    if request.confidence:
+        for name, probability in _agreement(evaluated).items():
+            models[name] = dataclasses.replace(models[name], p_near_best=probability)
+    settings = {
+        **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
+        "confidence": LEVEL if request.confidence else None, **made_with, "backend": jax.default_backend(),
+    }  # fmt: skip
+    about = {kind.name: kind.about(made_with["classes"]) for kind in request.scores}
+    lost = {name: failed[name] for name in names if name in failed}
+    return Ranking.of([models[name] for name in order], lost, settings, about, classes)
+
+
+def _agreement(evaluated: Mapping[str, ModelScores]) -> dict[str, float]:
+    """Of the models that have a probe and influences on it."""
+    probed = {name: one for name, one in evaluated.items() if np.isfinite(one.influences.get("probe", np.nan)).all()}
+    if not probed:
+        return {}
+    accuracies = np.array([one.values["probe"] for one in probed.values()])
+    influences = np.stack([np.asarray(one.influences["probe"], np.float64) for one in probed.values()])
+    return dict(zip(probed, p_near_best(accuracies, influences).tolist(), strict=True))
+
+
+def _by_reason(failed: Mapping[str, str]) -> str:
+    """Every reason once, with the models it holds for."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, reason in failed.items():
+        names[reason].append(name)
+    return " ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
