@@ -19,7 +19,7 @@ from nrjax import kernels
 
 ROUNDS = 5
 PAUSE = 0.1  # seconds: after their own work OpenBLAS' threads spin on, and would take the cores of who comes next
-REAL_ATOL = 1e-6  # promised on features of trained CNNs
+REAL_ATOL = 1e-5  # promised
 
 
 def race(
@@ -88,20 +88,20 @@ def test_nine_trained_models(benchmark, given):
 
 @pytest.mark.parametrize("name", [*data.elsewhere(), *data.SPECTRA])
 def test_elsewhere(benchmark, name):
-    """Features and spectra that no kernel was tuned on, to within 1e-6 and 1e-4."""
+    """Features and spectra that no kernel was tuned on, to within 1e-5, the default, and 1e-6."""
     features, labels = data.spectrum(name) if name in data.SPECTRA else data.elsewhere()[name]
 
-    def ours(tolerance: float = 1e-6) -> list[float]:
+    def ours(tolerance: float = 1e-5) -> list[float]:
         return list(nrjax.rank_batch({"m": features}, labels, tolerance=tolerance).scores.values())
 
-    others = {"scikit-learn": lambda: [rivals.scikit_learn(features, labels)], "nrjax to 1e-4": lambda: ours(1e-4)}
+    others = {"scikit-learn": lambda: [rivals.scikit_learn(features, labels)], "nrjax to 1e-6": lambda: ours(1e-6)}
     values = race(benchmark, f"{name}, {features.shape[0]:,} x {features.shape[1]:,}", ours, others, warm=True)
     benchmark.extra_info["group"] = "elsewhere"
     benchmark.extra_info["solver"] = nrjax.rank_batch({"m": features}, labels).models[0].solver
     note_errors(benchmark, values, [rivals.float64(features, labels)])
     errors = benchmark.extra_info["errors"]
     assert errors["nrjax"] <= REAL_ATOL
-    assert errors["nrjax to 1e-4"] <= 1e-4
+    assert errors["nrjax to 1e-6"] <= 1e-6
 
 
 def test_first_convolution(benchmark):

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from nrjax.kernels.linalg import matmul, one_hot, root, total, units
 
 Distance = Literal["cosine", "euclidean", "sqeuclidean"]
+LINEAR_ENTRIES = 1 << 22  # samples x classes held at once
 
 
 class Points(NamedTuple):
@@ -32,13 +33,31 @@ class Classes(NamedTuple):
     shift: Float[Array, " dims"]
 
 
+def class_sums(
+    columns: Float[Array, "samples width"], labels: Int[Array, " samples"], n_classes: int, axis_name: str | None
+) -> Float[Array, "classes width"]:
+    """Sums of columns over the samples of every class: products with one-hot labels, so many rows at a time."""
+    samples, rows = len(columns), max(1, LINEAR_ENTRIES // n_classes)
+    if samples <= rows:
+        return total(matmul(one_hot(labels, n_classes, columns.dtype).T, columns), axis_name)
+    blocks = -(-samples // rows)
+    padding = (0, blocks * rows - samples)
+    columns = jnp.pad(columns, (padding, (0, 0))).reshape(blocks, rows, -1)  # rows of zeros add nothing
+    labels = jnp.pad(labels, padding).reshape(blocks, rows)
+
+    def add(sums, block):
+        return sums + matmul(one_hot(block[1], n_classes, sums.dtype).T, block[0]), None
+
+    start = jnp.zeros((n_classes, columns.shape[-1]), columns.dtype)
+    return total(lax.scan(add, start, (columns, labels))[0], axis_name)
+
+
 def class_means(points: Points, shift: Float[Array, " dims"], n_classes: int, axis_name: str | None) -> Classes:
     """Counts, means and mean squares of every class, by products with one-hot labels."""
     vectors = points.vectors - shift
     squares = jnp.sum(vectors * vectors, axis=1, keepdims=True)
     columns = jnp.concatenate([vectors, squares, points.is_zero[:, None], jnp.ones_like(squares)], axis=1)
-    indicators = one_hot(points.labels, n_classes, vectors.dtype) * points.weights[:, None]
-    sums = total(matmul(indicators.T, columns), axis_name)
+    sums = class_sums(columns * points.weights[:, None], points.labels, n_classes, axis_name)
     counts = sums[:, -1]
     means = sums[:, :-1] / jnp.where(counts > 0, counts, 1)[:, None]
     return Classes(counts, means[:, :-2], means[:, -2], means[:, -1], shift)
@@ -93,8 +112,8 @@ def centroids_of(
     n_classes: int, distance: Distance, axis_name: str | None,
 ) -> Points:  # fmt: skip
     """Mean point of every class, in the form that distances need."""
-    indicators = one_hot(labels, n_classes, points.dtype) * weights[:, None]
-    sums = total(matmul(indicators.T, jnp.concatenate([points, jnp.ones_like(points[:, :1])], axis=1)), axis_name)
+    columns = jnp.concatenate([points, jnp.ones_like(points[:, :1])], axis=1)
+    sums = class_sums(columns * weights[:, None], labels, n_classes, axis_name)
     means = sums[:, :-1] / jnp.where(sums[:, -1:] > 0, sums[:, -1:], 1)
     means, is_zero = units(means) if distance == "cosine" else (means, jnp.zeros(n_classes, points.dtype))
     return Points(means, is_zero, jnp.arange(n_classes), jnp.ones(n_classes, points.dtype), jnp.arange(n_classes))

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from nrjax.kernels.distances import Distance
+from nrjax.kernels.distances import Distance, class_sums
 from nrjax.kernels.error_bounds import TOLERANCE
-from nrjax.kernels.linalg import matmul, one_hot, total
+from nrjax.kernels.linalg import total
 from nrjax.kernels.pca import Solver, pca
 from nrjax.kernels.silhouette import Definition, Method, silhouette_samples
 
@@ -75,7 +75,7 @@ def score(
         axis_name=axis_name,
     )  # fmt: skip
     columns = jnp.stack([values * weights, weights], axis=1)
-    sums = total(matmul(one_hot(labels, n_classes, columns.dtype).T, columns), axis_name)
+    sums = class_sums(columns, labels, n_classes, axis_name)
     value = total(jnp.sum(values * weights), axis_name) / total(jnp.sum(weights), axis_name)
     return Score(value, sums[:, 0] / jnp.maximum(sums[:, 1], 1))
 

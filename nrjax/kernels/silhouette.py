@@ -25,6 +25,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels.distances import (
+    LINEAR_ENTRIES,
     Classes,
     Distance,
     Points,
@@ -41,7 +42,6 @@ Method = Literal["auto", "linear", "blockwise"]
 LINEAR_DISTANCES = ("cosine", "sqeuclidean")
 
 BLOCKWISE_ROWS = 512  # block x block distances stay in cache
-LINEAR_ENTRIES = 1 << 24  # samples x classes held at once
 
 
 def is_linear(distance: str, method: str) -> bool:

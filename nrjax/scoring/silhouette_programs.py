@@ -11,9 +11,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nrjax.kernels import ScoreSettings
+from nrjax.kernels.distances import class_sums
 from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.kernels.influence import Influence, silhouette_influence
-from nrjax.kernels.linalg import matmul, one_hot, total
+from nrjax.kernels.linalg import matmul
 from nrjax.kernels.silhouette import is_linear, silhouette_score, silhouettes_and_rounding
 from nrjax.scoring.components import OTHERS
 from nrjax.scoring.operators import programs, wide_dtype
@@ -175,7 +176,7 @@ def silhouettes_of_model(
         point_rounding=point_rounding,
     )  # fmt: skip
     columns = jnp.stack([values * weights, rounding * weights, weights], axis=1)
-    sums = total(matmul(one_hot(ids, n_classes, columns.dtype).T, columns), axis_name)
+    sums = class_sums(columns, ids, n_classes, axis_name)
     means = jnp.sum(sums[:, :2], axis=0) / jnp.sum(sums[:, 2])
     lengths = jnp.where(weights > 0, jnp.max(jnp.abs(points), axis=1), jnp.inf)
     shortest = jnp.min(lengths)
