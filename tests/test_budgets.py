@@ -47,7 +47,9 @@ def programs():
         yield name, lambda function=function: function.lower(points, LABELS, others, **options, block_size=None)
 
 
-@pytest.mark.parametrize(("name", "lowered"), list(programs()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "lowered"), list(programs()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_lines_of_a_program(name, lowered):
     assert len(lowered().as_text().splitlines()) <= LONGER.get(name, LINES)
 
