@@ -30,8 +30,8 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 def by_hand(models: dict, pixels: np.ndarray, labels: np.ndarray) -> None:
     """A loop over the networks."""
-    import timm.data
-    import torch
+    import timm.data  # pyright: ignore[reportMissingImports]
+    import torch  # pyright: ignore[reportMissingImports]
     from PIL import Image
 
     features = {}
@@ -48,8 +48,8 @@ def by_hand(models: dict, pixels: np.ndarray, labels: np.ndarray) -> None:
 
 def main(who: str) -> None:
     """Measures and prints."""
-    import timm
-    import torch
+    import timm  # pyright: ignore[reportMissingImports]
+    import torch  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
     models = {name: timm.create_model(name).eval() for name in NETWORKS}
