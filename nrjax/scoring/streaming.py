@@ -22,7 +22,7 @@ from nrjax.kernels.silhouette import Definition, Method
 from nrjax.scoring.array_features import SAMPLED_ROWS
 from nrjax.scoring.checks import check_features, check_settings, components_of, encode_labels, rounding_of
 from nrjax.scoring.compute import compute_context
-from nrjax.scoring.operators import ROUNDED, Gram, wide_dtype
+from nrjax.scoring.operators import ROUNDED, Gram, programs, wide_dtype
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import exact_scores, krylov_scores
 
@@ -133,7 +133,7 @@ class BatchedFeatures:
 
     def rotate(self, images: Any, new: Any, turn: Any) -> Any:
         """Of images that are in memory."""
-        return _rotate(images, new, turn)
+        return programs(False, None).rotate(images, new, turn)
 
     def gram(self) -> Gram:
         """Of the first pass."""
@@ -203,11 +203,6 @@ class BatchedFeatures:
 def _multiply(rows: jax.Array, block: jax.Array) -> tuple[jax.Array, jax.Array]:
     images = matmul(rows, block.T)
     return images, matmul(images.T, rows)
-
-
-@jax.jit
-def _rotate(images: jax.Array, new: jax.Array, turn: jax.Array) -> jax.Array:
-    return matmul(jnp.concatenate([images, new], axis=1), turn)
 
 
 @jax.jit

@@ -11,7 +11,7 @@ at least `top` others are above it by more than z standard deviations, z being t
 allowed, divided over rounds and models.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -91,8 +91,3 @@ def _distances(rows: np.ndarray) -> np.ndarray:
     products = rows @ rows.T
     sizes = np.diag(products)
     return np.maximum(sizes[:, None] + sizes[None, :] - 2 * products, 0)
-
-
-def can_race(scores: Sequence[str], by: str) -> str | None:
-    """Why models cannot race by this score, or None."""
-    return "a mean place is among all models, so none can stop early" if by == "mean_rank" else None
