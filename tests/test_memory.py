@@ -18,7 +18,9 @@ def test_staging_never_writes_where_it_does_not_own():
     staged = staging(other, np.float32)
     np.testing.assert_array_equal(staged, other)
     np.testing.assert_array_equal(ready, 7)
-    assert staging(other, np.float32) is staged  # the same memory again
+    again = staging(other[:, :5], np.float32)
+    assert np.shares_memory(again, staged)  # the same memory again
+    np.testing.assert_array_equal(again, other[:, :5])
 
 
 def test_staged_arrays_are_used_without_a_copy():

@@ -19,22 +19,27 @@ T = TypeVar("T")
 
 def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """`np.empty` whose memory JAX uses on CPU without a copy (`jax.device_put`)."""
-    dtype = np.dtype(dtype)
-    size = math.prod(shape) * dtype.itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
+    return _aligned(np.empty(_size(shape, dtype) + ALIGNMENT, np.uint8), shape, dtype)
+
+
+def _aligned(memory: np.ndarray, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + size].view(dtype).reshape(shape)
+    return memory[start : start + _size(shape, dtype)].view(dtype).reshape(shape)
+
+
+def _size(shape: tuple[int, ...], dtype: DTypeLike) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 class Staging:
-    """Puts arrays where JAX takes them without a copy on CPU: one buffer of its own, used again and again.
+    """Puts arrays where JAX takes them without a copy on CPU: memory of its own, used again and again.
 
-    Copying into it costs a fifth of copying into fresh memory. What it returned last is overwritten by the
+    Fresh memory costs several times as much as the copy. What it returned last is overwritten by the
     next call, so an array that is still being read needs a staging of its own.
     """
 
     def __init__(self):
-        self._buffer = np.empty((0, 0))
+        self._memory = np.empty(0, np.uint8)
 
     def __call__(
         self, array: np.ndarray, dtype: DTypeLike, width: int | None = None, *, centred: bool = False
@@ -48,15 +53,16 @@ class Staging:
         ready = array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0
         if array.shape == wanted and array.dtype == dtype and ready:
             return array
-        if self._buffer.shape != wanted or self._buffer.dtype != dtype:
-            self._buffer = aligned_empty(wanted, dtype)
+        if self._memory.size < _size(wanted, dtype) + ALIGNMENT:
+            self._memory = np.empty(_size(wanted, dtype) + ALIGNMENT, np.uint8)
+        staged = _aligned(self._memory, wanted, dtype)
         with np.errstate(all="ignore"):  # what does not fit is found by who computes with it
             if centred and array.dtype.itemsize > dtype.itemsize:
-                np.subtract(array, array.mean(axis=0), out=self._buffer[:, :dims], casting="unsafe")
+                np.subtract(array, array.mean(axis=0), out=staged[:, :dims], casting="unsafe")
             else:
-                self._buffer[:, :dims] = array
-        self._buffer[:, dims:] = 0
-        return self._buffer
+                staged[:, :dims] = array
+        staged[:, dims:] = 0
+        return staged
 
 
 def free_memory() -> int:

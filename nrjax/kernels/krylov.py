@@ -1,15 +1,16 @@
-"""Leading principal components by block Krylov iteration: the parts of one step.
+"""Leading principal components by block Krylov iteration: the parts of it.
 
-    Q = block,   Y = C X Q',   P = Y' X,   Rayleigh-Ritz on the kept vectors and Q,   Q = orth(residuals)
+    Q_1 = block,   P_i = A Q_i,   Q_(i+1) = orth(P_i - its part in Q_1 .. Q_i),   Rayleigh-Ritz on Q_1 .. Q_i
 
-`multiply` is the only program that knows the width of the features. It reads them twice and is written in JAX. The rest
-is small. `expand` and what follows it take `numpy` or `jax.numpy` as their first argument: NumPy in float64 on a CPU
-and for TPUs, JAX under `jit` and `enable_x64` on GPUs. Leading axes are models.
+A is `X' C X`, or `C X X' C` where there are fewer samples than dims; C is the centring matrix. `multiply` and
+`multiply_samples` are the only programs that know the shape of the features. They read them twice and are written in
+JAX. The rest is small and takes `numpy` or `jax.numpy` as its first argument: NumPy in float64 on a CPU and for TPUs,
+JAX under `jit` and `enable_x64` on GPUs. Leading axes are models.
 
-The residuals of the leading Ritz pairs span the next Krylov block, so the same numbers certify the result and continue
-the iteration. The leading `2 * width` Ritz pairs are kept from step to step (thick restart). Features are not centred:
-`X' C Y` with the centring matrix C needs a centred Y only. Blocks are stored as rows, `[width, dims]`, because
-`X Q'` and `Y' X` then cost one read of the features each on a CPU, and the transposed forms up to five.
+The residuals of the leading Ritz pairs say how far the result is off. Where the basis has grown too large, the leading
+Ritz pairs take its place (thick restart). Features are not centred: `X' C Y` needs a centred Y only. Blocks are stored
+as rows, because `X Q'` and `Y' X` then cost one read of the features each on a CPU, and the transposed forms up to
+five.
 
 Sources: Musco and Musco 2015, arXiv:1504.05477; Wu and Simon 2000, doi:10.1137/S0895479898334605.
 """
@@ -17,20 +18,33 @@ Sources: Musco and Musco 2015, arXiv:1504.05477; Wu and Simon 2000, doi:10.1137/
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from nrjax.kernels.error_bounds import subspace_error
 from nrjax.kernels.linalg import centre, matmul, total
 
 EXTRA = 6  # vectors in a block beyond n_components
+ROUNDS = 2  # of making a block orthogonal to a basis in float32: each leaves 1e-7 of the part that was in the basis
+SMALL_OVERLAP = 1e-4  # after which one round is enough
+DEPENDENT = 1e-10  # squared length of a direction that rows of length one do not have
+
+
+class Basis(NamedTuple):
+    """Orthonormal rows, or rows of zeros, and what A makes of them."""
+
+    vectors: Any  # [..., rows, side]
+    products: Any  # [..., rows, side]
+    matrix: Any  # [..., rows, rows], vectors times products: A within the basis
 
 
 class RitzPairs(NamedTuple):
-    """Orthonormal approximations of the leading eigenvectors of A = X' C X, as rows; zero rows where there are none."""
+    """Approximations of the leading eigenvectors of A."""
 
-    vectors: Any  # [..., kept, dims]
-    products: Any  # [..., kept, dims], A times every vector
+    basis: Basis  # [..., kept, side]
     squares: Any  # [..., kept], Ritz values, descending
+    rotation: Any  # [..., rows, kept], by which they came of the rows of the basis before
 
 
 def block_width(n_components: int) -> int:
@@ -47,57 +61,66 @@ def multiply(
     return images, total(matmul(images.T, features), axis_name)
 
 
-def no_pairs(xp: ModuleType, models: tuple[int, ...], width: int, dims: int) -> RitzPairs:
-    """Pairs of zeros, to start from."""
-    return RitzPairs(xp.zeros((*models, 2 * width, dims)), xp.zeros((*models, 2 * width, dims)),
-                     xp.zeros((*models, 2 * width)))  # fmt: skip
+def multiply_samples(
+    features: Float[Array, "samples dims"], block: Float[Array, "width samples"]
+) -> Float[Array, "samples width"]:
+    """A times every row of a block, as columns; A = C X X' C. The rows sum to zero."""
+    directions = lax.optimization_barrier(
+        matmul(block, features)
+    )  # transposed in the same program it takes twice as long
+    return centre(matmul(features, directions.T), None, None)
 
 
-def expand(xp: ModuleType, pairs: RitzPairs, block: Any, products: Any) -> tuple[RitzPairs, Any]:
-    """Rayleigh-Ritz on the kept vectors and one block more.
-
-    Returns:
-      The leading pairs, and the matrix `[..., kept + width, kept]` that turns `[images of the pairs, images of the
-      block]` into images of the new pairs.
-    """
-    kept = pairs.vectors.shape[-2]
-    # The block is orthonormal only as far as float32 goes; what it lacks is made up for here, exactly.
-    overlap = block @ _t(pairs.vectors)
-    block, products = block - overlap @ pairs.vectors, products - overlap @ pairs.products
-    squares, axes = xp.linalg.eigh(block @ _t(block))
-    present = squares > 1e-6
-    scale = _t(axes) * xp.where(present, 1 / xp.sqrt(xp.where(present, squares, 1)), 0)[..., None]
-    block, products = scale @ block, scale @ products
-    coupling = pairs.products @ _t(block)
-    corner = block @ _t(products)
-    diagonal = pairs.squares[..., None] * xp.eye(kept)
-    rows = [xp.concatenate([diagonal, coupling], axis=-1), xp.concatenate([_t(coupling), corner], axis=-1)]
-    matrix = xp.concatenate(rows, axis=-2)
-    values, rotation = xp.linalg.eigh((matrix + _t(matrix)) / 2)
-    values, rotation = values[..., ::-1][..., :kept], rotation[..., ::-1][..., :kept]
-    of_pairs, of_block = rotation[..., :kept, :], rotation[..., kept:, :]
-    vectors = _t(of_pairs) @ pairs.vectors + _t(of_block) @ block
-    multiplied = _t(of_pairs) @ pairs.products + _t(of_block) @ products
-    of_block = _t(scale) @ of_block
-    turn = xp.concatenate([of_pairs - _t(overlap) @ of_block, of_block], axis=-2)
-    return RitzPairs(vectors, multiplied, xp.maximum(values, 0)), turn
+def no_rows(models: tuple[int, ...], rows: int, side: int) -> Basis:
+    """A basis of so many rows of zeros."""
+    return Basis(*2 * [np.zeros((*models, rows, side))], np.zeros((*models, rows, rows)))
 
 
-def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -> tuple[Any, Any, Any]:
-    """The next block, `[..., width, dims]`, and `subspace_error` of the leading components."""
-    outside = pairs.products[..., :width, :] - pairs.squares[..., :width, None] * pairs.vectors[..., :width, :]
-    inside = outside @ _t(pairs.vectors)
-    outside = outside - inside @ pairs.vectors
-    gram = outside @ _t(outside)
-    return orthonormal(xp, outside), *subspace_error(xp, pairs.squares, gram, inside, n_components)
+def extend(xp: ModuleType, basis: Basis, block: Any, products: Any) -> tuple[Basis, Any]:
+    """The basis with one block more, and the block `[..., width, side]` that comes next."""
+    vectors = xp.concatenate([basis.vectors, block], axis=-2)
+    # Of the products with earlier vectors those of the later ones are taken: they contain less of the leading
+    # components, so rounding has cost them less.
+    overlap = products @ _t(vectors)
+    rows = basis.vectors.shape[-2]
+    upper = xp.concatenate([basis.matrix, _t(overlap[..., :rows])], axis=-1)
+    matrix = xp.concatenate([upper, overlap], axis=-2)
+    following = products - overlap @ vectors
+    for _ in range(ROUNDS):
+        following = orthonormal(xp, following)
+        overlap = following @ _t(vectors)
+        following = following - overlap @ vectors
+        if xp is np and np.max(np.abs(overlap)) < SMALL_OVERLAP:
+            break
+    return Basis(vectors, xp.concatenate([basis.products, products], axis=-2), matrix), following
+
+
+def ritz_pairs(xp: ModuleType, basis: Basis, kept: int) -> RitzPairs:
+    """The leading Ritz pairs of a basis of at least `kept` rows."""
+    values, rotation = xp.linalg.eigh((basis.matrix + _t(basis.matrix)) / 2)
+    values, rotation = xp.maximum(values[..., ::-1][..., :kept], 0), rotation[..., ::-1][..., :kept]
+    turn = _t(rotation)
+    pairs = Basis(turn @ basis.vectors, turn @ basis.products, values[..., None] * xp.eye(kept))
+    return RitzPairs(pairs, values, rotation)
+
+
+def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -> tuple[Any, Any]:
+    """`subspace_error` of the leading components."""
+    vectors, products, _ = pairs.basis
+    outside = products[..., :width, :] - pairs.squares[..., :width, None] * vectors[..., :width, :]
+    inside = outside @ _t(vectors)
+    outside = outside - inside @ vectors
+    return subspace_error(xp, pairs.squares, outside @ _t(outside), inside, n_components)
 
 
 def orthonormal(xp: ModuleType, rows: Any) -> Any:
-    """An orthonormal basis of the rows, as far as their condition allows it; directions they do not have are short."""
+    """A basis of the rows, as orthonormal as their condition allows; rows of zeros for directions they do not have."""
     lengths = xp.sqrt(xp.sum(rows * rows, axis=-1, keepdims=True))
     rows = rows / xp.where(lengths > 0, lengths, 1)
     squares, axes = xp.linalg.eigh(rows @ _t(rows))
-    return _t(axes / xp.sqrt(xp.maximum(squares, 1e-12))[..., None, :]) @ rows
+    present = squares > DEPENDENT
+    scale = xp.where(present, 1 / xp.sqrt(xp.where(present, squares, 1)), 0)
+    return _t(axes * scale[..., None, :]) @ rows
 
 
 def _t(matrices: Any) -> Any:

@@ -116,13 +116,9 @@ def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], 
 
     features, images = narrow_array((samples, dims)), narrow_array((samples, 2 * width))
     if settings.solver in ("auto", "krylov") and suits_krylov(samples, dims, settings.n_components):
-        return {
-            ("multiply", shape, width): compiles(
-                np.float32, of_one.multiply, features, narrow_array((width, dims)), None
-            ),
-            ("rotate", samples, width): compiles(
-                np.float32, of_one.rotate, images, narrow_array((samples, width)), narrow_array((3 * width, 2 * width))
-            ),
-            **evaluation(images),
-        }  # fmt: skip
+        if dims <= samples:
+            multiply = compiles(np.float32, of_one.multiply, features, narrow_array((width, dims)), None)
+        else:
+            multiply = compiles(np.float32, of_one.multiply_samples, features, narrow_array((width, samples)))
+        return {("multiply", shape, width): multiply, **evaluation(images)}
     return evaluation(wide_array((samples, kept)))  # the decomposition is NumPy's

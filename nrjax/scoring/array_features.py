@@ -11,7 +11,7 @@ from nrjax._utils.memory import Staging
 from nrjax.scoring.operators import ROUNDED, Gram, programs, wide_dtype
 
 SAMPLED_ROWS = 256  # of which the first block is made
-FIRST_STEPS, DIMS_PER_STEP = 4, 64  # so many steps of one model on a CPU cost as much as a decomposition
+FIRST_STEPS, DIMS_PER_STEP = 8, 48  # so many steps of one model on a CPU cost as much as a decomposition
 STACKED_STEPS = 60
 SMALL_SIDE = 256  # of a Gram matrix, of which all eigenvectors cost no more than the leading ones
 MAX_EXPONENT = 1000  # of a power of two whose inverse is a normal float64
@@ -54,6 +54,7 @@ class ArrayFeatures:
         self._array, self._weights, self._mesh, self._staging = array, weights, mesh, staging or Staging()
         split = mesh is not None and "samples" in mesh.axis_names
         self.by_dims = bool(models) or split or dims <= samples
+        self.one_shape = bool(models) or mesh is not None or jax.default_backend() != "cpu"
         # Of models on an accelerator a step costs little, and their decompositions run one after another on the host.
         self.most_steps = STACKED_STEPS if models else FIRST_STEPS + min(samples, dims) // DIMS_PER_STEP
         self._programs = programs(bool(models), mesh)
@@ -68,6 +69,15 @@ class ArrayFeatures:
     def sampled(self) -> np.ndarray | None:
         if self._mesh is not None:
             return None
+        if self.by_dims:
+            rows = self._rows
+            return rows - rows.mean(axis=-2, keepdims=True)
+        columns = np.asarray(self._narrow)[:, :: max(1, self.shape[-1] // SAMPLED_ROWS)].T
+        return columns - columns.mean(axis=-1, keepdims=True)
+
+    @property
+    def _rows(self) -> np.ndarray:
+        """Some rows."""
         step = max(1, self.shape[-2] // SAMPLED_ROWS)
         rows = np.asarray(self._narrow) if jax.default_backend() == "cpu" else self._narrow  # no program for a slice
         return np.asarray(rows[..., : step * SAMPLED_ROWS : step, :])
@@ -78,16 +88,19 @@ class ArrayFeatures:
 
     @functools.cached_property
     def _size(self) -> np.ndarray:
-        rows = self.sampled()
-        if rows is None:
+        if self._mesh is not None:
             return np.asarray(self._programs.size(self._narrow, self._weights), np.float64)
-        return np.sqrt(np.mean(np.sum(np.square(rows, dtype=np.float64), axis=-1), axis=-1))
+        return np.sqrt(np.mean(np.sum(np.square(self._rows, dtype=np.float64), axis=-1), axis=-1))
 
     def multiply(self, block: Any) -> tuple[Any, Any]:
-        return self._programs.multiply(self._narrow, block, self._weights)
+        if self.by_dims:
+            return self._programs.multiply(self._narrow, block, self._weights)
+        return None, np.asarray(self._programs.multiply_samples(self._narrow, block)).T
 
-    def rotate(self, images: Any, new: Any, turn: Any) -> Any:
-        return self._programs.rotate(images, new, turn)
+    def rotate(self, images: list[Any], rotation: np.ndarray) -> Any:
+        if self.one_shape:
+            return self._programs.rotate(images, rotation)
+        return np.concatenate(images, axis=-1) @ rotation
 
     def gram(self) -> Gram:
         if self._mesh is not None:
@@ -106,14 +119,6 @@ class ArrayFeatures:
         images = self._host.centred @ vectors if self.by_dims else vectors * values
         rounding = ROUNDED * np.finfo(images.dtype).eps * (self._host.lengths + self._host.offset)
         return np.where((np.linalg.norm(images, axis=1) > rounding)[:, None], images, 0)
-
-    def decomposed(self, width: int) -> np.ndarray | None:
-        if self._mesh is not None or self.models:
-            return None
-        rows = np.asarray(self._narrow)
-        rows = rows - rows.mean(axis=0)
-        vectors = leading_eigenvectors(rows.T @ rows if self.by_dims else rows @ rows.T, width)[1]
-        return np.linalg.qr(vectors if self.by_dims else rows.T @ vectors)[0].T
 
     def centred(self) -> np.ndarray | None:
         return None if self._mesh is not None else self._host.centred

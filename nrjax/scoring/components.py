@@ -5,23 +5,24 @@ score by more than the tolerance. What it cannot certify goes to `exact_componen
 leading eigenvectors.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nrjax.kernels import krylov
 from nrjax.kernels.error_bounds import subspace_error
 from nrjax.scoring.array_features import leading_eigenvectors
+from nrjax.scoring.iteration import KrylovIteration
 from nrjax.scoring.operators import Features
 
 KRYLOV_FROM = 10  # times the width of a block: smaller sides go to `exact_components`, which is faster there
-PATIENCE = 3  # part of the steps after which a loop that will take longer than all of them starts anew, or ends
-SAMPLE_STEPS, RANDOM = 2, 2  # iterations on the sampled rows; random vectors in the first block
-LEAST_SENSITIVITY = 0.01  # of a score to the error of the subspace; what it is in fact is asked at the end
+FIRST_LOOK = 3  # steps after which the error is looked at
+RATES = 0.1, 0.25  # of the error, a step: as fast and as slow as is expected
+SPEEDUP = 2  # at which the logarithm of the error may still fall: iterations become faster as they go
+EARLY = 0.3  # of a step: looking once more costs less than a step
+LEAST_SENSITIVITY = 0.05  # of a score to the error of the subspace, as a rule; what it is in fact is asked at the end
 SMALLEST, LARGEST = 1e-14, 1e14  # size of features whose squares float32 holds
 IMAGE_NOISE = 0.25  # of the rounding of a row, which its images carry
 SHALLOWEST = 1e-5  # singular value relative to the first: squares in float64 do not resolve smaller ones
@@ -44,6 +45,7 @@ class Components(NamedTuple):
       error: of the subspace of the leading ones, in [0, 1]; see `subspace_error`.
       score_error: of the score, that the error of the subspace may make.
       variation: size of the centred features relative to the size of the features.
+      rounding: of an image.
       by_svd: whether a singular value decomposition gave them.
     """
 
@@ -53,6 +55,7 @@ class Components(NamedTuple):
     error: np.ndarray
     score_error: np.ndarray
     variation: np.ndarray
+    rounding: np.ndarray
     by_svd: bool = False
 
 
@@ -69,8 +72,8 @@ def suits_krylov(samples: int, dims: int, n_components: int) -> bool:
 
 def krylov_components(
     features: Features, n_components: int, sensitivity: Sensitivity | None, tolerance: float
-) -> Components:
-    """Components from block Krylov iteration.
+) -> Components | None:
+    """Components from block Krylov iteration; None where no model's are within the tolerance.
 
     Args:
       features: of one or several models.
@@ -79,42 +82,44 @@ def krylov_components(
       tolerance: of the score, or of the subspace where nothing is scored. The loop ends when every model is within it,
         or after `features.most_steps`.
     """
-    width, (samples, dims) = krylov.block_width(n_components), features.shape[-2:]
-    expand, residuals, own = _small_problems()
-    block = _first_block(features, width)
-    pairs = krylov.no_pairs(np, features.models, width, dims)
-    images = np.zeros((*features.models, samples, 2 * width), np.float32)
+    iteration, most = KrylovIteration(features, n_components), features.most_steps
     error, score_error = np.ones(features.models), np.full(features.models, np.inf)
-    decomposed = False
     goal = np.full(features.models, tolerance if sensitivity is None else tolerance / LEAST_SENSITIVITY)
-    noise = IMAGE_NOISE * np.finfo(np.float32).eps * features.size
-    most = features.most_steps
-    for step in range(most):
-        block = block.astype(np.float32)
-        new, products = features.multiply(block)
-        products = own(products)
-        if isinstance(products, np.ndarray) and not np.isfinite(products).all():  # an entry too large for its square
-            break
-        pairs, turn = expand(pairs, own(block), products)
-        images = features.rotate(images, new, turn.astype(np.float32))
-        block, now, tangents = residuals(pairs, n_components, width)
-        before, error = error, np.asarray(now, np.float64)
-        if step > 0 and np.all(error <= goal):
-            score_error = error if sensitivity is None else sensitivity(images, np.asarray(tangents, np.float64), noise)
+    looked, next_look = 0, FIRST_LOOK
+    while iteration.steps < most and iteration.step():
+        last = iteration.steps == most
+        if not (last or iteration.is_full or iteration.steps >= next_look):
+            continue
+        before, (error, tangents) = error, iteration.look()
+        if last or np.all(error <= goal):
+            score_error = error
+            if sensitivity is not None:
+                score_error = sensitivity(iteration.images, tangents, IMAGE_NOISE * iteration.rounding)
             if np.all(score_error <= tolerance):
                 break
             # A score moves in proportion to the error, more or less.
             goal = np.where(score_error > tolerance, error * tolerance / (2 * score_error), goal)
-        rate = np.minimum(error / before, 1 - 1e-3)
-        missing = np.log(np.maximum(error / goal, 1)) / -np.log(np.maximum(rate, 1e-3))
-        if not features.models and step >= most // PATIENCE and step + missing > most:
-            known = None if decomposed else features.decomposed(width)
-            if known is None:
+        if looked:
+            rate = (error / before) ** (1 / (iteration.steps - looked))
+            if not features.models and iteration.steps + _steps_left(error, goal, rate**SPEEDUP) > most:
                 break
-            block, decomposed = known, True
-    singular_values = np.sqrt(np.asarray(pairs.squares, np.float64))
-    variation = np.linalg.norm(singular_values[..., :n_components], axis=-1) / samples**0.5 / features.size
-    return Components(images, singular_values, np.zeros(features.models, int), error, score_error, variation)
+            steps_left = np.max(_steps_left(error, goal, np.clip(rate, *RATES)))
+        else:
+            steps_left = np.max(_steps_left(error, goal, RATES[0]))
+        looked, next_look = iteration.steps, iteration.steps + steps_left
+    if not np.any(score_error <= tolerance):
+        return None
+    values = np.sqrt(iteration.squares)
+    variation = np.linalg.norm(values[..., :n_components], axis=-1) / features.shape[-2] ** 0.5 / features.size
+    return Components(
+        iteration.images, values, np.zeros(features.models, int), error, score_error, variation, iteration.rounding
+    )  # fmt: skip
+
+
+def _steps_left(error: np.ndarray, goal: np.ndarray, rate: Any) -> np.ndarray:
+    """Until the error is within the goal, at least 1."""
+    steps = np.log(np.maximum(error / goal, 1)) / -np.log(np.clip(rate, 1e-3, 1 - 1e-3))
+    return np.maximum(np.ceil(steps - EARLY), 1)
 
 
 def exact_components(
@@ -147,49 +152,7 @@ def exact_components(
         inside = np.broadcast_to(rounding, (*features.models, n_components, kept))
         error, tangents = subspace_error(np, values**2, nothing, inside, n_components)
         score_error = error if sensitivity is None else sensitivity(images, tangents, np.zeros(features.models))
-    return Components(images, values, gram.exponent, error, score_error, gram.variation, centred is not None)
-
-
-def _first_block(features: Features, width: int) -> np.ndarray:
-    """Directions of most variance in a few rows, and random ones, which have a part in every direction."""
-    random = np.random.default_rng(0).normal(size=(*features.models, width, features.shape[-1])).astype(np.float32)
-    rows = features.sampled()
-    if rows is None:
-        return krylov.orthonormal(np, random.astype(np.float64))
-    rows = rows - rows.mean(axis=-2, keepdims=True)
-    block = random
-    for _ in range(SAMPLE_STEPS):
-        images = np.linalg.qr(rows @ block.swapaxes(-1, -2))[0]
-        block = images.swapaxes(-1, -2) @ rows
-    block = np.concatenate([_unit(block[..., : width - RANDOM, :]), _unit(random[..., :RANDOM, :])], axis=-2)
-    return krylov.orthonormal(np, block.astype(np.float64))
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
-
-
-@functools.cache
-def _small_problems() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """`expand` and `residuals`, and what makes an array theirs: NumPy in float64, or a batch on a GPU."""
-    if jax.default_backend() in ("cpu", "tpu"):
-        return (
-            functools.partial(krylov.expand, np), functools.partial(krylov.residuals, np),
-            functools.partial(np.asarray, dtype=np.float64),
-        )  # fmt: skip
-
-    expand = jax.jit(functools.partial(krylov.expand, jnp))
-    residuals = jax.jit(functools.partial(krylov.residuals, jnp), static_argnums=(1, 2))
-    return in_float64(expand), in_float64(residuals), in_float64(lambda array: jnp.asarray(array, jnp.float64))
-
-
-def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function under `enable_x64`, whose products of float32 would ask for full precision too."""
-
-    @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
-        with jax.enable_x64(True), jax.default_matmul_precision("highest"):
-            return function(*arguments)
-
-    return call
+    return Components(
+        images, values, gram.exponent, error, score_error, gram.variation, np.zeros(features.models),
+        centred is not None,
+    )  # fmt: skip

@@ -160,7 +160,7 @@ def _project(array: Any, settings: kernels.ScoreSettings) -> kernels.Projection:
         components = None
         if iterates(array, settings) and fits_float32(features):
             components = krylov_components(features, settings.n_components, None, PROJECTION_ERROR)
-        if components is None or not components.score_error <= PROJECTION_ERROR:
+        if components is None:
             components = exact_components(features, settings.n_components, None, svd=settings.solver == "svd")
         points, values = np.asarray(components.images), np.asarray(components.singular_values)
     points, values = (x[..., : settings.n_components].astype(np.float64) for x in (points, values))

@@ -41,10 +41,12 @@ class Features(Protocol):
     shape: tuple[int, ...]  # [..., samples, dims]
     dtype: Any
     by_dims: bool  # whether the Gram matrix is [dims, dims]
+    one_shape: bool  # whether programs are compiled for every shape of their arguments, and should see one
     most_steps: int  # of an iteration, after which a decomposition is faster
 
     def sampled(self) -> np.ndarray | None:
-        """Some rows `[..., rows, dims]`; None where rows cannot be had."""
+        """Some rows `[..., rows, dims]` without their mean, or some columns `[columns, samples]` if not `by_dims`;
+        None where they cannot be had."""
         ...
 
     @property
@@ -53,11 +55,11 @@ class Features(Protocol):
         ...
 
     def multiply(self, block: Any) -> tuple[Any, Any]:
-        """See `krylov.multiply`."""
+        """Images of the samples on the block, None if not `by_dims`, and products; see `krylov.multiply`."""
         ...
 
-    def rotate(self, images: Any, new: Any, turn: Any) -> Any:
-        """`[images, new]` times `turn`."""
+    def rotate(self, images: list[Any], rotation: np.ndarray) -> Any:
+        """Images `[..., samples, rows]`, side by side, times `[..., rows, kept]`."""
         ...
 
     def gram(self) -> Gram:
@@ -66,10 +68,6 @@ class Features(Protocol):
 
     def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> Any:
         """Images of the samples on eigenvectors `[..., side, kept]` of `gram`; rows that are only rounding are zero."""
-        ...
-
-    def decomposed(self, width: int) -> np.ndarray | None:
-        """The leading eigenvectors of the Gram matrix in float32, as rows; None where they cannot be had cheaply."""
         ...
 
     def centred(self) -> np.ndarray | None:
@@ -81,6 +79,7 @@ class Programs(NamedTuple):
     """Jitted functions of one model, of stacked models, or of models over a mesh."""
 
     multiply: Callable[..., Any]
+    multiply_samples: Callable[..., Any]
     rotate: Callable[..., Any]
     gram: Callable[..., Any]
     project: Callable[..., Any]
@@ -125,7 +124,8 @@ def programs(stacked: bool, mesh: Mesh | None) -> Programs:
     gram = functools.partial(_gram, wide=wide_dtype() == np.float64)
     return Programs(
         map_models(krylov.multiply, (True, False, True), (True, False)),
-        map_models(_rotate, (True, True, False), True),
+        jax.jit(krylov.multiply_samples),
+        map_models(_rotate, (True, False), True),
         map_models(gram, (True, True), (False, False, False)),
         map_models(_project, (True, False, False, True), True),
         map_models(_size, (True, True), False),
@@ -142,8 +142,8 @@ def everyones(mine: jax.Array, axis_name: str | None) -> jax.Array:
     return lax.psum(lax.dynamic_update_slice_in_dim(room, mine, place, axis=0), axis_name)
 
 
-def _rotate(images: jax.Array, new: jax.Array, turn: jax.Array, axis_name: str | None = None) -> jax.Array:
-    return matmul(jnp.concatenate([images, new], axis=1), turn)
+def _rotate(images: list[jax.Array], rotation: jax.Array, axis_name: str | None = None) -> jax.Array:
+    return matmul(jnp.concatenate(images, axis=1), rotation)
 
 
 def _scaled(features: jax.Array, wide: bool, axis_name: str | None) -> tuple[jax.Array, jax.Array]:

@@ -20,7 +20,7 @@ from nrjax.scoring.components import OTHERS
 from nrjax.scoring.operators import programs, wide_dtype
 
 ROUNDING_SHARE = 0.1  # of what rounding may do to every silhouette reaches their mean
-DRAWS, SAFETY = 4, 4  # displacements that are tried, and how much larger they are than the error
+DRAWS, SAFETY = 4, 2  # displacements that are tried, and how much larger they are than the error
 LINE_DRAWS = 32  # on a line a cosine is a sign: the score jumps where one sample changes sides, so all are displaced
 LINEAR_ROWS, PAIRED_ROWS = 1024, 512  # samples that are displaced
 PAIRS_UP_TO = 20_000  # samples of which all distances are formed where class sums are not exact enough

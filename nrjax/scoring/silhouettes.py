@@ -112,9 +112,11 @@ def krylov_scores(features: Features, task: Task) -> list[Score | None]:
     components = krylov_components(
         features, settings.n_components, functools.partial(sensitivity, task), settings.tolerance
     )
+    if components is None:
+        return [None] * max(1, math.prod(features.models))
     scores, silhouettes = _scores(components, "krylov", task)
     # Points as short as the rounding of the rows have no direction in float32.
-    lost = np.atleast_1d(silhouettes.shortest <= ROUNDED * np.finfo(np.float32).eps * features.size)
+    lost = np.atleast_1d(silhouettes.shortest <= ROUNDED * components.rounding)
     return [
         score if score.error <= settings.tolerance and not without_direction else None
         for score, without_direction in zip(scores, lost, strict=True)

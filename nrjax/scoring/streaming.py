@@ -84,7 +84,7 @@ class BatchedFeatures:
     """`operators.Features` of one model over batches; every pass must bring what the first one brought."""
 
     models: tuple[int, ...] = ()
-    by_dims = True
+    by_dims, one_shape = True, False
     most_steps = 14  # each is a pass
 
     def __init__(self, batches: Iterable[tuple[Any, Any]]):
@@ -114,7 +114,8 @@ class BatchedFeatures:
 
     def sampled(self) -> np.ndarray:
         """Some rows of the first batch."""
-        return np.ldexp(np.asarray(self._sample - self._shift, np.float64), -self._exponent).astype(np.float32)
+        rows = np.ldexp(np.asarray(self._sample - self._shift, np.float64), -self._exponent)
+        return (rows - rows.mean(axis=0)).astype(np.float32)
 
     @property
     def size(self) -> np.ndarray:
@@ -131,9 +132,9 @@ class BatchedFeatures:
             products += np.asarray(product)
         return images, products
 
-    def rotate(self, images: Any, new: Any, turn: Any) -> Any:
+    def rotate(self, images: list[Any], rotation: np.ndarray) -> np.ndarray:
         """Of images that are in memory."""
-        return programs(False, None).rotate(images, new, turn)
+        return np.concatenate(images, axis=-1) @ rotation
 
     def gram(self) -> Gram:
         """Of the first pass."""
@@ -154,10 +155,6 @@ class BatchedFeatures:
             part = np.where((np.linalg.norm(part, axis=1) > rounding)[:, None], part, 0)
             images[start : start + count] = part[:count]
         return images
-
-    def decomposed(self, width: int) -> None:
-        """They are not in memory."""
-        return None
 
     def centred(self) -> None:
         """They are not in memory."""

@@ -10,7 +10,15 @@ from jax import export
 
 from nrjax import kernels
 from nrjax.kernels.influence import silhouette_influence
-from nrjax.kernels.krylov import block_width, expand, multiply, no_pairs, residuals
+from nrjax.kernels.krylov import (
+    block_width,
+    extend,
+    multiply,
+    multiply_samples,
+    no_rows,
+    residuals,
+    ritz_pairs,
+)
 from nrjax.scoring import operators, silhouette_programs
 from nrjax.scoring.estimates import estimates_of_model
 from nrjax.scoring.scores import available_scores
@@ -36,17 +44,17 @@ def test_an_omission_is_seen():
 def one_step(features, labels):
     """All that one step of the iteration runs on a device, silhouettes and their influence included."""
     width = block_width(10)
-    pairs = no_pairs(jnp, (), width, features.shape[1])
     block = features[:width]
     images, multiplied = multiply(features, block)
-    with jax.default_matmul_precision("highest"):  # as `components.in_float64` runs it
-        pairs, turn = expand(jnp, pairs, block, multiplied)
-        following = residuals(jnp, pairs, 10, width)
-    images = operators._rotate(jnp.zeros((len(features), 2 * width)), images, turn)
+    with jax.default_matmul_precision("highest"):  # as `iteration.wide` runs it
+        basis, following = extend(jnp, no_rows((), 2 * width, features.shape[1]), block, multiplied)
+        pairs = ritz_pairs(jnp, basis, 2 * width)
+        judged = residuals(jnp, pairs, 10, width)
+    images = operators._rotate([jnp.zeros((len(features), 2 * width)), images], pairs.rotation)
     settings = kernels.ScoreSettings()
     scored = silhouette_programs.silhouettes_of_model(images, labels, None, n_classes=3, settings=settings, wide=False)
     influence = silhouette_influence(images[:, :10], labels, n_classes=3, others=images[:, 10:])
-    return following, scored, influence
+    return following, judged, scored, influence, multiply_samples(features, features.T[:width])
 
 
 def exact(features, labels):

@@ -82,12 +82,10 @@ def test_batch_compiles_once(dims):
     labels = blobs(400, dims, 3)[1]
     of_one = programs(False, None)
     nrjax.score_batch(stack, labels)
-    before = [program._cache_size() for program in (of_one.multiply, of_one.rotate, of_one.gram, of_one.project)]
-    assert any(before)
+    before = of_one.multiply._cache_size()
+    assert before
     nrjax.score_batch(stack + 1, labels[::-1].astype(str))
-    assert [
-        program._cache_size() for program in (of_one.multiply, of_one.rotate, of_one.gram, of_one.project)
-    ] == before
+    assert of_one.multiply._cache_size() == before
 
 
 def dots(jaxpr):
