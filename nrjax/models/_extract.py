@@ -76,21 +76,30 @@ def extract_features(
       LayerError: the model has no such layer; lists those it has.
       ValueError: samples the network cannot take, or a module whose outputs for the same samples change.
     """
+    wanted = tuple(layer) if isinstance(layer, list) else (layer,)
+    kept = extract_layers(model, samples, wanted, batch_size, precision, on_batch)
+    return dict(zip(wanted, kept, strict=True)) if isinstance(layer, list) else kept[0]
+
+
+def extract_layers(
+    model: Any, samples: Any, layers: Sequence[LayerChoice], batch_size: int | None, precision: Precision,
+    on_batch: Callable[[int], None], on_widths: Callable[[list[int]], None] = lambda widths: None,
+) -> list[np.ndarray]:  # fmt: skip
+    """Features of several layers, as `extract_features`; `on_widths` is told their dims after the first batch."""
     model = as_model(model)
     kind, samples = check_samples(samples)
     check_kind(model, kind)
-    wanted = tuple(layer) if isinstance(layer, list) else (layer,)
     size = model.batch or min(batch_size or _batch_size(model, kind, samples), len(samples), model.fits or len(samples))
     try:
-        done = _Pass(model, samples, _order(kind, samples), wanted, precision, on_batch)
+        done = _Pass(model, samples, _order(kind, samples), layers, precision, on_batch, on_widths)
         with without_news():
             kept, remarks = done.run(size), model.remarks()
             done.check_steady()
     finally:
         model.release()
     for remark in remarks:
-        warnings.warn(remark, RuntimeWarning, stacklevel=2)
-    return dict(zip(wanted, kept, strict=True)) if isinstance(layer, list) else kept[0]
+        warnings.warn(remark, RuntimeWarning, stacklevel=3)
+    return kept
 
 
 def check_kind(model: Model, kind: Kind) -> None:
@@ -110,13 +119,14 @@ class _Pass:
 
     def __init__(
         self, model: Model, samples: Samples, order: np.ndarray, wanted: Sequence[LayerChoice], precision: Precision,
-        on_batch: Callable[[int], None],
+        on_batch: Callable[[int], None], on_widths: Callable[[list[int]], None],
     ):  # fmt: skip
         self._model, self._samples, self._order = model, samples, order
         self._precision: Precision = precision
         self._layers = [_of(model, layer) for layer in wanted]
         self._asked = tuple(dict.fromkeys(name for layer in self._layers for name in layer.names))
-        self._on_batch, self._done, self._kept, self._size = on_batch, 0, [], 0
+        self._on_batch, self._on_widths = on_batch, on_widths
+        self._done, self._kept, self._size = 0, [], 0
 
     def run(self, size: int) -> list[np.ndarray]:
         while self._done < len(self._order):
@@ -186,6 +196,7 @@ class _Pass:
         by_name = dict(zip(self._asked, outputs, strict=True))
         found = [_mean([np.asarray(by_name[name])[:count] for name in layer.names]) for layer in self._layers]
         if not self._kept:
+            self._on_widths([one.shape[1] for one in found])
             room = _Room(sum(4 * len(self._order) * one.shape[1] for one in found))
             self._kept = [room((len(self._order), one.shape[1])) for one in found]
         rows = self._order[self._done : self._done + count]

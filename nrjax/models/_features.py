@@ -1,13 +1,13 @@
 """Features of many models of the same samples: layers that some lack, the probabilities of their own classes."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
 
 from nrjax._utils.messages import reason_of
-from nrjax.models._extract import check_kind, extract_features
+from nrjax.models._extract import check_kind, extract_layers
 from nrjax.models._jax import JaxModel
 from nrjax.models._model import Kind, LayerChoice, LayerError, Model, Precision
 from nrjax.models._samples import Samples
@@ -51,8 +51,11 @@ class Features:
         self._probabilities = probabilities
         self._fitted: dict[str, np.ndarray] = {}
 
-    def __call__(self, model: Model, on_batch: Callable[[int], None] = lambda samples: None) -> Extracted:
-        """Features of one model.
+    def __call__(
+        self, model: Model, on_batch: Callable[[int], None] = lambda samples: None,
+        on_widths: Callable[[list[int]], None] = lambda widths: None,
+    ) -> Extracted:  # fmt: skip
+        """Features of one model; `on_batch` is told how many samples are through, `on_widths` the dims of the layers.
 
         Raises:
           Exception: whatever a model does that cannot take the samples; a `LayerError` is a reason of its layer.
@@ -61,7 +64,7 @@ class Features:
         samples = self._fit(model)
         shape = None if model.inputs.shape or self._kind == "text" else np.shape(samples[0])
         chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
-        found = self._extract(model, samples, chosen, on_batch)
+        found = self._extract(model, samples, chosen, on_batch, on_widths)
         theta: np.ndarray | str | None = None
         if self._probabilities:
             logits = found.get(_LAST) if model.classifies else NO_CLASSES
@@ -69,22 +72,22 @@ class Features:
         return Extracted({str(layer): found[layer] for layer in chosen}, theta)
 
     def _extract(
-        self, model: Model, samples: Samples, chosen: list[LayerChoice], on_batch
+        self, model: Model, samples: Samples, chosen: list[LayerChoice], on_batch: Any, on_widths: Any
     ) -> dict[LayerChoice, np.ndarray | str]:
         last: list[LayerChoice] = [_LAST] if self._probabilities and model.classifies else []
         try:
-            return dict(
-                extract_features(
-                    model, samples, chosen + last, batch_size=self._batch_size, precision=self._precision,
-                    on_batch=on_batch,
-                )
+            layers = chosen + last
+            kept = extract_layers(
+                model, samples, layers, self._batch_size, self._precision, on_batch,
+                lambda widths: on_widths(widths[: len(chosen)]),
             )  # fmt: skip
+            return dict(zip(layers, kept, strict=True))
         except LayerError as error:
             if len(chosen) == 1:
                 return {chosen[0]: reason_of(error)}
             found = {}
             for layer in chosen:  # some may be there
-                found |= self._extract(model, samples, [layer], lambda samples: None)
+                found |= self._extract(model, samples, [layer], lambda samples: None, on_widths)
             return found
 
     def _fit(self, model: Model) -> Samples:

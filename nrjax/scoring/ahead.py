@@ -65,6 +65,7 @@ class CompileAhead:
         """Begins nothing more."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
 
     def _compilations(self, shape: tuple[int, int], dtype: np.dtype) -> dict[Any, Callable[[], None]]:
         needed = {}

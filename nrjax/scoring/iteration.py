@@ -24,7 +24,6 @@ class KrylovIteration:
 
     Attributes:
       steps: so far; each reads the features twice.
-      squares: Ritz values `[..., kept]`, of the last look, and so is what follows.
     """
 
     def __init__(self, features: Features, n_components: int):
@@ -81,6 +80,7 @@ class KrylovIteration:
 
     @property
     def squares(self) -> np.ndarray:
+        """Ritz values `[..., kept]` of the last look."""
         assert self._pairs is not None
         return np.asarray(self._pairs.squares, np.float64)
 

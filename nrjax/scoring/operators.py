@@ -45,8 +45,10 @@ class Features(Protocol):
     most_steps: int  # of an iteration, after which a decomposition is faster
 
     def sampled(self) -> np.ndarray | None:
-        """Some rows `[..., rows, dims]` without their mean, or some columns `[columns, samples]` if not `by_dims`;
-        None where they cannot be had."""
+        """Some rows `[..., rows, dims]` without their mean; if not `by_dims` some columns `[columns, samples]`.
+
+        None where they cannot be had.
+        """
         ...
 
     @property

@@ -22,7 +22,7 @@ from nrjax.kernels.silhouette import Definition, Method
 from nrjax.scoring.array_features import SAMPLED_ROWS
 from nrjax.scoring.checks import check_features, check_settings, components_of, encode_labels, rounding_of
 from nrjax.scoring.compute import compute_context
-from nrjax.scoring.operators import ROUNDED, Gram, programs, wide_dtype
+from nrjax.scoring.operators import ROUNDED, Gram, wide_dtype
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import exact_scores, krylov_scores
 

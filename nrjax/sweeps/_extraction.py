@@ -102,7 +102,7 @@ class CandidateRunner:
                 result.known = True
             else:
                 start = time.perf_counter()
-                extracted = self._extracted(result.job, asked.samples, model, on_batch)
+                extracted = self._extracted(result.job, asked.samples, model, on_batch, scoring.expect)
                 result.seconds["forward"] = time.perf_counter() - start
                 del model
                 listener.advances(asked.samples - advanced)
@@ -116,7 +116,8 @@ class CandidateRunner:
         yield result
 
     def _extracted(
-        self, job: Job, samples: int, model: Model | None, on_batch: Callable[[int], None]
+        self, job: Job, samples: int, model: Model | None, on_batch: Callable[[int], None],
+        on_widths: Callable[[list[int]], None],
     ) -> Extracted:  # fmt: skip
         """Features of the first samples, some of which may be kept already; in the order in which they lie."""
         keep = self._kept if job.fingerprint else None
@@ -130,7 +131,7 @@ class CandidateRunner:
                     self._target.kind, self._target.some(*part), self._work.layers, self._work.batch_size,
                     self._work.precision, self._work.probabilities,
                 )}  # fmt: skip
-            new = self._features[part](model, on_batch)
+            new = self._features[part](model, on_batch, on_widths)
             model.release()
             if part == (0, len(self._target)):  # which came as they lie
                 if keep:
@@ -168,6 +169,11 @@ class _Scoring:
         ready = list(self._evaluator.finish() if self._at_once else self._evaluator.ready())
         done.seconds["score"] = time.perf_counter() - start
         yield from self._closed(ready)
+
+    def expect(self, widths: list[int]) -> None:
+        """Begins to compile what features of these widths need, while the forward pass goes on."""
+        for width in widths:
+            self._evaluator.expect((self._samples, width))
 
     def rest(self) -> Iterator[CandidateResult]:
         yield from self._closed(self._evaluator.finish())
