@@ -164,7 +164,10 @@ def named_layer(layer: LayerChoice, names: Sequence[str], has_penultimate: bool)
     """
     if layer == PENULTIMATE and layer not in names:
         if not has_penultimate:
-            raise LayerError(f"The model has no dense layer, so no penultimate one; it has {listing(names)}.")
+            raise LayerError(
+                "The model has no dense layer at its end and answers with no vector, so it has no penultimate layer; "
+                f"choose one of {listing(names)}."
+            )
         return PENULTIMATE
     if isinstance(layer, int) and -len(names) <= layer < len(names):
         return names[layer]

@@ -13,31 +13,25 @@ import numpy as np
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
 from nrjax.models._frameworks import framework, local_folder
-from nrjax.models._model import PENULTIMATE, Inputs, Precision
+from nrjax.models._model import PENULTIMATE, Inputs
 from nrjax.models._preprocessing import Preprocessing, pictures
 from nrjax.models._torch import TorchModel, image_inputs
-from nrjax.models._torch_runs import described, in_inference, on_accelerator
+from nrjax.models._torch_heads import Call
+from nrjax.models._torch_runs import described, on_accelerator
 
 
 class TimmModel(TorchModel):
     """A network of timm: its modules by path, and what its classifier reads as the penultimate layer."""
 
-    pure = True  # the library's own layers, in evaluation mode
     config: str = ""
 
-    def _run(self, batch: Any, wanted: set | None, precision: Precision = "float32") -> dict[str, Any]:
-        found = super()._run(batch, wanted, precision)
-        if not self._has_linear_classifier() and (wanted is None or PENULTIMATE in wanted):
-            # it is a convolution, or there is none: the last Linear that ran is somewhere within
-            with in_inference(self.module), self.cast(precision):
-                tensor = self.tensor(batch)
-                found[PENULTIMATE] = self.module.forward_head(self.module.forward_features(tensor), pre_logits=True)
-        return found
-
-    def _has_linear_classifier(self) -> bool:
-        import torch
-
-        return isinstance(getattr(self.module, "get_classifier", lambda: None)(), torch.nn.Linear)
+    def _penultimate(self, calls: list[Call], answer: Any, batch: Any) -> dict[str, Any]:
+        found = super()._penultimate(calls, answer, batch)
+        if any(call.name == self._head for call in calls):
+            return found
+        # The head is made of several, or there is none; the library knows what it would read.
+        features = self.module.forward_features(batch)
+        return {PENULTIMATE: self.module.forward_head(features, pre_logits=True)}
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration and weights."""
@@ -70,14 +64,22 @@ def load_timm(
             f'{who}: its weights are not in the cache of the hub; get them first (python -c "import timm; '
             f"timm.create_model('{where}', pretrained=True)\"), or pass download=True, on the command line --download."
         ) from error
+    model = from_timm(on_accelerator(module), who, preprocessing)
+    model.pure = True  # the library's own layers, in evaluation mode
+    model.files = walk_files(folder) if folder is not None else ()
+    return model
+
+
+def from_timm(module: Any, source: str = "", preprocessing: Preprocessing | None = None) -> TimmModel:
+    """A live network of timm, with the preprocessing of its own configuration unless another is given."""
+    timm = framework("timm", source)
     data = timm.data.resolve_model_data_config(module)
     config = getattr(module, "pretrained_cfg", None) or {}
     description = described(
-        module, shortened(who), license=str(config.get("license") or ""),
+        module, shortened(source), license=str(config.get("license") or ""),
         tags={"architecture": str(config.get("architecture") or "")},
     )  # fmt: skip
-    model = TimmModel(on_accelerator(module), _inputs(timm, data, preprocessing), description)
-    model.files = walk_files(folder) if folder is not None else ()
+    model = TimmModel(module, _inputs(timm, data, preprocessing), description)
     model.config = json.dumps({"architecture": config.get("architecture"), "data": data}, sort_keys=True, default=str)
     return model
 
@@ -87,8 +89,11 @@ def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None
     if preprocessing is not None:
         return image_inputs((height, width, channels), preprocessing, channels_first=True)
     transform = timm.data.create_transform(**data, is_training=False)
+    as_they_are = image_inputs(None, Preprocessing(), channels_first=True)
 
     def prepare(images: Any) -> np.ndarray:
+        if isinstance(images, np.ndarray) and images.dtype != np.uint8:  # somebody's own transform made them
+            return as_they_are.prepare(images)
         return np.stack([np.asarray(transform(one)) for one in pictures(images, grey=channels == 1)])
 
     words = f"timm {json.dumps({key: data[key] for key in sorted(data)}, default=str)}"

@@ -25,7 +25,8 @@ from nrjax.models._model import (
     shape_of,
 )
 from nrjax.models._preprocessing import Preprocessing
-from nrjax.models._torch_runs import computing_in, described, in_inference, is_accelerated, numpy_of
+from nrjax.models._torch_heads import Call, head_of, is_flat, main_answer
+from nrjax.models._torch_runs import computing_in, described, in_inference, is_accelerated, is_lazy, is_program, numpy_of
 
 OUTPUT = "output"  # of the whole module
 PROBED = 3  # samples that show which tensors have a row for each: a state of one or two layers has not
@@ -45,7 +46,8 @@ class TorchModel(Model):
         self.module, self.inputs = module, inputs
         self.description = description or described(module)
         self._names: list[str] | None = None  # of the layers, as the first batch showed them
-        self._last_linear = ""
+        self._remarks: list[str] = []
+        self._head: str | None = None  # the call whose input is the penultimate layer, OUTPUT where there is none
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """Modules as they run, found by sending one sample of zeros through."""
@@ -55,7 +57,7 @@ class TorchModel(Model):
         kind = np.uint8 if self.inputs.kind == "image" else np.float32
         self._names = None
         found = self._run(self.inputs.prepare(np.zeros((PROBED, *shape), kind)), None)
-        return [Layer(name, tuple(value.shape[1:])) for name, value in found.items() if name != PENULTIMATE]
+        return [Layer(name, tuple(value.shape[1:])) for name, value in found.items()]
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """Of every layer `[samples, dims]`, float32 on the host."""
@@ -63,7 +65,7 @@ class TorchModel(Model):
         if self._names is not None:
             wanted = {self._names[layer] if isinstance(layer, int) and -len(self._names) <= layer < len(self._names)
                       else layer for layer in layers}  # fmt: skip
-        found = self._run(batch, wanted, precision)
+        found = self._run(batch, wanted, precision, penultimate=PENULTIMATE in layers)
         names = self._names or []
         chosen = [named_layer(layer, names, PENULTIMATE in found) for layer in layers]
         for name in chosen:
@@ -104,15 +106,23 @@ class TorchModel(Model):
 
         return computing_in(precision, next((p.device for p in self.module.parameters()), torch.device("cpu")))
 
-    def _run(self, batch: Any, wanted: set | None, precision: Precision = "float32") -> dict[str, Any]:
-        """Outputs by layer, all or those wanted; the input first, and the input of the last `Linear` that ran."""
+    def _run(
+        self, batch: Any, wanted: set | None, precision: Precision = "float32", *, penultimate: bool = False
+    ) -> dict[str, Any]:  # fmt: skip
+        """Outputs by layer, all or those wanted; the input first, and the penultimate layer if asked for."""
         import torch
 
         tensor = self.tensor(batch)
+        if is_lazy(self.module):
+            with torch.no_grad():
+                self.module(tensor)
+            self.description = described(self.module)
+            self._remarks = ["lazy layers had no weights, and got random ones by the first batch."]
         samples = len(tensor)
         found: dict[str, Any] = {}
         names: list[str] = []
-        last = [""]
+        calls: list[Call] = []
+        called: list[str] = []
 
         def keep(name: str, value: Any) -> None:
             name = free_name(name, names)
@@ -123,28 +133,54 @@ class TorchModel(Model):
         def hook(path: str):
             def after(layer: Any, args: Any, named: Mapping[str, Any], answer: Any) -> None:
                 args = (*args, *named.values())
-                for suffix, value in _tensors(answer).items():
+                answers = _tensors(answer)
+                for suffix, value in answers.items():
                     changed = getattr(layer, "inplace", False) or not any(value is arg for arg in args)
                     if value.ndim and value.shape[0] == samples and changed:
                         keep(f"{path}{suffix}", value)
-                if isinstance(layer, torch.nn.Linear) and args and args[0].shape[:1] == (samples,):
-                    again = self._last_linear in (path, "")  # only the last one's input is wanted in the end
-                    found[PENULTIMATE], last[:] = args[0].clone() if again else args[0], [path]
+                name = free_name(path, called)
+                called.append(name)
+                given = next((arg for arg in args if _tensors(arg)), None)
+                if penultimate and given is not None and answers and self._head in (name, None):
+                    given, value = _tensors(given)[""], answers[""]
+                    if is_flat(value, samples):
+                        calls.append(Call(name, layer, given.clone(), value.clone()))
 
             return after
 
         keep("input", tensor)
-        with in_inference(self.module), _hooked(self.module, hook), self.cast(precision):
-            answer = self.module(tensor)
+        with in_inference(self.module), self.cast(precision):
+            with _hooked(self.module, hook):
+                answer = self.module(tensor)
             own = _tensors(answer)
             if not own:
                 raise ValueError(f"the module answers with {type(answer).__name__}, in which there is no tensor.")
             for suffix, value in own.items():
                 if value.ndim and value.shape[0] == samples:
                     keep(f"{OUTPUT}{suffix}", value)
-        self._last_linear = last[0]
+            if penultimate:
+                found |= self._penultimate(calls, main_answer(own, samples), tensor)
         self._names = self._names or names
         return found
+
+    def _penultimate(self, calls: list[Call], answer: Any, batch: Any) -> dict[str, Any]:
+        """The penultimate layer by its name; nothing where there is neither a head nor a vector for every sample."""
+        head = self._head or head_of(calls, answer, batch) or OUTPUT
+        if (batch != batch[:1]).any():  # equal samples show nothing
+            self._head = head
+        if is_program(self.module):
+            raise LayerError(
+                "The penultimate layer of a TorchScript or exported program is not known: its modules are not called. "
+                f"Take layer={OUTPUT!r}, or pass the module that it was made of."
+            )
+        given = [call.given for call in calls if call.name == head]
+        read = given[0] if given else answer
+        return {} if read is None or not is_flat(read, len(batch)) else {PENULTIMATE: read}
+
+    def remarks(self) -> list[str]:
+        """That its weights are random, once."""
+        remarks, self._remarks = self._remarks, []
+        return remarks
 
     def blocks(self) -> list[str]:
         """Blocks are the children of the longest list of modules, such as a transformer's layers."""
@@ -169,7 +205,8 @@ def from_torch(
 
     Layers are its modules by path, in the order in which they run, after `input` and before `output`; those of a
     module that answers with a tuple, a mapping or a dataclass are `path`, its first tensor, and `path.NAME`. The
-    penultimate layer is the input of the last `torch.nn.Linear` that ran.
+    penultimate layer is what the head reads: the innermost module with weights whose answer is the network's. Of a
+    network without a head it is the network's own answer.
 
     Args:
       module: takes a batch of images `[samples, channels, height, width]`, or of whatever the samples are.
@@ -221,7 +258,9 @@ def _are_channels_first(images: Any) -> bool:
 
 @contextlib.contextmanager
 def _hooked(module: Any, hook: Any) -> Iterator[None]:
-    handles = [one.register_forward_hook(hook(path), with_kwargs=True) for path, one in module.named_modules() if path]
+    """While entered, `hook` sees every call; of programs, which call no modules, there is nothing to see."""
+    inner = () if is_program(module) else ((path, one) for path, one in module.named_modules() if path)
+    handles = [one.register_forward_hook(hook(path), with_kwargs=True) for path, one in inner]
     try:
         yield
     finally:

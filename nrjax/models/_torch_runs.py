@@ -36,8 +36,31 @@ def is_accelerated(module: Any) -> bool:
     return any(p.device.type != "cpu" for p in module.parameters())
 
 
+def is_program(module: Any) -> bool:
+    """Whether a module is a program of TorchScript or of `torch.export`, which calls no modules."""
+    import torch
+
+    return isinstance(module, torch.jit.ScriptModule) or _is_exported(module)
+
+
+def _is_exported(module: Any) -> bool:
+    """Whether a module came of `torch.export`, in whose mode it stays."""
+    import torch
+
+    return isinstance(module, torch.fx.GraphModule) and "train" in vars(module)
+
+
+def is_lazy(module: Any) -> bool:
+    """Whether some of a module's weights are made by its first batch."""
+    import torch
+
+    return any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in module.parameters())
+
+
 def described(module: Any, source: str = "", **more: Any) -> Description:
     """What a module's weights are."""
+    if is_lazy(module):
+        return Description(source=source, **more)
     weights = list(module.parameters())
     return Description(
         sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), source, **more
@@ -56,8 +79,9 @@ def in_inference(module: Any) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every submodule is in the mode that it was in."""
     import torch
 
-    before = [(one, one.training) for one in module.modules()]
-    module.eval()
+    before = [] if _is_exported(module) else [(one, one.training) for one in module.modules()]
+    if before:
+        module.eval()
     try:
         with torch.inference_mode():
             yield
@@ -76,5 +100,7 @@ def numpy_of(value: Any) -> np.ndarray:
 
     if not isinstance(value, torch.Tensor):
         return np.frombuffer(repr(value).encode(), np.uint8)
+    if isinstance(value, torch.nn.parameter.UninitializedTensorMixin):
+        raise ValueError("the module has lazy layers without weights; send one batch through it first: module(batch).")
     value = value.detach().cpu()
     return (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()

@@ -207,7 +207,7 @@ def test_no_dense_layer():
 
     module = Convolutions()
     model = module, module.init(jax.random.key(0), IMAGES)
-    with pytest.raises(LayerError, match=r"no dense layer.*input \(0\), only \(1\)"):
+    with pytest.raises(LayerError, match=r"no dense layer.*choose one of input \(0\), only \(1\)"):
         nrjax.extract_features(model, IMAGES)
     assert nrjax.extract_features(model, IMAGES, "only").shape == (9, 128)
 

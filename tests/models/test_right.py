@@ -71,18 +71,19 @@ class TestTorch:
     def torch(self):
         return pytest.importorskip("torch", reason="PyTorch is not installed")
 
-    def test_what_is_changed_in_place_after_the_last_linear_read_it(self, torch):
-        class Adapter(torch.nn.Module):
+    def test_what_is_changed_in_place_after_the_head_read_it(self, torch):
+        class Classifier(torch.nn.Module):
             def __init__(self):
                 super().__init__()
-                self.encoder, self.adapter = torch.nn.Linear(4, 6), torch.nn.Linear(6, 6)
+                self.encoder, self.head = torch.nn.Linear(4, 6), torch.nn.Linear(6, 6)
 
             def forward(self, x):
                 x = torch.tanh(self.encoder(x))
-                x += self.adapter(x)
-                return x
+                logits = self.head(x)
+                x += logits
+                return logits
 
-        model = Adapter()
+        model = Classifier()
         close(extract_features(model, ROWS), torch.tanh(model.encoder(torch.tensor(ROWS))).detach(), 1e-6)
 
     def test_a_linear_that_is_called_by_keyword(self, torch):
