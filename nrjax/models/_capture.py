@@ -7,17 +7,20 @@ not listed. Sown under `<call number>|<path>`, the keys alone give order and nam
 
 import contextlib
 import functools
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from flax import nnx
 
 from nrjax.models._model import free_name
 
 COLLECTION = "nrjax_layers"
+LOGITS = ("logits", "output", "out")  # what a network may call the answer that its classes are read from
 _DENSE_LINEN = (nn.Dense, nn.DenseGeneral)
 _DENSE_NNX = (nnx.Linear, nnx.LinearGeneral)
 
@@ -27,7 +30,8 @@ class Trace(NamedTuple):
 
     Attributes:
       outputs: layer name to output, in order of execution; the first is `input`.
-      penultimate: the input of the last dense layer; None for a network without one.
+      penultimate: what the head reads, the innermost layer with weights whose output is the network's; of a network
+        without a head its own output; None where that is no vector for every sample either.
     """
 
     outputs: dict[str, jax.Array]
@@ -46,8 +50,10 @@ def trace_linen(definition: Any, variables: Any, images: jax.Array) -> Trace:
         return calls.run(layer.path, sow, isinstance(layer, _DENSE_LINEN), next_fun, args, kwargs)
 
     with nn.intercept_methods(intercept):
-        _, state = definition.module.apply(variables, images, mutable=[COLLECTION], **definition.call_kwargs)
-    return _assemble(images, state.get(COLLECTION, {}))
+        answer, state = definition.module.apply(variables, images, mutable=[COLLECTION], **definition.call_kwargs)
+    weights = jax.tree_util.tree_flatten_with_path(dict(variables))[0]
+    matrices = {_names(path)[1:] for path, weight in weights if jnp.ndim(weight) > 1}  # without the collection
+    return _assemble(images, state.get(COLLECTION, {}), calls.head(answer, images, matrices), answer)
 
 
 class LayerOutput(nnx.Variable):
@@ -69,8 +75,10 @@ def trace_nnx(definition: Any, variables: Any, images: jax.Array) -> Trace:
         return calls.run(paths[id(layer)], sow, isinstance(layer, _DENSE_NNX), bound, args, kwargs)
 
     with _intercepted({type(layer) for _, layer in layers}, intercept):
-        _, state = nnx.capture(lambda m, x: m(x, **definition.call_kwargs), LayerOutput)(module, images)
-    return _assemble(images, nnx.to_pure_dict(state))
+        answer, state = nnx.capture(lambda m, x: m(x, **definition.call_kwargs), LayerOutput)(module, images)
+    weights = jax.tree_util.tree_flatten_with_path(nnx.to_pure_dict(nnx.state(module, nnx.Param)))[0]
+    matrices = {_names(path) for path, weight in weights if jnp.ndim(weight) > 1}
+    return _assemble(images, nnx.to_pure_dict(state), calls.head(answer, images, matrices), answer)
 
 
 _patching = threading.RLock()
@@ -105,12 +113,20 @@ def _intercepted(types: set[type], intercept: Callable) -> Iterator[None]:
                     del t.__call__
 
 
+class _Call(NamedTuple):
+    key: str  # of what was sown
+    path: tuple[str, ...]
+    is_dense: bool
+    given: Any
+    output: Any
+
+
 class _Calls:
-    """Numbers the layer calls of a forward pass and sows what they returned."""
+    """Numbers the layer calls of a forward pass and sows what they returned, and what may be a head's input."""
 
     def __init__(self):
-        self._count = 0
         self._active = set()
+        self._calls: list[_Call] = []
 
     def run(self, path, sow, is_dense: bool, call, args, kwargs):
         if path in self._active:  # super().__call__ of a layer that is being watched already
@@ -121,12 +137,54 @@ class _Calls:
         finally:
             self._active.discard(path)
         if isinstance(out, jax.Array) and not (args and out is args[0]):  # no tuples, no identities (dropout)
-            key = f"{self._count:06d}|{'/'.join(map(str, path))}"
-            self._count += 1
+            key = f"{len(self._calls):06d}|{'/'.join(map(str, path))}"
+            given = next((arg for arg in (*args, *kwargs.values()) if isinstance(arg, jax.Array)), None)
+            self._calls.append(_Call(key, tuple(map(str, path)), is_dense, given, out))
             sow(name=key, value=out)
-            if is_dense and args:
-                sow(name=f"{key}|dense", value=args[0])
+            if given is not None and path and _is_vector(given, len(out) if out.ndim else 0):
+                sow(name=f"{key}|given", value=given)
         return out
+
+    def head(self, answer: Any, images: jax.Array, matrices: set[tuple[str, ...]]) -> str | None:
+        """The call whose input is the penultimate layer.
+
+        It is the innermost one whose output is the network's, if it has a weight matrix. Where the network changed its
+        logits by itself, or a transformation hides which output they are, it is the last dense layer of that width.
+        """
+        answer = main_answer(answer, len(images))
+        if answer is None:
+            return None
+
+        def reads_vector(call: _Call) -> bool:
+            return bool(call.path) and call.given is not None and _is_vector(call.given, len(images))
+
+        source = next((call for call in self._calls if call.output is answer and call.path), None)
+        if source is not None:
+            has_matrix = source.is_dense or any(path[: len(source.path)] == source.path for path in matrices)
+            whole = not source.is_dense and source.given is images
+            return source.key if has_matrix and reads_vector(source) and not whole else None
+        same = [
+            call for call in self._calls if call.is_dense and reads_vector(call) and call.output.shape == answer.shape
+        ]
+        return same[-1].key if same else None
+
+
+def main_answer(answer: Any, samples: int) -> jax.Array | None:
+    """The vectors `[samples, dims]` that a network's answer is about: its logits, or the first; None without any."""
+    if isinstance(answer, Mapping):
+        named = [answer[name] for name in LOGITS if name in answer]
+        answer = [*named, *answer.values()]
+    leaves = [leaf for leaf in jax.tree.leaves(answer) if isinstance(leaf, jax.Array)]
+    return next((leaf for leaf in leaves if _is_vector(leaf, samples)), None)
+
+
+def _is_vector(array: jax.Array, samples: int) -> bool:
+    return array.ndim >= 2 and array.shape[0] == samples and math.prod(array.shape[1:]) == max(array.shape[1:])
+
+
+def _names(path: tuple[Any, ...]) -> tuple[str, ...]:
+    """The keys of a path in a tree."""
+    return tuple(str(getattr(part, "key", getattr(part, "idx", part))) for part in path)
 
 
 def _latest(_, new):
@@ -137,15 +195,13 @@ def _nothing():
     return None
 
 
-def _assemble(images: jax.Array, sown: Mapping[str, Any]) -> Trace:
+def _assemble(images: jax.Array, sown: Mapping[str, Any], head: str | None, answer: Any) -> Trace:
     leaves = jax.tree_util.tree_flatten_with_path(sown)[0]
     keyed = {next(str(part.key) for part in path if "|" in str(part.key)): value for path, value in leaves}
-    outputs, penultimate, last = {"input": images}, None, images
+    outputs, last = {"input": images}, images
     for key in sorted(keyed):
-        _, name, *dense = key.split("|")
+        _, name, *given = key.split("|")
         value = keyed[key]
-        if dense:
-            penultimate = value
-        elif value.ndim and value.shape[0] == images.shape[0] and (name or value is not last):
+        if not given and value.ndim and value.shape[0] == images.shape[0] and (name or value is not last):
             outputs[free_name(name or "output", outputs)] = last = value
-    return Trace(outputs, penultimate)
+    return Trace(outputs, main_answer(answer, len(images)) if head is None else keyed[f"{head}|given"])

@@ -15,6 +15,7 @@ import numpy as np
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
 from nrjax.models._frameworks import framework
+from nrjax.models._keras_heads import penultimate_of
 from nrjax.models._model import (
     PENULTIMATE,
     Description,
@@ -54,13 +55,11 @@ class KerasModel(Model):
         self.inputs = image_inputs(known, made, channels_first=False, as_bytes=lambda: self._on_jax)
         self._models: dict[tuple[str, ...], Any] = {}
         self._compiled: dict[tuple[str, ...], Any] = {}
-        self._last_dense: Any = None
+        self._penultimate = penultimate_of(self._keras, module)
         self._outputs: dict[str, Any] = {"input": module.inputs[0]}
         for node in _nodes(module):
             for output in node.output_tensors[:1]:
                 self._outputs[free_name(node.operation.name, self._outputs)] = output
-            if isinstance(node.operation, self._keras.layers.Dense):
-                self._last_dense = node.input_tensors[0]
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """The input and every call of a layer; nothing is computed. A model within a model is one layer."""
@@ -76,7 +75,7 @@ class KerasModel(Model):
         """Of every layer `[samples, dims]`, float32."""
         if precision != "float32":
             raise ValueError("a model of Keras computes in the precision of its own policy; leave precision out.")
-        names = [named_layer(layer, list(self._outputs), self._last_dense is not None) for layer in layers]
+        names = [named_layer(layer, list(self._outputs), self._penultimate is not None) for layer in layers]
         distinct = tuple(dict.fromkeys(names))
         by_name = dict(zip(distinct, self._forward(distinct)(np.asarray(batch)), strict=True))
         return [by_name[name] for name in names]
@@ -113,7 +112,7 @@ class KerasModel(Model):
 
     def _of(self, names: tuple[str, ...]) -> Any:
         if names not in self._models:
-            tensors = [self._last_dense if name == PENULTIMATE else self._outputs[name] for name in names]
+            tensors = [self._penultimate if name == PENULTIMATE else self._outputs[name] for name in names]
             self._models = {names: self._keras.Model(self.module.inputs, tensors)}
         return self._models[names]
 

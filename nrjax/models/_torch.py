@@ -4,11 +4,13 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nrjax._utils.messages import first_line
 from nrjax.models._code import code_of
 from nrjax.models._model import (
     PENULTIMATE,
@@ -26,7 +28,15 @@ from nrjax.models._model import (
 )
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._torch_heads import Call, head_of, is_flat, main_answer
-from nrjax.models._torch_runs import computing_in, described, in_inference, is_accelerated, is_lazy, is_program, numpy_of
+from nrjax.models._torch_runs import (
+    computing_in,
+    described,
+    in_inference,
+    is_accelerated,
+    is_lazy,
+    is_program,
+    numpy_of,
+)
 
 OUTPUT = "output"  # of the whole module
 PROBED = 3  # samples that show which tensors have a row for each: a state of one or two layers has not
@@ -151,7 +161,7 @@ class TorchModel(Model):
         keep("input", tensor)
         with in_inference(self.module), self.cast(precision):
             with _hooked(self.module, hook):
-                answer = self.module(tensor)
+                answer = self._answer(tensor)
             own = _tensors(answer)
             if not own:
                 raise ValueError(f"the module answers with {type(answer).__name__}, in which there is no tensor.")
@@ -162,6 +172,23 @@ class TorchModel(Model):
                 found |= self._penultimate(calls, main_answer(own, samples), tensor)
         self._names = self._names or names
         return found
+
+    def _answer(self, tensor: Any) -> Any:
+        """What the module answers; a size that it cannot take is said with what to do."""
+        try:
+            return self.module(tensor)
+        except RuntimeError as error:
+            said = first_line(error, 300)
+            if (
+                tensor.ndim != 4
+                or self.inputs.shape is not None
+                or not re.search(r"shape|size|channel|dimension", said)
+            ):
+                raise
+            raise ValueError(
+                f"the network cannot take images [samples, channels, height, width] of {tuple(tensor.shape)}: give the "
+                f"shape that it takes, nrjax.from_torch(module, input_shape=(height, width, channels)). It says: {said}"
+            ) from error
 
     def _penultimate(self, calls: list[Call], answer: Any, batch: Any) -> dict[str, Any]:
         """The penultimate layer by its name; nothing where there is neither a head nor a vector for every sample."""
