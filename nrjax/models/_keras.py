@@ -16,6 +16,7 @@ from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
 from nrjax.models._frameworks import framework
 from nrjax.models._keras_heads import penultimate_of
+from nrjax.models._keras_inputs import nodes_of, preprocessing_of
 from nrjax.models._model import (
     PENULTIMATE,
     Description,
@@ -31,7 +32,6 @@ from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._torch import image_inputs
 
 MOST_CONFIG = 1 << 26  # bytes
-SCALING = ("Rescaling", "TrueDivide", "Divide", "Multiply", "Subtract", "Add")
 
 
 class KerasModel(Model):
@@ -50,14 +50,14 @@ class KerasModel(Model):
         )
         shape = tuple(module.inputs[0].shape[1:])
         known = shape if shape and None not in shape else None
-        made = preprocessing or Preprocessing(scale=1.0 if _scales(module) else 1 / 255)
+        made = preprocessing or preprocessing_of(self._keras, module)
         self._on_jax, self._preprocessing = self._keras.backend.backend() == "jax", made
         self.inputs = image_inputs(known, made, channels_first=False, as_bytes=lambda: self._on_jax)
         self._models: dict[tuple[str, ...], Any] = {}
         self._compiled: dict[tuple[str, ...], Any] = {}
         self._penultimate = penultimate_of(self._keras, module)
         self._outputs: dict[str, Any] = {"input": module.inputs[0]}
-        for node in _nodes(module):
+        for node in nodes_of(module):
             for output in node.output_tensors[:1]:
                 self._outputs[free_name(node.operation.name, self._outputs)] = output
 
@@ -117,35 +117,13 @@ class KerasModel(Model):
         return self._models[names]
 
 
-def _nodes(module: Any) -> list[Any]:
-    """Calls of layers and operations in the order of execution, without the input's."""
-    by_depth = getattr(module, "_functional", module)._nodes_by_depth
-    ordered = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-    return [node for node in ordered if not node.is_input]
-
-
-def _scales(module: Any) -> bool:
-    """Whether a model takes 0 to 255: some arithmetic comes before its first weights, as in Keras' applications."""
-    for node in _nodes(module):
-        layer = node.operation
-        kind = type(layer).__name__
-        if kind == "Normalization":  # adapted to what it was shown: pixels, or pixels that had been scaled
-            return bool(np.abs(np.asarray(layer.mean)).max() > 1 or np.asarray(layer.variance).max() > 1)
-        if kind in SCALING:
-            return True
-        if hasattr(layer, "_nodes_by_depth") or hasattr(layer, "_functional"):
-            return _scales(layer)
-        if getattr(layer, "weights", None):
-            return False
-    return False
-
-
 def from_keras(module: Any, *, preprocessing: Preprocessing | None = None) -> KerasModel:
     """A live model of Keras 3, functional or sequential.
 
     Args:
       module: the model.
-      preprocessing: of images; default: scaled to [0, 1], or left in [0, 255] where the model scales by itself.
+      preprocessing: of images; default: `preprocess_input` of the network of keras.applications that it is or begins
+        with, [0, 255] where its first layers scale, which is seen by what they make of an image, else [0, 1].
     """
     return KerasModel(module, f"keras {getattr(module, 'name', 'model')}", preprocessing)
 

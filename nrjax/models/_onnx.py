@@ -22,11 +22,10 @@ from nrjax.models._model import (
     free_name,
     named_layer,
 )
-from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._onnx_graph import Graph
+from nrjax.models._preprocessing import LARGE_OFFSET, SMALL_SLOPE, Preprocessing
 
 MOST_BYTES = (1 << 31) - (1 << 20)  # of the weights: protobuf ends at 2 GB
-QUANTISED = ("MatMulInteger", "QLinearMatMul", "QGemm")
-DENSE = ("Gemm", "MatMul", *QUANTISED)
 NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
                "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32}  # fmt: skip
 
@@ -55,9 +54,17 @@ class OnnxModel(Model):
         shape = self._input.shape
         self.batch = shape[0] if shape and isinstance(shape[0], int) else None
         sizes = tuple(n if isinstance(n, int) and n > 0 else None for n in shape[1:])
+        graph = Graph(onnx, proto)
+        if preprocessing is None:
+            factor, offset = graph.arithmetic()
+            by_itself = abs(factor) < SMALL_SLOPE or abs(offset) > LARGE_OFFSET
+            preprocessing = Preprocessing(
+                scale=1.0 if by_itself and NUMPY_TYPES[self._input.type] != np.uint8 else 1 / 255
+            )
         self.inputs = self._inputs_of(sizes, preprocessing)
         self._outputs = [one.name for one in self._session.get_outputs()]
-        self._values, self._last_dense = self._inner()
+        self._penultimate = graph.penultimate()
+        self._values = graph.values
         self._own = free_name("input", self._values)  # what the layer of the samples themselves is called
         self._by_place: list[str] = []
         parameters = [np.prod(list(one.dims), dtype=np.int64) for one in proto.graph.initializer]
@@ -89,8 +96,8 @@ class OnnxModel(Model):
         if any(isinstance(layer, int) for layer in layers):
             self._by_place = self._by_place or [layer.name for layer in self._listed(batch)]
             names = self._by_place
-        chosen = [named_layer(layer, names, self._last_dense is not None) for layer in layers]
-        tensors = [(self._last_dense or "") if name == PENULTIMATE else name for name in chosen]
+        chosen = [named_layer(layer, names, self._penultimate is not None) for layer in layers]
+        tensors = [(self._penultimate or "") if name == PENULTIMATE else name for name in chosen]
         found = self._run(batch, tuple(dict.fromkeys(name for name in tensors if name != self._own)))
         found |= {self._own: batch, self._input.name: batch}
         kept = []
@@ -128,29 +135,8 @@ class OnnxModel(Model):
                   if p in self._runtime.get_available_providers()]  # fmt: skip
         return self._runtime.InferenceSession(proto.SerializeToString(), settings, providers=wanted)
 
-    def _inner(self) -> tuple[tuple[str, ...], str | None]:
-        """Tensors of the nodes in order, and the one that the last dense layer reads."""
-        graph = self._proto.graph
-        weights = {one.name for one in graph.initializer}
-        for node in graph.node:  # what is made of weights alone is a weight; nodes come after those that they read
-            if all(given in weights for given in node.input if given) and not node.op_type.startswith("Random"):
-                weights |= set(node.output)
-        inferred = self._onnx.shape_inference.infer_shapes(self._proto).graph
-        floats = {
-            one.name for one in (*inferred.value_info, *inferred.output)
-            if one.type.tensor_type.elem_type in (1, 10, 11)
-        }  # fmt: skip
-        values = tuple(name for node in graph.node for name in node.output if name in floats and name not in weights)
-        rounded = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DynamicQuantizeLinear"}
-        dense = [
-            rounded.get(node.input[0], node.input[0]) for node in graph.node
-            if node.op_type in DENSE and (node.op_type in QUANTISED or node.input[1] in weights)
-        ]  # fmt: skip
-        last = dense[-1] if dense else None
-        return values, last if last in values or last == self._input.name else None
-
-    def _inputs_of(self, sizes: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Inputs:
-        made, dtype = preprocessing or Preprocessing(), NUMPY_TYPES[self._input.type]
+    def _inputs_of(self, sizes: tuple[int | None, ...], preprocessing: Preprocessing) -> Inputs:
+        made, dtype = preprocessing, NUMPY_TYPES[self._input.type]
         if dtype == np.uint8 and (made.mean, made.std, made.scale) != (Preprocessing().mean, (1.0,), 1 / 255):
             raise ValueError("it takes images as they are, from 0 to 255; leave mean, std and scale out.")
         if len(sizes) != 3:
@@ -180,8 +166,8 @@ def load_onnx(where: str, *, base: Path = Path(), preprocessing: Preprocessing |
     Args:
       where: the file.
       base: what a relative path is relative to.
-      preprocessing: what the exported network expects; an ONNX file does not say it. Default: uint8 scaled to [0, 1]
-        and stretched to the size of the input.
+      preprocessing: what the exported network expects; an ONNX file does not say it. Default: stretched to the size of
+        the input, and scaled to [0, 1], or left in [0, 255] where its first nodes scale.
 
     Raises:
       ValueError: it is no ONNX file, is damaged or too large, or wants data outside its folder.

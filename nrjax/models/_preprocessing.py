@@ -15,6 +15,7 @@ INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }  # fmt: skip
+SMALL_SLOPE, LARGE_OFFSET = 0.05, 5.0  # of a network's arithmetic before its first weights, which then takes 0 to 255
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -33,6 +34,7 @@ class Preprocessing:
       crop: None stretches to `image_size`; a fraction up to 1 scales the shorter edge to `image_size / crop` and cuts
         the middle out, as networks of ImageNet are evaluated (0.875).
       scale: what uint8 is multiplied by; 1 leaves it in [0, 255].
+      bgr: whether the network takes blue before green before red, in which order `mean` and `std` are then.
     """
 
     mean: tuple[float, ...] = (0.0,)
@@ -41,6 +43,7 @@ class Preprocessing:
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     crop: float | None = None
     scale: float = 1 / 255
+    bgr: bool = False
 
     def __post_init__(self):
         if isinstance(self.image_size, int):
@@ -65,6 +68,8 @@ class Preprocessing:
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """The network's input, in the compiled forward pass."""
+        if self.bgr and images.dtype == jnp.uint8:
+            images = images[..., ::-1]
         if images.dtype == jnp.uint8:
             images = images.astype(jnp.float32) * self.scale if self.scale != 1 / 255 else (
                 images.astype(jnp.float32) / 255)  # fmt: skip
@@ -74,6 +79,8 @@ class Preprocessing:
 
     def normalised(self, images: np.ndarray, *, channels_first: bool) -> np.ndarray:
         """The same on the host: float32 `[samples, channels, height, width]`, or channels last."""
+        if self.bgr and images.dtype == np.uint8:
+            images = images[..., ::-1]
         if channels_first:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # while a value is one byte
         factor, shift = self.affine(images.dtype)
@@ -129,6 +136,7 @@ class Preprocessing:
         said.append("/255" if self.scale == 1 / 255 else f"*{self.scale:g}")
         if self.mean != (0.0,) or self.std != (1.0,):
             said.append(f"mean {_list(self.mean)} std {_list(self.std)}")
+        said += ["blue, green, red"] * self.bgr
         return ", ".join(said)
 
     def _resized(self, image: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:

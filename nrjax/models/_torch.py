@@ -105,6 +105,7 @@ class TorchModel(Model):
         weights = next((p for p in self.module.parameters() if p.is_floating_point()), torch.zeros(0))
         tensor = torch.from_numpy(np.ascontiguousarray(batch)).to(weights.device)
         if self.normalises is not None and batch.dtype == np.uint8:
+            tensor = tensor.flip(-1) if self.normalises.bgr else tensor
             affine = self.normalises.affine(batch.dtype)
             factor, shift = (torch.from_numpy(one.reshape(-1, 1, 1)).to(weights.device) for one in affine)
             tensor = (tensor.permute(0, 3, 1, 2).float() * factor + shift).contiguous()

@@ -328,8 +328,7 @@ class TestOnnx:
         for name, said in cases.items():
             with pytest.raises(ValueError, match=said):
                 load_model(f"onnx:{tmp_path / name}.onnx")
-        with pytest.raises(ValueError, match="no dense layer"):
-            nrjax.extract_features(f"onnx:{tmp_path / 'headless.onnx'}", X)
+        assert nrjax.extract_features(f"onnx:{tmp_path / 'headless.onnx'}", X).shape[0] == len(X)  # its own output
 
     def test_external_data_in_its_folder(self, tmp_path, onnx):
         proto = sources.save_onnx(tmp_path / "one.onnx")
