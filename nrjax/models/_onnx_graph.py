@@ -10,8 +10,8 @@ FLOATS = (1, 10, 11)  # element types of ONNX: float, float16, double
 DENSE = ("Gemm", "MatMul", "FusedGemm", "FusedMatMul", "MatMulNBits", "DynamicQuantizeMatMul", "MatMulIntegerToFloat",
          "MatMulInteger")  # fmt: skip
 QUANTISED = ("QGemm", "QLinearMatMul")  # which read integers, their scale and their zero
-PASSES = ("Softmax", "LogSoftmax", "Sigmoid", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout",
-          "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")  # fmt: skip
+PASSES = ("Softmax", "LogSoftmax", "Sigmoid", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast",
+          "Dropout", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")  # fmt: skip
 ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 
 

@@ -80,11 +80,8 @@ def _is_head(call: Call, batch: Any) -> bool:
 
 def _has_matrix(module: Any) -> bool:
     """Whether a module multiplies by a weight; quantised ones keep theirs packed."""
-    import torch
-
-    weights = [*module.parameters(), *module.buffers()]
     packed = any("Linear" in type(inner).__name__ for inner in module.modules())
-    return packed or any(weight.ndim >= 2 for weight in weights) and not isinstance(module, torch.nn.MultiheadAttention)
+    return packed or any(weight.ndim >= 2 for weight in (*module.parameters(), *module.buffers()))
 
 
 def _same(tensor: Any, answer: Any) -> bool:

@@ -239,7 +239,7 @@ class TestTorch:
 
     def test_a_network_without_a_dense_layer(self, torch):
         net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
-        with pytest.raises(ValueError, match="no dense layer at its end.*choose one of input"):
+        with pytest.raises(ValueError, match=r"no dense layer at its end.*choose one of input"):
             nrjax.extract_features(net, X)
 
     def test_a_network_that_cannot_take_the_images(self, torch):
