@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import nnx
 
+from nrjax.models._logits import made_of_logits
 from nrjax.models._model import free_name
 
 COLLECTION = "nrjax_layers"
@@ -40,20 +41,24 @@ class Trace(NamedTuple):
 
 def trace_linen(definition: Any, variables: Any, images: jax.Array) -> Trace:
     """Layer outputs of a linen module; see `Model` for the arguments."""
-    calls = _Calls()
 
-    def intercept(next_fun, args, kwargs, context):
-        layer = context.module
-        if context.method_name != "__call__":
-            return next_fun(*args, **kwargs)
-        sow = functools.partial(layer.sow, COLLECTION, reduce_fn=_latest, init_fn=_nothing)
-        return calls.run(layer.path, sow, isinstance(layer, _DENSE_LINEN), next_fun, args, kwargs)
+    def run(variables: Any, images: jax.Array) -> tuple[Any, _Calls, Any]:
+        calls = _Calls()
 
-    with nn.intercept_methods(intercept):
-        answer, state = definition.module.apply(variables, images, mutable=[COLLECTION], **definition.call_kwargs)
+        def intercept(next_fun, args, kwargs, context):
+            layer = context.module
+            if context.method_name != "__call__":
+                return next_fun(*args, **kwargs)
+            sow = functools.partial(layer.sow, COLLECTION, reduce_fn=_latest, init_fn=_nothing)
+            return calls.run(layer.path, sow, isinstance(layer, _DENSE_LINEN), next_fun, args, kwargs)
+
+        with nn.intercept_methods(intercept):
+            answer, state = definition.module.apply(variables, images, mutable=[COLLECTION], **definition.call_kwargs)
+        return answer, calls, state.get(COLLECTION, {})
+
     weights = jax.tree_util.tree_flatten_with_path(dict(variables))[0]
     matrices = {_names(path)[1:] for path, weight in weights if jnp.ndim(weight) > 1}  # without the collection
-    return _assemble(images, state.get(COLLECTION, {}), calls.head(answer, images, matrices), answer)
+    return _trace(run, matrices, variables, images)
 
 
 class LayerOutput(nnx.Variable):
@@ -62,23 +67,44 @@ class LayerOutput(nnx.Variable):
 
 def trace_nnx(definition: Any, variables: Any, images: jax.Array) -> Trace:
     """Layer outputs of an NNX module, given as its graph definition and state."""
-    module = nnx.merge(definition.module, *variables)
-    layers = list(nnx.iter_modules(module))
-    paths = {id(layer): path for path, layer in layers}
-    calls = _Calls()
 
-    def intercept(call, layer, args, kwargs):
-        if id(layer) not in paths:
-            return call(layer, *args, **kwargs)
-        sow = functools.partial(layer.sow, LayerOutput, reduce_fn=_latest, init_fn=_nothing)
-        bound = functools.partial(call, layer)
-        return calls.run(paths[id(layer)], sow, isinstance(layer, _DENSE_NNX), bound, args, kwargs)
+    def run(variables: Any, images: jax.Array) -> tuple[Any, _Calls, Any]:
+        module = nnx.merge(definition.module, *variables)
+        layers = list(nnx.iter_modules(module))
+        paths = {id(layer): path for path, layer in layers}
+        calls = _Calls()
 
-    with _intercepted({type(layer) for _, layer in layers}, intercept):
-        answer, state = nnx.capture(lambda m, x: m(x, **definition.call_kwargs), LayerOutput)(module, images)
-    weights = jax.tree_util.tree_flatten_with_path(nnx.to_pure_dict(nnx.state(module, nnx.Param)))[0]
-    matrices = {_names(path) for path, weight in weights if jnp.ndim(weight) > 1}
-    return _assemble(images, nnx.to_pure_dict(state), calls.head(answer, images, matrices), answer)
+        def intercept(call, layer, args, kwargs):
+            if id(layer) not in paths:
+                return call(layer, *args, **kwargs)
+            sow = functools.partial(layer.sow, LayerOutput, reduce_fn=_latest, init_fn=_nothing)
+            bound = functools.partial(call, layer)
+            return calls.run(paths[id(layer)], sow, isinstance(layer, _DENSE_NNX), bound, args, kwargs)
+
+        with _intercepted({type(layer) for _, layer in layers}, intercept):
+            answer, state = nnx.capture(lambda m, x: m(x, **definition.call_kwargs), LayerOutput)(module, images)
+        return answer, calls, nnx.to_pure_dict(state)
+
+    states = [jax.tree_util.tree_flatten_with_path(nnx.to_pure_dict(state))[0] for state in variables]
+    matrices = {_names(path) for state in states for path, weight in state if jnp.ndim(weight) > 1}
+    return _trace(run, matrices, variables, images)
+
+
+def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: Any, images: jax.Array) -> Trace:
+    """The trace of a network from what it answers, its calls and what these left behind."""
+    answer, calls, sown = run(variables, images)
+    vector = main_answer(answer, len(images))
+    head = None if vector is None else calls.head(vector, images, matrices)
+    if vector is not None and not calls.made(vector):  # by no layer, but by the network itself
+
+        def logits(variables: Any, images: jax.Array) -> tuple[Any, list[Any]]:
+            answer, calls, sown = run(variables, images)
+            keyed = _keyed(sown)
+            return main_answer(answer, len(images)), [keyed[call.key] for call in calls.dense(vector.shape)]
+
+        i = made_of_logits(logits, variables, images)
+        head = None if i is None else calls.dense(vector.shape)[i].key
+    return _assemble(images, sown, head, vector)
 
 
 _patching = threading.RLock()
@@ -145,28 +171,24 @@ class _Calls:
                 sow(name=f"{key}|given", value=given)
         return out
 
-    def head(self, answer: Any, images: jax.Array, matrices: set[tuple[str, ...]]) -> str | None:
-        """The call whose input is the penultimate layer.
-
-        It is the innermost one whose output is the network's, if it has a weight matrix. Where the network changed its
-        logits by itself, or a transformation hides which output they are, it is the last dense layer of that width.
-        """
-        answer = main_answer(answer, len(images))
-        if answer is None:
+    def head(self, answer: jax.Array, images: jax.Array, matrices: set[tuple[str, ...]]) -> str | None:
+        """The innermost call whose output is the network's, if it has a weight matrix and reads vectors."""
+        call = self.made(answer)
+        if call is None or call.given is None or not _is_vector(call.given, len(images)):
             return None
+        has_matrix = call.is_dense or any(path[: len(call.path)] == call.path for path in matrices)
+        return call.key if has_matrix and (call.is_dense or call.given is not images) else None
 
-        def reads_vector(call: _Call) -> bool:
-            return bool(call.path) and call.given is not None and _is_vector(call.given, len(images))
+    def made(self, answer: jax.Array) -> _Call | None:
+        """The innermost call whose output is the network's."""
+        return next((call for call in self._calls if call.output is answer and call.path), None)
 
-        source = next((call for call in self._calls if call.output is answer and call.path), None)
-        if source is not None:
-            has_matrix = source.is_dense or any(path[: len(source.path)] == source.path for path in matrices)
-            whole = not source.is_dense and source.given is images
-            return source.key if has_matrix and reads_vector(source) and not whole else None
-        same = [
-            call for call in self._calls if call.is_dense and reads_vector(call) and call.output.shape == answer.shape
-        ]
-        return same[-1].key if same else None
+    def dense(self, shape: tuple[int, ...]) -> list[_Call]:
+        """Dense layers with outputs of a shape, whose inputs are vectors."""
+        return [
+            call for call in self._calls
+            if call.is_dense and call.path and call.output.shape == shape and _is_vector(call.given, shape[0])
+        ]  # fmt: skip
 
 
 def main_answer(answer: Any, samples: int) -> jax.Array | None:
@@ -195,13 +217,16 @@ def _nothing():
     return None
 
 
-def _assemble(images: jax.Array, sown: Mapping[str, Any], head: str | None, answer: Any) -> Trace:
+def _keyed(sown: Mapping[str, Any]) -> dict[str, Any]:
     leaves = jax.tree_util.tree_flatten_with_path(sown)[0]
-    keyed = {next(str(part.key) for part in path if "|" in str(part.key)): value for path, value in leaves}
-    outputs, last = {"input": images}, images
+    return {next(str(part.key) for part in path if "|" in str(part.key)): value for path, value in leaves}
+
+
+def _assemble(images: jax.Array, sown: Mapping[str, Any], head: str | None, answer: jax.Array | None) -> Trace:
+    keyed, outputs, last = _keyed(sown), {"input": images}, images
     for key in sorted(keyed):
         _, name, *given = key.split("|")
         value = keyed[key]
         if not given and value.ndim and value.shape[0] == images.shape[0] and (name or value is not last):
             outputs[free_name(name or "output", outputs)] = last = value
-    return Trace(outputs, main_answer(answer, len(images)) if head is None else keyed[f"{head}|given"])
+    return Trace(outputs, answer if head is None else keyed[f"{head}|given"])

@@ -8,7 +8,7 @@ import cloudpickle
 import numpy as np
 
 from nrjax.models._code import code_of
-from nrjax.models._model import Inputs, Kind, Layer, LayerChoice, Model, Precision, named_layer
+from nrjax.models._model import AnyKind, Inputs, Layer, LayerChoice, Model, Precision, named_layer
 
 EMBEDDING = "embedding"
 
@@ -16,7 +16,7 @@ EMBEDDING = "embedding"
 class EmbedderModel(Model):
     """Samples as they are to features as they come."""
 
-    def __init__(self, embed: Callable[[Any], Any], kind: Kind, version: str):
+    def __init__(self, embed: Callable[[Any], Any], kind: AnyKind, version: str):
         self.inputs = Inputs(kind, None, "none", lambda samples: samples)
         self._embed, self._version = embed, version
         self._dims: int | None = None
@@ -56,13 +56,13 @@ class EmbedderModel(Model):
                 yield uuid.uuid4().hex
 
 
-def from_embedder(embed: Callable[[Any], Any], kind: Kind = "text", *, version: str = "") -> EmbedderModel:
+def from_embedder(embed: Callable[[Any], Any], kind: AnyKind = "any", *, version: str = "") -> EmbedderModel:
     """Any Python function from samples to features, such as `encoder.encode` or the `transform` of a pipeline.
 
     Args:
       embed: takes a list of texts, or of uint8 images `[height, width, channels]`, or an array, and returns
         `[samples, dims]`, dense or sparse. It is called batch by batch and must not depend on the batch.
-      kind: `text`, `image` or `array`.
+      kind: of samples that it takes: `text`, `image` or `array`; samples of another kind are then refused.
       version: part of the fingerprint, instead of the function's code and all that it holds.
     """
     return EmbedderModel(embed, kind, version)

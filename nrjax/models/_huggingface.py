@@ -14,7 +14,8 @@ import numpy as np
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import walk_files
 from nrjax.models._frameworks import framework, local_folder
-from nrjax.models._huggingface_inputs import processed_images, tokenized_texts
+from nrjax.models._huggingface_inputs import in_lengths, processed_images, tokenized_texts, unpadded
+from nrjax.models._huggingface_towers import TwoTowerModel
 from nrjax.models._model import (
     PENULTIMATE,
     Description,
@@ -26,8 +27,9 @@ from nrjax.models._model import (
     arrays_of,
     named_layer,
 )
-from nrjax.models._pooling import POOLINGS, pooled, sentence_settings
+from nrjax.models._pooling import POOLINGS, Sentences, pooled, sentence_settings
 from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._torch_heads import calls_of, head_of, shared_head
 from nrjax.models._torch_runs import (
     computing_in,
     described,
@@ -38,6 +40,12 @@ from nrjax.models._torch_runs import (
 )
 
 POOLED = "pooled"
+SHORT, PADDED = 4, 5e-3  # tokens of a text that is padded to see whether that changes it, and by how much it may
+TEXT_TOWERS = {
+    "clip_text_model": "CLIPTextModel",
+    "siglip_text_model": "SiglipTextModel",
+    "siglip2_text_model": "Siglip2TextModel",
+}  # which pool by themselves
 ELSEWHERE = ("transformers_version", "_name_or_path")  # of a configuration: not the same on every machine
 
 
@@ -46,9 +54,15 @@ class HuggingFaceModel(Model):
 
     Attributes:
       pools: whether the network's own pooled output is what its classifiers read, and not a head that is untrained.
+      classes: whether it has a classifier, what that reads being the penultimate layer.
+      padding: the id of the token that texts are padded with.
+      dims: of an embedding that is cut; None cuts nothing.
     """
 
     pools = False
+    classes = False
+    padding = 0
+    dims: int | None = None
 
     def __init__(
         self, module: Any, inputs: Inputs, pooling: str | None, normalise: bool, description: Description, config: str
@@ -61,6 +75,9 @@ class HuggingFaceModel(Model):
         self._default = "cls" if tokens else "mean"  # of images, where the network does not pool itself
         self._layers: list[Layer] | None = None
         self.cut, self.seen = 0, 0  # texts that were truncated, and all
+        self._head: str | None = None  # of the classifier, as the first batch showed it
+        self._said = False
+        self._alone: bool | None = None  # whether texts of other lengths beside them change texts
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """`hidden_states.0`, the embeddings, to the last, and `pooled`; found by sending one sample through."""
@@ -75,11 +92,34 @@ class HuggingFaceModel(Model):
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """Of every layer `[samples, dims]`, float32 on the host."""
+        if not isinstance(batch, Mapping) or "attention_mask" not in batch:
+            return self._outputs(batch, layers, precision)
+        if self._alone is None:
+            self._alone = self._changes_with_neighbours(batch)
+        if not self._alone:
+            return self._outputs(batch, layers, precision)
+        return in_lengths(batch, lambda texts: self._outputs(texts, layers, precision))
+
+    def _outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision) -> list[np.ndarray]:
         all_of_them = any(layer not in (PENULTIMATE, POOLED) for layer in layers)
         found = self._run(batch, precision, all_of_them)
         names = [named_layer(layer, list(found), has_penultimate=True) for layer in layers]
         with framework("torch", "Hugging Face").inference_mode():
             return [found[POOLED if name == PENULTIMATE else name]().float().cpu().numpy() for name in names]
+
+    def _changes_with_neighbours(self, batch: Mapping[str, np.ndarray]) -> bool | None:
+        """Whether a text is another beside a longer one than alone; None where no text is long enough to tell."""
+        lengths = batch["attention_mask"].sum(axis=1)
+        if lengths.max() < 2 * SHORT:
+            return None
+        long = int(lengths.argmax())
+        both = {name: np.array(value[[long, long]]) for name, value in batch.items() if name != "truncated"}
+        both["attention_mask"][1, SHORT:] = 0
+        both["input_ids"][1, SHORT:] = self.padding
+        alone, beside = (
+            self._outputs(texts, [PENULTIMATE], "float32")[0][-1] for texts in (unpadded(both, np.array([1])), both)
+        )
+        return bool(np.abs(alone - beside).max() > PADDED * np.abs(alone).max())
 
     def blocks(self) -> list[str]:
         """The transformer's layers, without the embeddings."""
@@ -94,13 +134,18 @@ class HuggingFaceModel(Model):
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
-        yield f"{self._config}\n{self._pooling} {self._default} {self.pools}\n{self._normalise}"
+        yield f"{self._config}\n{self._pooling} {self._default} {self.pools} {self.classes}"
+        yield f"{self._normalise} {self.dims}"
         yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
 
     def remarks(self) -> list[str]:
         """How many texts were truncated since the last time."""
         cut, seen, self.cut, self.seen = self.cut, self.seen, 0, 0
-        return [f"{cut:,} of {seen:,} texts are longer than the model takes and were truncated."] if cut else []
+        remarks = [f"{cut:,} of {seen:,} texts are longer than the model takes and were truncated."] if cut else []
+        if self._alone and not self._said:
+            self._said = True
+            remarks.append("padding changes what it makes of a text, so that texts of one length run together.")
+        return remarks
 
     def _run(
         self, batch: Mapping[str, np.ndarray] | np.ndarray, precision: Precision, all_of_them: bool = True
@@ -114,8 +159,17 @@ class HuggingFaceModel(Model):
             self.seen += len(named["input_ids"])
         named = {name: value for name, value in named.items() if self._takes is None or name in self._takes}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in named.items()}
-        with in_inference(self.module), computing_in(precision, device):
+        watched, samples = self.module if self.classes else None, len(next(iter(tensors.values())))
+        with (
+            in_inference(self.module),
+            computing_in(precision, device),
+            calls_of(watched, samples, self._head) as calls,
+        ):
             answer = self.module(**tensors, output_hidden_states=all_of_them, return_dict=True)
+        if self.classes and not self._head:
+            batch_tensor = next(iter(tensors.values()))
+            self._head = head_of(calls, answer.logits, batch_tensor) or shared_head(calls, answer.logits) or ""
+        read = next((call.given for call in calls if call.name == self._head), None)
         mask, pooling = tensors.get("attention_mask"), self._pooling or self._default
         states = answer.hidden_states if all_of_them else ()
         found = {
@@ -124,10 +178,13 @@ class HuggingFaceModel(Model):
         pooler: Any = getattr(answer, "pooler_output", None)
 
         def last() -> Any:
+            if self.classes:
+                return (answer.logits if read is None else read).flatten(1)
             if self._pooling is None and self.pools and pooler is not None:  # what classifiers read
                 return pooler.flatten(1)
             embedding = pooled(answer.last_hidden_state, mask, pooling)
-            return torch.nn.functional.normalize(embedding, dim=1) if self._normalise else embedding
+            embedding = torch.nn.functional.normalize(embedding, dim=1) if self._normalise else embedding
+            return embedding[:, : self.dims]
 
         return {**found, POOLED: last}
 
@@ -135,8 +192,8 @@ class HuggingFaceModel(Model):
 def load_huggingface(
     where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, pooling: str | None = None,
     download: bool = False,
-) -> HuggingFaceModel:  # fmt: skip
-    """A model of a directory, or of the hub's cache.
+) -> Model:  # fmt: skip
+    """A model of a directory, or of the hub's cache; one of images and texts embeds what it is given.
 
     Args:
       where: a directory (`./vit-tiny`), or a name on the hub (`google/vit-base-patch16-224`).
@@ -161,11 +218,15 @@ def load_huggingface(
     files = walk_files(folder) if folder is not None else ()
     with _quietly(transformers):
         config = _config(transformers, name, who, local, options)
-        module, missing = _module(transformers, name, who, options)
+        module, missing = _module(transformers, name, who, options, config, whole=pooling is None)
         encoder = module.get_encoder() if getattr(config, "is_encoder_decoder", False) else module
         shared = {"description": described(module, shortened(who)), "config": _stable(config)}
-        if hasattr(module, "vision_model") and hasattr(module, "text_model"):
-            raise ValueError(f"{who}: it takes images and texts together; save its vision_model or text_model alone.")
+        if hasattr(module, "get_image_features") and hasattr(module, "get_text_features"):
+            images = processed_images(transformers, name, who, options, preprocessing, config.vision_config)
+            texts = tokenized_texts(transformers, name, who, options, config.text_config, Sentences())
+            towers = TwoTowerModel(module, images, texts, **shared)
+            towers.files = files
+            return towers
         taken = getattr(module, "main_input_name", "")
         if taken not in ("pixel_values", "input_ids"):
             raise ValueError(
@@ -175,14 +236,18 @@ def load_huggingface(
             inputs = processed_images(transformers, name, who, options, preprocessing, config)
             model = HuggingFaceModel(encoder, inputs, pooling, False, **shared)
             model.pools = not missing and not any("pooler.dense" in name for name, _ in module.named_parameters())
+            model.classes = "ForImageClassification" in type(module).__name__
             model.files = files
             return model
         if preprocessing is not None:
             raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
         sentences = sentence_settings(folder, who)
         inputs = tokenized_texts(transformers, name, who, options, config, sentences)
-    model = HuggingFaceModel(encoder, inputs, pooling or sentences.pooling or "mean", sentences.normalise, **shared)
-    model.files = files
+    tower = getattr(config, "model_type", "") in TEXT_TOWERS
+    how = pooling or sentences.pooling or (None if tower else "mean")
+    model = HuggingFaceModel(encoder, inputs, how, sentences.normalise, **shared)
+    model.pools, model.dims, model.files = tower, sentences.dims, files
+    model.padding = int(getattr(config, "pad_token_id", None) or 0)
     return model
 
 
@@ -194,7 +259,7 @@ def _config(transformers: Any, name: str, who: str, local: bool, options: Mappin
         if "trust_remote_code" in text:
             raise ValueError(
                 f"{who}: it needs code of its own (trust_remote_code), which nrjax never runs; load it yourself and "
-                "pass the module: nrjax.from_torch(module)."
+                "pass nrjax.from_torch(module), or for texts nrjax.from_embedder(function_of_texts, 'text')."
             ) from error
         if not local:
             raise ValueError(
@@ -204,10 +269,18 @@ def _config(transformers: Any, name: str, who: str, local: bool, options: Mappin
         raise ValueError(f"{who}: config.json is not one that transformers knows: {first_line(error)}") from error
 
 
-def _module(transformers: Any, name: str, who: str, options: Mapping[str, Any]) -> tuple[Any, set[str]]:
+def _module(
+    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, *, whole: bool
+) -> tuple[Any, set[str]]:  # fmt: skip
+    """The network, if `whole` with its classifier of images, and names of weights that the files lack."""
+    kind = TEXT_TOWERS.get(getattr(config, "model_type", "")) or "AutoModel"
+    if whole and any(one.endswith("ForImageClassification") for one in getattr(config, "architectures", None) or ()):
+        kind = "AutoModelForImageClassification"
+    if hasattr(config, "mask_ratio"):  # of an autoencoder, which hides patches while it is trained
+        config.mask_ratio = 0.0
     try:
-        module, found = transformers.AutoModel.from_pretrained(
-            name, use_safetensors=True, output_loading_info=True, dtype="float32", **options
+        module, found = getattr(transformers, kind).from_pretrained(
+            name, config=config, use_safetensors=True, output_loading_info=True, dtype="float32", **options
         )
     except Exception as error:
         raise ValueError(f"{who}: its weights cannot be loaded: {first_line(error)}") from error

@@ -5,7 +5,7 @@
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,13 @@ def processed_images(
             "preprocessing."
         ) from error
 
+    grey = getattr(config, "num_channels", 3) == 1
+    options = {"input_data_format": "channels_last"} if grey else {}
+
     def prepare(images: Any) -> np.ndarray:
-        return np.asarray(processor(images=pictures(images), return_tensors="np")["pixel_values"], np.float32)
+        given = pictures(images, grey=grey)
+        given = [np.asarray(picture)[..., None] for picture in given] if grey else given
+        return np.asarray(processor(images=given, return_tensors="np", **options)["pixel_values"], np.float32)
 
     kept = {
         key: value for key, value in processor.to_dict().items() if not key.startswith("_") and key != "name_or_path"
@@ -60,7 +65,7 @@ def tokenized_texts(
     if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # made up where there are no files
         raise ValueError(f"{who}: its tokenizer is missing or cannot be read: it knows no words.")
     if tokenizer.pad_token is None:  # GPT and its kind: what is padded is masked
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     tokenizer.padding_side = "right"  # where padding changes no token's place, so that texts do not depend on others
     positions = getattr(config, "max_position_embeddings", None)
     if positions and getattr(config, "model_type", "") in BEHIND_PADDING:
@@ -82,3 +87,18 @@ def tokenized_texts(
     words = f"{type(tokenizer).__name__}, {most} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
     words += f", prompt {sentences.prompt!r}" * bool(sentences.prompt) + ", lower case" * sentences.lower
     return Inputs("text", None, words, prepare)
+
+
+def in_lengths(batch: Mapping[str, np.ndarray], run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]) -> list:
+    """What `run` gives for texts, those of one length together and without padding, in the order of the batch."""
+    lengths = batch["attention_mask"].sum(axis=1)
+    parts = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    found = [run(unpadded(batch, rows)) for rows in parts]
+    order = np.argsort(np.concatenate(parts))
+    return [np.concatenate(arrays)[order] for arrays in zip(*found, strict=True)]
+
+
+def unpadded(batch: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Texts of one length without their padding."""
+    length = int(batch["attention_mask"][rows[0]].sum())
+    return {name: value[rows] if value.ndim == 1 else value[rows, :length] for name, value in batch.items()}

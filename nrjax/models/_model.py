@@ -13,6 +13,7 @@ import numpy as np
 
 LayerChoice = str | int
 Kind = Literal["image", "text", "array"]
+AnyKind = Literal["image", "text", "array", "any"]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 PENULTIMATE, MEAN, LAST = "penultimate", "mean", "last"
 SAMPLES_OF = {"image": "images", "text": "texts", "array": "arrays"}
@@ -40,14 +41,14 @@ class Inputs:
 
     Attributes:
       kind: `image` (uint8 `[height, width, channels]`, of any size where the model has its own preprocessing),
-        `text` (str) or `array` (numbers that enter as they are).
+        `text` (str), `array` (numbers that enter as they are), or `any` of them.
       shape: of one sample as the network takes it; None where it takes several.
       preprocessing: what is done to a sample, in words; equal words mean equal preprocessing.
       prepare: from a list of samples, or an array `[samples, ...]`, to a batch; called from several threads.
       ready: whether an array of this shape and type is a batch already.
     """
 
-    kind: Kind
+    kind: AnyKind
     shape: tuple[int, ...] | None
     preprocessing: str
     prepare: Callable[[Any], Any]
@@ -55,7 +56,7 @@ class Inputs:
 
     def takes(self, kind: Kind) -> bool:
         """Whether samples of another kind may enter: images are arrays, and arrays may be images in other numbers."""
-        return kind == self.kind or {kind, self.kind} == {"image", "array"}
+        return self.kind in (kind, "any") or {kind, self.kind} == {"image", "array"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Sentences(NamedTuple):
       longest: tokens.
       lower: whether texts become lower case before they are read.
       prompt: what comes before every text.
+      dims: of an embedding, the first ones that are kept; None keeps all.
     """
 
     pooling: str | None = None
@@ -48,6 +49,7 @@ class Sentences(NamedTuple):
     longest: int | None = None
     lower: bool = False
     prompt: str = ""
+    dims: int | None = None
 
 
 def sentence_settings(folder: Path | None, who: str) -> Sentences:
@@ -76,8 +78,9 @@ def sentence_settings(folder: Path | None, who: str) -> Sentences:
         if prompt and not whole:
             raise ValueError("its pooling leaves the prompt out (include_prompt), which nrjax does not know")
         return Sentences(
-            pooling, "Normalize" in kinds, said.get("max_seq_length"), bool(said.get("do_lower_case")), str(prompt)
-        )
+            pooling, "Normalize" in kinds, said.get("max_seq_length"), bool(said.get("do_lower_case")), str(prompt),
+            prompts.get("truncate_dim"),
+        )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise ValueError(f"{who}: modules.json of sentence-transformers: {first_line(error)}.") from error
 

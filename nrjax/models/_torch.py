@@ -2,8 +2,6 @@
 
 # pyright: reportMissingImports=false
 
-import contextlib
-import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -27,7 +25,7 @@ from nrjax.models._model import (
     shape_of,
 )
 from nrjax.models._preprocessing import Preprocessing
-from nrjax.models._torch_heads import Call, head_of, is_flat, main_answer
+from nrjax.models._torch_heads import Call, calls_of, head_of, hooked, is_flat, main_answer, tensors_of
 from nrjax.models._torch_runs import (
     computing_in,
     described,
@@ -57,7 +55,7 @@ class TorchModel(Model):
         self.description = description or described(module)
         self._names: list[str] | None = None  # of the layers, as the first batch showed them
         self._remarks: list[str] = []
-        self._head: str | None = None  # the call whose input is the penultimate layer, OUTPUT where there is none
+        self._head: str | None = None  # the call whose input is the penultimate layer, empty where there is none
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """Modules as they run, found by sending one sample of zeros through."""
@@ -132,8 +130,6 @@ class TorchModel(Model):
         samples = len(tensor)
         found: dict[str, Any] = {}
         names: list[str] = []
-        calls: list[Call] = []
-        called: list[str] = []
 
         def keep(name: str, value: Any) -> None:
             name = free_name(name, names)
@@ -144,26 +140,19 @@ class TorchModel(Model):
         def hook(path: str):
             def after(layer: Any, args: Any, named: Mapping[str, Any], answer: Any) -> None:
                 args = (*args, *named.values())
-                answers = _tensors(answer)
-                for suffix, value in answers.items():
+                for suffix, value in tensors_of(answer).items():
                     changed = getattr(layer, "inplace", False) or not any(value is arg for arg in args)
                     if value.ndim and value.shape[0] == samples and changed:
                         keep(f"{path}{suffix}", value)
-                name = free_name(path, called)
-                called.append(name)
-                given = next((arg for arg in args if _tensors(arg)), None)
-                if penultimate and given is not None and answers and self._head in (name, None):
-                    given, value = _tensors(given)[""], answers[""]
-                    if is_flat(value, samples):
-                        calls.append(Call(name, layer, given.clone(), value.clone()))
 
             return after
 
         keep("input", tensor)
         with in_inference(self.module), self.cast(precision):
-            with _hooked(self.module, hook):
+            watched = self.module if penultimate else None
+            with hooked(self.module, hook), calls_of(watched, samples, self._head) as calls:
                 answer = self._answer(tensor)
-            own = _tensors(answer)
+            own = tensors_of(answer)
             if not own:
                 raise ValueError(f"the module answers with {type(answer).__name__}, in which there is no tensor.")
             for suffix, value in own.items():
@@ -180,11 +169,8 @@ class TorchModel(Model):
             return self.module(tensor)
         except RuntimeError as error:
             said = first_line(error, 300)
-            if (
-                tensor.ndim != 4
-                or self.inputs.shape is not None
-                or not re.search(r"shape|size|channel|dimension", said)
-            ):
+            of_its_shape = tensor.ndim == 4 and re.search(r"shape|size|channel|dimension", said)
+            if self.inputs.shape is not None or not of_its_shape:
                 raise
             raise ValueError(
                 f"the network cannot take images [samples, channels, height, width] of {tuple(tensor.shape)}: give the "
@@ -193,7 +179,7 @@ class TorchModel(Model):
 
     def _penultimate(self, calls: list[Call], answer: Any, batch: Any) -> dict[str, Any]:
         """The penultimate layer by its name; nothing where there is neither a head nor a vector for every sample."""
-        head = self._head or head_of(calls, answer, batch) or OUTPUT
+        head = head_of(calls, answer, batch) or "" if self._head is None else self._head
         if (batch != batch[:1]).any():  # equal samples show nothing
             self._head = head
         if is_program(self.module):
@@ -282,32 +268,3 @@ def _are_channels_first(images: Any) -> bool:
     grey_or_colour = (1, 3)
     is_array = isinstance(images, np.ndarray) and images.ndim == 4
     return is_array and images.shape[1] in grey_or_colour and images.shape[3] not in grey_or_colour
-
-
-@contextlib.contextmanager
-def _hooked(module: Any, hook: Any) -> Iterator[None]:
-    """While entered, `hook` sees every call; of programs, which call no modules, there is nothing to see."""
-    inner = () if is_program(module) else ((path, one) for path, one in module.named_modules() if path)
-    handles = [one.register_forward_hook(hook(path), with_kwargs=True) for path, one in inner]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _tensors(answer: Any) -> dict[str, Any]:
-    """Tensors of floating-point numbers in what a module answers: the first under no suffix, others under theirs."""
-    import torch
-
-    if isinstance(answer, torch.Tensor):
-        return {"": answer} if answer.is_floating_point() else {}
-    if dataclasses.is_dataclass(answer) and not isinstance(answer, Mapping):
-        answer = {field.name: getattr(answer, field.name) for field in dataclasses.fields(answer)}
-    if isinstance(answer, (list, tuple)):
-        named = getattr(answer, "_fields", range(len(answer)))
-        answer = dict(zip(map(str, named), answer, strict=True))
-    if not isinstance(answer, Mapping):
-        return {}
-    found = {str(k): v for k, v in answer.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
-    return {"" if i == 0 else f".{name}": value for i, (name, value) in enumerate(found.items())}

@@ -7,8 +7,13 @@ own output.
 
 # pyright: reportMissingImports=false
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from nrjax.models._model import free_name
+from nrjax.models._torch_runs import is_program
 
 LOGITS = ("logits", ".logits")  # what a network may call the answer that its classes are read from
 CLOSE = 1e-4  # relative: the same numbers, but for the order of sums
@@ -30,6 +35,72 @@ class Call(NamedTuple):
     answer: Any
 
 
+@contextlib.contextmanager
+def hooked(module: Any, hook: Callable[[str], Any], path: str | None = None) -> Iterator[None]:
+    """While entered, `hook(path)` sees every call of an inner module, or of that at one path.
+
+    Of programs, which call no modules, there is nothing to see.
+    """
+    inner = ((name, one) for name, one in module.named_modules() if name and path in (None, name))
+    handles = [
+        one.register_forward_hook(hook(name), with_kwargs=True) for name, one in (() if is_program(module) else inner)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def calls_of(module: Any, samples: int, head: str | None = None) -> Iterator[list[Call]]:
+    """Calls of inner modules that give a vector for every sample, in the order in which they end.
+
+    Args:
+      module: the network; None watches nothing.
+      samples: in the batch.
+      head: the name of the only call that is wanted; None wants all.
+    """
+    calls: list[Call] = []
+    called: list[str] = []
+
+    def hook(path: str) -> Any:
+        def after(layer: Any, args: Any, named: Mapping[str, Any], answer: Any) -> None:
+            name = free_name(path, called)
+            called.append(name)
+            given = next((tensors_of(arg) for arg in (*args, *named.values()) if tensors_of(arg)), {})
+            value = tensors_of(answer).get("")
+            if head in (None, name) and given and value is not None and is_flat(value, samples):
+                calls.append(
+                    Call(name, layer, given[""].clone(), value.clone())
+                )  # later calls may change them in place
+
+        return after
+
+    if module is None:
+        yield calls
+        return
+    with hooked(module, hook, None if head is None else head.partition(":")[0]):
+        yield calls
+
+
+def tensors_of(answer: Any) -> dict[str, Any]:
+    """Tensors of floating-point numbers in what a module answers: the first under no suffix, others under theirs."""
+    import torch
+
+    if isinstance(answer, torch.Tensor):
+        return {"": answer} if answer.is_floating_point() else {}
+    if dataclasses.is_dataclass(answer) and not isinstance(answer, Mapping):
+        answer = {field.name: getattr(answer, field.name) for field in dataclasses.fields(answer)}
+    if isinstance(answer, (list, tuple)):
+        named = getattr(answer, "_fields", range(len(answer)))
+        answer = dict(zip(map(str, named), answer, strict=True))
+    if not isinstance(answer, Mapping):
+        return {}
+    found = {str(k): v for k, v in answer.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
+    return {"" if i == 0 else f".{name}": value for i, (name, value) in enumerate(found.items())}
+
+
 def is_flat(tensor: Any, samples: int) -> bool:
     """Whether a tensor is a vector for every sample: `[samples, dims]`, or with further axes of size one."""
     return tensor.ndim >= 2 and tensor.shape[0] == samples and tensor[0].numel() == max(tensor.shape[1:])
@@ -43,6 +114,12 @@ def main_answer(answers: Mapping[str, Any], samples: int) -> Any:
     rows = {name: value for name, value in answers.items() if value.ndim and value.shape[0] == samples}
     vectors = [value for value in rows.values() if is_flat(value, samples)]
     return next(iter([*(rows[name] for name in LOGITS if name in rows), *vectors, *rows.values()]), None)
+
+
+def shared_head(calls: Sequence[Call], answer: Any) -> str | None:
+    """The first dense layer of the answer's width: one of several heads whose logits are averaged."""
+    dense = [call for call in calls if not any(call.module.children()) and has_matrix(call.module)]
+    return next((call.name for call in dense if call.answer.shape == answer.shape), None)
 
 
 def head_of(calls: Sequence[Call], answer: Any, batch: Any) -> str | None:
@@ -73,12 +150,12 @@ def _is_head(call: Call, batch: Any) -> bool:
     What is made of modules and reads the network's input is the network, and no head.
     """
     samples = len(batch)
-    if not (is_flat(call.given, samples) and is_flat(call.answer, samples) and _has_matrix(call.module)):
+    if not (is_flat(call.given, samples) and is_flat(call.answer, samples) and has_matrix(call.module)):
         return False
     return not (any(call.module.children()) and _same(call.given, batch.reshape(samples, -1).float()))
 
 
-def _has_matrix(module: Any) -> bool:
+def has_matrix(module: Any) -> bool:
     """Whether a module multiplies by a weight; quantised ones keep theirs packed."""
     packed = any("Linear" in type(inner).__name__ for inner in module.modules())
     return packed or any(weight.ndim >= 2 for weight in (*module.parameters(), *module.buffers()))

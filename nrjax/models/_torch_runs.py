@@ -20,15 +20,21 @@ def computing_in(precision: Precision, device: Any) -> Iterator[None]:
         with torch.autocast(device.type, torch.bfloat16):
             yield
         return
-    switches = (torch.backends.cudnn, torch.backends.cuda.matmul) if device.type == "cuda" else ()
-    before = [switch.allow_tf32 for switch in switches]
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    rounds = precision == "tensorfloat32"
+    if hasattr(matmul, "fp32_precision"):  # since PyTorch 2.9; to read the older switches beside it is an error
+        switches, name, value = (matmul, cudnn.conv, cudnn.rnn), "fp32_precision", "tf32" if rounds else "ieee"
+    else:
+        switches, name, value = (matmul, cudnn), "allow_tf32", rounds
+    before = [getattr(switch, name) for switch in switches]
     try:
-        for switch in switches:
-            switch.allow_tf32 = precision == "tensorfloat32"
+        for switch in switches if device.type == "cuda" else ():
+            setattr(switch, name, value)
         yield
     finally:
         for switch, value in zip(switches, before, strict=True):
-            switch.allow_tf32 = value
+            if device.type == "cuda":
+                setattr(switch, name, value)
 
 
 def is_accelerated(module: Any) -> bool:
