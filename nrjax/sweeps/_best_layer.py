@@ -8,6 +8,8 @@ from nrjax.scoring.build_ranking import build_ranking, split_failed
 from nrjax.scoring.model_scores import ModelScores, Request
 from nrjax.sweeps._jobs import CandidateResult
 
+RAW = ("input", "0")  # the samples themselves, which say nothing of a model
+
 
 def best_of(
     found: Mapping[str, CandidateResult], request: Request
@@ -26,7 +28,8 @@ def best_of(
     best, told = {}, {}
     for name, of_layers in scores.items():
         if of_layers:
-            layer = max(of_layers, key=lambda layer: sign * of_layers[layer])
+            of_the_model = {layer: value for layer, value in of_layers.items() if layer not in RAW} or of_layers
+            layer = max(of_the_model, key=lambda layer: sign * of_the_model[layer])
             best[name] = evaluated[name, layer]
             told[name] = {"layer": layer, "layers": of_layers}
     lost = {

@@ -127,9 +127,11 @@ def sweep(
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
     )  # fmt: skip
     clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
-    _check(request, precision, layers, top, level)
+    _check(request, precision, layer, layers, top, level)
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     candidates = load_candidates(models, where=where, download=download)
+    if not candidates:
+        raise ValueError("models must hold at least one model; got none.")
     target = LabelledSamples.of(data, labels, clusters)
     named_models(candidates)
     every = layers == "all" or (layer == "best" and layers is None)
@@ -175,9 +177,11 @@ def sweep(
     return swept
 
 
-def _check(request: Request, precision: Any, layers: Any, top: Any, level: Any) -> None:
+def _check(request: Request, precision: Any, layer: Any, layers: Any, top: Any, level: Any) -> None:
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
+    if isinstance(layer, bool) or not isinstance(layer, (str, int)):
+        raise TypeError(f"layer must be the name or the index of one; got {layer!r}. For several use layers=.")
     if layers is not None and layers != "all" and (isinstance(layers, (str, int)) or not len(layers)):
         raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")
     if top is not None:

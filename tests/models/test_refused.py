@@ -152,7 +152,9 @@ def test_texts_that_are_none(texts, said):
 
 
 def test_the_wrong_kind_of_samples_costs_only_that_model():
-    embed = nrjax.from_embedder(lambda some: np.array([[len(one), one.count("a"), one.count("e")] for one in some]))
+    embed = nrjax.from_embedder(
+        lambda some: np.array([[len(one), one.count("a"), one.count("e")] for one in some]), "text"
+    )
     zoo = nrjax.load_demo().zoo
     ranking = nrjax.rank({"words": embed, "images": zoo["F10"]}, T, Y, progress=False)
     assert ranking.failed == {"images": "the model takes images; the samples are texts."}
