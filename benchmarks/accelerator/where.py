@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.accelerator.clock import on_cpu
 from benchmarks.accelerator.data import features, to_score
-from nrjax.scoring import components, silhouettes
+from nrjax.scoring import iteration, silhouettes
 from nrjax.scoring.array_features import ArrayFeatures
 from nrjax.scoring.compute import compute_context
 
@@ -64,16 +64,17 @@ def where() -> Iterator[dict[str, Any]]:
 @contextlib.contextmanager
 def _timed(times: Times) -> Iterator[None]:
     """Parts of `krylov_scores` timed. As many calls of `multiply` are as many steps."""
-    expand, residuals, own = components._small_problems()
-    there = "host" if isinstance(own(0.0), np.ndarray) else "device"
-    small = (
-        times.of(f"expand, on the {there}", expand), times.of(f"residuals, on the {there}", residuals),
-        times.of("blocks and products to float64", own),
+    small = iteration._small_problems()
+    there = "host" if isinstance(small.in_float64(0.0), np.ndarray) else "device"
+    timed_small = type(small)(
+        times.of(f"extend, on the {there}", small.extend), times.of(f"Ritz pairs, on the {there}", small.ritz_pairs),
+        times.of(f"residuals, on the {there}", small.residuals),
+        times.of("blocks and products to float64", small.in_float64),
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(components, "_small_problems", return_value=small))
+        stack.enter_context(mock.patch.object(iteration, "_small_problems", return_value=timed_small))
         for name, owner, attribute in (
-            ("size", ArrayFeatures, "size"), ("first block, on the host", components, "_first_block"),
+            ("size", ArrayFeatures, "size"), ("first block, on the host", iteration, "_first_block"),
             ("multiply", ArrayFeatures, "multiply"), ("rotate", ArrayFeatures, "rotate"),
             ("sensitivity", silhouettes, "sensitivity"), ("silhouettes", silhouettes, "evaluate"),
         ):  # fmt: skip

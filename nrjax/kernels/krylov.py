@@ -73,7 +73,8 @@ def multiply_samples(
 
 def no_rows(models: tuple[int, ...], rows: int, side: int) -> Basis:
     """A basis of so many rows of zeros."""
-    return Basis(*2 * [np.zeros((*models, rows, side))], np.zeros((*models, rows, rows)))
+    vectors = np.zeros((*models, rows, side))
+    return Basis(vectors, vectors, np.zeros((*models, rows, rows)))
 
 
 def extend(xp: ModuleType, basis: Basis, block: Any, products: Any) -> tuple[Basis, Any]:

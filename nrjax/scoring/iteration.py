@@ -62,11 +62,11 @@ class KrylovIteration:
 
     def look(self) -> tuple[np.ndarray, np.ndarray]:
         """See `subspace_error`."""
-        self._pairs = self._small.ritz_pairs(self._basis, self._kept)
-        error, tangents = self._small.residuals(self._pairs, self._n_components, self._width)
+        self._pairs = pairs = self._small.ritz_pairs(self._basis, self._kept)
+        error, tangents = self._small.residuals(pairs, self._n_components, self._width)
         self.__dict__.pop("images", None)
         if self.is_full:
-            self._images, self._basis = [self.images], self._pairs.basis
+            self._images, self._basis = [self.images], pairs.basis
         return np.asarray(error, np.float64), np.asarray(tangents, np.float64)
 
     @functools.cached_property
@@ -123,15 +123,16 @@ class _SmallProblems(NamedTuple):
 @functools.cache
 def _small_problems() -> _SmallProblems:
     """NumPy in float64, or a batch on a GPU."""
-    functions = krylov.extend, krylov.ritz_pairs, krylov.residuals
-    if jax.default_backend() in ("cpu", "tpu"):
-        of_numpy = (functools.partial(function, np) for function in functions)
-        return _SmallProblems(*of_numpy, functools.partial(np.asarray, dtype=np.float64))
-    of_jax = (functools.partial(function, jnp) for function in functions)
-    jitted = (
-        jax.jit(function, static_argnums=static) for function, static in zip(of_jax, ((), 1, (1, 2)), strict=True)
+    xp = np if jax.default_backend() in ("cpu", "tpu") else jnp
+    extend, ritz_pairs, residuals = (
+        functools.partial(function, xp) for function in (krylov.extend, krylov.ritz_pairs, krylov.residuals)
     )
-    return _SmallProblems(*map(wide, jitted), wide(lambda array: jnp.asarray(array, jnp.float64)))
+    if xp is np:
+        return _SmallProblems(extend, ritz_pairs, residuals, functools.partial(np.asarray, dtype=np.float64))
+    return _SmallProblems(
+        wide(jax.jit(extend)), wide(jax.jit(ritz_pairs, static_argnums=1)),
+        wide(jax.jit(residuals, static_argnums=(1, 2))), wide(lambda array: jnp.asarray(array, jnp.float64)),
+    )  # fmt: skip
 
 
 def wide(function: Callable[..., Any]) -> Callable[..., Any]:
