@@ -84,7 +84,9 @@ def _evidences(
     complete = jnp.sum(is_signal) == samples  # U spans everything
     outside = jnp.where(complete, 0, jnp.sum(rest * rest, axis=0))
     tiny = jnp.finfo(squares.dtype).tiny
-    exact = ~complete & (outside <= (30 * rounding) ** 2 * counts)
+    # What is left of a fit by direction j is as large as U_j is off by.
+    turns = jnp.where(is_signal, eigenvalue_error / jnp.where(is_signal, squares, 1), 0)
+    exact = ~complete & (outside <= (30 * rounding) ** 2 * counts + matmul(turns**2, turned**2))
     outside = jnp.where(exact, rounding**2 * jnp.maximum(counts, 1), outside)
     kept = jnp.where(is_signal, squares, 0)
     largest = jnp.where(jnp.max(kept) > 0, jnp.max(kept), 1)

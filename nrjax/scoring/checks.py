@@ -18,6 +18,9 @@ from nrjax.labels import encode
 from nrjax.scoring.arrays import Array, as_array
 
 
+LARGEST_WITH_FRACTION = 2.0**22  # above it float32 holds halves or whole numbers only
+
+
 def check_settings(
     n_components: Any = 10,
     distance: Any = "cosine",
@@ -135,13 +138,23 @@ def _finite(array: jax.Array) -> jax.Array:
 
 
 def rounding_of(array: Array) -> float:
-    """What the features are rounded by, relative to their size: float64 that came from float32 is no better."""
+    """What the features are rounded by, relative to their size.
+
+    Float64 that came from float32 is no better than that. Whole numbers are exact.
+    """
     if array.dtype == np.float64:
         few = np.asarray(array[:: max(1, len(array) // 16)])
         with np.errstate(all="ignore"):
-            exact = not np.array_equal(few, few.astype(np.float32))
+            exact = not np.array_equal(few, few.astype(np.float32)) or (_are_whole(few) and _are_whole(array))
         return float(np.finfo(np.float64 if exact else np.float32).eps)
     return float(np.finfo(np.float32).eps)
+
+
+def _are_whole(array: Array) -> bool:
+    """Whether all are whole numbers, and some of them so small that float32 would hold a fraction too."""
+    numbers = np.asarray(array)
+    small = (numbers != 0) & (np.abs(numbers) < LARGEST_WITH_FRACTION)
+    return bool(small.any()) and bool(np.array_equal(numbers, np.rint(numbers)))
 
 
 def check_probabilities(who: str, probabilities: Any, samples: int) -> Array:
