@@ -18,6 +18,7 @@ from nrjax.labels import encode
 from nrjax.scoring.arrays import Array, as_array
 
 
+FEW_ROWS = 16  # that show which columns may be constant
 LARGEST_WITH_FRACTION = 2.0**22  # above it float32 holds halves or whole numbers only
 
 
@@ -155,6 +156,21 @@ def _are_whole(array: Array) -> bool:
     numbers = np.asarray(array)
     small = (numbers != 0) & (np.abs(numbers) < LARGEST_WITH_FRACTION)
     return bool(small.any()) and bool(np.array_equal(numbers, np.rint(numbers)))
+
+
+def without_constants(array: Array) -> Array:
+    """Features with 0 in place of what is the same for all samples, which no centred score sees.
+
+    A column of large constants would make rounding look as large as what varies.
+    """
+    constant = np.asarray((array[:FEW_ROWS] == array[0]).all(axis=0) & (array[0] != 0))
+    if constant.any():
+        columns = np.flatnonzero(constant)
+        columns = columns[np.asarray((array[:, columns] == array[0, columns]).all(axis=0))]
+        if len(columns):
+            array = np.array(array)
+            array[:, columns] = 0
+    return array
 
 
 def check_probabilities(who: str, probabilities: Any, samples: int) -> Array:

@@ -18,6 +18,7 @@ from nrjax.scoring.checks import (
     components_of,
     encode_labels,
     rounding_of,
+    without_constants,
     working_dtype,
 )
 from nrjax.scoring.components import exact_components, fits_float32, krylov_components
@@ -155,7 +156,7 @@ def _of_probabilities(kernel: Any, probabilities: Any, labels: Any) -> float:
 
 def _project(array: Any, settings: kernels.ScoreSettings) -> kernels.Projection:
     """Principal components of one model's features, and the error of their subspace."""
-    features = ArrayFeatures(array, rounding=rounding_of(array))
+    features = ArrayFeatures(without_constants(array), rounding=rounding_of(array))
     with compute_context():
         components = None
         if iterates(array, settings) and fits_float32(features):

@@ -12,7 +12,7 @@ from nrjax._utils.messages import first_line
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.scoring.ahead import CompileAhead
-from nrjax.scoring.checks import components_of, rounding_of
+from nrjax.scoring.checks import components_of, rounding_of, without_constants
 from nrjax.scoring.compute import ShapeBatcher
 from nrjax.scoring.confidence import (
     FEW,
@@ -204,7 +204,7 @@ class ModelScorer:
                 scores.missing |= {kind.name: f"{type(error).__name__}: {first_line(error)}" for kind in kinds}
                 scores.raised |= {kind.name for kind in kinds}
             return
-        constant = [_nearly_constant(array) for array in arrays]
+        constant = [_nearly_constant(without_constants(array)) for array in arrays]
         for (i, kind), estimate in estimates.items():
             scores, values = batch[i].scores, np.asarray(estimate.value, np.float64)
             scores.add(kind.name, float(values.mean()), self._means_by_class(values) if values.ndim else None)

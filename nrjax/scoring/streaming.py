@@ -139,9 +139,10 @@ class BatchedFeatures:
     def gram(self) -> Gram:
         """Of the first pass."""
         assert self._gram is not None  # of wider features nobody asks
-        spread = max(float(np.trace(self._gram)), 0.0)
-        mean = np.ldexp(self._shift, -self._exponent)
-        everything = spread + self.shape[0] * float(mean @ mean)
+        spread = np.maximum(np.diagonal(self._gram), 0)
+        means = self.shape[0] * np.ldexp(self._shift, -self._exponent) ** 2
+        is_constant = spread <= (4 * np.finfo(np.float64).eps) ** 2 * means
+        spread, everything = np.sum(spread), np.sum(spread + np.where(is_constant, 0, means))
         return Gram(self._gram, np.asarray(self._exponent), np.sqrt(spread / everything if everything else 0.0))
 
     def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> np.ndarray:
