@@ -14,7 +14,6 @@ code has dims in place of directions. Nothing in it cancels: only positive terms
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int

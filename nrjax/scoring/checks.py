@@ -17,7 +17,6 @@ from nrjax.kernels.silhouette import LINEAR_DISTANCES
 from nrjax.labels import encode
 from nrjax.scoring.arrays import Array, as_array
 
-
 FEW_ROWS = 16  # that show which columns may be constant
 LARGEST_WITH_FRACTION = 2.0**22  # above it float32 holds halves or whole numbers only
 
