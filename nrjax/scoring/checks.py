@@ -17,7 +17,7 @@ from nrjax.kernels.silhouette import LINEAR_DISTANCES
 from nrjax.labels import encode
 from nrjax.scoring.arrays import Array, as_array
 
-FEW_ROWS = 16  # that show which columns may be constant
+FEW_ROWS = 16  # that show what numbers there are
 LARGEST_WITH_FRACTION = 2.0**22  # above it float32 holds halves or whole numbers only
 
 
@@ -143,7 +143,7 @@ def rounding_of(array: Array) -> float:
     Float64 that came from float32 is no better than that. Whole numbers are exact.
     """
     if array.dtype == np.float64:
-        few = np.asarray(array[:: max(1, len(array) // 16)])
+        few = np.asarray(array[:: max(1, len(array) // FEW_ROWS)])
         with np.errstate(all="ignore"):
             exact = not np.array_equal(few, few.astype(np.float32)) or (_are_whole(few) and _are_whole(array))
         return float(np.finfo(np.float64 if exact else np.float32).eps)
@@ -169,6 +169,15 @@ def without_constants(array: Array) -> Array:
         if len(columns):
             array = np.array(array)
             array[:, columns] = 0
+    return array
+
+
+def without_subnormals(array: Array) -> Array:
+    """Features times a power of two, where some rows hold numbers so small that XLA may take them for 0."""
+    if isinstance(array, np.ndarray):
+        sizes, limits = np.abs(array[:: max(1, len(array) // FEW_ROWS)]), np.finfo(np.float32)
+        if np.any((sizes > 0) & (sizes < limits.tiny)):
+            return np.ldexp(array, limits.maxexp - 2 - int(np.frexp(np.abs(array).max())[1]))
     return array
 
 

@@ -19,6 +19,7 @@ from nrjax.scoring.checks import (
     encode_labels,
     rounding_of,
     without_constants,
+    without_subnormals,
     working_dtype,
 )
 from nrjax.scoring.components import exact_components, fits_float32, krylov_components
@@ -174,7 +175,7 @@ def _project(array: Any, settings: kernels.ScoreSettings) -> kernels.Projection:
 
 def _silhouettes_of_points(points: Any, ids: np.ndarray, n_classes: int, settings: kernels.ScoreSettings) -> np.ndarray:
     """Silhouette of every sample; from all pairs where class sums are not exact enough."""
-    linear = is_linear(settings.distance, settings.method)
+    points, linear = without_subnormals(points), is_linear(settings.distance, settings.method)
     dtype = wide_dtype() if linear or rounding_of(points) < np.finfo(np.float32).eps else np.float32
     methods = ("linear", "blockwise") if linear and settings.method == "auto" else (settings.method,)
     values = None

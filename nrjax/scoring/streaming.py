@@ -44,9 +44,9 @@ def score_stream(
 
     Args:
       batches: pairs (features `[batch, dims]`, labels `[batch]`) of any sizes. After a look at the first batch
-        iterated over two times, four where one sample or direction is far larger than the others (up to 15 times above 4,096 dims, seven as a rule), so it must start anew, with the same
-        samples in the same order, whenever it is iterated: a list, a data loader, a `FeatureBatches`, but not
-        a generator.
+        iterated over two times, four where one sample or direction is far larger than the others (up to 15 times above
+        4,096 dims, seven as a rule), so it must start anew, with the same samples in the same order, whenever it is
+        iterated: a list, a data loader, a `FeatureBatches`, but not a generator.
       n_components: principal components kept, or `min(samples - 1, dims)` where there are fewer.
       distance: as for `rank_batch`, and so are the rest. `euclidean` takes time O(samples^2).
       definition: `rousseeuw` or `centroid`.
