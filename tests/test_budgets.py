@@ -17,7 +17,7 @@ from nrjax.scoring.silhouette_programs import Task
 
 SHAPE, CLASSES = (300, 200), 10
 LINES = 600  # of StableHLO a program
-LONGER = {"logme": 900, "clusters": 1700, "stability": 2700, "influences": 750, "score of halves": 700}
+LONGER = {"logme": 900, "clusters": 1700, "stability": 2700, "influences": 750, "bias": 700}
 HEAVY = ("flax", "tensorflow_datasets", "torch", "transformers", "ray", "scipy.stats", "scipy.linalg", "matplotlib")
 MODULES = 80  # that `import nrjax` loads beyond those of `import jax`
 
@@ -43,7 +43,7 @@ def programs():
         )
     points, others = (jax.ShapeDtypeStruct((SHAPE[0], width), np.float32) for width in (10, 22))
     options = {"n_classes": CLASSES, "distance": "cosine", "definition": "rousseeuw", "method": "auto"}
-    for name, function in (("influences", influences._influences), ("score of halves", influences._score_of_halves)):
+    for name, function in (("influences", influences._influences), ("bias", influences._bias)):
         yield name, lambda function=function: function.lower(points, LABELS, others, **options, block_size=None)
 
 

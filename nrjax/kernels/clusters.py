@@ -58,6 +58,8 @@ def cluster_ids(rows: Rows, n_clusters: int) -> Int[Array, " samples"]:
 
 def _found(features: Float[Array, "samples dims"], n_clusters: int) -> tuple[Float[Array, ""], Float[Array, ""]]:
     samples, dims = features.shape
+    # Samples in an order of their own, so that the same ones are drawn whatever order they come in.
+    features = features[jnp.argsort(jnp.sum(features * jnp.cos(jnp.arange(dims, dtype=features.dtype)), axis=1))]
     scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent_of(features))  # points do not overflow
     points = pca(scaled, min(COMPONENTS, samples - 1, dims)).points
     rows, _ = units(points)

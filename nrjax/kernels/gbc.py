@@ -6,9 +6,10 @@ from jaxtyping import Array, Float, Int
 
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.kernels.linalg import exponent_of, matmul, one_hot
-from nrjax.kernels.spectrum import Factorisation, centred, spectrum
+from nrjax.kernels.spectrum import Factorisation, centred, spectrum, varying
 
 N_COMPONENTS, FLOOR = 64, 1e-4
+NEGLIGIBLE = 1e-5  # of D_B, that a direction adds
 
 
 def estimate_gbc(
@@ -19,9 +20,13 @@ def estimate_gbc(
     solver: Factorisation = "gram",
     rounding: float,
 ) -> Estimate:
-    """`gbc` and its error: components that are as good as tied, by which the variances are told, turn freely."""
-    squares, left, _, _, eigenvalue_error, _ = spectrum(centred(features, rounding), solver)
-    points = (left * jnp.sqrt(squares))[:, -N_COMPONENTS:]
+    """`gbc` and its error: components that are as good as tied turn freely.
+
+    That changes variances above the floor, and the means where only some of those that are tied are among the 64.
+    Directions that are rounding have variances at the floor and the same means.
+    """
+    squares, left, is_signal, is_uncertain, eigenvalue_error, _ = spectrum(centred(features, rounding), solver)
+    points = jnp.where(is_signal, left * jnp.sqrt(squares), 0)[:, -N_COMPONENTS:]
     indicators = one_hot(labels, n_classes, features.dtype)
     counts = jnp.maximum(jnp.sum(indicators, axis=0), 1)[:, None]
     means = matmul(indicators.T, points) / counts
@@ -29,7 +34,8 @@ def estimate_gbc(
     variances = matmul(indicators.T, around * around) / counts
     # In units of `centred`, where nothing overflows; the floor is of the features' own.
     most = jnp.finfo(features.dtype).maxexp - 8
-    floor = FLOOR * jnp.ldexp(jnp.ones((), features.dtype), -jnp.clip(2 * exponent_of(features), -most, most))
+    floor = FLOOR * jnp.ldexp(jnp.ones((), features.dtype), -jnp.clip(2 * exponent_of(varying(features)), -most, most))
+    above = jnp.any(jnp.sum(variances, axis=1) > floor)
     variances = jnp.maximum(variances, floor)
 
     def overlaps(c: Int[Array, ""]) -> Float[Array, ""]:
@@ -40,12 +46,14 @@ def estimate_gbc(
         return jnp.sum(jnp.where(jnp.arange(n_classes) == c, 0, jnp.exp(-distances)))  # a class overlaps itself by 1
 
     value = -jnp.sum(lax.map(overlaps, jnp.arange(n_classes)))
-    # Of the components that any variance above the floor is told by, and the first that is left out.
-    counted = squares / len(features) > floor
-    gaps = jnp.where(
-        counted[1:], eigenvalue_error[1:] / jnp.maximum(squares[1:] - squares[:-1], eigenvalue_error[1:]), 0
-    )
-    turned = jnp.max(gaps[-N_COMPONENTS:], initial=0)
+    counted = above & (squares / len(features) > floor)
+    turns = eigenvalue_error[1:] / jnp.maximum(squares[1:] - squares[:-1], eigenvalue_error[1:])
+    turned = jnp.max(jnp.where(counted[1:], turns, 0)[-N_COMPONENTS:], initial=0)
+    # A class has |mean|^2 <= square / count of a direction, and its share of D_B is at most that beside the floor.
+    share = squares / (jnp.min(counts) * floor) / 2
+    if len(squares) > N_COMPONENTS:
+        turned = jnp.maximum(turned, jnp.minimum(turns[-N_COMPONENTS], 1) * jnp.minimum(share[-N_COMPONENTS], 1))
+    turned = jnp.where(jnp.any((is_uncertain & (share > NEGLIGIBLE))[-N_COMPONENTS:]), 1, turned)
     smallest = jnp.finfo(value.dtype).tiny  # of which nothing can be said
     relative = jnp.where((turned > 0.01) | (value > -smallest) & (value.dtype != jnp.float64), 1, turned)
     return Estimate(value, jnp.maximum(jnp.abs(value), smallest) * relative)

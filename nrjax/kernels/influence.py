@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from nrjax.kernels.distances import Distance
 from nrjax.kernels.linalg import matmul
-from nrjax.kernels.silhouette import Definition, Method, silhouette_score
+from nrjax.kernels.silhouette import Definition, Method, silhouette_samples, silhouette_score
 
 SPLITS = 4  # into two halves each
 STATIC = ("n_classes", "distance", "definition", "method", "block_size")
@@ -34,7 +34,8 @@ class Influence(NamedTuple):
         count w times.
       bias: by which the score is off from that of many more such samples. The nearest of several classes is
         nearer than it should be where their means are uncertain, and components that are as good as tied are chosen
-        by chance, which costs the score c / samples; halves of the samples have twice that.
+        by chance, which costs the score c / samples; halves of the samples have twice that. Samples that are alone
+        in their class's half are left out, for they score 0 by definition; classes of two say nothing.
     """
 
     influences: Float[Array, "*models samples"]
@@ -71,47 +72,51 @@ def silhouette_influence(
         "n_classes": n_classes, "distance": distance, "definition": definition, "method": method,
         "block_size": block_size,
     }  # fmt: skip
-    score, influences = _influences(points, labels, others, **options)  # two programs, which compile side by side
-    return Influence(influences, _score_of_halves(points, labels, others, **options) - score)
+    influences = _influences(points, labels, others, **options)  # two programs, which compile side by side
+    return Influence(influences, _bias(points, labels, others, **options))
 
 
 @functools.partial(jax.jit, static_argnames=STATIC)
 def _influences(
     points: Float[Array, "samples components"], labels: Int[Array, " samples"],
     others: Float[Array, "samples others"] | None, **options: Any,
-) -> tuple[Float[Array, ""], Float[Array, " samples"]]:  # fmt: skip
-    """The score, and `Influence.influences`."""
+) -> Float[Array, " samples"]:  # fmt: skip
+    """`Influence.influences`."""
     samples = len(points)
 
     def score_of(weights: Float[Array, " samples"], points: Float[Array, "samples components"]) -> Float[Array, ""]:
         return silhouette_score(points, labels, weights=weights, **options)
 
-    score, (by_weight, by_place) = jax.value_and_grad(score_of, argnums=(0, 1))(jnp.ones(samples, points.dtype), points)
+    by_weight, by_place = jax.grad(score_of, argnums=(0, 1))(jnp.ones(samples, points.dtype), points)
     influences = samples * by_weight
     if others is not None:
         influences += samples * _by_turning(points, others, by_place) - matmul(points, jnp.sum(by_place, axis=0))
         influences -= jnp.mean(influences)
-    return score, influences
+    return influences
 
 
 @functools.partial(jax.jit, static_argnames=STATIC)
-def _score_of_halves(
+def _bias(
     points: Float[Array, "samples components"], labels: Int[Array, " samples"],
-    others: Float[Array, "samples others"] | None, **options: Any,
+    others: Float[Array, "samples others"] | None, *, n_classes: int, **options: Any,
 ) -> Float[Array, ""]:  # fmt: skip
-    """Mean score of halves of the samples, with the components that each half has."""
+    """`Influence.bias`, from halves of the samples with the components that each half has."""
     samples, components = points.shape
+    is_alone = jnp.bincount(labels, length=n_classes)[labels] == 1  # in both halves, or half of the classes were gone
 
-    def score_of_half(key_and_half: tuple[Array, Array]) -> Float[Array, ""]:
-        key, half = key_and_half
+    def silhouettes(place: Int[Array, ""]) -> tuple[Float[Array, " samples"], Float[Array, " samples"]]:
+        """Of a half, two of each split, and at last of all samples; and which of them count."""
+        key = jax.random.fold_in(jax.random.key(0), place >> 1)
         shuffled = jnp.argsort(labels + jax.random.uniform(key, (samples,), jnp.float32))  # class after class
-        chosen = (jnp.arange(samples) % 2 == half).astype(points.dtype)
-        weights = jnp.zeros(samples, points.dtype).at[shuffled].set(chosen)
+        chosen = is_alone.at[shuffled].max(((jnp.arange(samples) ^ place) & 1 == 0) | (place == 2 * SPLITS))
+        weights = chosen.astype(points.dtype)
         images = points if others is None else _anew(points, others, weights)[:, :components]
-        return silhouette_score(images, labels, weights=weights, **options)
+        values = silhouette_samples(images, labels, n_classes=n_classes, weights=weights, **options)
+        return values, weights * (jnp.bincount(labels, weights, length=n_classes)[labels] > 1)
 
-    keys = jnp.repeat(jax.random.split(jax.random.key(0), SPLITS), 2)
-    return jnp.mean(lax.map(score_of_half, (keys, jnp.arange(2 * SPLITS) % 2)))
+    values, counted = lax.map(silhouettes, jnp.arange(2 * SPLITS + 1))
+    values, counted, whole = values[:-1], counted[:-1], values[-1]
+    return jnp.sum(counted * (values - whole)) / jnp.maximum(jnp.sum(counted), 1)
 
 
 def _by_turning(

@@ -107,15 +107,20 @@ def scaled(features: Float[Array, "samples dims"]) -> Float[Array, "samples dims
     return features * jnp.ldexp(jnp.ones((), features.dtype), -exponent_of(features))
 
 
+def varying(features: Float[Array, "samples dims"]) -> Float[Array, "samples dims"]:
+    """Features with 0 for columns of one value, beside which what varies could be lost."""
+    return jnp.where(jnp.any(features != features[0], axis=0), features, 0)
+
+
 def as_they_are(features: Float[Array, "samples dims"], rounding: float) -> Rows:
     """`scaled`, neither centred nor of one variance."""
     rows = scaled(features)
-    return _with_errors(rows, rounding * rows)
+    return _with_errors(rows, rounding * varying(rows))
 
 
 def centred(features: Float[Array, "samples dims"], rounding: float) -> Rows:
-    """`scaled`, minus the mean; zero where all of it is rounding."""
-    rows = scaled(features)
+    """`varying` and `scaled`, minus the mean; zero where all of it is rounding."""
+    rows = scaled(varying(features))
     errors = rounding * rows
     rows = centre(rows, jnp.ones(len(features), features.dtype), None)
     varies = jnp.mean(rows * rows) > 4 * jnp.mean(errors * errors)

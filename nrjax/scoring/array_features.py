@@ -120,8 +120,11 @@ class ArrayFeatures:
         rounding = ROUNDED * np.finfo(images.dtype).eps * (self._host.lengths + self._host.offset)
         return np.where((np.linalg.norm(images, axis=1) > rounding)[:, None], images, 0)
 
-    def centred(self) -> np.ndarray | None:
-        return None if self._mesh is not None else self._host.centred
+    def decompose(self, kept: int) -> tuple[np.ndarray, np.ndarray] | None:
+        if self._mesh is not None:
+            return None
+        left, values, _ = np.linalg.svd(self._host.centred, full_matrices=False)
+        return (left * values)[:, :kept], values[:kept]
 
     @functools.cached_property
     def _host(self) -> "_Host":

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from nrjax.results import TIE, Ranking, ScoredModel
-from nrjax.scoring.confidence import LEVEL, confidence
+from nrjax.scoring.confidence import LEVEL, confidence, possible_interval
 from nrjax.scoring.mean_rank import add_mean_rank
 from nrjax.scoring.model_scores import ModelScores, Request
 from nrjax.scoring.near_best import p_near_best
@@ -64,9 +64,9 @@ def build_ranking(
             if not said:
                 continue
             low, high = sorted(sign * bound for bound in sure.interval)
-            models[name] = dataclasses.replace(
-                models[name], interval=(low, high), p_first=sure.p_first, group=sure.group
-            )  # fmt: skip
+            hits, value = evaluated[name].hits, evaluated[name].values[by.name]
+            interval = possible_interval((low, high), hits, value, by.bounds(made_with["classes"]))
+            models[name] = dataclasses.replace(models[name], interval=interval, p_first=sure.p_first, group=sure.group)
     if request.confidence:
         for name, probability in _agreement(evaluated).items():
             models[name] = dataclasses.replace(models[name], p_near_best=probability)

@@ -133,11 +133,10 @@ def exact_components(
     squares, vectors = leading_eigenvectors(gram.matrix, kept)
     values = np.sqrt(np.maximum(squares, 0))
     depth = values[..., n_components - 1] / np.where(values[..., 0] > 0, values[..., 0], 1)
-    centred = features.centred() if svd or np.any((depth > 0) & (depth < SHALLOWEST)) else None
+    decomposed = features.decompose(kept) if svd or np.any((depth > 0) & (depth < SHALLOWEST)) else None
     eps = np.finfo(gram.matrix.dtype).eps
-    if centred is not None:
-        left, values, _ = np.linalg.svd(centred, full_matrices=False)
-        images, values = (left * values)[:, :kept], values[:kept]
+    if decomposed is not None:
+        images, values = decomposed
         rounding = 4 * eps * values[0] * values[:n_components, None]
     else:
         images = features.project(vectors, values, gram.exponent)
@@ -154,5 +153,5 @@ def exact_components(
         score_error = error if sensitivity is None else sensitivity(images, tangents, np.zeros(features.models))
     return Components(
         images, values, gram.exponent, error, score_error, gram.variation, np.zeros(features.models),
-        centred is not None,
+        decomposed is not None,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from nrjax._utils.jax_config import neutral_config
 from nrjax.kernels.linalg import matmul
 
 LEVEL = 0.9  # of the intervals, and of the differences that tell two models apart
+QUANTILE = 1.6448536  # of a normal distribution, at (1 + LEVEL) / 2
 RESAMPLES = 4096
 AT_ONCE = 128  # resamples held at a time
 GROUPS = 20  # of samples left out in turn, for scores whose influences are not known in closed form
@@ -59,6 +60,27 @@ def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> l
         leader = model if apart else leader
         groups.append(groups[-1] + int(apart))
     return [Confidence((float(low[i]), float(high[i])), float(p_first[i]), int(groups[i])) for i in range(len(scores))]
+
+
+def interval_of_share(share: float, samples: int) -> tuple[float, float]:
+    """In which a share of very many samples lies with probability `LEVEL`; below 1 where all samples are hits.
+
+    Source: Wilson 1927, doi:10.2307/2276774.
+    """
+    squared = QUANTILE**2 / samples
+    middle = (share + squared / 2) / (1 + squared)
+    half = np.sqrt(squared * (share * (1 - share) + squared / 4)) / (1 + squared)
+    return float(middle - half), float(middle + half)
+
+
+def possible_interval(
+    interval: tuple[float, float], hits: tuple[float, float] | None, score: float, bounds: tuple[float, float]
+) -> tuple[float, float]:
+    """Not narrower than that of a share of the samples, and within the bounds of what the score can be."""
+    ends = [interval] if hits is None else [interval, hits]
+    lowest, highest = min(bounds[0], score), max(bounds[1], score)
+    low, high = np.clip([min(low for low, _ in ends), max(high for _, high in ends)], lowest, highest)
+    return float(low), float(high)
 
 
 def resampled(scores: Sequence[float] | np.ndarray, influences: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.kernels.spectrum import Factorisation
-from nrjax.scoring.checks import rounding_of, working_dtype
+from nrjax.scoring.checks import rounding_of, without_subnormals, working_dtype
 from nrjax.scoring.compute import THREADS_FROM, compile_context, compute_context, map_models
 from nrjax.scoring.scores import ScoreKind
 
@@ -40,6 +40,12 @@ def estimate_scores(
     Every score takes the first of its methods that is certain, else the last. Scores that share a method share a
     program, and XLA computes once what they have in common, such as a spectrum.
     """
+    normal = list(map(without_subnormals, arrays))
+    scale_free = tuple(kind for kind in kinds if kind.scale_free)
+    if any(new is not old for new, old in zip(normal, arrays, strict=True)) and scale_free:
+        others = tuple(kind for kind in kinds if not kind.scale_free)
+        rest = estimate_scores(arrays, ids, n_classes, others) if others else {}
+        return rest | estimate_scores(normal, ids, n_classes, scale_free)
     rounding = max(map(rounding_of, arrays))
     methods = {kind: methods_of(kind, arrays[0].dtype) for kind in kinds}
     estimates: dict[tuple[int, ScoreKind], Estimate] = {}

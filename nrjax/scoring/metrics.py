@@ -18,6 +18,8 @@ from nrjax.scoring.checks import (
     components_of,
     encode_labels,
     rounding_of,
+    without_constants,
+    without_subnormals,
     working_dtype,
 )
 from nrjax.scoring.components import exact_components, fits_float32, krylov_components
@@ -155,7 +157,7 @@ def _of_probabilities(kernel: Any, probabilities: Any, labels: Any) -> float:
 
 def _project(array: Any, settings: kernels.ScoreSettings) -> kernels.Projection:
     """Principal components of one model's features, and the error of their subspace."""
-    features = ArrayFeatures(array, rounding=rounding_of(array))
+    features = ArrayFeatures(without_constants(array), rounding=rounding_of(array))
     with compute_context():
         components = None
         if iterates(array, settings) and fits_float32(features):
@@ -173,7 +175,7 @@ def _project(array: Any, settings: kernels.ScoreSettings) -> kernels.Projection:
 
 def _silhouettes_of_points(points: Any, ids: np.ndarray, n_classes: int, settings: kernels.ScoreSettings) -> np.ndarray:
     """Silhouette of every sample; from all pairs where class sums are not exact enough."""
-    linear = is_linear(settings.distance, settings.method)
+    points, linear = without_subnormals(points), is_linear(settings.distance, settings.method)
     dtype = wide_dtype() if linear or rounding_of(points) < np.finfo(np.float32).eps else np.float32
     methods = ("linear", "blockwise") if linear and settings.method == "auto" else (settings.method,)
     values = None

@@ -12,15 +12,24 @@ from nrjax._utils.messages import first_line
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.scoring.ahead import CompileAhead
-from nrjax.scoring.checks import components_of, rounding_of
+from nrjax.scoring.checks import components_of, rounding_of, without_constants
 from nrjax.scoring.compute import ShapeBatcher
-from nrjax.scoring.confidence import FEW, FEWEST, influences_of_accuracy, influences_of_groups, influences_of_samples
+from nrjax.scoring.confidence import (
+    FEW,
+    FEWEST,
+    influences_of_accuracy,
+    influences_of_groups,
+    influences_of_samples,
+    interval_of_share,
+)
 from nrjax.scoring.estimates import estimate_scores
 from nrjax.scoring.scores import ScoreKind
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import score_arrays
 
 NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
+NO_INTERVAL = "it has no interval, for too many classes have one sample only, whose silhouette is 0 by definition"
+MOST_OF_ONE = 0.1  # of the classes
 SAMPLED_ROWS = 256  # that show whether features vary
 MOST_CONFUSED = 10  # pairs of classes that are kept of a classifier
 NEARLY_CONSTANT = 32  # times their rounding: features that vary by no more are hardly more than noise
@@ -51,6 +60,7 @@ class ModelScores:
       solver: that gave them in the end.
       influences: by name, of samples or of groups of samples on the score to order by and on `probe`, if confidence
         was asked for.
+      hits: interval of the score to order by, where it is a share of the samples; see `interval_of_share`.
       bias: of the score to order by, relative to that of many more samples; 0 where it is not known.
       raised: names of the scores that are missing because something failed, and might not another time.
     """
@@ -64,6 +74,7 @@ class ModelScores:
     n_components: int | None = None
     solver: str | None = None
     influences: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    hits: tuple[float, float] | None = None
     bias: float = 0.0
     raised: set[str] = dataclasses.field(default_factory=set)
 
@@ -91,6 +102,9 @@ class ModelScorer:
             raise ValueError(f"confidence needs at least {FEWEST} samples; got {len(ids)}. Leave it out.")
         self._ids, self._n_classes, self._request = ids, n_classes, request
         self._counts = np.bincount(ids, minlength=n_classes)
+        # Of a silhouette's interval: the bias of classes of one or two is not known, it may be as large as chance is.
+        too_few = np.mean(self._counts == 1) > MOST_OF_ONE
+        self._widening = np.nan if too_few else 1 + float(np.mean(self._counts[ids] <= 2))
         self._silhouettes, self._others = ShapeBatcher[_Model](), ShapeBatcher[_Model]()
         self._added: dict[Hashable, ModelScores] = {}
         self._waiting: Counter[Hashable] = Counter()  # how many batches a model is still in
@@ -160,8 +174,10 @@ class ModelScorer:
             doubt = _doubt_of_variation(score.variation, array) or score.doubt(settings.tolerance)
             scores.uncertain |= {"silhouette": doubt} if doubt else {}
             if score.influence is not None:
-                scores.influences["silhouette"] = np.asarray(score.influence.influences)
+                scores.influences["silhouette"] = np.asarray(score.influence.influences) * self._widening
                 scores.bias = float(score.influence.bias)
+                if np.isnan(self._widening):
+                    scores.uncertain.setdefault("silhouette", NO_INTERVAL)
         self._waiting.subtract(model.key for model in batch)
 
     def _add_others(self, kinds: tuple[ScoreKind, ...], batch: list[_Model]) -> None:
@@ -176,6 +192,9 @@ class ModelScorer:
             for kind in sampled:
                 for i, (_, scores, array) in enumerate(batch):
                     scores.influences[kind.name] = self._influences(kind, array, estimates[i, kind])
+                    values = np.asarray(estimates[i, kind].value)
+                    if kind == self._request.by and values.ndim and np.isin(values, (0, 1)).all():
+                        scores.hits = interval_of_share(float(values.mean(dtype=np.float64)), len(values))
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it
             if len(kinds) > 1:
                 for kind in kinds:
@@ -185,7 +204,7 @@ class ModelScorer:
                 scores.missing |= {kind.name: f"{type(error).__name__}: {first_line(error)}" for kind in kinds}
                 scores.raised |= {kind.name for kind in kinds}
             return
-        constant = [_nearly_constant(array) for array in arrays]
+        constant = [_nearly_constant(without_constants(array)) for array in arrays]
         for (i, kind), estimate in estimates.items():
             scores, values = batch[i].scores, np.asarray(estimate.value, np.float64)
             scores.add(kind.name, float(values.mean()), self._means_by_class(values) if values.ndim else None)

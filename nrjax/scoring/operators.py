@@ -72,8 +72,11 @@ class Features(Protocol):
         """Images of the samples on eigenvectors `[..., side, kept]` of `gram`; rows that are only rounding are zero."""
         ...
 
-    def centred(self) -> np.ndarray | None:
-        """The centred features of one model in float64, divided as in `gram`; None where they cannot be had."""
+    def decompose(self, kept: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Images `[samples, kept]` and singular values of one model, divided as in `gram`, without squaring.
+
+        None where they cannot be had.
+        """
         ...
 
 

@@ -52,6 +52,7 @@ class ScoreKind:
       relative: of the value itself, or absolute.
       solvers: factorisations that `estimate` is tried with in float64, one after the other.
       begins_in_float32: whether it is tried in float32 first.
+      scale_free: whether it is the same for features times any number.
       labelled: whether it reads the labels; the others are all there is where there are none.
     """
 
@@ -68,6 +69,7 @@ class ScoreKind:
     relative: bool = False
     solvers: tuple[Factorisation, ...] = ("gram",)
     begins_in_float32: bool = False
+    scale_free: bool = False
     labelled: bool = True
 
     def certain(self, found: Estimate) -> bool:
@@ -203,35 +205,36 @@ _register(
     "probe", kernels.probe, "accuracy of a linear probe, leaving one sample out",
     bounds=lambda classes: (0, 1), undefined=_classes_of_one,
     source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
-    estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
+    estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
 )  # fmt: skip
 _register(
     "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
     bounds=lambda classes: (0, 1), undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
-    estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
+    estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
 )  # fmt: skip
 _register(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
     source="arXiv:2102.11005",
-    estimate=estimate_logme, tolerance=1e-4, solvers=("gram", "svd"),
+    estimate=estimate_logme, tolerance=1e-4, solvers=("gram", "svd"), scale_free=True,
 )  # fmt: skip
 _register(
     "h_score", kernels.h_score, "between-class share of the features' covariance (H-score)",
     bounds=lambda classes: (0, classes - 1), undefined=_too_few_for_h,
     source="doi:10.1109/ICIP.2019.8803726",
-    estimate=estimate_h_score, tolerance=1e-3, solvers=("gram", "svd"),
+    estimate=estimate_h_score, tolerance=1e-3, solvers=("gram", "svd"), scale_free=True,
 )  # fmt: skip
 _register(
     "regularized_h_score", kernels.regularized_h_score, "H-score with Ledoit-Wolf shrinkage",
     bounds=lambda classes: (0, classes - 1),
     source="arXiv:2110.06893; sklearn.covariance.LedoitWolf",
-    estimate=estimate_regularized_h_score, tolerance=1e-3, begins_in_float32=True,
+    estimate=estimate_regularized_h_score, tolerance=1e-3, scale_free=True,
 )  # fmt: skip
 _register(
     "transrate", kernels.transrate, "coding rate of the features less that of the classes (TransRate, eps 1e-4)",
     source="arXiv:2106.09362",
     estimate=estimate_transrate, tolerance=1e-3, relative=True, solvers=("gram", "svd"), begins_in_float32=True,
+    scale_free=True,
 )  # fmt: skip
 _register(
     "gbc", kernels.gbc, "overlap of the classes as Gaussians on 64 principal components (GBC)",
@@ -254,11 +257,11 @@ _register(
 _register(
     "clusters", kernels.clusters, "cosine silhouette of the clusters that the samples fall into without labels",
     bounds=lambda classes: (-1, 1),
-    source="doi:10.1023/A:1007612920971 on the leading principal components", labelled=False,
+    source="doi:10.1023/A:1007612920971 on the leading principal components", labelled=False, scale_free=True,
 )  # fmt: skip
 _register(
     "stability", kernels.stability, "agreement of the clusters that two halves of the samples fall into",
-    bounds=lambda classes: (-1, 1), source="doi:10.1007/BF01908075", labelled=False,
+    bounds=lambda classes: (-1, 1), source="doi:10.1007/BF01908075", labelled=False, scale_free=True,
 )  # fmt: skip
 _register(
     "mean_rank", _of_scores, "mean place of the model by the other scores asked for, 1 being first by all",

@@ -13,7 +13,7 @@ from nrjax._utils.memory import Staging, in_slices, models_that_fit
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.influence import Influence
 from nrjax.scoring.array_features import ArrayFeatures
-from nrjax.scoring.checks import rounding_of, working_dtype
+from nrjax.scoring.checks import rounding_of, without_constants, working_dtype
 from nrjax.scoring.components import Components, exact_components, fits_float32, krylov_components, suits_krylov
 from nrjax.scoring.compute import bucket_of, compute_context, one_by_one, padded_count, stack_models
 from nrjax.scoring.operators import ROUNDED, Features
@@ -62,6 +62,7 @@ class Score(NamedTuple):
 def score_arrays(arrays: Sequence[Any], task: Task, staging: Staging | None = None) -> list[Score]:
     """neuralRank scores of features `[samples, dims]` of one shape and type."""
     rounding = max(map(rounding_of, arrays))
+    arrays = list(map(without_constants, arrays))
 
     def score_one(array: Any) -> Score:
         return score_features(ArrayFeatures(array, rounding=rounding, staging=staging), task)[0]

@@ -8,6 +8,7 @@ and O(samples * n_components).
 """
 
 import dataclasses
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -43,14 +44,17 @@ def score_stream(
 
     Args:
       batches: pairs (features `[batch, dims]`, labels `[batch]`) of any sizes. After a look at the first batch
-        iterated over two times (up to 15 times above 4,096 dims, seven as a rule), so it must start anew, with the same
-        samples in the same order, whenever it is iterated: a list, a data loader, a `FeatureBatches`, but not
-        a generator.
+        iterated over two times, four where one sample or direction is far larger than the others (up to 15 times above
+        4,096 dims, seven as a rule), so it must start anew, with the same samples in the same order, whenever it is
+        iterated: a list, a data loader, a `FeatureBatches`, but not a generator.
       n_components: principal components kept, or `min(samples - 1, dims)` where there are fewer.
       distance: as for `rank_batch`, and so are the rest. `euclidean` takes time O(samples^2).
       definition: `rousseeuw` or `centroid`.
       method: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
+
+    Warns:
+      RuntimeWarning: the score may be off by more than the tolerance, for the last component and the next are tied.
 
     Raises:
       ValueError: batches that do not fit together, are not the same in every pass, or cannot be scored.
@@ -69,14 +73,15 @@ def score_stream(
         ids, classes = encode_labels(features.labels)
         settings = dataclasses.replace(settings, n_components=components_of(settings, features.shape))
         task = Task(ids, len(classes), settings)
-        if features.shape[1] <= GRAM_DIMS:
-            return exact_scores(features, task)[0].value
-        (score,) = krylov_scores(features, task)
+        (score,) = (exact_scores if features.shape[1] <= GRAM_DIMS else krylov_scores)(features, task)
     if score is None:
         raise ValueError(
             f"The spectrum of these {features.shape[1]} dims decays too slowly to be certain of the components after "
             "as many passes as are allowed. Pool or project the features first."
         )
+    doubt = score.doubt(settings.tolerance)
+    if doubt:
+        warnings.warn(f"score_stream: {doubt}.", RuntimeWarning, stacklevel=2)
     return score.value
 
 
@@ -139,9 +144,10 @@ class BatchedFeatures:
     def gram(self) -> Gram:
         """Of the first pass."""
         assert self._gram is not None  # of wider features nobody asks
-        spread = max(float(np.trace(self._gram)), 0.0)
-        mean = np.ldexp(self._shift, -self._exponent)
-        everything = spread + self.shape[0] * float(mean @ mean)
+        spread = np.maximum(np.diagonal(self._gram), 0)
+        means = self.shape[0] * np.ldexp(self._shift, -self._exponent) ** 2
+        is_constant = spread <= (4 * np.finfo(np.float64).eps) ** 2 * means
+        spread, everything = np.sum(spread), np.sum(spread + np.where(is_constant, 0, means))
         return Gram(self._gram, np.asarray(self._exponent), np.sqrt(spread / everything if everything else 0.0))
 
     def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> np.ndarray:
@@ -156,9 +162,17 @@ class BatchedFeatures:
             images[start : start + count] = part[:count]
         return images
 
-    def centred(self) -> None:
-        """They are not in memory."""
-        return None
+    def decompose(self, kept: int) -> tuple[np.ndarray, np.ndarray]:
+        """Two passes: a triangular factor, whose singular values and right vectors are those of the features; images.
+
+        Source: Demmel et al. 2012, doi:10.1137/080731992 (TSQR).
+        """
+        dims = self.shape[1]
+        factor = np.empty((0, dims))
+        for rows, _, count in self._blocks(np.float64, dims):
+            factor = np.linalg.qr(np.concatenate([factor, rows[:count]]), mode="r")
+        _, values, right = np.linalg.svd(factor, full_matrices=False)
+        return self.project(right[:kept].T, values[:kept], np.asarray(self._exponent)), values[:kept]
 
     def _blocks(self, dtype: Any, dims: int) -> Iterator[tuple[np.ndarray, int, int]]:
         """Blocks `[ROWS, dims]` of shifted and scaled features, the row where they start, how many rows count."""
