@@ -10,6 +10,7 @@ from typing import Any
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
+from nrjax.models._code import version_of
 from nrjax.models._live import as_model
 from nrjax.models._load import PREFIXES, load_model
 from nrjax.models._model import Model
@@ -21,6 +22,9 @@ LISTS = (".toml", ".json")
 MOST_BYTES = 1 << 24  # of a list
 _FIELDS = {
     "model": str, "name": str, "tags": dict, "license": str, "source": str, "preprocessing": dict, "pooling": str,
+}  # fmt: skip
+RUNS_ON = {  # the packages that decide what a model of files computes
+    "timm": ("timm", "torch"), "hf": ("transformers", "torch"), "onnx": ("onnxruntime",), "keras": ("keras",),
 }  # fmt: skip
 LOADING = ("parameters", "bytes")  # what is known of a model when it is loaded
 
@@ -272,4 +276,5 @@ def _of_entry(entry: Any, who: str, base: Path, download: bool) -> list[Candidat
 
 
 def _key(name: str, base: Path, *options: Any) -> str:
-    return f"{name} {base.resolve()} {' '.join(repr(one) for one in options if one is not None)}"
+    versions = map(version_of, RUNS_ON[name.partition(":")[0]])
+    return " ".join([name, str(base.resolve()), *(repr(one) for one in options if one is not None), *versions])

@@ -13,6 +13,7 @@ import numpy as np
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import walk_files
+from nrjax.models._code import version_of
 from nrjax.models._frameworks import framework, local_folder
 from nrjax.models._huggingface_inputs import processed_images, tokenized_texts
 from nrjax.models._model import (
@@ -95,6 +96,7 @@ class HuggingFaceModel(Model):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
         yield f"{self._config}\n{self._pooling} {self._default} {self.pools}\n{self._normalise}"
+        yield version_of("transformers")
         yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
 
     def remarks(self) -> list[str]:

@@ -131,8 +131,10 @@ class CandidateRunner:
                     self._target.kind, self._target.some(*part), self._work.layers, self._work.batch_size,
                     self._work.precision, self._work.probabilities,
                 )}  # fmt: skip
-            new = self._features[part](model, on_batch, on_widths)
-            model.release()
+            try:
+                new = self._features[part](model, on_batch, on_widths)
+            finally:
+                model.release()
             if part == (0, len(self._target)):  # which came as they lie
                 if keep:
                     keep.write(job.fingerprint or "", samples, _rows(new, self._target.order))
