@@ -67,12 +67,12 @@ def function_content(function: types.FunctionType) -> Content:
     """
     said: list[str | bytes] = [f"{function.__module__} {function.__qualname__}", *_instructions(function.__code__)]
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    inner: list[Any] = [cells, function.__defaults__, function.__kwdefaults__, vars(function)]
+    inner: list[Any] = [cells, function.__defaults__, function.__kwdefaults__]
     package = package_of(function.__globals__.get("__name__"))
     if package is not None:
-        return [*said, package], inner
+        return [*said, package], [] if is_global(function) else inner
     named = _named_by(function)
-    return [*said, repr(list(named))], [*inner, *named.values()]
+    return [*said, repr(list(named))], [*inner, vars(function), *named.values()]
 
 
 def class_content(kind: type) -> Content:
@@ -179,11 +179,16 @@ def _names(code: types.CodeType) -> _Names:
 
 def _version(top: str) -> str | None:
     """Of the package of a module that lies among the installed ones; None where nobody knows its version."""
-    own = getattr(sys.modules.get(top), "__version__", None)
+    stamps = tuple(os.stat(folder).st_mtime_ns for folder in PACKAGES if os.path.isdir(folder))
+    return _version_as_of(stamps, top, getattr(sys.modules.get(top), "__version__", None))
+
+
+@functools.lru_cache(1 << 12)
+def _version_as_of(stamps: tuple[int, ...], top: str, own: Any) -> str | None:
+    """As of these dates of the folders of packages; `own` is what the module says itself."""
     try:
         versions = [f"{top} {importlib.metadata.version(top)}"]
     except importlib.metadata.PackageNotFoundError:
-        stamps = tuple(os.stat(folder).st_mtime_ns for folder in PACKAGES if os.path.isdir(folder))
         versions = [] if own else [version_of(name) for name in sorted(set(_distributions(stamps).get(top, ())))]
     return " ".join([*versions, f"{top} {own}"] if own else versions) or None
 

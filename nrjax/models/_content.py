@@ -136,6 +136,9 @@ def _of_pickle(thing: Any) -> Content:
         module = getattr(thing, "__module__", None) or type(thing).__module__
         return [f"{module} {made} {package_of(module) or ''}"], []
     function, arguments, state, items, pairs, *_ = (*made, None, None, None, None)
+    if isinstance(state, dict):  # scikit-learn remembers the address of an attribute beside it
+        addresses = {id(value) for value in state.values()}
+        state = {key: "address" if type(value) is int and value in addresses else value for key, value in state.items()}
     return ["object"], [function, arguments, state, *(None if one is None else list(one) for one in (items, pairs))]
 
 

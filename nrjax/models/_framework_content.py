@@ -5,9 +5,8 @@
 import dataclasses
 import io
 import sys
+import zipfile
 from typing import Any
-
-import numpy as np
 
 from nrjax.models._code import Content
 
@@ -18,6 +17,8 @@ TORCH_BOOKKEEPING = (
     "_is_full_backward_hook", "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks", "_non_persistent_buffers_set",
 )  # fmt: skip
+FINAL = b" : Final["  # a constant of a class in code of TorchScript
+NO_CONTENT = ".py", ".debug_pkl", "serialization_id"  # files of an archive of TorchScript
 
 
 def framework_content(thing: Any) -> Content | None:
@@ -48,9 +49,7 @@ def _torch(thing: Any, torch: Any) -> Content | None:
     if not isinstance(thing, torch.nn.Module):
         return None
     if isinstance(thing, torch.jit.ScriptModule):
-        file = io.BytesIO()
-        torch.jit.save(thing, file)
-        return ["TorchScript"], [file.getvalue()]
+        return _torch_script(thing, torch)
     if hasattr(thing, "_orig_mod"):  # what torch.compile makes of it
         return ["compiled"], [thing._orig_mod]
     own = {key: value for key, value in vars(thing).items() if key not in TORCH_BOOKKEEPING}
@@ -59,6 +58,21 @@ def _torch(thing: Any, torch: Any) -> Content | None:
         for name in HOOKS for number, hook in getattr(thing, name).items()
     ]  # fmt: skip
     return ["torch"], [type(thing), own, hooks, thing._parameters, thing._buffers, thing._modules]
+
+
+def _torch_script(thing: Any, torch: Any) -> Content:
+    """The files of its archive, but for where its code came from and a number of its own."""
+    file = io.BytesIO()
+    torch.jit.save(thing, file)
+    with zipfile.ZipFile(file) as archive:
+        files = {name.partition("/")[2]: archive.read(name) for name in sorted(archive.namelist())}
+    # Constants of a class come in the order of a set; statements of a function are no such lines.
+    lines = {name: data.splitlines() for name, data in files.items() if name.endswith(".py")}
+    code = {
+        name: [sorted(line for line in of if FINAL in line), [line for line in of if FINAL not in line]]
+        for name, of in lines.items()
+    }
+    return ["TorchScript"], [code, {name: data for name, data in files.items() if not name.endswith(NO_CONTENT)}]
 
 
 def _tensor(thing: Any, torch: Any) -> Content:
@@ -75,12 +89,14 @@ def _tensor(thing: Any, torch: Any) -> Content:
 
 def _keras(thing: Any, keras: Any) -> Content | None:
     if isinstance(thing, keras.Variable):
-        return ["variable"], [np.asarray(thing)]
+        return ["variable"], [keras.ops.convert_to_numpy(thing)]
+    if isinstance(thing, (keras.random.SeedGenerator, keras.initializers.Initializer)):
+        return [f"keras {type(thing).__qualname__}"], []  # seeded by chance, and of training
     if isinstance(thing, keras.KerasTensor):
         return [f"keras tensor {thing.shape} {thing.dtype}"], []
     if not isinstance(thing, keras.layers.Layer):
         return None
-    inner = [type(thing), [np.asarray(weight) for weight in thing.weights]]
+    inner = [type(thing), [keras.ops.convert_to_numpy(weight) for weight in thing.weights]]
     functional = isinstance(thing, keras.Model) and hasattr(thing, "_nodes_by_depth")
     if functional or type(thing) is keras.Sequential:
         config = thing.get_config() | {"name": ""}  # counted up in a process
