@@ -145,7 +145,7 @@ def _write_setup(folder: Path, models: Any, target: LabelledSamples, work: Extra
     def worker(folder: Path) -> CandidateRunner:
         samples = rest if rest is not None else np.load(folder / "samples.npy", mmap_mode="r", allow_pickle=False)
         there = LabelledSamples(samples=samples, **fields)
-        return CandidateRunner(models, there, work, kept=kept, fingerprints=True, at_once=True)
+        return CandidateRunner(models, there, work, kept=kept, fingerprints=True, in_worker=True)
 
     try:
         packed = cloudpickle.dumps({"worker": worker, "architectures": packed_architectures()})
