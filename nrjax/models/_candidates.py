@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,10 @@ class Candidates(Mapping[str, Any]):
     def key(self, name: str) -> str:
         """Where a candidate lies: equal keys and unchanged files give equal models; empty for what is no file."""
         return self._candidates[name].key
+
+    def without(self, names: Collection[str]) -> "Candidates":
+        """The others."""
+        return Candidates([one for name, one in self._candidates.items() if name not in names])
 
     def place(self, name: str) -> Path | None:
         """The file or folder of a candidate, where it has one."""

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -49,11 +50,12 @@ def host() -> str:
         return socket.gethostname()
 
 
-def temporary_folder() -> Path:
+def temporary_path() -> Path:
     """A name for a new folder for temporary files, which says whose it is; those of the dead are removed."""
     remove_folders_of_the_dead()
     owner = Owner.current()
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{owner.host}-{owner.pid}-{owner.started:.2f}-"))
+    name = f"{PREFIX}{owner.host}-{owner.pid}-{owner.started:.2f}-{secrets.token_hex(8)}"
+    return Path(tempfile.gettempdir(), name)
 
 
 def remove_folders_of_the_dead() -> None:

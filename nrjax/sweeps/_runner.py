@@ -1,6 +1,7 @@
 """A sweep while it goes on: rounds of jobs, what the store has of them, who is still in the race."""
 
 import dataclasses
+import math
 import uuid
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,8 @@ from nrjax.sweeps._progress import Progress
 from nrjax.sweeps._race import Standing, dropped, rounds
 from nrjax.sweeps._samples import LabelledSamples
 from nrjax.sweeps._store import Store
+
+ROUNDING = 1e-6  # of float32, relative to a value
 
 
 class SweepRunner:
@@ -64,7 +67,7 @@ class SweepRunner:
             failed |= {name: done for name, done in found.items() if done.gave_nothing}
             out = dropped(
                 best, by.name, by.sign, samples=samples, total=len(self._target), top=top, level=level,
-                comparisons=comparisons,
+                comparisons=comparisons, error=_error(self._request, [one.values[by.name] for one in best.values()]),
             )  # fmt: skip
             lost |= out
             for name in out:
@@ -148,6 +151,16 @@ class SweepRunner:
                 self._keys[name], about, self._target.fingerprint, samples, self._work.asked, _settings(request),
                 done.layers, done.seconds,
             )  # fmt: skip
+
+
+def _error(request: Request, values: Sequence[float]) -> float:
+    """By which the values of the score that orders may be off."""
+    by, largest = request.by, max(map(abs, values), default=0.0)
+    if by.name == "silhouette":
+        return request.settings.tolerance
+    if not math.isfinite(by.tolerance):  # of somebody's own score nobody says more
+        return ROUNDING * largest
+    return by.tolerance * (largest if by.relative else 1.0)
 
 
 def _settings(request: Request) -> dict[str, str]:

@@ -23,7 +23,7 @@ from nrjax.sweeps._extraction import CandidateRunner
 from nrjax.sweeps._feature_cache import FeatureCache, keep_folder, race_folder
 from nrjax.sweeps._jobs import ExtractionSpec
 from nrjax.sweeps._outcome import Sweep
-from nrjax.sweeps._owner import temporary_folder
+from nrjax.sweeps._owner import remove_folders_of_the_dead, temporary_path
 from nrjax.sweeps._progress import progress_of
 from nrjax.sweeps._race import LEVEL
 from nrjax.sweeps._runner import SweepRunner
@@ -142,6 +142,7 @@ def sweep(
         "layer": "best" if every else f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
         "precision": precision,
     } | ({} if labelled else {"labels": None}) | ({"top": top, "level": level} if top is not None else {})  # fmt: skip
+    remove_folders_of_the_dead()
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_news())
         memory = stack.enter_context(Store(store)) if store is not None else None
@@ -236,7 +237,8 @@ def _kept(
     elif folder is not None:
         keep_folder(Path(folder))
     if folder is None:
-        folder = temporary_folder()
+        folder = temporary_path()
+        folder.mkdir(mode=0o700)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return FeatureCache(Path(folder), target.fingerprint, work.asked)
 
