@@ -5,6 +5,7 @@
 import dataclasses
 import io
 import sys
+import warnings
 import zipfile
 from typing import Any
 
@@ -89,17 +90,18 @@ def _tensor(thing: Any, torch: Any) -> Content:
 
 def _keras(thing: Any, keras: Any) -> Content | None:
     if isinstance(thing, keras.Variable):
-        return ["variable"], [keras.ops.convert_to_numpy(thing)]
+        return ["variable"], [thing.value]
     if isinstance(thing, (keras.random.SeedGenerator, keras.initializers.Initializer)):
         return [f"keras {type(thing).__qualname__}"], []  # seeded by chance, and of training
     if isinstance(thing, keras.KerasTensor):
         return [f"keras tensor {thing.shape} {thing.dtype}"], []
     if not isinstance(thing, keras.layers.Layer):
         return None
-    inner = [type(thing), [keras.ops.convert_to_numpy(weight) for weight in thing.weights]]
+    inner = [type(thing), [weight.value for weight in thing.weights]]
     functional = isinstance(thing, keras.Model) and hasattr(thing, "_nodes_by_depth")
     if functional or type(thing) is keras.Sequential:
-        config = thing.get_config() | {"name": ""}  # counted up in a process
+        with warnings.catch_warnings(action="ignore"):  # that functions had better not be saved
+            config = thing.get_config() | {"name": ""}  # counted up in a process
         return ["keras model"], [*inner, config, thing.layers]
     machinery = vars(keras.layers.Layer()).keys() | {"_seed_generators"}
     return ["keras layer"], [*inner, {key: value for key, value in vars(thing).items() if key not in machinery}]

@@ -36,6 +36,7 @@ class Database:
         self.path = Path(path).resolve()
         self._who = f"Store {printable(str(path))!r}"
         self._pid, self._lock, self._db = os.getpid(), None, None  # type: int, StoreLock | None, Any
+        self._is_replaced = False  # by another file, while it was open
         self._pending: list[Statement] = []  # what a lock of another program keeps from being written
         check_file(self.path, self._who, read_only=read_only)
         try:
@@ -72,7 +73,7 @@ class Database:
         if self._db is None or os.getpid() != self._pid:  # a copy in a process that was forked
             return
         try:
-            if self._lock is not None:
+            if self._lock is not None and not self._is_replaced:
                 self._pending.append(("DELETE FROM writer", ()))
                 with self._said():
                     self._flush(PATIENCE)
@@ -171,6 +172,7 @@ class Database:
             copy.commit()
         half.replace(place)
         if lies_there is not None:
+            self._is_replaced = True
             raise ValueError(
                 f"{self._who}: another file took its place during the sweep, and was left as it is. The results of "
                 f"this sweep are in {place.name}."
