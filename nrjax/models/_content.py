@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nrjax._utils.messages import first_line
@@ -131,11 +132,12 @@ def _of_python(thing: Any) -> Content | None:
 def _of_pickle(thing: Any) -> Content:
     """How pickle would make it again: a function, its arguments, a state, items."""
     reduce = copyreg.dispatch_table.get(type(thing))
-    made = reduce(thing) if reduce else thing.__reduce_ex__(PROTOCOL)
+    made: Any = reduce(thing) if reduce else thing.__reduce_ex__(PROTOCOL)
     if isinstance(made, str):
         module = getattr(thing, "__module__", None) or type(thing).__module__
         return [f"{module} {made} {package_of(module) or ''}"], []
-    function, arguments, state, items, pairs, *_ = (*made, None, None, None, None)
+    description: list[Any] = [*made, None, None, None, None]
+    function, arguments, state, items, pairs = description[:5]
     if isinstance(state, dict):  # scikit-learn remembers the address of an attribute beside it
         addresses = {id(value) for value in state.values()}
         state = {key: "address" if type(value) is int and value in addresses else value for key, value in state.items()}
@@ -158,5 +160,5 @@ def _array(thing: Any) -> np.ndarray | None:
         return np.asarray(thing)
     if not isinstance(thing, jax.Array):
         return None
-    is_key = jax.dtypes.issubdtype(thing.dtype, jax.dtypes.prng_key)
+    is_key = jnp.issubdtype(thing.dtype, jax.dtypes.prng_key)
     return np.asarray(jax.random.key_data(thing) if is_key else thing)

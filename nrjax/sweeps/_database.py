@@ -35,7 +35,9 @@ class Database:
     def __init__(self, path: str | Path, *, read_only: bool = False):
         self.path = Path(path).resolve()
         self._who = f"Store {printable(str(path))!r}"
-        self._pid, self._lock, self._db = os.getpid(), None, None  # type: int, StoreLock | None, Any
+        self._pid = os.getpid()
+        self._lock: StoreLock | None = None
+        self._db: Any = None
         self._is_replaced = False  # by another file, while it was open
         self._pending: list[Statement] = []  # what a lock of another program keeps from being written
         check_file(self.path, self._who, read_only=read_only)

@@ -109,7 +109,8 @@ class CandidateRunner:
                 result.seconds["forward"] = time.perf_counter() - start
                 del model
                 listener.advances(asked.samples - advanced)
-                seen |= {result.job.fingerprint} - {None}
+                if result.job.fingerprint:
+                    seen.add(result.job.fingerprint)
                 yield from scoring(result, extracted)
                 return
         except (BrokenImage, GeneratorExit):

@@ -45,7 +45,7 @@ class Local:
     ):  # fmt: skip
         self._time_limit, self._memory_limit, self._wanted = time_limit, memory_limit, workers
         self._environment = dict(environment or {})
-        self._programs, self._has_programs = programs or temporary_path(), programs is None
+        self._programs, self._owns_programs = programs or temporary_path(), programs is None
         self._workers: list[WorkerProcess] = []
         self._failed_starts, self._devices = 0, 1  # processes in a row that died before they began
         self._setup = Setup(models, target, work, kept)
@@ -130,5 +130,5 @@ class Local:
             worker.wait()
         self._workers = []
         self._setup.close()
-        if self._has_programs:
+        if self._owns_programs:
             shutil.rmtree(self._programs, ignore_errors=True)

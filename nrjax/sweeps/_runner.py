@@ -82,7 +82,9 @@ class SweepRunner:
         request = request or self._request
         there = self._stored(samples, request)
         found: dict[str, CandidateResult] = {}
-        jobs = []
+        jobs: list[Job] = []
+        equal: list[Job] = []  # to one of these jobs
+        sent = set()  # their fingerprints
         for name in names:
             fingerprint = self._fingerprints.get(name)
             died = self._died.get(self._identities.get(name) or "")
@@ -92,11 +94,15 @@ class SweepRunner:
                 found[name] = CandidateResult(Job(name), reason=f"{died[1]} It was not tried again; retry_failed does.")
             else:
                 described = bool(fingerprint and self._store and self._store.about([fingerprint]))
-                jobs.append(Job(name, fingerprint if described else None))  # else it is loaded, if only for that
+                if fingerprint and fingerprint in sent:
+                    equal.append(Job(name, fingerprint))
+                else:
+                    jobs.append(Job(name, fingerprint if described else None))  # else it is loaded, if only for that
+                sent.add(fingerprint)
         self.stored += len(found)
         self._progress.round(len(jobs), len(found), samples)
         while jobs:
-            asked, equal = RoundSpec(samples, request, frozenset(there)), []
+            asked = RoundSpec(samples, request, frozenset(there))
             for done in self._engine.run(jobs, asked, self._progress):
                 name, fingerprint = done.job
                 if fingerprint:
@@ -120,6 +126,7 @@ class SweepRunner:
                     self._progress.done(found[job.name], request.by)
                 else:  # the one that it equals gave no result after all
                     jobs.append(job._replace(fingerprint=None))
+            equal = []
         return {name: found[name] for name in names}
 
     def _stored(self, samples: int, request: Request) -> dict[str, CandidateResult]:

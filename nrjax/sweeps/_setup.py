@@ -35,14 +35,16 @@ class Setup:
     """
 
     def __init__(self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, kept: Any):
-        is_array = isinstance(target.samples, np.ndarray)
+        array = target.samples if isinstance(target.samples, np.ndarray) else None
         fields = {"kind": target.kind, "ids": target.ids, "classes": target.classes, "n_clusters": target.n_clusters}
-        samples = (target.samples.dtype, target.samples.shape) if is_array else target.samples
-        packed, self.refused = packed_models(models, samples, is_array, fields, work, kept, packed_architectures())
+        samples = target.samples if array is None else (array.dtype, array.shape)
+        packed, self.refused = packed_models(
+            models, samples, array is not None, fields, work, kept, packed_architectures()
+        )
         try:
             self._files = [_written(lambda file: file.write(packed))]
-            if is_array:
-                self._files.append(_written(np.ascontiguousarray(target.samples).tofile))
+            if array is not None:
+                self._files.append(_written(np.ascontiguousarray(array).tofile))
         except OSError as error:
             raise ValueError(
                 f"the samples find no room in {tempfile.gettempdir()} for other processes ({error.strerror}). Set "

@@ -228,19 +228,19 @@ def _kept(
     stack: contextlib.ExitStack, *, racing: bool,
 ) -> FeatureCache | None:  # fmt: skip
     """Where features are kept: where the user says, or, for the rounds of a race, as long as it lasts."""
-    if folder is None and not racing:
-        return None
-    if folder is None and store is not None:
-        folder = race_folder(store.path)
-        if folder is not None:  # which stays for the next time where the sweep does not end well
-            stack.push(lambda kind, *_: shutil.rmtree(folder, ignore_errors=True) if kind is None else None)
-    elif folder is not None:
+    if folder is not None:
         keep_folder(Path(folder))
-    if folder is None:
-        folder = temporary_path()
-        folder.mkdir(mode=0o700)
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    return FeatureCache(Path(folder), target.fingerprint, work.asked)
+        return FeatureCache(Path(folder), target.fingerprint, work.asked)
+    if not racing:
+        return None
+    beside = race_folder(store.path) if store is not None else None
+    if beside is not None:  # it stays for the next time where the sweep does not end well
+        stack.push(lambda kind, *_: shutil.rmtree(beside, ignore_errors=True) if kind is None else None)
+        return FeatureCache(beside, target.fingerprint, work.asked)
+    temporary = temporary_path()
+    temporary.mkdir(mode=0o700)
+    stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+    return FeatureCache(temporary, target.fingerprint, work.asked)
 
 
 def _command() -> str:

@@ -1,4 +1,4 @@
-"""What failed once fails again only if it is the same under the same conditions; what ends a process is named rightly."""
+"""What failed is refused only as it was and under the same conditions; what ends a process is named."""
 
 import os
 import shutil
@@ -35,21 +35,19 @@ def embedder(do, version):
 
 
 def test_a_raised_limit_is_tried_again(tmp_path, samples):
-    models = {"slow": embedder(lambda: time.sleep(2), "slow"), "good": Linear(0)}
-    options = {"store": tmp_path / "r.db", "engine": "local", "progress": False}
-    assert "1 s, the time limit" in nrjax.sweep(models, *samples, time_limit=1, **options).failed["slow"]
-    again = nrjax.sweep(models, *samples, time_limit=1, **options)
-    assert "not tried again" in again.failed["slow"]
-    others = {"slow": embedder(lambda: None, "another"), "good": Linear(0)}  # nobody else of that name is refused
-    assert not nrjax.sweep(others, *samples, time_limit=1, **options).failed
-    assert (
-        "not tried again"
-        in nrjax.sweep(models, *samples, time_limit=1, retry_failed=["good"], **options).failed["slow"]
-    )
-    assert (
-        "not tried" not in nrjax.sweep(models, *samples, time_limit=1, retry_failed=["slow"], **options).failed["slow"]
-    )
-    assert not nrjax.sweep(models, *samples, time_limit=60, **options).failed
+    slow = embedder(lambda: time.sleep(9), "slow")
+    options = {"store": tmp_path / "r.db", "engine": "local", "scores": "silhouette", "progress": False}
+
+    def failed(model, **conditions):
+        swept = nrjax.sweep({"slow": model, "good": Linear(0)}, *samples, **options | {"time_limit": 6} | conditions)
+        return swept.failed.get("slow", "")
+
+    assert "6 s, the time limit" in failed(slow)
+    assert "not tried again" in failed(slow)
+    assert "not tried again" in failed(slow, retry_failed=["good"])
+    assert not failed(embedder(lambda: None, "another"))  # nobody else of that name is refused
+    assert failed(slow, retry_failed=["slow"]) == "It took longer than 6 s, the time limit."
+    assert not failed(slow, time_limit=100)
 
 
 def test_repaired_files_are_tried_again(tmp_path, save_tiny):
@@ -90,7 +88,8 @@ def test_what_ends_a_process_is_named(samples):
     lock = threading.Lock()
     models = {
         "exit": embedder(lambda: sys.exit(3), "e"), "lock": nrjax.from_embedder(lambda x: (lock, x)[1], "array"),
-        "interrupt": nrjax.from_embedder(Interrupts(), "array"), "hard": embedder(lambda: os._exit(3), "h"), "good": Linear(0),
+        "interrupt": nrjax.from_embedder(Interrupts(), "array"), "hard": embedder(lambda: os._exit(3), "h"),
+        "good": Linear(0),
     }  # fmt: skip
     swept = nrjax.sweep(models, *samples, engine="local", progress=False)
     assert swept.ranking.order == ["good"]
