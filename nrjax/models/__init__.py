@@ -4,7 +4,7 @@ from nrjax.models._candidates import Candidates, load_candidates
 from nrjax.models._capture import Trace
 from nrjax.models._checkpoints import load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
-from nrjax.models._code import code_of
+from nrjax.models._content import FingerprintError, code_of, digest_of
 from nrjax.models._embedder import from_embedder
 from nrjax.models._extract import BATCH_SIZE, FeatureBatches, extract_features
 from nrjax.models._features import Extracted, Features
@@ -33,6 +33,7 @@ __all__ = [
     "Extracted",
     "FeatureBatches",
     "Features",
+    "FingerprintError",
     "Inputs",
     "JaxModel",
     "Kind",
@@ -56,6 +57,7 @@ __all__ = [
     "check_samples",
     "code_of",
     "custom_architectures",
+    "digest_of",
     "extract_features",
     "framework",
     "from_embedder",

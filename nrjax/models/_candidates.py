@@ -4,12 +4,13 @@ import dataclasses
 import functools
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
+from nrjax.models._code import version_of
 from nrjax.models._live import as_model
 from nrjax.models._load import PREFIXES, load_model
 from nrjax.models._model import Model
@@ -21,6 +22,9 @@ LISTS = (".toml", ".json")
 MOST_BYTES = 1 << 24  # of a list
 _FIELDS = {
     "model": str, "name": str, "tags": dict, "license": str, "source": str, "preprocessing": dict, "pooling": str,
+}  # fmt: skip
+RUNS_ON = {  # the packages that decide what a model of files computes
+    "timm": ("timm", "torch"), "hf": ("transformers", "torch"), "onnx": ("onnxruntime",), "keras": ("keras",),
 }  # fmt: skip
 LOADING = ("parameters", "bytes")  # what is known of a model when it is loaded
 
@@ -39,6 +43,7 @@ class Candidate:
       problem: why nothing is known of it.
       key: where it lies and what is done with it there: equal keys and unchanged files give equal models. Empty for
         what is no file.
+      place: its file or folder, where it has one.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Candidate:
     measured: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     problem: str = ""
     key: str = ""
+    place: Path | None = None
 
     @property
     def known(self) -> dict[str, Any]:
@@ -90,6 +96,14 @@ class Candidates(Mapping[str, Any]):
     def key(self, name: str) -> str:
         """Where a candidate lies: equal keys and unchanged files give equal models; empty for what is no file."""
         return self._candidates[name].key
+
+    def without(self, names: Collection[str]) -> "Candidates":
+        """The others."""
+        return Candidates([one for name, one in self._candidates.items() if name not in names])
+
+    def place(self, name: str) -> Path | None:
+        """The file or folder of a candidate, where it has one."""
+        return self._candidates[name].place
 
     def where(self, expression: str) -> "Candidates":
         """Those of which an expression holds, or of which it cannot be told because they are broken.
@@ -196,7 +210,9 @@ def _of_mapping(models: Any) -> list[Candidate]:
                         "tags": {"architecture": info.architecture, "input": size, **info.tags}}  # fmt: skip
             except ValueError as error:
                 tags = {"problem": str(error)}
-            found.append(Candidate(name, lambda name=name: models[name], key=models.key(name), **tags))
+            found.append(
+                Candidate(name, lambda name=name: models[name], key=models.key(name), place=models.place(name), **tags)
+            )
         else:
             found.append(models._candidates[name])
     return found
@@ -206,7 +222,7 @@ def _of_name(name: str, base: Path, download: bool) -> list[Candidate]:
     prefix = name.partition(":")[0]
     if prefix in PREFIXES and ":" in name:
         load = functools.partial(load_model, name, base=base, download=download)
-        return [Candidate(name, load, source=name, key=_key(name, base))]
+        return [Candidate(name, load, source=name, key=_key(name, base), place=_place(name, base))]
     path = base / Path(name).expanduser()
     if path.suffix.lower() in LISTS and not path.is_dir():
         return _of_list(path, download)
@@ -268,8 +284,16 @@ def _of_entry(entry: Any, who: str, base: Path, download: bool) -> list[Candidat
     pooling = entry.get("pooling")
     load = functools.partial(load_model, name, preprocessing=made, pooling=pooling, download=download, base=base)
     key = _key(name, base, made, pooling)
-    return [Candidate(entry.get("name", name), load, key=key, **({"source": name} | given))]
+    place = _place(name, base)
+    return [Candidate(entry.get("name", name), load, key=key, place=place, **({"source": name} | given))]
+
+
+def _place(name: str, base: Path) -> Path | None:
+    """What lies where a name with a prefix points; None for what only a hub knows."""
+    place = base / Path(name.partition(":")[2]).expanduser()
+    return place if place.exists() else None
 
 
 def _key(name: str, base: Path, *options: Any) -> str:
-    return f"{name} {base.resolve()} {' '.join(repr(one) for one in options if one is not None)}"
+    versions = map(version_of, RUNS_ON[name.partition(":")[0]])
+    return " ".join([name, str(base.resolve()), *(repr(one) for one in options if one is not None), *versions])

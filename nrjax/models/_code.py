@@ -1,135 +1,208 @@
-"""Code that a live model runs and that no package brought, and what it holds: part of its fingerprint."""
+"""What a piece of code is: its instructions, what it names, and the version of the package that brought it."""
 
+import dis
 import functools
-import inspect
+import importlib
+import importlib.metadata
+import os
+import site
 import sys
 import sysconfig
 import types
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-PACKAGES = tuple({str(Path(path).resolve()) for key, path in sysconfig.get_paths().items() if "lib" in key})
+_STANDARD = tuple({path for key, path in sysconfig.get_paths().items() if "stdlib" in key})
+PACKAGES = tuple({
+    str(Path(path).resolve()) for path in (
+        *(sysconfig.get_path("purelib"), sysconfig.get_path("platlib")), *site.getsitepackages(),
+        site.getusersitepackages(),
+    )
+})  # fmt: skip
 OURS = str(Path(__file__).resolve().parents[1])
-PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...))
-GENERATED = ("__module__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__qualname__", "__firstlineno__")
+GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM")
+GENERATED = (  # by Python, by `dataclass`, by `abc` and by pickling: none of it is what somebody wrote
+    "__module__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__annotate__", "__annotate_func__",
+    "__annotations_cache__", "__conditional_annotations__", "__qualname__", "__firstlineno__",
+    "__static_attributes__", "__slotnames__", "__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__",
+    "__type_params__", "__dataclass_fields__", "__dataclass_params__", "__match_args__",
+)  # fmt: skip
+MACHINERY = types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType
+
+Content = tuple[list[str | bytes], list[Any]]  # what there is to say, and what has to be looked at next
 
 
-def code_of(*things: Any) -> Iterator[str | bytes]:
-    """Functions, classes and objects: their code and contents, and those of all that they name.
+def package_of(module: str | None) -> str | None:
+    """Name and version of the installed package that a module is of; None for code of the user's own."""
+    known = sys.modules.get(module or "")
+    if known is None:
+        return None
+    file = getattr(known, "__file__", None)
+    top, _, inner = (module or "").partition(".")
+    if file is None:
+        if getattr(getattr(known, "__spec__", None), "origin", None) in ("built-in", "frozen"):
+            return "python"
+        return package_of(module.rpartition(".")[0]) if inner and module else None
+    if _is_below(file, (OURS,)):
+        return "nrjax"
+    if _is_below(file, PACKAGES):
+        return _version(top)
+    return "python" if _is_below(file, _STANDARD) else None
 
-    What an installed package brought is known by its name alone: versions are not looked at.
+
+def version_of(package: str) -> str:
+    """Name and version of a package that may not be installed."""
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return package
+
+
+def function_content(function: types.FunctionType) -> Content:
+    """Instructions, defaults, the closure, and of the user's own functions the globals that they name.
+
+    The package goes by the globals: decorators give their functions the module of what they decorate.
     """
-    waiting: deque[Any] = deque(things)
-    seen: dict[int, Any] = {}  # holds what is looked at, so that no number is given away again
-    while waiting:
-        thing = waiting.popleft()
-        if isinstance(thing, PLAIN):
-            yield f"{type(thing).__name__} {thing!r}"
-            continue
-        if id(thing) in seen:
-            yield "again"
-            continue
-        seen[id(thing)] = thing
-        said, inner = _taken_apart(thing)
-        yield from said
-        waiting.extend(inner)
+    said: list[str | bytes] = [f"{function.__module__} {function.__qualname__}", *_instructions(function.__code__)]
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    inner: list[Any] = [cells, function.__defaults__, function.__kwdefaults__]
+    package = package_of(function.__globals__.get("__name__"))
+    if package is not None:
+        return [*said, package], [] if is_global(function) else inner
+    named = _named_by(function)
+    return [*said, repr(list(named))], [*inner, vars(function), *named.values()]
 
 
-def _taken_apart(thing: Any) -> tuple[list[str | bytes], list[Any]]:
-    """What there is to say of a thing, and what has to be looked at next."""
-    if isinstance(thing, types.ModuleType):
-        return [thing.__name__], []
-    if isinstance(thing, types.FunctionType):
-        return _function(thing)
-    if isinstance(thing, type):
-        return _class(thing)
-    if isinstance(thing, functools.partial):
-        return ["partial"], [thing.func, *thing.args, thing.keywords]
-    if isinstance(thing, types.MethodType):
-        return ["method"], [thing.__func__, thing.__self__]
-    if isinstance(thing, (staticmethod, classmethod)):
-        return [type(thing).__name__], [thing.__func__]
-    if isinstance(thing, property):
-        return ["property"], [thing.fget, thing.fset]
-    if isinstance(thing, (list, tuple)):
-        return [f"{type(thing).__name__} {len(thing)}"], list(thing)
-    if isinstance(thing, Mapping):
-        return [f"mapping {len(thing)}"], [one for pair in thing.items() for one in pair]
-    if isinstance(thing, (set, frozenset)):
-        return [f"set {len(thing)}"], sorted(thing, key=repr)
-    if hasattr(thing, "__array__") and hasattr(thing, "dtype"):
-        return _array(thing)
-    if hasattr(thing, "__wrapped__"):  # such as what jax.jit makes of a function
-        return ["wrapped"], [inspect.unwrap(thing)]
-    held = {key: value for key, value in sorted(getattr(thing, "__dict__", {}).items()) if key != "training"}
-    slots = [name for one in type(thing).__mro__ for name in _slots(one)]
-    return ["object"], [type(thing), held, *(getattr(thing, name, None) for name in slots)]
-
-
-def _function(thing: types.FunctionType) -> tuple[list[str | bytes], list[Any]]:
-    named: list[str | bytes] = [f"{thing.__module__} {thing.__qualname__}"]
-    if _is_installed(thing.__module__):
-        return named, []
-    names = list(dict.fromkeys(_names(thing.__code__)))
-    globals_ = [thing.__globals__[name] for name in names if name in thing.__globals__]
-    modules = [one for one in globals_ if isinstance(one, types.ModuleType) and not _is_installed(one.__name__)]
-    of_modules = [vars(module)[name] for module in modules for name in names if name in vars(module)]
-    cells = [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
-    inner = [*globals_, *of_modules, *cells, thing.__defaults__, thing.__kwdefaults__]
-    return named + list(_instructions(thing.__code__)), inner
-
-
-def _class(thing: type) -> tuple[list[str | bytes], list[Any]]:
+def class_content(kind: type) -> Content:
+    """Members of the user's own classes; of installed ones the version, and what somebody replaced in them."""
     said: list[str | bytes] = []
-    inner: list[Any] = []
-    for one in thing.__mro__:
-        said.append(f"{one.__module__} {one.__qualname__}")
-        if not _is_installed(one.__module__):
-            members = {key: value for key, value in sorted(vars(one).items()) if key not in GENERATED}
-            inner.append({key: value for key, value in members.items() if not _is_machinery(value)})
+    inner: list[Any] = [] if type(kind) is type else [type(kind)]
+    for one in kind.__mro__:
+        package = package_of(one.__module__) if is_global(one) else None
+        said.append(f"{one.__module__} {one.__qualname__} {package or ''}")
+        members = {key: value for key, value in sorted(vars(one).items()) if key not in GENERATED}
+        if package is None:
+            inner.append({key: value for key, value in members.items() if not isinstance(value, MACHINERY)})
+        else:
+            inner += [value for value in members.values() if _is_foreign(value)]
     return said, inner
 
 
-def _array(thing: Any) -> tuple[list[str | bytes], list[Any]]:
-    array = np.asarray(thing.detach().cpu() if hasattr(thing, "detach") else thing)
-    if array.dtype == object:
-        return [f"objects {array.shape}"], array.ravel().tolist()
-    return [f"{array.dtype} {array.shape}", np.ascontiguousarray(array).tobytes()], []
+def is_global(thing: Any) -> bool:
+    """Whether its module has it under its own name, as pickle wants it."""
+    found = sys.modules.get(getattr(thing, "__module__", None) or "")
+    for name in str(getattr(thing, "__qualname__", "")).split("."):
+        found = getattr(found, name, None)
+    return found is thing
 
 
-def _is_machinery(value: Any) -> bool:
-    """What Python and its class decorators put into a class by themselves."""
-    return isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType))
+class _Names(NamedTuple):
+    """Names that instructions read."""
+
+    variables: tuple[str, ...]
+    attributes: tuple[str, ...]
+    imports: tuple[str, ...]
 
 
-def _slots(kind: type) -> list[str]:
-    slots = vars(kind).get("__slots__", ())
-    return [slots] if isinstance(slots, str) else [name for name in slots if not name.startswith("__")]
+def _named_by(function: types.FunctionType) -> dict[str, Any]:
+    """Values of the globals that a function reads, and of the attributes of modules that it may read."""
+    scope, names = function.__globals__, _names(function.__code__)
+    named = {name: scope[name] for name in names.variables if name in scope}
+    modules = [value for value in named.values() if isinstance(value, types.ModuleType)]
+    modules += [one for name in names.imports if (one := _imported(name, scope.get("__package__"))) is not None]
+    seen = set()
+    while modules:
+        module = modules.pop()
+        if module.__name__ in seen:
+            continue
+        seen.add(module.__name__)
+        installed = package_of(module.__name__) is not None
+        for name in names.attributes:
+            value = vars(module).get(name)
+            if isinstance(value, types.ModuleType):
+                modules.append(value)
+            elif name in vars(module) and (not installed or _is_foreign(value)):
+                named[f"{module.__name__}.{name}"] = value
+    return named
+
+
+def _imported(name: str, package: str | None) -> types.ModuleType | None:
+    """A module that a function imports when it is called."""
+    for absolute in (name, f"{package}.{name}" if package and name else package):
+        if absolute in sys.modules:
+            return sys.modules[absolute]
+        try:
+            return importlib.import_module(absolute or "")
+        except Exception:  # whatever the module does: the function has to live with it as well
+            continue
+    return None
+
+
+def _is_foreign(value: Any) -> bool:
+    """Whether a function came from elsewhere into the module or class of a package."""
+    return isinstance(value, types.FunctionType) and package_of(value.__globals__.get("__name__")) is None
 
 
 def _instructions(code: types.CodeType) -> Iterator[str | bytes]:
     yield code.co_code
-    yield repr((code.co_names, code.co_varnames, [one for one in code.co_consts if isinstance(one, (*PLAIN, tuple))]))
+    yield getattr(code, "co_exceptiontable", b"")
+    yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
     for one in code.co_consts:
         if isinstance(one, types.CodeType):
             yield from _instructions(one)
+        else:
+            yield _constant(one)
 
 
-def _names(code: types.CodeType) -> list[str]:
-    inner = [name for one in code.co_consts if isinstance(one, types.CodeType) for name in _names(one)]
-    return [*code.co_names, *inner]
+def _constant(value: Any) -> str:
+    """A constant as text; sets in an order of their own."""
+    if isinstance(value, frozenset):
+        return f"set {sorted(map(_constant, value))}"
+    if isinstance(value, tuple):
+        return f"tuple {[_constant(one) for one in value]}"
+    return f"{type(value).__name__} {value!r}"
 
 
-def _is_installed(module: str | None) -> bool:
-    found = sys.modules.get(module or "")
-    file = getattr(found, "__file__", None)
-    if file is None:
-        return found is not None and module != "__main__"  # built in
-    return str(Path(file).resolve()).startswith((*PACKAGES, OURS))
+@functools.lru_cache(1 << 12)
+def _names(code: types.CodeType) -> _Names:
+    inner = [_names(one) for one in code.co_consts if isinstance(one, types.CodeType)]
+    read = list(dis.get_instructions(code))
+
+    def of(kinds: tuple[str, ...], field: int) -> tuple[str, ...]:
+        own = [str(one.argval) for one in read if one.opname in kinds]
+        return tuple(dict.fromkeys([*own, *(name for names in inner for name in names[field])]))
+
+    return _Names(of(GLOBALS, 0), of(ATTRIBUTES, 1), of(("IMPORT_NAME",), 2))
+
+
+def _version(top: str) -> str | None:
+    """Of the package of a module that lies among the installed ones; None where nobody knows its version."""
+    stamps = tuple(os.stat(folder).st_mtime_ns for folder in PACKAGES if os.path.isdir(folder))
+    return _version_as_of(stamps, top, getattr(sys.modules.get(top), "__version__", None))
+
+
+@functools.lru_cache(1 << 12)
+def _version_as_of(stamps: tuple[int, ...], top: str, own: Any) -> str | None:
+    """As of these dates of the folders of packages; `own` is what the module says itself."""
+    try:
+        versions = [f"{top} {importlib.metadata.version(top)}"]
+    except importlib.metadata.PackageNotFoundError:
+        versions = [] if own else [version_of(name) for name in sorted(set(_distributions(stamps).get(top, ())))]
+    return " ".join([*versions, f"{top} {own}"] if own else versions) or None
+
+
+@functools.lru_cache(1)
+def _distributions(stamps: tuple[int, ...]) -> dict[str, list[str]]:
+    """Distributions by the modules that they brought, as of these dates of the folders: it takes a second."""
+    return dict(importlib.metadata.packages_distributions())
+
+
+@functools.lru_cache(1 << 14)
+def _is_below(file: str, folders: tuple[str, ...]) -> bool:
+    path = str(Path(file).resolve())
+    return any(path.startswith(folder + os.sep) for folder in folders)
 
 
 def _is_filled(cell: Any) -> bool:

@@ -1,13 +1,11 @@
 """A model that is nothing but a Python function from samples to features: TF-IDF, an encoder's `encode`, a service."""
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import cloudpickle
 import numpy as np
 
-from nrjax.models._code import code_of
+from nrjax.models._content import code_of
 from nrjax.models._model import AnyKind, Inputs, Layer, LayerChoice, Model, Precision, named_layer
 
 EMBEDDING = "embedding"
@@ -42,18 +40,11 @@ class EmbedderModel(Model):
         return [found] * len(layers)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """The version that was given; without one, all that the function is made of, as it would go to another process.
-
-        What cannot be taken apart so is like nothing else, so that nothing is remembered of it.
-        """
+        """The version that was given; without one, the function's code and all that it holds."""
         named = getattr(self._embed, "__qualname__", type(self._embed).__name__)
         yield f"{getattr(self._embed, '__module__', '')} {named} {self._version}"
         if not self._version:
             yield from code_of(self._embed)
-            try:
-                yield cloudpickle.dumps(self._embed)
-            except Exception:
-                yield uuid.uuid4().hex
 
 
 def from_embedder(embed: Callable[[Any], Any], kind: AnyKind = "any", *, version: str = "") -> EmbedderModel:

@@ -13,6 +13,7 @@ import numpy as np
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import walk_files
+from nrjax.models._code import version_of
 from nrjax.models._frameworks import framework, local_folder
 from nrjax.models._huggingface_inputs import in_lengths, processed_images, tokenized_texts, unpadded
 from nrjax.models._huggingface_towers import TwoTowerModel
@@ -136,6 +137,7 @@ class HuggingFaceModel(Model):
         """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
         yield f"{self._config}\n{self._pooling} {self._default} {self.pools} {self.classes}"
         yield f"{self._normalise} {self.dims}"
+        yield version_of("transformers")
         yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
 
     def remarks(self) -> list[str]:

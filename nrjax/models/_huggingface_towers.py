@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nrjax.models._code import version_of
 from nrjax.models._huggingface_inputs import in_lengths
 from nrjax.models._model import Description, Inputs, Layer, LayerChoice, Model, Precision, arrays_of, named_layer
 from nrjax.models._torch_runs import computing_in, in_inference, is_accelerated, numpy_of
@@ -59,4 +60,5 @@ class TwoTowerModel(Model):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration and weights; processor and tokenizer are part of the preprocessing."""
         yield self._config
+        yield version_of("transformers")
         yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})

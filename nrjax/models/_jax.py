@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from nrjax._utils.jax_config import neutral_config
 from nrjax.models._capture import Trace
-from nrjax.models._code import code_of
+from nrjax.models._content import FingerprintError, code_of, digest_of
 from nrjax.models._model import (
     Description,
     Inputs,
@@ -20,7 +20,6 @@ from nrjax.models._model import (
     LayerChoice,
     Model,
     Precision,
-    arrays_of,
     named_layer,
     shape_of,
 )
@@ -47,6 +46,18 @@ class Definition:
             self._hash = hash(self._key)
         except TypeError:
             self._key, self._hash = id(self), id(self)
+
+    def parts(self) -> Iterator[bytes | np.ndarray | str]:
+        """Module and keyword arguments with all that they name and hold, as parts of a fingerprint."""
+        yield from code_of(self.module, sorted(self.call_kwargs.items()))
+
+    @property
+    def digest(self) -> str:
+        """Of its parts as they are now; one of its own where they cannot be read."""
+        try:
+            return digest_of(self.parts())
+        except FingerprintError:
+            return uuid.uuid4().hex
 
     def __hash__(self) -> int:
         return self._hash
@@ -85,6 +96,7 @@ class JaxModel(Model):
         )  # fmt: skip
         self.weights = variables
         self._placed: dict[Precision, Any] = {}
+        self._digest = ""  # of the definition, as long as weights are on the device
         leaves = [leaf for leaf in jax.tree.leaves(variables) if hasattr(leaf, "size")]
         self.description = Description(
             sum(int(leaf.size) for leaf in leaves), sum(int(getattr(leaf, "nbytes", 0)) for leaf in leaves)
@@ -111,7 +123,7 @@ class JaxModel(Model):
         with neutral_config(), jax.default_matmul_precision(exact) if exact else contextlib.nullcontext():
             return _forward(
                 self._on_device(precision), batch, trace=self.trace, definition=self.definition,
-                preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,
+                digest=self._digest, preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,
             )  # fmt: skip
 
     def release(self) -> None:
@@ -128,6 +140,7 @@ class JaxModel(Model):
                     variables,
                 )
             self._placed = {precision: jax.device_put(variables)}
+            self._digest = self.definition.digest
         return self._placed[precision]
 
     @property
@@ -136,16 +149,10 @@ class JaxModel(Model):
         return jax.default_backend() != "cpu"
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """The module as it prints itself, the code of its class, and its arrays."""
-        module = self.definition.module
-        inner = [one.type for one in getattr(module, "nodes", ()) if isinstance(getattr(one, "type", None), type)]
-        own = module if callable(module) and not hasattr(module, "apply") else type(module)  # a function, or a network
-        yield from code_of(own, *dict.fromkeys(inner))
-        yield re.sub(
-            r" at 0x[0-9a-f]+", "", repr((self.definition.module, sorted(self.definition.call_kwargs.items())))
-        )
+        """The definition with all that it names and holds, and its arrays."""
+        yield from self.definition.parts()
         leaves = jax.tree_util.tree_flatten_with_path(self.weights)[0]
-        yield from arrays_of({jax.tree_util.keystr(path): leaf for path, leaf in leaves})
+        yield from code_of([(jax.tree_util.keystr(path), leaf) for path, leaf in leaves])
 
 
 def from_function(
@@ -187,19 +194,21 @@ def _trace_function(definition: Definition, params: Any, batch: jax.Array) -> Tr
     return Trace({"input": batch, **found}, next(reversed(found.values())) if last is None else last)
 
 
-@functools.partial(jax.jit, static_argnames=("trace", "definition", "preprocessing", "layers", "precision"))
+@functools.partial(jax.jit, static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision"))
 def _forward(
     variables: Any,
     images: jax.Array,
     *,
     trace: Callable,
     definition: Definition,
+    digest: str,
     preprocessing: Preprocessing,
     layers: tuple[LayerChoice, ...],
     precision: Precision = "float32",
 ) -> tuple[jax.Array, ...]:
     """The chosen layers of one batch, flattened. Weights are an argument: models of one definition share a program.
 
+    `digest` is of the definition: a function whose globals changed is the same function, and needs another program.
     Models go through it one at a time on every backend: `vmap` over convolution weights is a grouped
     convolution, 14 times slower on CPU, and one model with a batch of images fills an accelerator.
     """

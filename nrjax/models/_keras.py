@@ -14,6 +14,7 @@ import numpy as np
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
+from nrjax.models._content import code_of
 from nrjax.models._frameworks import framework
 from nrjax.models._keras_heads import penultimate_of
 from nrjax.models._keras_inputs import nodes_of, preprocessing_of
@@ -24,7 +25,6 @@ from nrjax.models._model import (
     LayerChoice,
     Model,
     Precision,
-    arrays_of,
     free_name,
     named_layer,
 )
@@ -54,7 +54,7 @@ class KerasModel(Model):
         self._on_jax, self._preprocessing = self._keras.backend.backend() == "jax", made
         self.inputs = image_inputs(known, made, channels_first=False, as_bytes=lambda: self._on_jax)
         self._models: dict[tuple[str, ...], Any] = {}
-        self._compiled: dict[tuple[str, ...], Any] = {}
+        self._compiled: dict[tuple[str, ...], Any] = {}  # as long as no layer changes
         self._penultimate = penultimate_of(self._keras, module)
         self._outputs: dict[str, Any] = {"input": module.inputs[0]}
         for node in nodes_of(module):
@@ -106,9 +106,12 @@ class KerasModel(Model):
         return run
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """Configuration and weights."""
-        yield self.module.to_json()
-        yield from arrays_of({f"{i} {w.path}": np.asarray(w) for i, w in enumerate(self.module.weights)})
+        """Configuration, weights, and the code of layers that are not Keras' own."""
+        yield from code_of(self.module)
+
+    def release(self) -> None:
+        """Forgets compiled programs: a layer may be another one when the model runs again."""
+        self._compiled.clear()
 
     def _of(self, names: tuple[str, ...]) -> Any:
         if names not in self._models:

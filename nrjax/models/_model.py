@@ -2,14 +2,14 @@
 
 import abc
 import dataclasses
-import functools
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+
+from nrjax.models._code import package_of
 
 LayerChoice = str | int
 Kind = Literal["image", "text", "array"]
@@ -129,17 +129,19 @@ class Model(abc.ABC):
             found.setdefault(layer.dims, []).append(layer.name)
         return max(found.values(), key=len) if found else []
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 of definition, weights and preprocessing: the same on every machine, another for a changed weight."""
-        digest = hashlib.sha256()
-        for part in (type(self).__name__, self.inputs.preprocessing, *self.parts()):
-            if isinstance(part, str):
-                part = part.encode()
-            data = np.ascontiguousarray(part).view(np.uint8).data if isinstance(part, np.ndarray) else part
-            digest.update(str(len(data)).encode() + b":")
-            digest.update(data)
-        return digest.hexdigest()
+        """SHA-256 of definition, weights and preprocessing: the same on every machine, another for a changed weight.
+
+        It is taken anew each time, because live models change.
+
+        Raises:
+          FingerprintError: something in the model cannot be read.
+        """
+        from nrjax.models._content import code_of, digest_of
+
+        code = () if package_of(type(self).__module__) == "nrjax" else code_of(type(self))
+        return digest_of([type(self).__name__, self.inputs.preprocessing, *code, *self.parts()])
 
     def release(self) -> None:  # noqa: B027  (most take nothing)
         """Gives back what inference took, such as the memory of a device; the next `outputs` takes it again."""
@@ -153,6 +155,8 @@ def arrays_of(named: Mapping[str, Any]) -> Iterator[str | np.ndarray]:
     """Arrays by name, as parts of a fingerprint."""
     for name in sorted(named):
         array = np.asarray(named[name])
+        if array.dtype.hasobject:
+            raise TypeError(f"{name} is no array of numbers")
         yield f"{name} {array.dtype} {array.shape}"
         yield np.atleast_1d(array)
 

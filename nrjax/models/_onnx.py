@@ -10,6 +10,7 @@ import numpy as np
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
+from nrjax.models._code import version_of
 from nrjax.models._frameworks import framework
 from nrjax.models._model import (
     PENULTIMATE,
@@ -110,6 +111,7 @@ class OnnxModel(Model):
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The graph with its weights."""
+        yield version_of("onnxruntime")
         yield self._proto.SerializeToString(deterministic=True)
 
     def _run(self, batch: np.ndarray, names: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Architectures by name: what a zoo's `model.json` may ask for. Nothing named in a file is imported."""
 
 import functools
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from nrjax._utils.jax_config import neutral_config
 from nrjax._utils.messages import first_line, shortened
 from nrjax.models._checkpoints import load_variables
 from nrjax.models._cnn import paper_cnn
-from nrjax.models._code import code_of
+from nrjax.models._content import code_of, digest_of
 from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
@@ -49,11 +48,8 @@ def custom_architectures() -> dict[str, Callable[..., nn.Module | nnx.Module]]:
 
 def code_of_architectures() -> str:
     """A fingerprint of what users registered: equal files are other models with other code."""
-    custom, digest = custom_architectures(), hashlib.sha256()
-    for name in sorted(custom):
-        for part in (name, *code_of(custom[name])):
-            digest.update(part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part)
-    return digest.hexdigest()[:16] if custom else ""
+    custom = sorted(custom_architectures().items())
+    return digest_of(code_of(custom))[:16] if custom else ""
 
 
 def build_model(

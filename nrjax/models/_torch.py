@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.messages import first_line
-from nrjax.models._code import code_of
+from nrjax.models._content import code_of
+from nrjax.models._framework_content import hooks_of_all_modules
 from nrjax.models._model import (
     PENULTIMATE,
     Description,
@@ -19,7 +20,6 @@ from nrjax.models._model import (
     LayerError,
     Model,
     Precision,
-    arrays_of,
     free_name,
     named_layer,
     shape_of,
@@ -33,7 +33,6 @@ from nrjax.models._torch_runs import (
     is_accelerated,
     is_lazy,
     is_program,
-    numpy_of,
 )
 
 OUTPUT = "output"  # of the whole module
@@ -87,14 +86,12 @@ class TorchModel(Model):
         return is_accelerated(self.module)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """The module as it prints itself, the code of its classes, its parameters and buffers."""
-        yield f"{type(self.module).__name__}\n{self.module}"
-        for name, one in self.module.named_modules():
-            own = {key: value for key, value in vars(one).items() if not key.startswith("_") and key != "training"}
-            yield name
-            yield from code_of(type(one), own)
-        state = dict(self.module.named_buffers()) | self.module.state_dict()  # of which some buffers are no part
-        yield from arrays_of({name: numpy_of(value) for name, value in state.items()})
+        """The module with its submodules, code, hooks, parameters and buffers, and the hooks of all modules."""
+        yield from code_of(self.module, hooks_of_all_modules())
+
+    def release(self) -> None:
+        """Forgets what the last pass showed: the module may be another one when it runs again."""
+        self._names, self._head = None, None
 
     def tensor(self, batch: Any) -> Any:
         """A batch on the module's device, normalised there if it is not yet."""

@@ -6,7 +6,6 @@ model is asked for, one at a time, so that a zoo of thousands fits.
 """
 
 import dataclasses
-import functools
 import json
 import math
 import shutil
@@ -21,6 +20,8 @@ from flax import nnx
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import check_regular, walk_files
 from nrjax.models._checkpoints import save_variables
+from nrjax.models._code import version_of
+from nrjax.models._content import FingerprintError
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import flatten
@@ -89,12 +90,15 @@ class Zoo(Mapping[str, JaxModel]):
             raise ZooError(first_line(error, longest=2000)) from error
 
     def key(self, name: str) -> str:
-        """Where a model lies, and what makes a network of it."""
-        return f"zoo {self.path.resolve() / name} {self._code}"
+        """Where a model lies, and what makes a network of it; empty where an architecture's code cannot be read."""
+        try:
+            return f"zoo {self.path.resolve() / name} {code_of_architectures()} {version_of('flax')}"
+        except FingerprintError:
+            return ""
 
-    @functools.cached_property
-    def _code(self) -> str:
-        return code_of_architectures()
+    def place(self, name: str) -> Path:
+        """The folder of a model."""
+        return self.path / name
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -1,44 +1,24 @@
-"""A file of SQLite that one process writes at a time: locked, of this format, or refused."""
+"""A file of SQLite that one process writes at a time.
+
+Nothing in it is believed unseen: every row has a checksum, and the file must still lie where it was opened.
+"""
 
 import contextlib
 import os
 import sqlite3
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from nrjax._utils.messages import printable
+from nrjax.sweeps._opening import WAIT, check_file, is_busy, opened_for_reading, opened_for_writing, version_of_file
+from nrjax.sweeps._schema import COLUMNS, MIGRATIONS, VERSION, is_whole, with_checksum
+from nrjax.sweeps._store_lock import StoreLock, network_disk
 
-_FIRST = """
-CREATE TABLE models (
-  fingerprint TEXT PRIMARY KEY, source TEXT, license TEXT, parameters INTEGER, bytes INTEGER, tags TEXT,
-  preprocessing TEXT
-) STRICT;
-CREATE TABLE files (  -- where a model was read from, and how its files were then
-  key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, state TEXT NOT NULL
-) STRICT;
-CREATE TABLE targets (
-  fingerprint TEXT PRIMARY KEY, name TEXT, kind TEXT, samples INTEGER, classes TEXT
-) STRICT;
-CREATE TABLE results (
-  model TEXT NOT NULL, target TEXT NOT NULL, samples INTEGER NOT NULL, asked TEXT NOT NULL, place INTEGER NOT NULL,
-  layer TEXT NOT NULL, score TEXT NOT NULL, settings TEXT NOT NULL, found TEXT NOT NULL, influences BLOB,
-  PRIMARY KEY (model, target, samples, asked, score, settings, layer)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE costs (
-  model TEXT NOT NULL, target TEXT NOT NULL, samples INTEGER NOT NULL, asked TEXT NOT NULL, seconds TEXT,
-  made_at REAL, nrjax TEXT, PRIMARY KEY (model, target, samples, asked)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE failures (  -- of candidates that took their worker with them, so that they are not tried for ever
-  candidate TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, times INTEGER NOT NULL,
-  PRIMARY KEY (candidate, target)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE runs (
-  id INTEGER PRIMARY KEY, started REAL, finished REAL, target TEXT, command TEXT, settings TEXT, outcome TEXT
-) STRICT;
-"""
-_MIGRATIONS = (_FIRST,)  # what makes version i + 1 of version i
-VERSION = len(_MIGRATIONS)
+PATIENCE = 600  # seconds that a sweep waits at its beginning and end for a lock of another program
+Statement = tuple[str, tuple[Any, ...]]
 
 
 class Database:
@@ -55,69 +35,59 @@ class Database:
     def __init__(self, path: str | Path, *, read_only: bool = False):
         self.path = Path(path).resolve()
         self._who = f"Store {printable(str(path))!r}"
-        self._lock: Any = None
-        self._check_file(read_only)
+        self._pid = os.getpid()
+        self._lock: StoreLock | None = None
         self._db: Any = None
+        self._is_replaced = False  # by another file, while it was open
+        self._pending: list[Statement] = []  # what a lock of another program keeps from being written
+        check_file(self.path, self._who, read_only=read_only)
         try:
             with self._said():
                 self._open(read_only)
-                self._check_version(read_only)
+                self._migrate(version_of_file(self._db, self._who, read_only=read_only))
+                if self._lock is not None:
+                    with self._transaction(PATIENCE):
+                        self._lock.claim(self._db)
         except BaseException:
-            self.close()
+            self._release()
             raise
 
     def _open(self, read_only: bool) -> None:
-        if not read_only:
-            self._lock = _locked(self.path, self._who)
-            self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")  # what is said to be done survives a power cut
+        if read_only:
+            self._db = opened_for_reading(self.path, self._who)
             return
-        for how in ("mode=ro", "immutable=1"):  # the latter where nothing can be written beside it, not even a lock
-            self._db = sqlite3.connect(f"{self.path.as_uri()}?{how}", uri=True, timeout=30)
-            try:
-                self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            except sqlite3.OperationalError:
-                if how == "immutable=1":
-                    raise
-            else:
-                return
+        self._lock = StoreLock(self.path, self._who)
+        self._db = opened_for_writing(self.path)
+        self._file = _file_at(self.path)
+        if kind := network_disk(self.path):
+            self._say(f"it lies on a network disk ({kind}), which one machine may use at a time; a local one is safer.")
 
-    def _check_file(self, read_only: bool) -> None:
-        if self.path.is_dir():
-            raise ValueError(f"{self._who} is a folder; expected a file, such as results.db.")
-        if not self.path.exists():
-            if read_only:
-                raise ValueError(f"{self._who}: there is no such file.")
-            if not self.path.parent.is_dir():
-                raise ValueError(f"{self._who}: there is no folder {self.path.parent}.")
-        elif not self.path.is_file():
-            raise ValueError(f"{self._who} is not a regular file.")
-        elif not read_only and not os.access(self.path, os.W_OK):
-            raise ValueError(f"{self._who} cannot be written: it is read-only.")
-
-    def _check_version(self, read_only: bool) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise ValueError(f"{self._who} was written by a newer nrjax (format {version}; this one reads {VERSION}).")
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not version and (tables or read_only):
-            raise ValueError(f"{self._who} is a database, but no store of nrjax.")
-        if version < VERSION and read_only:
-            raise ValueError(f"{self._who} is of an older format ({version}); a sweep brings it to this one.")
+    def _migrate(self, version: int) -> None:
         for number in range(version, VERSION):
-            with self._writing():
-                for statement in _MIGRATIONS[number].split(";\n"):
+            with self._transaction(PATIENCE):
+                for statement in MIGRATIONS[number].split(";\n"):
                     if statement.strip():
                         self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={number + 1}")
 
     def close(self) -> None:
-        """Gives the file free."""
+        """Writes what is still to be written, and gives the file free."""
+        if self._db is None or os.getpid() != self._pid:  # a copy in a process that was forked
+            return
+        try:
+            if self._lock is not None and not self._is_replaced:
+                self._pending.append(("DELETE FROM writer", ()))
+                with self._said():
+                    self._flush(PATIENCE)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
         if self._db is not None:
             self._db.close()
+            self._db = None
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -125,41 +95,113 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _say(self, sentence: str) -> None:
+        warnings.warn(f"{self._who}: {sentence}", RuntimeWarning, stacklevel=2)
+
     @contextlib.contextmanager
     def _said(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:
             what = str(error) if isinstance(error, sqlite3.OperationalError) else f"it is damaged or no store: {error}"
-            if "full" in str(error):
+            if is_busy(error):
+                what = "another program has locked it and does not end"
+            elif "full" in str(error):
                 what = "the disk is full; what was finished before is kept"
             raise ValueError(f"{self._who}: {what}.") from error
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._said():
-            self._db.execute("BEGIN IMMEDIATE")
+    def _transaction(self, patience: float) -> Iterator[None]:
+        """All that is written meanwhile, or nothing; an error where a lock of another program outlasts `patience`."""
+        deadline = time.monotonic() + patience
+        self._db.execute(f"PRAGMA busy_timeout={int(1000 * min(patience, WAIT))}")
+        while True:
             try:
-                yield
-            except BaseException:
-                with contextlib.suppress(sqlite3.DatabaseError):
-                    self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+                self._db.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() >= deadline:
+                    raise
+                self._say(f"another program has locked it; waiting for its end, {PATIENCE} s at most.")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.DatabaseError):
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
-    def _read(self, query: str, *values: Any) -> list[Any]:
+    def _write(self, *statements: Statement) -> None:
+        """All of it or nothing; where another program has locked the file, later, with what comes next."""
+        is_waiting = bool(self._pending)
+        self._pending += statements
         with self._said():
-            return self._db.execute(query, values).fetchall()
+            try:
+                self._flush(0 if is_waiting else WAIT)
+            except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    raise
+                if not is_waiting:
+                    self._say("another program has locked it; results are held in memory until it ends.")
+
+    def _flush(self, patience: float) -> None:
+        """Writes what is pending. What the disk has no room for is not tried again."""
+        try:
+            self._check_place()
+            with self._transaction(patience):
+                for statement in self._pending:
+                    self._db.execute(*statement)
+            self._pending = []
+        except BaseException as error:
+            if not (isinstance(error, sqlite3.Error) and is_busy(error)):
+                self._pending = []
+            raise
+
+    def _check_place(self) -> None:
+        """Puts the file back where somebody removed it; ValueError where another one lies there now."""
+        lies_there = _file_at(self.path)
+        if self._lock is not None:
+            self._lock.renew()
+        if lies_there == self._file:
+            return
+        place = self.path if lies_there is None else self.path.with_name(f"{self.path.name}.recovered")
+        half = self.path.with_name(f"{self.path.name}.{self._pid}.half")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(half)) as copy:
+            self._db.backup(copy)
+            for statement in self._pending if lies_there else ():
+                copy.execute(*statement)
+            copy.commit()
+        half.replace(place)
+        if lies_there is not None:
+            self._is_replaced = True
+            raise ValueError(
+                f"{self._who}: another file took its place during the sweep, and was left as it is. The results of "
+                f"this sweep are in {place.name}."
+            )
+        self._db.close()
+        self._db, self._file = opened_for_writing(self.path), _file_at(self.path)
+        self._say("the file was removed during the sweep, and was written again.")
+
+    def _rows(self, table: str, where: str = "true", *values: Any) -> list[tuple[Any, ...]]:
+        """Rows as they were written, without their checksums; of damaged ones it is said how many there are."""
+        with self._said():
+            rows = self._db.execute(f"SELECT * FROM {table} WHERE {where}", values).fetchall()
+        whole = [row[:-1] for row in rows if is_whole(row)]
+        if len(whole) < len(rows):
+            self._say(f"{len(rows) - len(whole)} rows of {table} are damaged, and are left out.")
+        return whole
 
 
-def _locked(path: Path, who: str) -> Any:
-    """A lock beside the store that goes with the process, however it ends."""
-    import fcntl
+def put(table: str, row: tuple[Any, ...]) -> Statement:
+    """What writes a row, in the place of one with its key."""
+    return f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * (len(COLUMNS[table]) + 1))})", with_checksum(row)
 
-    lock = open(path.with_name(path.name + ".lock"), "ab")
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that took its place."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise ValueError(f"{who}: another sweep writes to it; wait for its end, or take another store.") from error
-    return lock
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino

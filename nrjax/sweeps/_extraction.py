@@ -9,7 +9,7 @@ import numpy as np
 
 from nrjax._utils.messages import reason_of
 from nrjax.datasets import BrokenImage
-from nrjax.models import Candidates, Extracted, Features, Model, Zoo, as_model
+from nrjax.models import Candidates, Extracted, Features, FingerprintError, Model, Zoo, as_model
 from nrjax.scoring.checks import checked_or_reason
 from nrjax.scoring.model_scores import ModelScorer, ModelScores
 from nrjax.sweeps._feature_cache import FeatureCache
@@ -26,15 +26,16 @@ class CandidateRunner:
       work: what to do.
       kept: where features are kept for later; None keeps none.
       fingerprints: whether to tell models apart by content, which reads all their weights once more.
-      at_once: give every result when it is there, though models that wait for each other keep a device busier.
+      in_worker: the process is there for candidates alone: what ends a process is a reason, and every result is given
+        when it is there, though models that wait for each other keep a device busier.
     """
 
     def __init__(
         self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, *,
-        kept: FeatureCache | None = None, fingerprints: bool = False, at_once: bool = False,
+        kept: FeatureCache | None = None, fingerprints: bool = False, in_worker: bool = False,
     ):  # fmt: skip
         self._models, self._target, self._work, self._kept = models, target, work, kept
-        self._fingerprints, self._at_once = fingerprints, at_once
+        self._fingerprints, self._in_worker = fingerprints, in_worker
         self._features: dict[tuple[int, int], Features] = {}
 
     def __call__(
@@ -47,14 +48,15 @@ class CandidateRunner:
           asked: what to do.
           listener: is told how it goes on.
         """
-        scoring = _Scoring(self._target, asked, self._at_once)
+        scoring = _Scoring(self._target, asked, self._in_worker)
+        seen: set[str] = set()  # fingerprints of models that were done in this round
         with ThreadPoolExecutor(1, thread_name_prefix="nrjax-load") as pool:
             ahead = self._begun(jobs(True), asked, pool)
             while ahead:
                 job, loaded = ahead
                 listener.starts(job.name)
                 ahead = self._begun(jobs(False), asked, pool)
-                yield from self._done(job, loaded, asked, listener, scoring)
+                yield from self._done(job, loaded, asked, listener, scoring, seen)
                 del loaded
                 ahead = ahead or self._begun(jobs(True), asked, pool)
         yield from scoring.rest()
@@ -79,8 +81,9 @@ class CandidateRunner:
         return model, {} if any(changed >= clock for _, _, changed, _ in files.values()) else files
 
     def _done(
-        self, job: Job, loaded: Callable[[], Any], asked: RoundSpec, listener: Listener, scoring: "_Scoring"
-    ) -> Iterator[CandidateResult]:
+        self, job: Job, loaded: Callable[[], Any], asked: RoundSpec, listener: Listener, scoring: "_Scoring",
+        seen: set[str],
+    ) -> Iterator[CandidateResult]:  # fmt: skip
         result, advanced = CandidateResult(job), 0
 
         def on_batch(samples: int) -> None:
@@ -94,11 +97,11 @@ class CandidateRunner:
             model = None if found is None else as_model(found)
             del found
             if model is not None:
-                fingerprint = model.fingerprint if self._fingerprints else ""
+                fingerprint, result.unreadable = self._fingerprint(model)
                 result.about = ModelRecord(fingerprint, model.description, model.inputs.preprocessing, files)
                 result.job = job._replace(fingerprint=fingerprint or None)
             result.seconds["load"] = time.perf_counter() - start
-            if result.job.fingerprint in asked.done:
+            if result.job.fingerprint in asked.done or result.job.fingerprint in seen:
                 result.known = True
             else:
                 start = time.perf_counter()
@@ -106,14 +109,29 @@ class CandidateRunner:
                 result.seconds["forward"] = time.perf_counter() - start
                 del model
                 listener.advances(asked.samples - advanced)
+                if result.job.fingerprint:
+                    seen.add(result.job.fingerprint)
                 yield from scoring(result, extracted)
                 return
-        except (BrokenImage, KeyboardInterrupt, SystemExit, GeneratorExit):
+        except (BrokenImage, GeneratorExit):
             raise  # of the data, or of who stops it all, not of this model
+        except SystemExit as error:
+            result.reason = f"It called sys.exit({'' if error.code is None else repr(error.code)})."
+        except KeyboardInterrupt:
+            if not self._in_worker:  # the user's
+                raise
+            result.reason = "It raised KeyboardInterrupt."
         except BaseException as error:  # a panic of a library in Rust is no Exception
             result.reason = reason_of(error)
         listener.advances(asked.samples - advanced)
         yield result
+
+    def _fingerprint(self, model: Model) -> tuple[str, str]:
+        """Of a model, or why it has none."""
+        try:
+            return model.fingerprint if self._fingerprints else "", ""
+        except FingerprintError as error:
+            return "", str(error)
 
     def _extracted(
         self, job: Job, samples: int, model: Model | None, on_batch: Callable[[int], None],
@@ -131,8 +149,10 @@ class CandidateRunner:
                     self._target.kind, self._target.some(*part), self._work.layers, self._work.batch_size,
                     self._work.precision, self._work.probabilities,
                 )}  # fmt: skip
-            new = self._features[part](model, on_batch, on_widths)
-            model.release()
+            try:
+                new = self._features[part](model, on_batch, on_widths)
+            finally:
+                model.release()
             if part == (0, len(self._target)):  # which came as they lie
                 if keep:
                     keep.write(job.fingerprint or "", samples, _rows(new, self._target.order))

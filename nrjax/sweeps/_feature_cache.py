@@ -16,7 +16,23 @@ from nrjax._utils.paths import check_regular
 from nrjax.models import Extracted
 
 PROBABILITIES = "probabilities"
+RACE = "made-by-a-race"  # a file in folders that a race may remove
 LAYER = "layer "  # begins the name of the tensor of a layer
+
+
+def race_folder(store: Path) -> Path | None:
+    """A folder beside a store for the features of a race, which a later race finds; None where it is somebody's own."""
+    folder = store.with_name(f"{store.name}.race")
+    if folder.exists() and not (folder / RACE).exists():
+        return None
+    folder.mkdir(exist_ok=True)
+    (folder / RACE).touch()
+    return folder
+
+
+def keep_folder(folder: Path) -> None:
+    """From now on a folder is the user's, whoever made it."""
+    (folder / RACE).unlink(missing_ok=True)
 
 
 class Prefix(NamedTuple):

@@ -87,6 +87,7 @@ class CandidateResult:
       known: it need not have been done: the fingerprint was among those that are.
       seconds: of loading that was waited for, of the forward pass, and of scoring.
       died: why its process ended: `time`, `memory` or `crash`; empty where it did not.
+      unreadable: why the model has no fingerprint, so that nothing is remembered of it; empty where it has one.
     """
 
     job: Job
@@ -96,6 +97,7 @@ class CandidateResult:
     known: bool = False
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     died: str = ""
+    unreadable: str = ""
 
     @property
     def gave_nothing(self) -> bool:

@@ -5,24 +5,17 @@ are tried again, each alone, and only a candidate whose process died `TRIES` tim
 was killed from outside, which says little of the candidate, unless it had taken most of the memory.
 """
 
-import json
-import os
 import shutil
-import sys
-import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-import numpy as np
-
-from nrjax.sweeps._architectures import packed_architectures
-from nrjax.sweeps._extraction import CandidateRunner
 from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, RoundSpec
+from nrjax.sweeps._owner import temporary_path
 from nrjax.sweeps._samples import LabelledSamples
+from nrjax.sweeps._setup import Setup
 from nrjax.sweeps._worker_process import WorkerProcess
 
 TRIES, TRIES_KILLED = 3, 10  # deaths of its process until a candidate is given up; and if somebody killed it
@@ -39,29 +32,33 @@ class Local:
       kept: what opens the folder of features, in every process.
       workers: processes; None starts one for every accelerator, or one.
       time_limit: seconds a model, from its turn to its result.
-      memory_limit: bytes that a process may take.
+      memory_limit: bytes that a process and its children may take.
+      environment: variables of worker processes that this process has not.
+      programs: folder of compiled programs, which somebody else removes; None makes one.
     """
 
     def __init__(
         self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, *,
         kept: Any = None, workers: int | None = None,
         time_limit: float | None = None, memory_limit: int | None = None,
+        environment: Mapping[str, str] | None = None, programs: Path | None = None,
     ):  # fmt: skip
         self._time_limit, self._memory_limit, self._wanted = time_limit, memory_limit, workers
-        self._folder = Path(tempfile.mkdtemp(prefix="nrjax-sweep-"))
+        self._environment = dict(environment or {})
+        self._programs, self._owns_programs = programs or temporary_path(), programs is None
         self._workers: list[WorkerProcess] = []
         self._failed_starts, self._devices = 0, 1  # processes in a row that died before they began
-        try:
-            _write_setup(self._folder, models, target, work, kept)
-        except BaseException:
-            self.close()
-            raise
+        self._setup = Setup(models, target, work, kept)
 
     def run(self, jobs: Sequence[Job], asked: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
         """Results as they come; every job has one."""
-        waiting, alone = deque(jobs), deque[Job]()
+        for job in jobs:
+            if job.name in self._setup.refused:
+                listener.advances(asked.samples)
+                yield CandidateResult(job, reason=self._setup.refused[job.name])
+        waiting, alone = deque(job for job in jobs if job.name not in self._setup.refused), deque[Job]()
         deaths: Counter[str] = Counter()
-        open_jobs = len(jobs)
+        open_jobs = len(waiting)
         for worker in self._workers:
             worker.ask(asked)
         while open_jobs:
@@ -87,7 +84,8 @@ class Local:
         while len(self._workers) < workers:
             taken = {worker.place for worker in self._workers}
             place = next(i for i in range(workers) if i not in taken)
-            worker = WorkerProcess(self._folder, place % self._devices if self._devices > 1 else None, place)
+            device = place % self._devices if self._devices > 1 else None
+            worker = WorkerProcess(self._setup.files, self._programs, device, place, self._environment)
             worker.ask(asked)
             self._workers.append(worker)
 
@@ -131,28 +129,6 @@ class Local:
             worker.kill()
             worker.wait()
         self._workers = []
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _write_setup(folder: Path, models: Any, target: LabelledSamples, work: ExtractionSpec, kept: Any) -> None:
-    """What every process needs: arrays in a file that all of them map, the rest by value."""
-    array = target.samples if isinstance(target.samples, np.ndarray) else None
-    if array is not None:
-        np.save(folder / "samples.npy", array, allow_pickle=False)
-    fields = {"kind": target.kind, "ids": target.ids, "classes": target.classes, "n_clusters": target.n_clusters}
-    rest = None if array is not None else target.samples
-
-    def worker(folder: Path) -> CandidateRunner:
-        samples = rest if rest is not None else np.load(folder / "samples.npy", mmap_mode="r", allow_pickle=False)
-        there = LabelledSamples(samples=samples, **fields)
-        return CandidateRunner(models, there, work, kept=kept, fingerprints=True, at_once=True)
-
-    try:
-        packed = cloudpickle.dumps({"worker": worker, "architectures": packed_architectures()})
-    except Exception as error:
-        raise ValueError(
-            f"these models or samples cannot be handed to other processes ({type(error).__name__}: {error}); "
-            "use engine='inline', or save the models and name them."
-        ) from error
-    (folder / "setup.pickle").write_bytes(packed)
-    (folder / "path.json").write_text(json.dumps([path or os.getcwd() for path in sys.path]), encoding="utf-8")
+        self._setup.close()
+        if self._owns_programs:
+            shutil.rmtree(self._programs, ignore_errors=True)

@@ -8,7 +8,8 @@ After every round, on the first n of N samples,
 a being the influences of the samples on the scores: the samples that are still to come are the same for all models, so
 what models have in common cancels, and nothing is left to chance once all samples are there. A model is dropped when
 at least `top` others are above it by more than z standard deviations, z being the normal quantile of the error that is
-allowed, divided over rounds and models.
+allowed, divided over rounds and models. Scores are computed to within an error; what lies within that of two scores
+is no difference.
 """
 
 from collections.abc import Mapping
@@ -51,7 +52,7 @@ class Standing(NamedTuple):
 
 def dropped(
     found: Mapping[str, ModelScores], by: str, sign: int, *, samples: int, total: int, top: int, level: float,
-    comparisons: int,
+    comparisons: int, error: float = 0.0,
 ) -> dict[str, Standing]:  # fmt: skip
     """Models that will not be among the first `top` on all samples.
 
@@ -64,6 +65,7 @@ def dropped(
       top: how many are wanted.
       level: probability that no model is dropped wrongly, over all comparisons.
       comparisons: of a whole race: rounds and models.
+      error: by which a score may be off, however many samples there are.
     """
     names = [name for name, one in found.items() if np.isfinite(one.influences.get(by, np.nan)).all()]
     if len(names) <= top:
@@ -73,8 +75,9 @@ def dropped(
     influences = np.stack([found[name].influences[by] for name in names]).astype(np.float64)
     deviations = np.sqrt(missing * _distances(influences) / (influences.shape[1] * (influences.shape[1] - 1)))
     ahead = scores[None, :] - scores[:, None]  # of j before i
+    surplus = ahead - 2 * error
     with np.errstate(divide="ignore", invalid="ignore"):
-        times = np.where(ahead > 0, np.minimum(ahead / deviations, CERTAIN), 0.0)
+        times = np.where(surplus > 0, np.minimum(surplus / deviations, CERTAIN), 0.0)
     enough = NormalDist().inv_cdf(1 - (1 - level) / comparisons)
     lost = {}
     for i, name in enumerate(names):

@@ -9,23 +9,30 @@ yet is done elsewhere.
 
 import hashlib
 import math
+import os
+import shutil
 import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
+from nrjax._utils.messages import first_line
 from nrjax.datasets import BrokenImage
 from nrjax.models import framework
 from nrjax.sweeps._architectures import packed_architectures, unpack_architectures
 from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, RoundSpec
 from nrjax.sweeps._local import Local
+from nrjax.sweeps._owner import temporary_path
 from nrjax.sweeps._samples import LabelledSamples
+from nrjax.sweeps._setup import packed_models
 
 MOST_AT_ONCE, TURNS = 16, 4  # candidates of a task at most; tasks for every device, so that all end together
 IDLE = 10  # seconds without a task until the worker process ends
+OF_A_NODE = "CUDA_", "RAY_", "SLURM_", "XDG_", "SSH_", "DISPLAY", "TMPDIR", "HOSTNAME"  # variables that go nowhere else
 LOSSES = 10  # times that the node of a candidate may be lost
 
 
@@ -57,12 +64,16 @@ class Ray:
         if self._began:
             _check_reachable(address)
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-            try:
-                ray.init(address, **options | ({"include_dashboard": False} if address is None else {}))
+            try:  # without an address Ray would join whatever runs here
+                ray.init(address or "local", **options | ({"include_dashboard": False} if address is None else {}))
             except (ConnectionError, ValueError, RuntimeError) as error:
-                raise ValueError(f"there is no Ray cluster at {address!r}: {error}") from error
+                raise ValueError(f"there is no Ray cluster at {address!r}: {first_line(error)}") from error
         self._devices, self._wanted = devices_per_model, workers
-        packed = cloudpickle.dumps((models, target, work, kept, limits, packed_architectures()))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_NODE)}
+        # Ray kills what its tasks started, before that could tidy up: of a cluster of its own the sweep does so.
+        self._programs = temporary_path() if self._began and address is None else None
+        options = {"kept": kept, "programs": self._programs, **limits}
+        packed, self._refused = packed_models(models, target, work, options, packed_architectures(), environment)
         self._setup = ray.put(packed)
         self._task = ray.remote(max_retries=0, num_returns="streaming", **self._resources())(_do)
 
@@ -77,6 +88,11 @@ class Ray:
     def run(self, jobs: Sequence[Job], asked: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
         """Results as they come; every job has one."""
         ray, losses = self._ray, Counter[str]()
+        for job in jobs:
+            if job.name in self._refused:
+                listener.advances(asked.samples)
+                yield CandidateResult(job, reason=self._refused[job.name])
+        jobs = [job for job in jobs if job.name not in self._refused]
         round_, waiting = ray.put(cloudpickle.dumps(asked)), self._parts(jobs)
         running: dict[Any, list[Job]] = {}
         while waiting or running:
@@ -117,16 +133,29 @@ class Ray:
         """Ends what was begun here."""
         if self._began:
             self._ray.shutdown()
+        if self._programs is not None:
+            shutil.rmtree(self._programs, ignore_errors=True)
 
 
 def _check_reachable(address: str | None) -> None:
     """Whether somebody listens there: Ray itself tries for minutes."""
-    host, colon, port = (address or "").rpartition(":")
+    where = (address or "").removeprefix("ray://")
+    if where == "auto":
+        where = os.environ.get("RAY_ADDRESS", "") or _running_here()
+    host, colon, port = where.rpartition(":")
     if colon and port.isdecimal() and "/" not in host:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         except OSError as error:
             raise ValueError(f"there is no Ray cluster at {address!r}: {error.strerror or error}.") from error
+
+
+def _running_here() -> str:
+    """The address that `ray start` left on this machine, whose cluster may be dead."""
+    try:
+        return Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster").read_text("utf-8").strip()
+    except OSError:
+        return ""
 
 
 class _Nobody:
@@ -150,9 +179,10 @@ def _do(setup: bytes, asked: bytes, jobs: list[Job]) -> Iterator[CandidateResult
     key = hashlib.sha256(setup).digest()
     if key not in _held:
         _end()
-        models, target, work, kept, limits, architectures = cloudpickle.loads(setup)
+        models, target, work, options, architectures, environment = cloudpickle.loads(setup)
         unpack_architectures(architectures)
-        _held[key] = Local(models, target, work, kept=kept, workers=1, **limits)
+        lacks = {name: value for name, value in environment.items() if name not in os.environ}
+        _held[key] = Local(models, target, work, workers=1, environment=lacks, **options)
     try:
         yield from _held[key].run(jobs, cloudpickle.loads(asked), _Nobody())
     except BaseException:

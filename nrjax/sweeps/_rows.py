@@ -11,12 +11,17 @@ from nrjax.scoring.model_scores import ModelScores
 LAYER = "layer"  # stands for a score in what is said of a layer as a whole
 
 
-def parts_of(one: ModelScores | str, settings: Mapping[str, str]) -> Iterator[tuple[str, str, bytes | None]]:
-    """Score, what came out as JSON (whose numbers are read as they were), and the influences of samples on it."""
+def parts_of(
+    one: ModelScores | str, settings: Mapping[str, str], layers: int
+) -> Iterator[tuple[str, str, bytes | None]]:
+    """Score, what came out as JSON (whose numbers are read as they were), and the influences of samples on it.
+
+    `layers` is how many the model has: a row of a layer that is lost is missed.
+    """
     if isinstance(one, str):
-        yield LAYER, json.dumps({"reason": one}), None
+        yield LAYER, json.dumps({"reason": one, "layers": layers}), None
         return
-    yield LAYER, json.dumps({"dims": one.dims}), None
+    yield LAYER, json.dumps({"dims": one.dims, "layers": layers}), None
     for score in settings:
         if score in one.raised:  # perhaps not the next time
             continue
@@ -32,6 +37,11 @@ def parts_of(one: ModelScores | str, settings: Mapping[str, str]) -> Iterator[tu
             said["bias"] = one.bias if score == "silhouette" else 0.0
         blob = None if influences is None else np.asarray(influences, np.float64).tobytes()
         yield score, json.dumps({key: value for key, value in said.items() if value is not None}), blob
+
+
+def layers_beside(parts: Mapping[str, tuple[str, bytes | None]]) -> int:
+    """How many layers of the model were written with this one, as far as it says so."""
+    return json.loads(parts[LAYER][0]).get("layers", 0) if LAYER in parts else 0
 
 
 def whole(

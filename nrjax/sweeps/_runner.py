@@ -1,22 +1,27 @@
 """A sweep while it goes on: rounds of jobs, what the store has of them, who is still in the race."""
 
 import dataclasses
-import hashlib
-from collections.abc import Mapping, Sequence
+import math
+import uuid
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nrjax._version import __version__
-from nrjax.models import Candidates, Zoo, as_model, code_of
+from nrjax.models import FingerprintError, code_of, digest_of
 from nrjax.scoring.model_scores import Request
 from nrjax.scoring.scores import ScoreKind
 from nrjax.sweeps._best_layer import best_of
 from nrjax.sweeps._engines import Engine
 from nrjax.sweeps._feature_cache import FeatureCache
+from nrjax.sweeps._identity import fingerprint_of, identity_of, key_of
 from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, RoundSpec
 from nrjax.sweeps._progress import Progress
 from nrjax.sweeps._race import Standing, dropped, rounds
 from nrjax.sweeps._samples import LabelledSamples
 from nrjax.sweeps._store import Store
+
+ROUNDING = 1e-6  # of float32, relative to a value
 
 
 class SweepRunner:
@@ -24,21 +29,27 @@ class SweepRunner:
 
     def __init__(
         self, candidates: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, request: Request,
-        store: Store | None, kept: FeatureCache | None, engine: Engine, progress: Progress, retry_failed: bool,
-        *, kept_for_the_race: bool,
+        store: Store | None, kept: FeatureCache | None, engine: Engine, progress: Progress,
+        retry_failed: bool | Collection[str], *, conditions: str, kept_for_the_race: bool,
     ):  # fmt: skip
+        """Begins a sweep; `conditions` are the engine and its limits, under which a candidate may have died."""
         self._target, self._work, self._request = target, work, request
         self._store, self._kept, self._engine, self._progress = store, kept, engine, progress
         self._kept_for_the_race = kept_for_the_race
         self.computed = self.stored = 0
-        self._keys = {name: _key(candidates, name) for name in candidates}
+        self._keys = {name: key_of(candidates, name) for name in candidates}
         self._fingerprints = {
-            name: found
+            name: fingerprint
             for name, key in self._keys.items()
-            if store and (found := _fingerprint(candidates, name, store, key))
+            if store and (fingerprint := fingerprint_of(candidates, name, store, key))
+        }
+        self._identities = {
+            name: identity_of(candidates, name, self._keys[name], self._fingerprints.get(name), conditions)
+            for name in (candidates if store else ())
         }
         if store and retry_failed:
-            store.forget_failures(target.fingerprint)
+            names = self._identities if retry_failed is True else self._identities.keys() & set(retry_failed)
+            store.forget_failures(target.fingerprint, [one for name in names if (one := self._identities[name])])
         self._died = store.failures(target.fingerprint) if store else {}
 
     def race(self, top: int, level: float) -> tuple[dict[str, CandidateResult], dict[str, Standing]]:
@@ -56,7 +67,7 @@ class SweepRunner:
             failed |= {name: done for name, done in found.items() if done.gave_nothing}
             out = dropped(
                 best, by.name, by.sign, samples=samples, total=len(self._target), top=top, level=level,
-                comparisons=comparisons,
+                comparisons=comparisons, error=_error(self._request, [one.values[by.name] for one in best.values()]),
             )  # fmt: skip
             lost |= out
             for name in out:
@@ -71,36 +82,51 @@ class SweepRunner:
         request = request or self._request
         there = self._stored(samples, request)
         found: dict[str, CandidateResult] = {}
-        jobs = []
+        jobs: list[Job] = []
+        equal: list[Job] = []  # to one of these jobs
+        sent = set()  # their fingerprints
         for name in names:
             fingerprint = self._fingerprints.get(name)
-            known = self._died.get(self._keys[name] or fingerprint or name)
+            died = self._died.get(self._identities.get(name) or "")
             if fingerprint in there:
                 found[name] = dataclasses.replace(there[fingerprint], job=Job(name, fingerprint))
-            elif known:
-                found[name] = CandidateResult(
-                    Job(name), reason=f"{known[1]} It was not tried again; retry_failed does."
-                )
+            elif died:
+                found[name] = CandidateResult(Job(name), reason=f"{died[1]} It was not tried again; retry_failed does.")
             else:
                 described = bool(fingerprint and self._store and self._store.about([fingerprint]))
-                jobs.append(Job(name, fingerprint if described else None))  # else it is loaded, if only for that
+                if fingerprint and fingerprint in sent:
+                    equal.append(Job(name, fingerprint))
+                else:
+                    jobs.append(Job(name, fingerprint if described else None))  # else it is loaded, if only for that
+                sent.add(fingerprint)
         self.stored += len(found)
         self._progress.round(len(jobs), len(found), samples)
-        asked = RoundSpec(samples, request, frozenset(there))
-        for done in self._engine.run(jobs, asked, self._progress):
-            name, fingerprint = done.job.name, done.job.fingerprint
-            if fingerprint:
-                self._fingerprints[name] = fingerprint
-            if done.known and fingerprint:
-                found[name] = dataclasses.replace(there[fingerprint], job=done.job)
-                self.stored += 1
-            else:
+        while jobs:
+            asked = RoundSpec(samples, request, frozenset(there))
+            for done in self._engine.run(jobs, asked, self._progress):
+                name, fingerprint = done.job
+                if fingerprint:
+                    self._fingerprints[name] = fingerprint
+                if done.known and fingerprint:
+                    equal.append(done.job)
+                    continue
                 found[name] = done
                 self.computed += 1
                 self._remember(done, samples, request)
-            if found[name].about is None and fingerprint and self._store:  # its features were kept
-                found[name].about = self._store.about([fingerprint]).get(fingerprint)
-            self._progress.done(found[name], request.by)
+                if done.about is None and fingerprint and self._store:  # its features were kept
+                    done.about = self._store.about([fingerprint]).get(fingerprint)
+                self._progress.done(done, request.by)
+                if fingerprint and done.layers:
+                    there[fingerprint] = done
+            jobs = []
+            for job in equal:
+                if job.fingerprint in there:
+                    found[job.name] = dataclasses.replace(there[job.fingerprint], job=job)
+                    self.stored += 1
+                    self._progress.done(found[job.name], request.by)
+                else:  # the one that it equals gave no result after all
+                    jobs.append(job._replace(fingerprint=None))
+            equal = []
         return {name: found[name] for name in names}
 
     def _stored(self, samples: int, request: Request) -> dict[str, CandidateResult]:
@@ -115,38 +141,33 @@ class SweepRunner:
         }
 
     def _remember(self, done: CandidateResult, samples: int, request: Request) -> None:
+        name, fingerprint = done.job
+        if done.unreadable and (self._store or self._kept):
+            warnings.warn(
+                f"{name}: nothing of it is stored, for it may be another model the next time: {done.unreadable}. "
+                "from_embedder(..., version=) says that it is the same.", RuntimeWarning, stacklevel=2,
+            )  # fmt: skip
         if self._store is None:
             return
-        key = self._keys[done.job.name]
-        if done.died:
-            self._store.add_failure(
-                key or self._fingerprints.get(done.job.name) or done.job.name,
-                self._target.fingerprint,
-                done.died,
-                done.reason or "",
-            )
-        elif done.layers:
-            about = done.about or self._store.about([done.job.fingerprint or ""])[done.job.fingerprint or ""]
+        identity = self._identities[name]
+        if done.died and identity:
+            self._store.add_failure(identity, self._target.fingerprint, done.died, done.reason or "")
+        elif done.layers and fingerprint:
+            about = done.about or self._store.about([fingerprint])[fingerprint]
             self._store.add(
-                key, about, self._target.fingerprint, samples, self._work.asked, _settings(request), done.layers,
-                done.seconds,
+                self._keys[name], about, self._target.fingerprint, samples, self._work.asked, _settings(request),
+                done.layers, done.seconds,
             )  # fmt: skip
 
 
-def _fingerprint(candidates: Mapping[str, Any], name: str, store: Store, key: str) -> str | None:
-    """Of a candidate whose files are those that it was read from, or that is there alive; else it must be loaded."""
-    if key:
-        return store.fingerprint(key)
-    if not isinstance(candidates, dict):
-        return None
-    try:
-        return as_model(candidates[name]).fingerprint
-    except Exception:  # which is told when it is its turn
-        return None
-
-
-def _key(candidates: Mapping[str, Any], name: str) -> str:
-    return candidates.key(name) if isinstance(candidates, (Candidates, Zoo)) else ""
+def _error(request: Request, values: Sequence[float]) -> float:
+    """By which the values of the score that orders may be off."""
+    by, largest = request.by, max(map(abs, values), default=0.0)
+    if by.name == "silhouette":
+        return request.settings.tolerance
+    if not math.isfinite(by.tolerance):  # of somebody's own score nobody says more
+        return ROUNDING * largest
+    return by.tolerance * (largest if by.relative else 1.0)
 
 
 def _settings(request: Request) -> dict[str, str]:
@@ -161,7 +182,7 @@ def _settings(request: Request) -> dict[str, str]:
 
 def _code(kind: ScoreKind) -> str:
     """Of a score, which may be anybody's."""
-    digest = hashlib.sha256()
-    for part in code_of(kind.kernel, kind.estimate):
-        digest.update(part.encode() if isinstance(part, str) else part)
-    return digest.hexdigest()[:16]
+    try:
+        return digest_of(code_of(kind.kernel, kind.estimate))[:16]
+    except FingerprintError:
+        return uuid.uuid4().hex  # like no other

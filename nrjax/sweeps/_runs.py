@@ -16,14 +16,15 @@ def listed(runs: Sequence[Run]) -> list[dict[str, Any]]:
     rows = []
     for run in runs:
         outcome = run["outcome"]
-        models = outcome["ranking"]["models"] if outcome else []
+        models = outcome["ranking"]["models"] if outcome and outcome["ranking"] else []
+        failed = outcome.get("failed", ()) if outcome else ()  # of a run in which all did
         rows.append({
             "run": run["id"], "started": _date(run["started"]),
             "took": f"{run['finished'] - run['started']:.0f} s" if run["finished"] else "did not end",
             "data": run["data"], "samples": run["settings"].get("samples"),
-            "candidates": len(models) + len(outcome["dropped"]) if outcome else None,
+            "candidates": len(models) + len(outcome["dropped"]) + len(failed) if outcome else None,
             "first": models[0]["name"] if models else "",
-            "by": outcome["ranking"]["settings"]["by"] if outcome else "",
+            "by": outcome["ranking"]["settings"]["by"] if models else "",
         })  # fmt: skip
     return rows
 
@@ -73,6 +74,8 @@ def _run(runs: Sequence[Run], number: int) -> Run:
         raise ValueError(f"there is no run {number}; there are {', '.join(str(run['id']) for run in runs) or 'none'}.")
     if found["outcome"] is None:
         raise ValueError(f"run {number} did not end, so it has no ranking; the same sweep again goes on with it.")
+    if found["outcome"]["ranking"] is None:
+        raise ValueError(f"run {number} ended without a ranking. {found['outcome']['reason']}")
     return found
 
 

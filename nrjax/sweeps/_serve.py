@@ -9,14 +9,12 @@ import signal
 import threading
 import warnings
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import jax
 
 from nrjax.datasets import BrokenImage
-from nrjax.sweeps._architectures import unpack_architectures
+from nrjax.sweeps._setup import runner_of
 
 
 class _Pipe:
@@ -47,12 +45,9 @@ class _Telling:
         self._connection.send(("advances", samples))
 
 
-def serve(connection: _Pipe, folder: Path) -> None:
+def serve(connection: _Pipe, files: tuple[int, ...]) -> None:
     """Does what comes over the pipe until nothing does."""
-    with (folder / "setup.pickle").open("rb") as file:
-        setup = cloudpickle.load(file)
-    unpack_architectures(setup["architectures"])
-    worker, home = setup["worker"](folder), os.getcwd()
+    worker, home = runner_of(files), os.getcwd()
     warnings.simplefilter("always", RuntimeWarning)
     warnings.showwarning = lambda message, *_: connection.send(("warns", str(message)))
 
@@ -76,14 +71,14 @@ def _devices() -> int:
     return 1 if jax.default_backend() == "cpu" else jax.local_device_count()
 
 
-def _end_with(life: int, folder: str) -> None:
+def _end_with(life: int, programs: str) -> None:
     """Waits until the parent is gone, whatever the worker is at then, and tidies up after it."""
     os.read(life, 1)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(programs, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)  # with whatever candidates started
 
 
-def main(pipe: str, life: str, folder: str) -> None:
+def main(programs: str, pipe: int, life: int, *files: int) -> None:
     """The process."""
-    threading.Thread(target=_end_with, args=(int(life), folder), daemon=True).start()
-    serve(_Pipe(Connection(int(pipe))), Path(folder))
+    threading.Thread(target=_end_with, args=(life, programs), daemon=True).start()
+    serve(_Pipe(Connection(pipe)), files)

@@ -7,44 +7,54 @@ score; not to the model's name or the machine. One process writes at a time; rea
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nrjax._version import __version__
 from nrjax.models import Description
 from nrjax.scoring.model_scores import ModelScores
-from nrjax.sweeps._database import Database
+from nrjax.sweeps._database import Database, put
 from nrjax.sweeps._jobs import ModelRecord, state_of
-from nrjax.sweeps._rows import LAYER, parts_of, whole
+from nrjax.sweeps._rows import LAYER, layers_beside, parts_of, whole
+from nrjax.sweeps._schema import COLUMNS
+
+_UNLESS_IT_SAYS_LESS = (  # than the row that is there, which has influences
+    "ON CONFLICT DO UPDATE SET place = excluded.place, found = excluded.found, influences = excluded.influences, "
+    "checksum = excluded.checksum WHERE excluded.influences IS NOT NULL OR results.influences IS NULL"
+)
 
 
 class Store(Database):
     """Results, failures and runs in a file; arguments and errors are those of `Database`."""
 
+    def __init__(self, path: str | Path, *, read_only: bool = False):
+        super().__init__(path, read_only=read_only)
+        self._begun: dict[int, tuple[Any, ...]] = {}  # rows of the runs that began here
+
     def fingerprint(self, key: str) -> str | None:
         """Of the model at a place, if its files are those that it was read from; None where it must be loaded."""
-        for fingerprint, state in self._read("SELECT fingerprint, state FROM files WHERE key = ?", _of_now(key)):
-            said = json.loads(state)
-            if said and said == state_of(said):
+        for _, fingerprint, state in self._rows("files", "key = ?", _of_now(key)):
+            files = json.loads(state)
+            if files and files == state_of(files):
                 return fingerprint
         return None
 
     def about(self, fingerprints: Iterable[str]) -> dict[str, ModelRecord]:
         """What is known of models."""
-        found = {}
+        records = {}
         for fingerprint in fingerprints:
-            for source, license, parameters, size, tags, preprocessing in self._read(
-                "SELECT source, license, parameters, bytes, tags, preprocessing FROM models WHERE fingerprint = ?",
-                fingerprint,
+            for _, source, license, parameters, size, tags, preprocessing in self._rows(
+                "models", "fingerprint = ?", fingerprint
             ):
                 described = Description(parameters, size, source, license, json.loads(tags))
-                found[fingerprint] = ModelRecord(fingerprint, described, preprocessing, {})
-        return found
+                records[fingerprint] = ModelRecord(fingerprint, described, preprocessing, {})
+        return records
 
     def add_target(self, fingerprint: str, name: str, kind: str, samples: int, classes: Sequence[Any]) -> None:
         """Remembers a target."""
-        with self._writing():
-            row = fingerprint, _text(name), kind, samples, json.dumps([str(one) for one in classes])
-            self._db.execute("INSERT OR REPLACE INTO targets VALUES (?, ?, ?, ?, ?)", row)
+        self._write(
+            put("targets", (fingerprint, _text(name), kind, samples, json.dumps([str(one) for one in classes])))
+        )
 
     def add(
         self, key: str, about: ModelRecord, target: str, samples: int, asked: str, settings: Mapping[str, str],
@@ -63,29 +73,20 @@ class Store(Database):
           seconds: what it cost.
         """
         described, fingerprint = about.description, about.fingerprint
-        rows = [
-            (fingerprint, target, samples, asked, place, layer, score, settings.get(score, ""), found, influences)
-            for place, (layer, one) in enumerate(layers.items())
-            for score, found, influences in parts_of(one, settings)
-        ]  # fmt: skip
         tags = {str(name): value for name, value in described.tags.items()}
-        with self._writing():
-            self._db.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?, ?, ?, ?)", (
-                fingerprint, _text(described.source), _text(described.license), _number(described.parameters),
-                _number(described.bytes), json.dumps(tags, default=str), _text(about.preprocessing),
-            ))  # fmt: skip
-            if key and about.files:
-                state = json.dumps(about.files)
-                self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (_of_now(key), fingerprint, state))
-            self._db.executemany(
-                "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "found = excluded.found, influences = excluded.influences "
-                "WHERE excluded.influences IS NOT NULL OR results.influences IS NULL", rows,
-            )  # fmt: skip
-            self._db.execute(
-                "INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (fingerprint, target, samples, asked, json.dumps(dict(seconds)), time.time(), __version__),
-            )
+        statements = [put("models", (
+            fingerprint, _text(described.source), _text(described.license), _number(described.parameters),
+            _number(described.bytes), json.dumps(tags, default=str), _text(about.preprocessing),
+        ))]  # fmt: skip
+        if key and about.files:
+            statements.append(put("files", (_of_now(key), fingerprint, json.dumps(about.files))))
+        for place, (layer, scores) in enumerate(layers.items()):
+            for score, found, influences in parts_of(scores, settings, len(layers)):
+                row = fingerprint, target, samples, asked, place, layer, score, settings.get(score, "")
+                statement, values = put("results", (*row, found, influences))
+                statements.append((f"{statement.replace(' OR REPLACE', '')} {_UNLESS_IT_SAYS_LESS}", values))
+        cost = fingerprint, target, samples, asked, json.dumps(dict(seconds)), time.time(), __version__
+        self._write(*statements, put("costs", cost))
 
     def results(
         self, target: str, samples: int, asked: str, settings: Mapping[str, str], sampled: Sequence[str]
@@ -101,58 +102,58 @@ class Store(Database):
         """
         rows: dict[str, dict[str, dict[str, tuple[str, bytes | None]]]] = {}
         wanted = {(LAYER, ""), *settings.items()}
-        for model, layer, score, of, found, influences in self._read(
-            "SELECT model, layer, score, settings, found, influences FROM results "
-            "WHERE target = ? AND samples = ? AND asked = ? ORDER BY model, place",
-            target, samples, asked,
-        ):  # fmt: skip
+        for model, _, _, _, _, layer, score, of, found, influences in self._rows(
+            "results", "target = ? AND samples = ? AND asked = ? ORDER BY model, place", target, samples, asked
+        ):
             if (score, of) in wanted:
                 rows.setdefault(model, {}).setdefault(layer, {})[score] = found, influences
-        found = {}
+        results = {}
         for model, layers in rows.items():
             each = [whole(parts, settings, sampled) for parts in layers.values()]
-            if None not in each:
-                found[model] = dict(zip(layers, each, strict=True))
-        return found
+            if None not in each and len(layers) >= max(map(layers_beside, layers.values())):
+                results[model] = dict(zip(layers, each, strict=True))
+        return results
 
     def add_failure(self, candidate: str, target: str, kind: str, reason: str) -> None:
-        """Remembers that a candidate took its worker with it, or had to be stopped."""
-        with self._writing():
-            self._db.execute(
-                "INSERT INTO failures VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET kind = excluded.kind, "
-                "reason = excluded.reason, times = times + 1",
-                (candidate, target, kind, reason),
-            )
+        """Remembers that a candidate took its worker with it, or had to be stopped.
+
+        Args:
+          candidate: what tells it from others: its content, the limits that it had, the engine.
+          target: fingerprint.
+          kind: `time`, `memory` or `crash`.
+          reason: a sentence.
+        """
+        times = self.failures(target).get(candidate, ("", "", 0))[2]
+        self._write(put("failures", (candidate, target, kind, _text(reason), times + 1)))
 
     def failures(self, target: str) -> dict[str, tuple[str, str, int]]:
         """Kind, reason and how often, by candidate."""
-        rows = self._read("SELECT candidate, kind, reason, times FROM failures WHERE target = ?", target)
-        return {candidate: (kind, reason, times) for candidate, kind, reason, times in rows}
+        rows = self._rows("failures", "target = ?", target)
+        return {candidate: (kind, reason, times) for candidate, _, kind, reason, times in rows}
 
-    def forget_failures(self, target: str) -> None:
+    def forget_failures(self, target: str, candidates: Iterable[str]) -> None:
         """They are tried anew."""
-        with self._writing():
-            self._db.execute("DELETE FROM failures WHERE target = ?", (target,))
+        self._write(*(("DELETE FROM failures WHERE target = ? AND candidate = ?", (target, one)) for one in candidates))
 
     def begin_run(self, target: str, command: str, settings: Mapping[str, Any]) -> int:
         """Remembers that a run begins; its number."""
-        with self._writing():
-            row = time.time(), target, _text(command), json.dumps(dict(settings), default=str)
-            cursor = self._db.execute("INSERT INTO runs (started, target, command, settings) VALUES (?, ?, ?, ?)", row)
-            return int(cursor.lastrowid or 0)
+        with self._said():
+            (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
+        number = max([last, *self._begun]) + 1  # of which some may not be written yet
+        row = number, time.time(), None, target, _text(command), json.dumps(dict(settings), default=str), None
+        self._begun[number] = row
+        self._write(put("runs", row))
+        return number
 
     def end_run(self, number: int, outcome: Mapping[str, Any]) -> None:
-        """Remembers how it ended."""
-        with self._writing():
-            row = time.time(), json.dumps(outcome, allow_nan=False), number
-            self._db.execute("UPDATE runs SET finished = ?, outcome = ? WHERE id = ?", row)
+        """Remembers how a run that began here ended."""
+        _, started, _, *rest, _ = self._begun[number]
+        self._write(put("runs", (number, started, time.time(), *rest, json.dumps(outcome, allow_nan=False))))
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, the first one first; `outcome` is None of those that did not end."""
-        fields: list[str] = ["id", "started", "finished", "target", "command", "settings", "outcome"]
-        rows = self._read(f"SELECT {', '.join(fields)} FROM runs ORDER BY id")
-        runs = [dict(zip(fields, row, strict=True)) for row in rows]
-        names = dict(self._read("SELECT fingerprint, name FROM targets"))
+        runs = [dict(zip(COLUMNS["runs"], row, strict=True)) for row in self._rows("runs", "true ORDER BY id")]
+        names = {fingerprint: name for fingerprint, name, *_ in self._rows("targets")}
         for run in runs:
             run["settings"] = json.loads(run["settings"])
             run["outcome"] = json.loads(run["outcome"]) if run["outcome"] else None

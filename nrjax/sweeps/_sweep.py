@@ -5,7 +5,7 @@ import functools
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,9 +20,10 @@ from nrjax.scoring.scores import UNLABELLED, check_labelled
 from nrjax.sweeps._best_layer import ranking_of
 from nrjax.sweeps._engines import Engine, Inline
 from nrjax.sweeps._extraction import CandidateRunner
-from nrjax.sweeps._feature_cache import FeatureCache
+from nrjax.sweeps._feature_cache import FeatureCache, keep_folder, race_folder
 from nrjax.sweeps._jobs import ExtractionSpec
 from nrjax.sweeps._outcome import Sweep
+from nrjax.sweeps._owner import remove_folders_of_the_dead, temporary_path
 from nrjax.sweeps._progress import progress_of
 from nrjax.sweeps._race import LEVEL
 from nrjax.sweeps._runner import SweepRunner
@@ -48,7 +49,7 @@ def sweep(
     time_limit: float | None = None,
     memory_limit: int | None = None,
     keep_features: str | Path | None = None,
-    retry_failed: bool = False,
+    retry_failed: bool | Collection[str] = False,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
     where: str | None = None,
@@ -91,7 +92,8 @@ def sweep(
       memory_limit: bytes that a process may take; not inline.
       keep_features: a folder for features, so that other scores of the same samples need no forward pass; with Ray one
         that all nodes share.
-      retry_failed: try again what took its process with it in an earlier sweep.
+      retry_failed: try again what took its process with it in an earlier sweep, with the same content, limits and
+        engine: True for all, or names of candidates.
       layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `download`, `scores` and the rest.
       layers: several layers, or `"all"`.
       where: take candidates of which this holds.
@@ -142,6 +144,7 @@ def sweep(
         "layer": "best" if every else f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
         "precision": precision,
     } | ({} if labelled else {"labels": None}) | ({"top": top, "level": level} if top is not None else {})  # fmt: skip
+    remove_folders_of_the_dead()
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_news())
         memory = stack.enter_context(Store(store)) if store is not None else None
@@ -158,7 +161,7 @@ def sweep(
         shown = stack.enter_context(progress_of(progress))
         going = SweepRunner(
             candidates, target, work, request, memory, kept, hands, shown, retry_failed,
-            kept_for_the_race=keep_features is None,
+            conditions=f"{engine} {time_limit} {memory_limit}", kept_for_the_race=keep_features is None,
         )  # fmt: skip
         run = memory.begin_run(target.fingerprint, _command(), made_with) if memory else 0
         if memory:
@@ -169,7 +172,13 @@ def sweep(
             model: done.about.preprocessing for model, done in found.items() if done.about is not None
         }  # fmt: skip
         several = layers is not None or layer == "best"
-        ranking = ranking_of(found, request, made_with, target.classes, several)
+        try:
+            ranking = ranking_of(found, request, made_with, target.classes, several)
+        except ValueError as error:  # all of them failed
+            if memory:
+                failed = {name: done.reason or str(done.layers) for name, done in found.items()}
+                memory.end_run(run, {"ranking": None, "dropped": {}, "failed": failed, "reason": str(error)})
+            raise
         swept = Sweep(ranking, lost, going.computed, going.stored)
         if memory:
             memory.end_run(run, {"ranking": ranking.to_dict(), "dropped": {
@@ -223,16 +232,19 @@ def _kept(
     stack: contextlib.ExitStack, *, racing: bool,
 ) -> FeatureCache | None:  # fmt: skip
     """Where features are kept: where the user says, or, for the rounds of a race, as long as it lasts."""
-    if folder is None and not racing:
+    if folder is not None:
+        keep_folder(Path(folder))
+        return FeatureCache(Path(folder), target.fingerprint, work.asked)
+    if not racing:
         return None
-    if folder is None and store is not None:
-        folder = store.path.with_name(store.path.name + ".features")
-        stack.push(lambda kind, *_: shutil.rmtree(folder, ignore_errors=True) if kind is None else None)
-    elif folder is None:
-        import tempfile
-
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nrjax-race-"))
-    return FeatureCache(Path(folder), target.fingerprint, work.asked)
+    beside = race_folder(store.path) if store is not None else None
+    if beside is not None:  # it stays for the next time where the sweep does not end well
+        stack.push(lambda kind, *_: shutil.rmtree(beside, ignore_errors=True) if kind is None else None)
+        return FeatureCache(beside, target.fingerprint, work.asked)
+    temporary = temporary_path()
+    temporary.mkdir(mode=0o700)
+    stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+    return FeatureCache(temporary, target.fingerprint, work.asked)
 
 
 def _command() -> str:

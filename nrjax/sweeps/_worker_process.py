@@ -1,7 +1,9 @@
 """A worker process as its parent sees it: what is in its hands, what it says, which limits it broke, how it ended."""
 
 import contextlib
+import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,13 @@ from nrjax.datasets import BrokenImage
 from nrjax.sweeps._jobs import CandidateResult, Job, Listener, RoundSpec
 
 BOOTSTRAP = """
-import json, pathlib, sys
-sys.path[:] = json.loads(pathlib.Path(sys.argv[1], "path.json").read_text())
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
 from nrjax.sweeps._serve import main
-main(*sys.argv[2:], sys.argv[1])
+main(sys.argv[2], *map(int, sys.argv[3:]))
 """  # what this process can import, in its order; nothing of the folder that it happens to be in
+MARK = "NRJAX_SWEEP_WORKER"  # a variable that all have that a worker process started
+ENDS = 2.0  # seconds that a process may take to end by itself
 LAST_WORDS = 2000  # bytes of what a process printed that are kept
 MOST_MEMORY = machine_memory() // 2  # bytes; who dies with more was killed for them
 
@@ -45,17 +49,23 @@ class WorkerProcess:
       is_gone: it ended, and all that it said was heard.
     """
 
-    def __init__(self, folder: Path, device: int | None, place: int):
+    def __init__(
+        self, files: Sequence[int], programs: Path, device: int | None, place: int, environment: Mapping[str, str]
+    ):  # fmt: skip
+        """Starts one that reads `files` of a `Setup`, and keeps compiled programs in a folder."""
         self.place, self.devices = place, 0
         self.running: Job | None = None
         self.finished = 0
         self.broke, self.is_gone = "", False
         self.connection, theirs = Pipe()
         life, self._life = os.pipe()
+        path = json.dumps([folder or os.getcwd() for folder in sys.path])
+        numbers = theirs.fileno(), life, *files
+        self._mark, self._had_to_be_ended = secrets.token_hex(8), False
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", BOOTSTRAP, str(folder), str(theirs.fileno()), str(life)],
-            pass_fds=(theirs.fileno(), life), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True, env=_environment(folder, device),
+            [sys.executable, "-P", "-c", BOOTSTRAP, path, str(programs), *map(str, numbers)],
+            pass_fds=numbers, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, env={**environment, **_environment(programs, device), MARK: self._mark},
         )  # fmt: skip
         theirs.close()
         os.close(life)
@@ -146,7 +156,7 @@ class WorkerProcess:
             self.broke = "time"
         else:
             with contextlib.suppress(psutil.Error):
-                self._memory = psutil.Process(self._process.pid).memory_info().rss
+                self._memory = _memory_of(psutil.Process(self._process.pid), memory_limit)
             if memory_limit is not None and self.suspects() and self._memory > memory_limit:
                 self.broke = "memory"
         return bool(self.broke)
@@ -154,7 +164,8 @@ class WorkerProcess:
     @property
     def was_killed(self) -> bool:
         """Whether somebody ended it, for all that is known not for its memory."""
-        return self._process.returncode == -signal.SIGKILL and self._memory < MOST_MEMORY
+        killed = self._process.returncode == -signal.SIGKILL and not self._had_to_be_ended
+        return killed and self._memory < MOST_MEMORY
 
     def kill(self) -> None:
         """Ends it and whatever it started."""
@@ -163,18 +174,53 @@ class WorkerProcess:
 
     def wait(self) -> str:
         """How it ended, and its last words."""
-        self.kill()  # it may have closed its pipe and gone on; what it started goes too
-        code = self._process.wait()
+        try:
+            code = self._process.wait(ENDS)
+        except subprocess.TimeoutExpired:
+            self._had_to_be_ended = True  # it closed its pipe and went on
+            self.kill()
+            code = self._process.wait()
+        self.kill()  # what it started goes too
+        _kill_marked(self._mark)
         self.connection.close()
         os.close(self._life)
+        if self._had_to_be_ended:
+            return "It closed its connection and went on, so that it was ended."
         how = f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"
         words = self._words.end()
         return f"It ended by {how}{f'; it said last: {words}' if words else ''}."
 
 
-def _environment(folder: Path, device: int | None) -> dict[str, str]:
+def _memory_of(process: psutil.Process, limit: int | None) -> int:
+    """Bytes of a process and, where there is a limit, of its children; what they share counts once."""
+    own = process.memory_info().rss
+    if limit is None:
+        return own
+    children = process.children(recursive=True)
+    if not children or own + sum(_bytes(one, "rss") for one in children) <= limit:
+        return own
+    return sum(_bytes(one, "pss") for one in [process, *children])
+
+
+def _bytes(process: psutil.Process, kind: str) -> int:
+    try:
+        memory = process.memory_info() if kind == "rss" else process.memory_full_info()
+        return getattr(memory, kind, memory.rss)
+    except psutil.Error:  # it ended meanwhile
+        return 0
+
+
+def _kill_marked(mark: str) -> None:
+    """Ends what a process started and let go, such as a daemon."""
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get(MARK) == mark:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
+def _environment(programs: Path, device: int | None) -> dict[str, str]:
     """Of a process: what this one can import, its share of the devices, compiled programs of all in one place."""
-    compiled = jax.config.jax_compilation_cache_dir or str(folder / "compiled")  # pyright: ignore
+    compiled = jax.config.jax_compilation_cache_dir or str(programs)  # pyright: ignore
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",

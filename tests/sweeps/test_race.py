@@ -92,3 +92,19 @@ def test_a_race_ends_with_the_same_first_models(tmp_path, many, engine):
     again = nrjax.sweep(models, *many, top=2, engine=engine, store=tmp_path / "r.db", **options)
     assert (again.computed, again.ranking.to_dict(), again.dropped) == (0, raced.ranking.to_dict(), raced.dropped)
     assert len((tmp_path / "passes").read_text().split()) == passes
+
+
+@pytest.mark.parametrize(("noise", "apart"), [(1e-7, 0.0), (1e-6, 0.0), (0.0, 0.0), (1e-7, 1.0)])
+def test_equals_within_the_error_are_tied(many, noise, apart):
+    """Ten models that differ by rounding; the last four are worse, or not."""
+    x, labels = many
+    rng, models = np.random.default_rng(0), {}
+    for i in range(10):
+        blur = apart * rng.standard_normal(x.shape) if i >= 6 else 0.0
+        features = ((x + blur) * (1 + noise * rng.standard_normal(x.shape))).astype(np.float32)
+        models[f"m{i}"] = nrjax.from_embedder(
+            lambda rows, f=features: f[rows[:, 0].astype(int)], "array", version=str(i)
+        )
+    rows = np.arange(len(x), dtype=np.float32)[:, None]
+    raced = nrjax.sweep(models, rows, labels, top=3, scores="silhouette", progress=False)
+    assert set(raced.dropped) == ({f"m{i}" for i in range(6, 10)} if apart else set())

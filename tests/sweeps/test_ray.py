@@ -1,5 +1,6 @@
 """Two nodes of Ray on this machine: one is lost, another joins, and nothing else changes."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -50,3 +51,29 @@ def test_a_node_is_lost_and_one_joins(tmp_path, cluster, samples):
 def test_there_is_no_cluster(samples):
     with pytest.raises(ValueError, match=r"there is no Ray cluster at '127\.0\.0\.1:1'"):
         nrjax.sweep(GOOD, *samples, engine="ray", address="127.0.0.1:1", progress=False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "auto"])
+def test_a_dead_address_is_a_line_within_seconds(tmp_path, monkeypatch, samples, address):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
+    start = time.monotonic()
+    with pytest.raises(ValueError, match="there is no Ray cluster at") as raised:
+        nrjax.sweep(GOOD, *samples, engine="ray", address=address, progress=False)
+    assert time.monotonic() - start < 15
+    assert "\n" not in str(raised.value)
+
+
+def marked(x):
+    return x if os.environ.get("NRJAX_TEST_MARK") == "mine" else 0 * x
+
+
+@pytest.mark.parametrize("where", ["own", "joined"])
+def test_the_environment_reaches_candidates(monkeypatch, samples, nodes, where):
+    monkeypatch.setenv("NRJAX_TEST_MARK", "mine")  # which the nodes of the cluster have not
+    models = {"m": nrjax.from_embedder(marked, "array")}
+    address = {} if where == "own" else {"address": nodes}
+    swept = nrjax.sweep(models, *samples, engine="ray", workers=1, scores="silhouette", progress=False, **address)
+    assert swept.ranking.order == ["m"]
