@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_alikes
+
 TOLD_MISSING = ("nan", "NaN", "<NA>", "NaT")  # what text makes of a label that is missing
 
 
@@ -15,19 +17,29 @@ def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Labels are text, numbers, booleans, dates, or anything hashable; a column `[samples, 1]` is taken as it is
     meant. Labels of one kind are in sorted order, of several kinds in that of their first appearance. Types do not
-    melt: `"1"` and `1` are two classes.
+    melt: `"1"` and `1` are two classes. Texts that read the same are one class: composed and decomposed characters,
+    blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same are
+    warned of.
 
     Raises:
-      ValueError: labels that are missing (the samples are named), that are not one per sample, or that cannot be
-        told apart safely.
+      ValueError: labels that are missing (the samples are named), that are not one per sample, that cannot be told
+        apart safely, or that are a continuous target.
       TypeError: what has no order or is no sequence.
     """
+    ids, classes = _encode(labels)
+    check_classes(classes, len(ids))
+    if all(isinstance(label, str) for label in classes.tolist()):
+        ids, classes = same_spelling(ids, classes)
+        warn_of_look_alikes(classes.tolist())
+    return ids, classes
+
+
+def _encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
     array = _as_array(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        hint = " Take the class of each row, such as labels.argmax(axis=1)." if array.ndim == 2 else ""
-        raise ValueError(f"labels must have one axis, a class per sample; got shape {array.shape}.{hint}")
+        raise ValueError(f"labels must have one axis, a class per sample; got shape {array.shape}.{_advice(array)}")
     if array.dtype.kind == "O":
         return _encode_objects(array.tolist())
     if array.dtype.kind == "V":
@@ -38,6 +50,21 @@ def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
         _refuse_missing(np.isin(array, np.array(TOLD_MISSING, array.dtype.kind)), array)
     classes, ids = np.unique(array, return_inverse=True)
     return ids.reshape(-1).astype(np.int32), classes
+
+
+def _advice(labels: np.ndarray) -> str:
+    """What to do with labels of two axes: rows that choose one class have an argmax, others none."""
+    if labels.ndim != 2 or labels.dtype.kind not in "biuf":
+        return " Several labels per sample cannot be ranked: choose one." if labels.ndim == 2 else ""
+    if labels.dtype.kind == "f" and np.isclose(labels.sum(axis=1), 1, atol=1e-3).all() and (labels >= 0).all():
+        return " Take the most probable class of each row: labels.argmax(axis=1)."
+    ones = (labels == 1).sum(axis=1)
+    if ((labels == 0) | (labels == 1)).all() and (ones == 1).all():
+        return " The rows are one-hot: take the class of each, labels.argmax(axis=1)."
+    if ((labels == 0) | (labels == 1)).all():
+        row = int(np.flatnonzero(ones != 1)[0])
+        return f" Row {row} has {ones[row]} classes: rank by one column at a time, labels[:, 0]."
+    return " Rank by one column at a time, labels[:, 0]."
 
 
 def _as_array(labels: Any) -> np.ndarray:
@@ -88,7 +115,7 @@ def _kind(label: Any) -> str:
     ):  # fmt: skip
         if isinstance(label, types):
             return kind
-    return "other" if not isinstance(label, (list, tuple, np.ndarray)) else "row"
+    return "row" if isinstance(label, (list, tuple)) or getattr(label, "ndim", 0) else "other"
 
 
 def _missing(label: Any) -> bool:
@@ -115,6 +142,8 @@ def _encode_objects(labels: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     for i, (label, kind) in enumerate(zip(labels, kinds, strict=True)):
         try:
             hash(label)
+            if type(label).__eq__ is object.__eq__ or getattr(label, "ndim", 0):  # told apart by address alone
+                raise TypeError
         except TypeError:
             raise ValueError(
                 f"labels must be values that can be told apart, such as text or numbers; sample {i} has "
