@@ -86,7 +86,7 @@ class Scores(click.ParamType):
 
 
 class Classes(click.ParamType):
-    """Class ids and ranges, such as 0-4 or 0,3,7-9."""
+    """Class ids and ranges, such as 0-4 or 0,3,7-9, or names of classes."""
 
     name = "classes"
 
@@ -94,10 +94,12 @@ class Classes(click.ParamType):
         """The value of a word that was typed."""
         from nrjax.datasets import parse_classes
 
-        try:
-            return parse_classes(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        if isinstance(value, str) and not any(character.isalpha() for character in value):
+            try:
+                parse_classes(value)
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        return value
 
 
 class Size(click.ParamType):
@@ -225,7 +227,7 @@ def data_options(command):
         click.option("--label", metavar="COLUMN", help="Column of labels.  [default: label, target, class, category]"),
         click.option("--split", default="test", show_default=True, help="Split of the dataset, such as train+test."),
         click.option("--classes", type=Classes(), metavar="IDS",
-                     help="Classes to use, such as 0-4 or 0,3,7-9. Default: all."),
+                     help="Classes to use, such as 0-4, 0,3,7-9 or cat,dog. Default: all."),
         click.option("--image-size", type=Size(), metavar="HxW",
                      help="Resize to this first.  [default: each model to its own]"),
         click.option("--grayscale/--colour", default=None, help="One channel, or three.  [default: the models']"),

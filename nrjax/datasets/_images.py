@@ -1,6 +1,8 @@
 """Images as arrays `[samples, height, width, channels]`: reading, resizing, grey."""
 
 import contextlib
+import functools
+import importlib
 import io
 import threading
 import warnings
@@ -8,15 +10,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from nrjax._utils.memory_budget import MemoryBudget
 from nrjax._utils.paths import check_regular
+from nrjax.datasets._seen import BrokenImage, as_seen
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # what else Pillow knows may run programs
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")  # others may run programs
 MOST_BYTES = 1 << 29  # of an encoded image
 MOST_PIXELS = 1 << 26  # a photograph of 67 megapixels; beyond, a few bytes may ask for gigabytes
-SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+LARGE = 1 << 22  # pixels of a photograph that is decoded at reduced size, where a smaller one is wanted
+MARGIN = 3  # which then is at least so many times as large: the resizing after that hides the difference
+MODES = {1: "grey", 2: "grey and opacity", 3: "colours", 4: "colours and opacity"}  # by the number of channels
+COPIES = 12  # bytes for each pixel while an image is decoded
+DECODING = MemoryBudget(1 << 29)
 
 
 _quiet = threading.Lock()  # held by the outermost `without_news`
@@ -40,8 +47,20 @@ def without_news() -> Iterator[None]:
         _quiet.release()
 
 
-class BrokenImage(ValueError):
-    """An image that cannot be read, and why."""
+@functools.cache
+def readable_formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are read here: HEIF with pillow-heif, AVIF where Pillow was built with it."""
+    with contextlib.suppress(Exception):  # an extra of Pillow that may be missing or broken
+        importlib.import_module("pillow_heif").register_heif_opener()
+    Image.init()  # all formats are known from here on, not the commonest alone
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@functools.cache
+def image_suffixes() -> frozenset[str]:
+    """Suffixes of the formats that are read here."""
+    formats = (*readable_formats(), "MPO")  # which is read as JPEG: its first picture
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
 
 def decode(
@@ -49,8 +68,9 @@ def decode(
 ) -> np.ndarray:
     """One encoded image as uint8 `[height, width, channels]`, the way up that its EXIF says.
 
-    16 bits become 8; floats must lie in [0, 1]; of an animation it is the first frame; what is transparent is shown
-    on white.
+    16 bits become 8, and 12 bits where no value of 16 is above them; floats must lie in [0, 1]; colour profiles are
+    applied; of an animation it is the first frame; what is transparent is shown on white. A photograph that is much
+    larger than wanted is decoded at reduced size.
 
     Args:
       source: the bytes of an image file, or its path.
@@ -61,21 +81,20 @@ def decode(
     Raises:
       BrokenImage: it is no image of a known format, or truncated, too large, or of numbers whose range is not known.
     """
-    Image.init()  # all formats are known from here on, not the commonest alone
     try:
         file = io.BytesIO(source if isinstance(source, bytes) else _bytes_of(source, who))
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=readable_formats()) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise BrokenImage(f"{who}: {width}x{height} pixels are too many; at most {MOST_PIXELS:,} are read.")
-            image.load()
-            return _to_array(ImageOps.exif_transpose(_eight_bits(image, who)), image_size, grayscale)
+            with DECODING.take(COPIES * width * height):
+                return _to_array(as_seen(_reduced(image, image_size), who), image_size, grayscale)
     except BrokenImage:
         raise
     except Image.DecompressionBombError as error:
         raise BrokenImage(f"{who} has too many pixels; at most {MOST_PIXELS:,} are read.") from error
     except Image.UnidentifiedImageError as error:
-        raise BrokenImage(f"{who} is not an image of a known format ({', '.join(FORMATS)}).") from error
+        raise BrokenImage(f"{who} is not an image of a known format ({', '.join(readable_formats())}).") from error
     except MemoryError as error:
         raise BrokenImage(f"{who} does not fit the memory.") from error
     except Exception as error:  # every format has its own ways to break
@@ -88,11 +107,33 @@ def of_picture(
 ) -> np.ndarray:
     """A picture of Pillow that is open already, as `decode` reads one."""
     try:
-        return _to_array(ImageOps.exif_transpose(_eight_bits(image, who)), image_size, grayscale)
+        return _to_array(as_seen(image, who), image_size, grayscale)
     except BrokenImage:
         raise
     except Exception as error:
         raise BrokenImage(f"{who} cannot be read: {str(error)[:200]}") from error
+
+
+def as_picture(array: np.ndarray, who: str) -> Image.Image:
+    """A picture of an array `[height, width]` or `[height, width, channels]` in uint8; channels may come first.
+
+    Raises:
+      BrokenImage: it is none.
+    """
+    channels = 1 if array.ndim == 2 else channels_last(array[None]).shape[-1] if array.ndim == 3 else 0
+    if array.dtype != np.uint8 or channels not in MODES or not array.size:
+        raise BrokenImage(
+            f"{who} must be uint8 (height, width) or (height, width, channels) with {', '.join(map(str, MODES))} "
+            f"channels; it is {array.dtype} {array.shape}."
+        )
+    array = array if array.ndim == 2 else channels_last(array[None])[0]
+    return Image.fromarray(np.ascontiguousarray(array.squeeze(-1) if array.shape[2:] == (1,) else array))
+
+
+def channels_last(images: np.ndarray) -> np.ndarray:
+    """Images `[samples, height, width, channels]`, of those or of `[samples, channels, height, width]`."""
+    first = images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in MODES
+    return images.transpose(0, 2, 3, 1) if first else images
 
 
 def _bytes_of(path: Path, who: str) -> bytes:
@@ -143,33 +184,21 @@ def stack(images: Iterable[np.ndarray]) -> np.ndarray:
     return np.stack([array if array.shape[2] == channels else np.repeat(array, channels, axis=2) for array in arrays])
 
 
-def _eight_bits(image: Image.Image, who: str) -> Image.Image:
-    """The same picture, and its EXIF, in a mode of 8 bits."""
-    made = _in_eight_bits(image, who)
-    if made is not image:
-        made.info["exif"] = image.getexif().tobytes()
-    return made
-
-
-def _in_eight_bits(image: Image.Image, who: str) -> Image.Image:
-    if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        values = np.asarray(image).astype(np.int64)
-        if values.size and not 0 <= values.min() <= values.max() <= 0xFFFF:
-            raise BrokenImage(f"{who} has integers beyond 16 bits; convert it to 8 or 16.")
-        return Image.fromarray(np.round(values / 257).astype(np.uint8))
-    if image.mode == "I":
-        raise BrokenImage(f"{who} has 32-bit integers, whose range is not known; convert it to 8 or 16 bits.")
-    if image.mode == "F":
-        values = np.asarray(image)
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            raise BrokenImage(f"{who} has floating-point values outside [0, 1], whose range is not known.")
-        return Image.fromarray(np.round(values * 255).astype(np.uint8))
-    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        grey = image.mode in ("L", "LA", "La", "1")
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert("L" if grey else "RGB")
-    return image
+def _reduced(image: Image.Image, image_size: tuple[int, int] | None) -> Image.Image:
+    """The picture, loaded; a large one that is to become small already smaller, by whole factors."""
+    if image_size is None or image.width * image.height < LARGE:
+        image.load()
+        return image
+    shorter, longer = sorted(MARGIN * edge for edge in image_size)  # it may have to be turned
+    across = (longer, shorter) if image.width > image.height else (shorter, longer)
+    image.draft(None, across)  # JPEG alone can
+    image.load()
+    factor = min(image.width // across[0], image.height // across[1])
+    if factor < 2 or image.mode not in ("L", "RGB", "RGBA", "LA", "CMYK") or "transparency" in image.info:
+        return image
+    smaller = image.reduce(factor)
+    smaller.info["exif"] = image.getexif().tobytes()
+    return smaller
 
 
 def _to_array(image: Image.Image, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:

@@ -1,0 +1,82 @@
+"""Pictures as a person sees them: 8 bits, on white, in the colours that their profile means, the right way up."""
+
+import functools
+import io
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+SAME_COLOUR = 2  # of 255: a profile that changes no colour by more is that of sRGB
+MOST_PROFILE = 1 << 22  # bytes
+
+
+class BrokenImage(ValueError):
+    """An image that cannot be read, and why."""
+
+
+def as_seen(image: Image.Image, who: str) -> Image.Image:
+    """A picture in mode L or RGB, or another one of 8 bits that converts to them, the way up that its EXIF says.
+
+    Raises:
+      BrokenImage: it has numbers whose range is not known.
+    """
+    made = _in_eight_bits(image, who)
+    profile = image.info.get("icc_profile")
+    if isinstance(profile, bytes) and len(profile) <= MOST_PROFILE:
+        made = _in_srgb(made, profile)
+    if made is not image:
+        made.info["exif"] = image.getexif().tobytes()
+    return ImageOps.exif_transpose(made)
+
+
+def _in_eight_bits(image: Image.Image, who: str) -> Image.Image:
+    if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        values = np.asarray(image).astype(np.int64)
+        if values.size and not 0 <= values.min() <= values.max() <= 0xFFFF:
+            raise BrokenImage(f"{who} has integers beyond 16 bits; convert it to 8 or 16.")
+        largest = 0xFFFF if values.size and values.max() > 0xFFF else 0xFFF  # cameras and scanners write 12 bits in 16
+        return Image.fromarray(np.round(values * (255 / largest)).astype(np.uint8))
+    if image.mode == "I":
+        raise BrokenImage(f"{who} has 32-bit integers, whose range is not known; convert it to 8 or 16 bits.")
+    if image.mode == "F":
+        values = np.asarray(image)
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+            raise BrokenImage(f"{who} has floating-point values outside [0, 1], whose range is not known.")
+        return Image.fromarray(np.round(values * 255).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        grey = image.mode in ("L", "LA", "La", "1")
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("L" if grey else "RGB")
+    return image
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """The colours that a profile means; as they are where it is of sRGB, damaged, or of another kind of picture."""
+    image = image.convert("RGB") if image.mode == "P" else image
+    transform = _transform(profile, image.mode) if image.mode in ("L", "RGB", "CMYK") else None
+    if transform is None:
+        return image
+    made = transform.apply(image)
+    return made.convert("L") if image.mode == "L" else made
+
+
+@functools.lru_cache(64)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        srgb = ImageCms.createProfile("sRGB")
+        transform = ImageCms.ImageCmsTransform(source, srgb, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    except Exception:  # damaged, for another mode, or a Pillow without LittleCMS; viewers go on without it, too
+        return None
+    levels = np.arange(0, 256, 17, dtype=np.uint8)
+    if mode == "RGB":
+        colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    elif mode == "L":
+        colours = levels[None]
+    else:
+        return transform
+    palette = Image.fromarray(colours)
+    change = np.asarray(transform.apply(palette)).astype(int) - np.asarray(palette.convert("RGB")).astype(int)
+    return transform if np.abs(change).max() > SAME_COLOUR else None
