@@ -7,8 +7,8 @@ from typing import Any
 
 import narwhals as nw
 
+from nrjax._utils.frames import is_frame
 from nrjax._utils.messages import first_line
-from nrjax.datasets._encoded import Images
 from nrjax.datasets._pairs import table_of_pairs
 from nrjax.datasets._splits import choose_splits
 from nrjax.datasets._table_files import Columns
@@ -19,7 +19,9 @@ ON_DISK = ("dataset_dict.json", "state.json")  # in a directory that Hugging Fac
 
 def holds_labels(data: Any) -> bool:
     """Whether data are more than samples: arrays, lists and columns of samples have no labels of their own."""
-    return not isinstance(data, (list, tuple, Images)) and not (hasattr(data, "dtype") and hasattr(data, "shape"))
+    if is_frame(data) or isinstance(data, str):
+        return True
+    return not isinstance(data, Sequence) and not hasattr(data, "__array__") and not hasattr(data, "dtype")
 
 
 def table_of(
@@ -43,7 +45,7 @@ def table_of(
         return _of_hugging_face(data, text, image, label)
     if hasattr(data, "collect") and hasattr(data, "lazy"):
         raise ValueError("The frame is lazy; collect it: frame.collect().")
-    if nw.dependencies.is_into_dataframe(data):
+    if is_frame(data):
         return Table(_of_frame(data), "The frame", Path(), text, image, label)
     if (
         hasattr(data, "__getitem__")

@@ -66,8 +66,7 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        srgb = ImageCms.createProfile("sRGB")
-        transform = ImageCms.ImageCmsTransform(source, srgb, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except Exception:  # damaged, for another mode, or a Pillow without LittleCMS; viewers go on without it, too
         return None
     levels = np.arange(0, 256, 17, dtype=np.uint8)
