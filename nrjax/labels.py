@@ -2,7 +2,7 @@
 
 import datetime
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_ali
 TOLD_MISSING = ("nan", "NaN", "<NA>", "NaT")  # what text makes of a label that is missing
 
 
-def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def encode(labels: Any, place: Callable[[int], str] = "sample {}".format) -> tuple[np.ndarray, np.ndarray]:
     """Dense class ids `0..classes-1`, int32 `[samples]`, and the label of each id.
 
     Labels are text, numbers, booleans, dates, or anything hashable; a column `[samples, 1]` is taken as it is
@@ -21,12 +21,16 @@ def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
     blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same are
     warned of.
 
+    Args:
+      labels: one per sample.
+      place: what the user calls the sample of an index.
+
     Raises:
       ValueError: labels that are missing (the samples are named), that are not one per sample, that cannot be told
         apart safely, or that are a continuous target.
       TypeError: what has no order or is no sequence.
     """
-    ids, classes = _encode(labels)
+    ids, classes = _encode(labels, place)
     check_classes(classes, len(ids))
     if all(isinstance(label, str) for label in classes.tolist()):
         ids, classes = same_spelling(ids, classes)
@@ -34,14 +38,14 @@ def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
     return ids, classes
 
 
-def _encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
     array = _as_array(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"labels must have one axis, a class per sample; got shape {array.shape}.{_advice(array)}")
     if array.dtype.kind == "O":
-        return _encode_objects(array.tolist())
+        return _encode_objects(array.tolist(), place)
     if array.dtype.kind == "V":
         raise ValueError(f"labels must be text, numbers or the like; got records of dtype {array.dtype}.")
     if array.dtype.kind in "fcmM":
@@ -128,15 +132,15 @@ def _missing(label: Any) -> bool:
         return False
 
 
-def _encode_objects(labels: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
     _refuse_missing(np.array([_missing(label) for label in labels], bool), labels)
     kinds = [_kind(label) for label in labels]
     found = set(kinds)
     if "boolean" in found and found & {"integer", "number"}:
         truth, number = kinds.index("boolean"), next(i for i, k in enumerate(kinds) if k in ("integer", "number"))
         raise ValueError(
-            f"labels must not mix booleans and numbers, of which some are equal; sample {truth} has {labels[truth]}, "
-            f"sample {number} has {labels[number]}. Turn all of them into numbers or text."
+            f"labels must not mix booleans and numbers, of which some are equal; {place(truth)} has {labels[truth]}, "
+            f"{place(number)} has {labels[number]}. Turn all of them into numbers or text."
         )
     keys = []
     for i, (label, kind) in enumerate(zip(labels, kinds, strict=True)):
@@ -146,7 +150,7 @@ def _encode_objects(labels: list[Any]) -> tuple[np.ndarray, np.ndarray]:
                 raise TypeError
         except TypeError:
             raise ValueError(
-                f"labels must be values that can be told apart, such as text or numbers; sample {i} has "
+                f"labels must be values that can be told apart, such as text or numbers; {place(i)} has "
                 f"{str(label)[:60]} ({type(label).__name__})."
             ) from None
         keys.append(("number" if kind == "integer" else kind, label))

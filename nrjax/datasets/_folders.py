@@ -38,7 +38,7 @@ class Folders:
             folders, images, others = _contents(top)
             left_out += images + others
             for folder in folders:
-                by_class.setdefault(plain_spelling(folder.name), []).append(folder)
+                by_class.setdefault(plain_spelling(folder.name), []).extend(_splits_of_class(folder, split))
         self.class_names = sorted(by_class, key=natural_sort_key)
         counts = []
         for name in self.class_names:
@@ -84,14 +84,32 @@ def split_folders(root: Path, split: str) -> list[Path]:
     """
     folders = {folder.name: folder for folder in _contents(root)[0]}
     named = [name for name in folders if split_word(name)]
+    if len(folders) == 1 and not named:  # a folder around all others, as archives are often packed
+        (only,) = folders.values()
+        inner = split_folders(only, split)
+        return [root] if inner == [only] else inner
     splits = named if len(named) == len(folders) else [name for name in named if _holds_classes(folders[name])]
     exact = [part.strip().lower() for part in split.split("+")]
-    asked_for = [name for name in folders if name.lower() in exact and _holds_classes(folders[name])]
-    if len(splits) > 1 or (splits and len(folders) == 1) or asked_for:
-        chosen = choose_splits(f"Dataset {str(root)!r}", split, list(dict.fromkeys([*splits, *asked_for])))
+    requested = [name for name in folders if name.lower() in exact and _holds_classes(folders[name])]
+    if len(splits) > 1 or (splits and len(folders) == 1) or requested:
+        chosen = choose_splits(f"Dataset {str(root)!r}", split, list(dict.fromkeys([*splits, *requested])))
+        beside = [name for name in folders if name not in splits and _holds_classes(folders[name])]
+        if beside and "all" in exact:
+            remark = (
+                f"Dataset {str(root)!r}: the folders {', '.join(map(printable, beside[:5]))} are called like no split"
+            )
+            warnings.warn(f"{remark} and left out of split 'all'; add them by +.", RuntimeWarning, stacklevel=5)
         return [_inner(folders[name]) for name in chosen]
     _warn_of_unnamed_splits(root, list(folders.values()))
     return [root]
+
+
+def _splits_of_class(folder: Path, split: str) -> list[Path]:
+    """The folders of splits within that of a class, where it holds nothing else; else the folder itself."""
+    inner, images, _ = _contents(folder)
+    if images or not inner or not all(split_word(path.name) for path in inner):
+        return [folder]
+    return [folder / name for name in choose_splits(f"Class {str(folder)!r}", split, [path.name for path in inner])]
 
 
 def _inner(folder: Path) -> Path:
@@ -111,7 +129,7 @@ def _warn_of_unnamed_splits(root: Path, folders: list[Path]) -> None:
     if not 2 <= len(folders) <= 20:
         return
     inner = [{path.name for path in _contents(folder)[0]} for folder in folders]
-    shared = {name for name in set.intersection(*inner) if any(c.isalpha() for c in name)}
+    shared = {name for name in set.intersection(*inner) if any(c.isalpha() for c in name) and not split_word(name)}
     if len(shared) > 1:
         names = ", ".join(printable(folder.name) for folder in folders[:5])
         below = ", ".join(sorted(map(printable, shared))[:5])

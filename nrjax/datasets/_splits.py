@@ -43,4 +43,4 @@ def choose_splits(who: str, split: str, names: Iterable[str]) -> list[str]:
         if not matches:
             raise ValueError(f"{who} has no split {split!r}; it has {', '.join(names)}, to be joined by +, and all.")
         chosen += matches
-    return chosen
+    return list(dict.fromkeys(chosen))

@@ -68,8 +68,7 @@ def read_table(path: Path) -> Columns:
 
 def _csv(path: Path, *, tabs: bool) -> Columns:
     before = csv.field_size_limit(LONGEST_FIELD)
-    rows: Any = None
-    skipped = 0
+    start, skipped = 1, 0
     try:
         with open_text(path) as file:
             first = file.readline()
@@ -98,8 +97,7 @@ def _csv(path: Path, *, tabs: bool) -> Columns:
                         column.append(value)
                 start = rows.line_num + 1
     except csv.Error as error:
-        line = f"line {rows.line_num + skipped}: " if rows is not None else ""
-        raise ValueError(f"{printable(path.name)} is no CSV: {line}{first_line(error)}.") from error
+        raise ValueError(f"{printable(path.name)} is no CSV: line {start + skipped}: {first_line(error)}.") from error
     finally:
         csv.field_size_limit(before)
     by_name = dict(zip(header, columns, strict=True))

@@ -138,7 +138,7 @@ class Table:
         if not plain:
             return np.zeros(0, np.int64), []
         try:
-            ids, classes = encode(plain)
+            ids, classes = encode(plain, self._row)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{self._who}, column {column!r}: {error}") from error
         names = [str(value) for value in classes.tolist()]
