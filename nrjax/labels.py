@@ -57,17 +57,20 @@ def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.nd
 
 
 def _advice(labels: np.ndarray) -> str:
-    """What to do with labels of two axes: rows that choose one class have an argmax, others none."""
-    if labels.ndim != 2 or labels.dtype.kind not in "biuf":
-        return " Several labels per sample cannot be ranked: choose one." if labels.ndim == 2 else ""
-    if labels.dtype.kind == "f" and np.isclose(labels.sum(axis=1), 1, atol=1e-3).all() and (labels >= 0).all():
-        return " Take the most probable class of each row: labels.argmax(axis=1)."
+    """What to do with labels of several axes: rows that choose one class have an argmax, others none."""
+    if labels.ndim < 2:
+        return ""
+    if labels.ndim > 2 or labels.dtype.kind not in "biuf":
+        return " Choose one class for each sample."
     ones = (labels == 1).sum(axis=1)
-    if ((labels == 0) | (labels == 1)).all() and (ones == 1).all():
+    binary = bool(((labels == 0) | (labels == 1)).all())
+    if binary and (ones == 1).all():
         return " The rows are one-hot: take the class of each, labels.argmax(axis=1)."
-    if ((labels == 0) | (labels == 1)).all():
+    if binary:
         row = int(np.flatnonzero(ones != 1)[0])
         return f" Row {row} has {ones[row]} classes: rank by one column at a time, labels[:, 0]."
+    if (labels >= 0).all() and np.isclose(labels.sum(axis=1), 1, atol=1e-3).all():
+        return " Take the most probable class of each row, labels.argmax(axis=1)."
     return " Rank by one column at a time, labels[:, 0]."
 
 

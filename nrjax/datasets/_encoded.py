@@ -13,6 +13,7 @@ from nrjax.datasets._images import BrokenImage, as_picture, decode, of_picture, 
 
 MOST_HELD = 1 << 30  # bytes of decoded images that stay in memory
 CHUNK = 256  # images that are asked for together
+MOST_AHEAD = 1 << 28  # bytes of images that are decoded before the one that is waited for
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 
@@ -126,15 +127,19 @@ def check_all(
 
 
 def _in_threads(attempt: Any, source: Source, indices: np.ndarray) -> Iterator[np.ndarray | BrokenImage]:
-    """Images in order; no more are decoded ahead than there are threads, because they may be large."""
+    """Images in order; as many are decoded ahead as there are threads, and fewer where they are large."""
     waiting: collections.deque[Future] = collections.deque()
+    ahead = largest = 1
     with ThreadPoolExecutor(THREADS, thread_name_prefix="nrjax-decode") as pool:
         try:
             for start in range(0, len(indices), CHUNK):
                 for named in source.images(indices[start : start + CHUNK]):
                     waiting.append(pool.submit(attempt, named))
-                    if len(waiting) > THREADS:
-                        yield waiting.popleft().result()
+                    while len(waiting) > ahead:
+                        image = waiting.popleft().result()
+                        largest = max(largest, getattr(image, "nbytes", 1))
+                        ahead = max(1, min(THREADS, MOST_AHEAD // largest))
+                        yield image
             while waiting:
                 yield waiting.popleft().result()
         finally:

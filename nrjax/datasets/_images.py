@@ -203,7 +203,8 @@ def _reduced(image: Image.Image, image_size: tuple[int, int] | None) -> Image.Im
 
 def _to_array(image: Image.Image, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:
     grey = image.mode in ("1", "L") if grayscale is None else grayscale
-    image = image.convert("L" if grey else "RGB")
+    mode = "L" if grey else "RGB"
+    image = image if image.mode == mode else image.convert(mode)
     if image_size is not None and image.size != (image_size[1], image_size[0]):
         image = image.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
     array = np.asarray(image)

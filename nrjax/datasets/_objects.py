@@ -39,7 +39,7 @@ def table_of(
     if _is_stream(data):
         raise ValueError(
             f"The data set is a stream ({type(data).__name__}), which has no length. Take a part of it, such as "
-            "datasets.Dataset.from_list(list(stream.take(10_000))), or a list of its items."
+            "datasets.Dataset.from_list(list(stream.take(10_000))), or its samples and labels as two lists."
         )
     if hasattr(data, "column_names") and hasattr(data, "features"):
         return _of_hugging_face(data, text, image, label)

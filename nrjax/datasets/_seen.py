@@ -4,7 +4,7 @@ import functools
 import io
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 SAME_COLOUR = 2  # of 255: a profile that changes no colour by more is that of sRGB
@@ -27,7 +27,7 @@ def as_seen(image: Image.Image, who: str) -> Image.Image:
         made = _in_srgb(made, profile)
     if made is not image:
         made.info["exif"] = image.getexif().tobytes()
-    return ImageOps.exif_transpose(made)
+    return made if made.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(made)
 
 
 def _in_eight_bits(image: Image.Image, who: str) -> Image.Image:

@@ -97,7 +97,12 @@ class Table:
             row = f"{self._who}: {self._row(i)}"
             try:
                 value: Any = self._values[i]
-            except Exception as error:  # of a data set that computes its items
+            except BrokenImage as error:
+                yield row, error
+                continue
+            except ValueError:  # labels that are wrong
+                raise
+            except Exception as error:  # of the library that keeps the rows
                 yield row, BrokenImage(f"{row} cannot be read: {type(error).__name__}: {str(error)[:200]}")
                 continue
             if isinstance(value, Mapping):  # as Hugging Face has them

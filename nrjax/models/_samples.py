@@ -65,7 +65,7 @@ def _are_texts(samples: Any) -> bool:
     ):
         return True
     kind = getattr(getattr(samples, "dtype", None), "kind", "")
-    if kind in ("O", "T") or str(getattr(samples, "dtype", "")).startswith(("str", "large_string")):
+    if kind in ("O", "T") or str(getattr(samples, "dtype", "")).lower().startswith(("str", "large_string")):
         return any(isinstance(one, str) for one in samples)
     return kind == "U"
 
