@@ -95,10 +95,12 @@ def split_folders(root: Path, split: str) -> list[Path]:
         chosen = choose_splits(f"Dataset {str(root)!r}", split, list(dict.fromkeys([*splits, *requested])))
         beside = [name for name in folders if name not in splits and _holds_classes(folders[name])]
         if beside and "all" in exact:
-            remark = (
-                f"Dataset {str(root)!r}: the folders {', '.join(map(printable, beside[:5]))} are called like no split"
+            listed = ", ".join(map(printable, beside[:5]))
+            warnings.warn(
+                f"Dataset {str(root)!r}: left out the folders {listed}, which are called like no split; add them by +.",
+                RuntimeWarning,
+                stacklevel=5,
             )
-            warnings.warn(f"{remark} and left out of split 'all'; add them by +.", RuntimeWarning, stacklevel=5)
         return [_inner(folders[name]) for name in chosen]
     _warn_of_unnamed_splits(root, list(folders.values()))
     return [root]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from nrjax._utils.memory_budget import MemoryBudget
 from nrjax._utils.paths import check_regular
@@ -19,8 +19,8 @@ from nrjax.datasets._seen import BrokenImage, as_seen
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")  # others may run programs
 MOST_BYTES = 1 << 29  # of an encoded image
 MOST_PIXELS = 1 << 26  # a photograph of 67 megapixels; beyond, a few bytes may ask for gigabytes
-LARGE = 1 << 22  # pixels of a photograph that is decoded at reduced size, where a smaller one is wanted
-MARGIN = 3  # which then is at least so many times as large: the resizing after that hides the difference
+LARGE = 1 << 22  # pixels of a photograph that is decoded at reduced size
+MARGIN = 3  # and comes in whole factors to so many times that size first: pixels differ by 1 or 2 of 255
 MODES = {1: "grey", 2: "grey and opacity", 3: "colours", 4: "colours and opacity"}  # by the number of channels
 COPIES = 12  # bytes for each pixel while an image is decoded
 DECODING = MemoryBudget(1 << 29)
@@ -185,18 +185,17 @@ def stack(images: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _reduced(image: Image.Image, image_size: tuple[int, int] | None) -> Image.Image:
-    """The picture, loaded; a large one that is to become small already smaller, by whole factors."""
+    """The picture, loaded; a large one already in the size that is wanted, by way of whole factors."""
     if image_size is None or image.width * image.height < LARGE:
         image.load()
         return image
-    shorter, longer = sorted(MARGIN * edge for edge in image_size)  # it may have to be turned
-    across = (longer, shorter) if image.width > image.height else (shorter, longer)
-    image.draft(None, across)  # JPEG alone can
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # to be shown on its side
+    width, height = image_size if turned else image_size[::-1]
+    _, box = image.draft(None, (MARGIN * width, MARGIN * height)) or (None, None)  # JPEG alone can
     image.load()
-    factor = min(image.width // across[0], image.height // across[1])
-    if factor < 2 or image.mode not in ("L", "RGB", "RGBA", "LA", "CMYK") or "transparency" in image.info:
+    if image.mode not in ("L", "RGB", "RGBA", "LA", "CMYK") or "transparency" in image.info:
         return image
-    smaller = image.reduce(factor)
+    smaller = image.resize((width, height), Image.Resampling.BILINEAR, box, reducing_gap=MARGIN)
     smaller.info["exif"] = image.getexif().tobytes()
     return smaller
 

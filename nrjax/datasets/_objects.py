@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import narwhals as nw
-
-from nrjax._utils.frames import is_frame
+from nrjax._utils.frames import columns_of_frame, is_frame
 from nrjax._utils.messages import first_line
 from nrjax.datasets._pairs import table_of_pairs
 from nrjax.datasets._splits import choose_splits
@@ -84,18 +82,8 @@ def _is_stream(data: Any) -> bool:
 
 
 def _of_frame(data: Any) -> Columns:
-    names = [str(name) for name in (data.column_names if hasattr(data, "column_names") else data.columns)]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"The frame has several columns that read {', '.join(map(repr, twice[:5]))}; rename them.")
-    frame = nw.from_native(data, eager_only=True)
-    by_name = {str(name): name for name in frame.columns}
-    index: Any = nw.maybe_get_index(frame)
-
-    def place(row: int) -> str:
-        return f"index {row if index is None else index[row]}"
-
-    return Columns(by_name, lambda name: frame.get_column(by_name[name]).to_list(), place)
+    names, read, index = columns_of_frame("The frame", data)
+    return Columns(names, read, lambda row: f"index {row if index is None else index[row]}")
 
 
 def _of_hugging_face(data: Any, text: str | Sequence[str] | None, image: str | None, label: str | None) -> Table:
