@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import io
+import os
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ LARGE = 1 << 22  # pixels of a photograph that is decoded at reduced size
 MARGIN = 3  # and comes in whole factors to so many times that size first: pixels differ by 1 or 2 of 255
 MODES = {1: "grey", 2: "grey and opacity", 3: "colours", 4: "colours and opacity"}  # by the number of channels
 COPIES = 12  # bytes for each pixel while an image is decoded
+BLOCK = 1 << 26
 DECODING = MemoryBudget(1 << 29)
 
 
@@ -53,6 +55,8 @@ def readable_formats() -> tuple[str, ...]:
     with contextlib.suppress(Exception):  # an extra of Pillow that may be missing or broken
         importlib.import_module("pillow_heif").register_heif_opener()
     Image.init()  # all formats are known from here on, not the commonest alone
+    if "PILLOW_BLOCK_SIZE" not in os.environ:  # blocks above 32 MiB go back to the system, whichever thread had them
+        Image.core.set_block_size(BLOCK)
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
