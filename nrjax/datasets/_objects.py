@@ -9,7 +9,7 @@ from nrjax._utils.frames import columns_of_frame, is_frame
 from nrjax._utils.messages import first_line
 from nrjax.datasets._pairs import table_of_pairs
 from nrjax.datasets._splits import choose_splits
-from nrjax.datasets._table_files import Columns
+from nrjax.datasets._table_files import Columns, Place
 from nrjax.datasets._tables import LABELS, Table
 
 ON_DISK = ("dataset_dict.json", "state.json")  # in a directory that Hugging Face's datasets saved
@@ -83,7 +83,7 @@ def _is_stream(data: Any) -> bool:
 
 def _of_frame(data: Any) -> Columns:
     names, read, index = columns_of_frame("The frame", data)
-    return Columns(names, read, lambda row: f"index {row if index is None else index[row]}")
+    return Columns(names, read, Place("index {}", index))
 
 
 def _of_hugging_face(data: Any, text: str | Sequence[str] | None, image: str | None, label: str | None) -> Table:
@@ -99,7 +99,7 @@ def _of_hugging_face(data: Any, text: str | Sequence[str] | None, image: str | N
         column = rows.select_columns([name])
         return _Rows(column, name) if kinds[name] == "Image" else column[:].column(name).to_pylist()
 
-    return Table(Columns(kinds, read, lambda row: f"index {row}"), "The data set", Path(), text, image, label, names)
+    return Table(Columns(kinds, read, Place("index {}")), "The data set", Path(), text, image, label, names)
 
 
 class _Rows(Sequence[Any]):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nrjax.datasets._images import BrokenImage, channels_last
-from nrjax.datasets._table_files import Columns
+from nrjax.datasets._table_files import Columns, Place
 from nrjax.datasets._tables import Table
 
 WHO = "The data set"
@@ -34,7 +34,7 @@ def table_of_pairs(data: Any, skip_broken: bool) -> Table:
     samples: Any = _Samples(items, labels, rows)
     role = "text" if isinstance(sample, str) or numbers else "image"
     values = {"label": labels, role: [""] * len(labels) if numbers else samples}
-    columns = Columns(values, values.__getitem__, lambda row: f"item {rows[row]}")
+    columns = Columns(values, values.__getitem__, Place("item {}", rows))
     table = Table(columns, WHO, Path(), None, None, "label", names)
     if numbers:
         table.use_numbers(np.stack(list(samples)))

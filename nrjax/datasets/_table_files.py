@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nrjax._utils.messages import first_line, printable
 from nrjax._utils.paths import check_regular
@@ -20,18 +20,27 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*(?:,\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
+class Place(NamedTuple):
+    """What the user calls a row: a text with its index, or with its number in `numbers`."""
+
+    text: str
+    numbers: Sequence[Any] | None = None
+
+    def __call__(self, row: int) -> str:
+        """Such as `line 3 of the file`."""
+        return self.text.format(row if self.numbers is None else self.numbers[row])
+
+
 class Columns(Mapping[str, Sequence[Any]]):
     """Columns by name, each read when it is looked up, and how the user counts its rows.
 
     Args:
       names: of the columns.
       read: a column by its name.
-      place: what the user calls a row of that index, such as `line 3 of the file`; None where rows are just counted.
+      place: what the user calls a row; None where rows are just counted.
     """
 
-    def __init__(
-        self, names: Iterable[str], read: Callable[[str], Sequence[Any]], place: Callable[[int], str] | None = None
-    ):
+    def __init__(self, names: Iterable[str], read: Callable[[str], Sequence[Any]], place: Place | None = None):
         self._names, self._read, self.place = list(names), read, place
 
     def __getitem__(self, name: str) -> Sequence[Any]:
@@ -103,7 +112,7 @@ def _csv(path: Path, *, tabs: bool) -> Columns:
     by_name = dict(zip(header, columns, strict=True))
     if delimiter == ";":
         by_name = {name: _decimal_points(values) for name, values in by_name.items()}
-    return Columns(by_name, by_name.__getitem__, lambda i: f"line {lines[i]} of the file")
+    return Columns(by_name, by_name.__getitem__, Place("line {} of the file", lines))
 
 
 def _quotes(path: Path) -> bool:
@@ -141,7 +150,7 @@ def _json(path: Path) -> Columns:
             if content is not None:
                 if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
                     raise ValueError(f"{who}: expected a list of objects with the columns as fields.")
-                return _of_rows(content, lambda i: f"object {i + 1} of the file")
+                return _of_rows(content, Place("object {} of the file", range(1, len(content) + 1)))
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -153,10 +162,10 @@ def _json(path: Path) -> Columns:
                 raise ValueError(f"{who}: line {number} is no object with the columns as fields.")
             rows.append(row)
             lines.append(number)
-    return _of_rows(rows, lambda i: f"line {lines[i]} of the file")
+    return _of_rows(rows, Place("line {} of the file", lines))
 
 
-def _of_rows(rows: list[dict[str, Any]], place: Callable[[int], str]) -> Columns:
+def _of_rows(rows: list[dict[str, Any]], place: Place) -> Columns:
     names = dict.fromkeys(name for row in rows for name in row)
     return Columns(names, lambda name: [row.get(name) for row in rows], place)
 
