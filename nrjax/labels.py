@@ -60,6 +60,8 @@ def _advice(labels: np.ndarray) -> str:
     """What to do with labels of several axes: rows that choose one class have an argmax, others none."""
     if labels.ndim < 2:
         return ""
+    if labels.ndim == 2 and labels.dtype.kind == "O":  # of a frame
+        labels = np.array(labels.tolist())
     if labels.ndim > 2 or labels.dtype.kind not in "biuf":
         return " Choose one class for each sample."
     ones = (labels == 1).sum(axis=1)
@@ -157,6 +159,7 @@ def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.
                 f"{str(label)[:60]} ({type(label).__name__})."
             ) from None
         keys.append(("number" if kind == "integer" else kind, label))
+    _refuse_several([label for _, label in dict.fromkeys(keys)])
     order = dict.fromkeys(keys)
     if len({kind for kind, _ in order}) == 1 and "other" not in found and "row" not in found:
         order = dict.fromkeys(sorted(order))
@@ -165,6 +168,17 @@ def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.
     for i, (_, label) in enumerate(order):
         classes[i] = label
     return np.array([ids[key] for key in keys], np.int32), classes
+
+
+def _refuse_several(labels: Iterable[Any]) -> None:
+    """Raises where tuples are lists of tags: of several lengths, or the same in another order."""
+    rows = [label for label in labels if isinstance(label, tuple)]
+    lengths, sets = {len(row) for row in rows}, {frozenset(row) for row in rows}
+    if len(lengths) > 1 or len(sets) < len(rows):
+        raise ValueError(
+            f"labels must be a class per sample; got tuples of several, such as {str(rows[-1])[:60]}. Choose one class "
+            "for each sample."
+        )
 
 
 def _refuse_missing(missing: np.ndarray, labels: Any) -> None:

@@ -69,6 +69,8 @@ def floats(values: Sequence[Any]) -> np.ndarray | None:
     return numbers if 0 < there <= 2 * np.isfinite(numbers).sum() else None
 
 
-def counts_up(numbers: np.ndarray | None) -> bool:
-    """Whether numbers are those of rows: each is one more than that before."""
-    return numbers is not None and len(numbers) > 1 and bool((np.diff(numbers) == 1).all())
+def numbers_rows(numbers: np.ndarray | None) -> bool:
+    """Whether numbers may be those of rows: whole, and each another one."""
+    if numbers is None or len(numbers) < 2 or not np.isfinite(numbers).all():
+        return False
+    return bool((numbers == np.round(numbers)).all()) and len(np.unique(numbers)) == len(numbers)

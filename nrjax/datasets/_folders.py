@@ -13,11 +13,15 @@ from nrjax._utils.paths import is_system_file, natural_sort_key
 from nrjax._utils.spelling import plain_spelling, warn_of_look_alikes
 from nrjax.datasets._images import image_suffixes
 from nrjax.datasets._splits import choose_splits, split_word
+from nrjax.datasets._table_files import SUFFIXES
 
 BESIDE = frozenset({
     ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".html", ".htm", ".log", ".pdf",
     ".ini", ".cfg", ".toml", ".db", ".py", ".ipynb", ".sh", ".bat", ".url", ".lnk", ".pkl", ".md5", ".sha256",
 })  # fmt: skip
+
+
+PLAIN_SPLITS = {"train", "test", "val", "valid", "validation", "dev", "eval"}  # these are none of the usual classes
 
 
 class Folders:
@@ -47,20 +51,23 @@ class Folders:
             counts.append(len(images))
         who = f"Dataset {printable(str(root))!r}"
         suffixes = ", ".join(sorted(image_suffixes()))
+        self.remark = _left_out(root, left_out)
         if not self._files:
+            tables = sorted(path.name for path in root.iterdir() if _suffix(path.name) in (*SUFFIXES, ".npz"))
+            instead = f" Give one of its tables: {', '.join(map(printable, tables[:5]))}." if tables else ""
             raise ValueError(
                 f"{who}: expected one folder of images per class; found {len(self.class_names)} folders and no image "
-                f"({suffixes})."
+                f"({suffixes}).{instead or f' {self.remark}' * bool(self.remark)}"
             )
         empty = [printable(name) for name, count in zip(self.class_names, counts, strict=True) if not count]
         if empty:
             raise ValueError(
                 f"{who}: every class needs an image; {', '.join(empty[:5])} "
                 f"{'has' if len(empty) == 1 else 'have'} none ({suffixes}). Remove the folder, or mend it."
+                f"{f' {self.remark}' * bool(self.remark)}"
             )
         warn_of_look_alikes(self.class_names)
         self.labels = np.repeat(np.arange(len(counts)), counts)
-        self.remark = _left_out(root, left_out)
 
     def images(self, indices: np.ndarray) -> Iterator[tuple[str, Path]]:
         """Name and path of the images at `indices`."""
@@ -88,7 +95,8 @@ def split_folders(root: Path, split: str) -> list[Path]:
         (only,) = folders.values()
         inner = split_folders(only, split)
         return [root] if inner == [only] else inner
-    splits = named if len(named) == len(folders) else [name for name in named if _holds_classes(folders[name])]
+    plain = all(name.lower() in PLAIN_SPLITS for name in folders)
+    splits = named if plain else [name for name in named if _holds_classes(folders[name])]
     exact = [part.strip().lower() for part in split.split("+")]
     requested = [name for name in folders if name.lower() in exact and _holds_classes(folders[name])]
     if len(splits) > 1 or (splits and len(folders) == 1) or requested:

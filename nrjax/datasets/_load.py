@@ -167,7 +167,10 @@ def _warn_of_left_out(source: Source | Table, broken: list[str], count: int) -> 
 def _at_home(name: Any) -> Any:
     """A path whose `~` is the user's home."""
     if isinstance(name, (str, Path)) and str(name).startswith("~"):
-        return type(name)(str(Path(name).expanduser()))
+        try:
+            return type(name)(str(Path(name).expanduser()))
+        except RuntimeError as error:
+            raise ValueError(f"Dataset {str(name)!r}: there is no such user.") from error
     return name
 
 

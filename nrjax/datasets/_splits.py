@@ -8,17 +8,18 @@ _WORDS = {
     "val": "validation", "valid": "validation", "validation": "validation", "validate": "validation",
     "dev": "validation", "eval": "evaluation", "evaluation": "evaluation", "holdout": "holdout",
 }  # fmt: skip
-_NAME = re.compile(
-    rf"(?:.*[^a-z])?({'|'.join(sorted(_WORDS, key=len, reverse=True))})"
-    r"(?:[^a-z]*(?:set|split|data|dataset|images?|imgs|pictures|folder|dir)?[^a-z]*)"
-)
+_TOKEN = re.compile(rf"({'|'.join(sorted(_WORDS, key=len, reverse=True))})(?:s|set|sets|split|data|images?|imgs?|dir)?")
 
 
 def split_word(name: str) -> str | None:
-    """The split that a name means: `training_set`, `seg_train` and `Train2017` mean `train`; None for others."""
-    spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
-    match = _NAME.fullmatch(spaced.lower())
-    return _WORDS[match[1]] if match else None
+    """The split that a name means: `training_set`, `seg_train` and `Train2017` mean `train`; None for others.
+
+    It means one where any of its words does; whether a folder called like that is a split, its contents say.
+    """
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
+    matches = (_TOKEN.fullmatch(token) for token in re.findall(r"[a-z]+", spaced.lower()))
+    words = {_WORDS[match[1]] for match in matches if match}
+    return words.pop() if len(words) == 1 else None
 
 
 def choose_splits(who: str, split: str, names: Iterable[str]) -> list[str]:

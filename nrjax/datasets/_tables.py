@@ -1,5 +1,6 @@
 """Tables with a label in every row, beside texts, images or numbers."""
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,14 +11,14 @@ from PIL import Image
 
 from nrjax._utils.messages import printable, shortened
 from nrjax._utils.paths import natural_sort_key
-from nrjax.datasets._cells import as_ids, counts_up, floats, is_missing, whole_numbers, wrong_text
+from nrjax.datasets._cells import as_ids, floats, is_missing, numbers_rows, whole_numbers, wrong_text
 from nrjax.datasets._images import BrokenImage
 from nrjax.datasets._table_files import Columns
 from nrjax.labels import encode
 
 TEXTS, IMAGES = ("text", "sentence", "content"), ("image", "path", "file", "filename", "file_name", "image_path")
 LABELS = ("label", "labels", "target", "class", "category")
-ROW_NUMBERS = ("", "unnamed: 0", "index", "id", "row")  # columns that hold nothing else, where they count up
+ROW_NUMBERS = re.compile(r"(unnamed: [\d.]+|__index_level_\d+__|index|idx|id|row)?", re.IGNORECASE)
 
 
 class Table:
@@ -160,7 +161,7 @@ class Table:
     def _numbers(self, columns: Columns, names: Sequence[str]) -> np.ndarray:
         arrays = {name: floats(columns[name]) for name in names}
         wrong = [name for name, numbers in arrays.items() if numbers is None]
-        counted = [name for name in names if name.lower() in ROW_NUMBERS and counts_up(arrays[name])]
+        counted = [name for name in names if ROW_NUMBERS.fullmatch(name) and numbers_rows(arrays[name])]
         if wrong or len(counted) == len(names):
             raise ValueError(
                 f"{self._who} has neither a column of texts nor of images; name it (text=, image=; on the command line "

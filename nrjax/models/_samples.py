@@ -123,6 +123,10 @@ def check_images(images: Any) -> np.ndarray:
             f"samples must be texts, images or arrays of numbers; got text of shape {images.shape}. Join the texts of "
             "each sample into one."
         )
+    if images.dtype.kind == "O":
+        raise ValueError(
+            f"samples must be texts, images or arrays of numbers, all of one kind; got {type(images.flat[0]).__name__}."
+        )
     if images.dtype.kind not in "biuf" and not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(f"images must be numbers; got dtype {images.dtype}.")
     if images.ndim == 4 and images.dtype.kind in "iub" and images.dtype != np.uint8:
