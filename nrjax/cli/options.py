@@ -219,8 +219,8 @@ def data_options(command):
 
     for option in reversed((
         click.option("--data", metavar="NAME",
-                     help="TFDS name, directory of images per class, .npz, or a table (.csv, .tsv, .parquet, .jsonl). "
-                     "Default: bundled images."),
+                     help="TFDS name, directory of images per class, .npz, or a table (.csv, .tsv, .parquet, .json, "
+                     ".jsonl). Default: bundled images."),
         click.option("--text", metavar="COLUMN",
                      help="Column of texts of a table.  [default: text, sentence, content]"),
         click.option("--image", metavar="COLUMN", help="Column of paths of images.  [default: image, path, file]"),
@@ -234,7 +234,7 @@ def data_options(command):
         click.option("--max-samples", type=click.IntRange(min=1),
                      help="Use so many samples, in the classes' proportions."),
         click.option("--seed", type=int, default=0, show_default=True, help="Chooses the samples of --max-samples."),
-        click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and say which."),
+        click.option("--skip-broken", is_flag=True, help="Leave out samples that cannot be read, and say which."),
         click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets."),
         click.option("--n-clusters", type=Clusters(), metavar="K",
                      help="Do not look at labels: rank by how well features fall into K clusters, or with auto into as "

@@ -18,7 +18,7 @@ _NAMES = (r"(?P<split>.+)_images", "{split}_labels"), (r"x_(?P<split>.+)", "y_{s
 
 
 class Archive:
-    """Arrays `images` and `labels` of a `.npz` file, or such arrays of the splits that are asked for."""
+    """Arrays `images` (or `x`) and `labels` (or `y`) of a `.npz` file, or those of the splits that are asked for."""
 
     def __init__(self, path: Path, split: str):
         who = f"Dataset {printable(str(path))!r}"
@@ -59,8 +59,9 @@ class Archive:
 
 def _pairs(who: str, names: list[str], split: str) -> list[tuple[str, str]]:
     """Names of arrays of images and of their labels."""
-    if "images" in names and "labels" in names:
-        return [("images", "labels")]
+    whole = [next((name for name in pair if name in names), None) for pair in (("images", "x"), ("labels", "y"))]
+    if whole[0] and whole[1]:
+        return [(whole[0], whole[1])]
     for pattern, label in _NAMES:
         splits = {match["split"]: name for name in names if (match := re.fullmatch(pattern, name))}
         pairs = {part: (name, label.format(split=part)) for part, name in splits.items()}
