@@ -87,7 +87,8 @@ def folder_of_images(root: Path, split: str) -> bool:
 def split_folders(root: Path, split: str) -> list[Path]:
     """The folders of the splits that are asked for; the root itself where it has no splits.
 
-    A split holds folders of classes and is called like one. A class may be called `train`, too: it holds images.
+    A split holds folders of classes and is called like one; where others hold such, too, there are two at least. A
+    class may be called `train`, too: it holds images.
     """
     folders = {folder.name: folder for folder in _contents(root)[0]}
     named = [name for name in folders if split_word(name)]
@@ -99,11 +100,11 @@ def split_folders(root: Path, split: str) -> list[Path]:
     splits = named if plain else [name for name in named if _holds_classes(folders[name])]
     exact = [part.strip().lower() for part in split.split("+")]
     requested = [name for name in folders if name.lower() in exact and _holds_classes(folders[name])]
-    if len(splits) > 1 or (splits and len(folders) == 1) or requested:
+    others = [name for name in folders if name not in splits and _holds_classes(folders[name])]
+    if len(splits) > 1 or (splits and not others) or requested:
         chosen = choose_splits(f"Dataset {str(root)!r}", split, list(dict.fromkeys([*splits, *requested])))
-        beside = [name for name in folders if name not in splits and _holds_classes(folders[name])]
-        if beside and "all" in exact:
-            listed = ", ".join(map(printable, beside[:5]))
+        if others and "all" in exact:
+            listed = ", ".join(map(printable, others[:5]))
             warnings.warn(
                 f"Dataset {str(root)!r}: left out the folders {listed}, which are called like no split; add them by +.",
                 RuntimeWarning,

@@ -90,6 +90,14 @@ def test_folders_of_splits_are_no_classes(tmp_path, case):
         load(tmp_path, "nosuch")
 
 
+@pytest.mark.parametrize("flat", ["test1", "unlabelled"])
+def test_a_split_beside_a_folder_of_images_alone(tmp_path, flat):
+    folders(tmp_path, "training_set/cats", "training_set/dogs", flat)
+    assert load(tmp_path, "train").class_names == ("cats", "dogs")
+    with pytest.raises(ValueError, match="no split 'test'; it has training_set"):
+        load(tmp_path)
+
+
 def test_splits_within_classes(tmp_path):
     folders(tmp_path, "cats/train", "cats/test", "dogs/train", "dogs/test")
     assert load(tmp_path, "train").labels.tolist() == [0, 0, 1, 1]
