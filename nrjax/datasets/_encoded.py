@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from nrjax.datasets._images import BrokenImage, as_picture, decode, of_picture, stack
+from nrjax.datasets._seen import Depth
 
 MOST_HELD = 1 << 30  # bytes of decoded images that stay in memory
 CHUNK = 256  # images that are asked for together
@@ -37,10 +38,10 @@ class Images(Sequence[np.ndarray]):
 
     def __init__(
         self, source: Source, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None,
-        held: list[np.ndarray] | None = None,
+        held: list[np.ndarray] | None = None, depth: Depth | None = None,
     ):  # fmt: skip
         self._source, self._indices, self._size, self._grayscale = source, indices, image_size, grayscale
-        self.held = held
+        self.held, self._depth = held, depth
 
     @classmethod
     def of(cls, arrays: Sequence[Any]) -> "Images":
@@ -65,7 +66,7 @@ class Images(Sequence[np.ndarray]):
     def take(self, rows: np.ndarray) -> "Images":
         """Some of them, in this order."""
         held = None if self.held is None else [self.held[i] for i in rows]
-        return Images(self._source, self._indices[rows], self._size, self._grayscale, held)
+        return Images(self._source, self._indices[rows], self._size, self._grayscale, held, self._depth)
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -77,7 +78,7 @@ class Images(Sequence[np.ndarray]):
         if self.held is not None:
             return self.held[index]
         ((who, item),) = self._source.images(self._indices[[index]])
-        return _decoded(who, item, self._size, self._grayscale)
+        return _decoded(who, item, self._size, self._grayscale, self._depth)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of them. Raises ValueError where the sizes differ."""
@@ -91,26 +92,30 @@ class Checked(NamedTuple):
       indices: of them.
       held: they themselves, decoded, while they are few: one array, or a list where they differ in size.
       left_out: what is wrong with the others.
+      depth: what their 16 bits hold.
     """
 
     indices: np.ndarray
     held: np.ndarray | list[np.ndarray] | None
     left_out: list[str]
+    depth: Depth
 
 
 def check_all(
-    source: Source, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None, skip_broken: bool
-) -> Checked:
+    source: Source, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None, skip_broken: bool,
+    depth: Depth | None = None,
+) -> Checked:  # fmt: skip
     """Decodes every image once, in threads, so that a broken one is known before any model runs.
 
     Raises:
       BrokenImage: the first that cannot be read, unless they are to be left out.
     """
     held, good, left_out = _Held(len(indices)), [], []
+    depth = depth or Depth()
 
     def attempt(named: tuple[str, Any]) -> np.ndarray | BrokenImage:
         try:
-            return _decoded(*named, image_size, grayscale)
+            return _decoded(*named, image_size, grayscale, depth)
         except BrokenImage as error:
             return error
 
@@ -123,7 +128,9 @@ def check_all(
         else:
             good.append(index)
             held.add(image)
-    return Checked(np.array(good, dtype=np.int64), held.all(), left_out)
+    if depth.mixed:  # what looked like 12 bits are dark pictures of 16
+        return check_all(source, indices, image_size, grayscale, skip_broken, Depth(twelve=False))
+    return Checked(np.array(good, dtype=np.int64), held.all(), left_out, depth)
 
 
 def _in_threads(attempt: Any, source: Source, indices: np.ndarray) -> Iterator[np.ndarray | BrokenImage]:
@@ -187,11 +194,13 @@ class _Nothing:
         raise AssertionError  # all of them are held
 
 
-def _decoded(who: str, item: Any, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:
+def _decoded(
+    who: str, item: Any, image_size: tuple[int, int] | None, grayscale: bool | None, depth: Depth | None
+) -> np.ndarray:
     if isinstance(item, BrokenImage):
         raise item
     if isinstance(item, np.ndarray):
         item = as_picture(item, who)
     if isinstance(item, Image.Image):
-        return of_picture(item, who, image_size, grayscale)
-    return decode(item, image_size, grayscale, who)
+        return of_picture(item, who, image_size, grayscale, depth)
+    return decode(item, image_size, grayscale, who, depth)

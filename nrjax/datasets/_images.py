@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from nrjax._utils.memory_budget import MemoryBudget
 from nrjax._utils.paths import check_regular
-from nrjax.datasets._seen import BrokenImage, as_seen
+from nrjax.datasets._seen import BrokenImage, Depth, as_seen
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")  # others may run programs
 MOST_BYTES = 1 << 29  # of an encoded image
@@ -68,8 +68,9 @@ def image_suffixes() -> frozenset[str]:
 
 
 def decode(
-    source: bytes | Path, image_size: tuple[int, int] | None, grayscale: bool | None, who: str = "an image"
-) -> np.ndarray:
+    source: bytes | Path, image_size: tuple[int, int] | None, grayscale: bool | None, who: str = "an image",
+    depth: Depth | None = None,
+) -> np.ndarray:  # fmt: skip
     """One encoded image as uint8 `[height, width, channels]`, the way up that its EXIF says.
 
     16 bits become 8, and 12 bits where no value of 16 is above them; floats must lie in [0, 1]; colour profiles are
@@ -81,6 +82,7 @@ def decode(
       image_size: `(height, width)` to resize to (bilinear, antialiased); None keeps the size.
       grayscale: True for one channel (ITU-R 601 luma), False for RGB, None for what the image has.
       who: its name in errors.
+      depth: what 16 bits hold in the pictures beside it; None looks at it alone.
 
     Raises:
       BrokenImage: it is no image of a known format, or truncated, too large, or of numbers whose range is not known.
@@ -92,7 +94,7 @@ def decode(
             if width * height > MOST_PIXELS:
                 raise BrokenImage(f"{who}: {width}x{height} pixels are too many; at most {MOST_PIXELS:,} are read.")
             with DECODING.take(COPIES * width * height):
-                return _to_array(as_seen(_reduced(image, image_size), who), image_size, grayscale)
+                return _to_array(as_seen(_reduced(image, image_size), who, depth), image_size, grayscale)
     except BrokenImage:
         raise
     except Image.DecompressionBombError as error:
@@ -107,11 +109,12 @@ def decode(
 
 
 def of_picture(
-    image: Image.Image, who: str, image_size: tuple[int, int] | None = None, grayscale: bool | None = None
-) -> np.ndarray:
+    image: Image.Image, who: str, image_size: tuple[int, int] | None = None, grayscale: bool | None = None,
+    depth: Depth | None = None,
+) -> np.ndarray:  # fmt: skip
     """A picture of Pillow that is open already, as `decode` reads one."""
     try:
-        return _to_array(as_seen(image, who), image_size, grayscale)
+        return _to_array(as_seen(image, who, depth), image_size, grayscale)
     except BrokenImage:
         raise
     except Exception as error:

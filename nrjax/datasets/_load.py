@@ -119,16 +119,16 @@ def load_dataset(
         return Dataset(source.fitted(indices, image_size, grayscale), source.labels[indices], names)
     if isinstance(source, Table) and source.kind != "image":
         good, left_out = _usable(source, indices, skip_broken)
-        held = None
+        held = depth = None
     else:
         with without_news():
-            good, held, left_out = check_all(source, indices, image_size, grayscale, skip_broken)
+            good, held, left_out, depth = check_all(source, indices, image_size, grayscale, skip_broken)
     _warn_of_left_out(source, left_out, len(indices))
     if not len(good):
         raise ValueError(f"{who}, split {split!r}: none of its samples can be read.")
     if isinstance(source, Table) and source.kind != "image":
         return Dataset(source.samples(good), source.labels[good], names)
-    samples: Any = Images(source, good, image_size, grayscale, held if isinstance(held, list) else None)
+    samples: Any = Images(source, good, image_size, grayscale, held if isinstance(held, list) else None, depth)
     if isinstance(held, np.ndarray):
         samples = held
     elif held is not None and len({image.shape[:2] for image in held}) == 1:

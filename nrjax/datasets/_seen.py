@@ -7,6 +7,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+TWELVE_BITS = 0xFFF
 SAME_COLOUR = 2  # of 255: a profile that changes no colour by more is that of sRGB
 MOST_PROFILE = 1 << 22  # bytes
 
@@ -15,13 +16,40 @@ class BrokenImage(ValueError):
     """An image that cannot be read, and why."""
 
 
-def as_seen(image: Image.Image, who: str) -> Image.Image:
+class Depth:
+    """What the pictures of one data set have in 16 bits: cameras and scanners write 12, and then all of them have.
+
+    Attributes:
+      twelve: whether pictures without a value above 4095 have 12 bits.
+      beyond: of the pictures so far, whether they have such values: one or both answers.
+    """
+
+    def __init__(self, *, twelve: bool = True):
+        self.twelve, self.beyond = twelve, set[bool]()
+
+    @property
+    def mixed(self) -> bool:
+        """Whether 12 bits were assumed of some pictures, and others have 16."""
+        return self.twelve and len(self.beyond) == 2
+
+    def white(self, largest: int) -> int:
+        """The value that is white in a picture with such a largest one."""
+        self.beyond.add(largest > TWELVE_BITS)
+        return TWELVE_BITS if self.twelve and largest <= TWELVE_BITS else 0xFFFF
+
+
+def as_seen(image: Image.Image, who: str, depth: Depth | None = None) -> Image.Image:
     """A picture in mode L or RGB, or another one of 8 bits that converts to them, the way up that its EXIF says.
+
+    Args:
+      image: a picture that is loaded.
+      who: its name in errors.
+      depth: of the pictures beside it; None takes it alone.
 
     Raises:
       BrokenImage: it has numbers whose range is not known.
     """
-    made = _in_eight_bits(image, who)
+    made = _in_eight_bits(image, who, depth or Depth())
     profile = image.info.get("icc_profile")
     if isinstance(profile, bytes) and len(profile) <= MOST_PROFILE:
         made = _in_srgb(made, profile)
@@ -30,13 +58,13 @@ def as_seen(image: Image.Image, who: str) -> Image.Image:
     return made if made.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(made)
 
 
-def _in_eight_bits(image: Image.Image, who: str) -> Image.Image:
+def _in_eight_bits(image: Image.Image, who: str, depth: Depth) -> Image.Image:
     if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM")):
         values = np.asarray(image).astype(np.int64)
         if values.size and not 0 <= values.min() <= values.max() <= 0xFFFF:
             raise BrokenImage(f"{who} has integers beyond 16 bits; convert it to 8 or 16.")
-        largest = 0xFFFF if values.size and values.max() > 0xFFF else 0xFFF  # cameras and scanners write 12 bits in 16
-        return Image.fromarray(np.round(values * (255 / largest)).astype(np.uint8))
+        white = depth.white(int(values.max(initial=0)))
+        return Image.fromarray(np.round(values * (255 / white)).astype(np.uint8))
     if image.mode == "I":
         raise BrokenImage(f"{who} has 32-bit integers, whose range is not known; convert it to 8 or 16 bits.")
     if image.mode == "F":

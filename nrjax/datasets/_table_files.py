@@ -84,11 +84,11 @@ def _csv(path: Path, *, tabs: bool) -> Columns:
             told = re.fullmatch(r"sep=(.)\s*", first)  # as spreadsheets begin a file
             first = file.readline() if told else first
             marks = told[1] if told else "\t" if tabs else DELIMITERS
-            delimiter = max(marks, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+            delimiter = max(marks, key=lambda mark: _count_fields(first, mark))
             quoted = not tabs or _quotes(path)
             quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
             rows = csv.reader(itertools.chain([first], file), delimiter=delimiter, quoting=quoting, strict=True)
-            header = next(rows, [])
+            header = [name.strip() for name in next(rows, [])]
             if len(set(header)) < len(header) or not header:
                 raise ValueError(f"{printable(path.name)}: expected a first row that names the columns, each once.")
             columns: list[list[str]] = [[] for _ in header]
@@ -113,6 +113,13 @@ def _csv(path: Path, *, tabs: bool) -> Columns:
     if delimiter == ";":
         by_name = {name: _decimal_points(values) for name, values in by_name.items()}
     return Columns(by_name, by_name.__getitem__, Place("line {} of the file", lines))
+
+
+def _count_fields(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter, strict=True), []))
+    except csv.Error:
+        return 0
 
 
 def _quotes(path: Path) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from nrjax._utils.messages import printable, shortened
 from nrjax._utils.paths import natural_sort_key
+from nrjax._utils.spelling import warn_of_look_alikes
 from nrjax.datasets._cells import as_ids, floats, is_missing, numbers_rows, whole_numbers, wrong_text
 from nrjax.datasets._images import BrokenImage
 from nrjax.datasets._table_files import Columns
@@ -137,6 +138,7 @@ class Table:
                 f"rows). Remove those rows, or mend them.{place}"
             )
         if class_names is not None:
+            warn_of_look_alikes(class_names)
             return np.array(plain, np.int64), list(class_names)
         ids = as_ids(plain)
         if ids is not None:

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 import nrjax
 from nrjax._utils.paths import is_system_file
 from nrjax.datasets import BrokenImage, channels_last, read_labels
+from nrjax.datasets import _encoded as encoded
 from nrjax.datasets._images import LARGE, decode
 from nrjax.datasets._select import select
 from nrjax.datasets._splits import split_word
@@ -261,6 +262,7 @@ FILES = {
     "a TSV with a quote": ("t.tsv", '5" pipe\t0\nplain\t1\n', ['5" pipe', "plain"]),
     "a TSV of halves of quotes": ("t.tsv", '"Hello there\t1\nhe said yes"\t0\n', ['"Hello there', 'he said yes"']),
     "a TSV that is quoted": ("t.tsv", '"a ""b"""\t0\nplain\t1\n', ['a "b"', "plain"]),
+    "semicolons and commas in quotes": ("t.csv", '"a, b";0\n"c";1\n', ["a, b", "c"]),
     "semicolons": ("t.csv", "a, b;0\nc;1\n", ["a, b", "c"]),
     "bars": ("t.csv", "a|0\nc|1\n", ["a", "c"]),
     "what a spreadsheet begins with": ("t.csv", "sep=;\n{}a;0\nc;1\n", ["a", "c"]),
@@ -483,6 +485,15 @@ def test_twelve_bits_in_sixteen_keep_their_levels(values, levels):
     data = io.BytesIO()
     Image.fromarray(np.array([values], np.uint16)).save(data, "PNG")
     assert decode(data.getvalue(), None, None).ravel().tolist() == levels
+
+
+def test_dark_pictures_of_sixteen_bits_stay_dark(tmp_path, monkeypatch):
+    for name, value in (("a", 3000), ("b", 40000)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / name / "0.png")
+    assert load(tmp_path).images[:, 0, 0, 0].tolist() == [12, 156]
+    monkeypatch.setattr(encoded, "MOST_HELD", 10)
+    assert [image[0, 0, 0] for image in load(tmp_path).samples] == [12, 156]
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
