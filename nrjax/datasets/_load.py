@@ -181,9 +181,11 @@ def _open(
     if not isinstance(name, (str, Path)):
         table = table_of(name, split, text, image, label, skip_broken)
         if table is None:
+            instead = " Give its dataset." if hasattr(name, "dataset") else ""  # a loader of batches
             raise TypeError(
                 "load_dataset takes a name, a path, a pandas frame (or one of polars or pyarrow), a datasets.Dataset "
-                f"or a data set of PyTorch; got {type(name).__name__}. Arrays and labels go to nrjax.rank as they are."
+                f"or a data set of PyTorch; got {type(name).__name__}.{instead} Arrays and labels go to nrjax.rank "
+                "as they are."
             )
         return table
     path = Path(name)
