@@ -197,6 +197,6 @@ def _left_out(root: Path, paths: list[Path]) -> str | None:
         if _suffix(path.name) in image_suffixes() else printable(_suffix(path.name)) or "without suffix"
         for path in paths
     )  # fmt: skip
-    listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(8))
+    listed = ", ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common(8))
     first = printable(str(paths[0].relative_to(root)))
-    return f"Left out {len(paths):,} files that are not read as images: {listed} (such as {first})."
+    return f"Left out {len(paths):,} of its files, which are not read as images: {listed}; such as {first}."
