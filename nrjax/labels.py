@@ -34,6 +34,9 @@ def encode(labels: Any, place: Callable[[int], str] = "sample {}".format) -> tup
     check_classes(classes, len(ids))
     if all(isinstance(label, str) for label in classes.tolist()):
         ids, classes = same_spelling(ids, classes)
+        missing = np.isin(classes, ["", *TOLD_MISSING])
+        if missing.any():
+            _refuse_missing(missing[ids], classes[ids])
         warn_of_look_alikes(classes.tolist())
     return ids, classes
 
@@ -186,6 +189,7 @@ def _refuse_missing(missing: np.ndarray, labels: Any) -> None:
     if len(samples):
         named = ", ".join(map(str, samples[:5])) + (", ..." if len(samples) > 5 else "")
         raise ValueError(
-            f"labels must not be missing; sample {named} has {labels[int(samples[0])]!s} ({len(samples)} in all). "
+            f"labels must not be missing; sample {named} has {str(labels[int(samples[0])]).strip() or 'no text'} "
+            f"({len(samples)} in all). "
             "Remove those samples, from the features too, or give them a class."
         )
