@@ -196,15 +196,21 @@ def _reduced(image: Image.Image, image_size: tuple[int, int] | None) -> Image.Im
     if image_size is None or image.width * image.height < LARGE:
         image.load()
         return image
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # to be shown on its side
-    width, height = image_size if turned else image_size[::-1]
+    width, height = _before_turning(image, image_size)
     _, box = image.draft(None, (MARGIN * width, MARGIN * height)) or (None, None)  # JPEG alone can
     image.load()
+    width, height = _before_turning(image, image_size)  # Pillow turns TIFF while it is loaded
     if image.mode not in ("L", "RGB", "RGBA", "LA", "CMYK") or "transparency" in image.info:
         return image
     smaller = image.resize((width, height), Image.Resampling.BILINEAR, box, reducing_gap=MARGIN)
     smaller.info["exif"] = image.getexif().tobytes()
     return smaller
+
+
+def _before_turning(image: Image.Image, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height that a picture must have, to have the size that is wanted once EXIF has turned it."""
+    on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return image_size if on_its_side else (image_size[1], image_size[0])
 
 
 def _to_array(image: Image.Image, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:

@@ -496,7 +496,7 @@ def test_dark_pictures_of_sixteen_bits_stay_dark(tmp_path, monkeypatch):
     assert [image[0, 0, 0] for image in load(tmp_path).samples] == [12, 156]
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_large_photographs_are_decoded_at_reduced_size(format, orientation):
     small = Image.fromarray(RNG.integers(0, 255, (30, 50, 3)).astype(np.uint8))
