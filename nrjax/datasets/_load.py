@@ -94,8 +94,8 @@ def load_dataset(
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
       seed: chooses the samples when `max_samples` does.
       data_dir: where TFDS keeps its datasets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
-      skip_broken: leave out images that cannot be read, texts that are missing or empty and rows without a number,
-        with a warning that counts and names them.
+      skip_broken: leave out images that cannot be read, texts that are missing or empty, rows without a number or
+        a label, with a warning that counts and names them.
 
     Returns:
       `Dataset(samples, labels, class_names)`, samples in the order of the dataset.
@@ -110,6 +110,8 @@ def load_dataset(
     name = _at_home(name)
     source = _open(name, split, data_dir, text, image, label, skip_broken)
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
+    if isinstance(source, Table):
+        source.check_labels(skip_broken=skip_broken)
     wanted = resolve_classes(classes, source.class_names)
     indices = select(source.labels, wanted, max_samples, seed)
     if not len(indices):

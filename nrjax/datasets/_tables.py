@@ -10,12 +10,10 @@ import numpy as np
 from PIL import Image
 
 from nrjax._utils.messages import printable, shortened
-from nrjax._utils.paths import natural_sort_key
-from nrjax._utils.spelling import warn_of_look_alikes
-from nrjax.datasets._cells import as_ids, floats, is_missing, numbers_rows, whole_numbers, wrong_text
+from nrjax.datasets._cells import floats, numbers_rows, wrong_text
 from nrjax.datasets._images import BrokenImage
 from nrjax.datasets._table_files import Columns
-from nrjax.labels import encode
+from nrjax.datasets._table_labels import classes_of, rows_without_label
 
 TEXTS, IMAGES = ("text", "sentence", "content"), ("image", "path", "file", "filename", "file_name", "image_path")
 LABELS = ("label", "labels", "target", "class", "category")
@@ -27,7 +25,7 @@ class Table:
 
     Attributes:
       kind: `text`, `image` or `array`.
-      labels: class ids.
+      labels: class ids; -1 where a row has no label.
       class_names: in natural order of the values, or as the table itself names them.
       left_out: what is wrong with the rows that could not be read at all.
     """
@@ -56,7 +54,17 @@ class Table:
             if texts and image is not None:  # pictures go before texts, and texts before paths
                 texts, image = ([], image) if _holds_pictures(columns[image]) else (texts, None)
         self.kind = "text" if texts else "image" if image is not None else "array"
-        self.labels, self.class_names = self._labelled(columns[label], label, class_names)
+        self._label = label
+        plain = [value.item() if isinstance(value, np.generic) else value for value in columns[label]]
+        self._unlabelled = rows_without_label(plain, class_names)
+        labelled = np.setdiff1d(np.arange(len(plain)), self._unlabelled)
+        self.labels = np.full(len(plain), -1, np.int64)
+        try:
+            self.labels[labelled], self.class_names = classes_of(
+                [plain[i] for i in labelled], class_names, lambda i: self._row(int(labelled[i]))
+            )
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{who}, column {label!r}: {error}") from error
         if not len(self.labels):
             raise ValueError(f"{who} has no rows.")
         if self.kind == "array":
@@ -73,6 +81,24 @@ class Table:
     def use_numbers(self, values: np.ndarray) -> None:
         """Makes arrays `[rows, ...]` the samples of the table."""
         self.kind, self._values = "array", values
+
+    def check_labels(self, *, skip_broken: bool) -> None:
+        """Leaves out the rows that have no label.
+
+        Raises:
+          ValueError: there are such, and none may be left out.
+        """
+        if not self._unlabelled:
+            return
+        if not skip_broken:
+            first, count = self._unlabelled[0], len(self._unlabelled)
+            place = f" Row {first + 1} is {self._place(first)}." if self._place else ""
+            raise ValueError(
+                f"{self._who}: row {first + 1} has no label in column {self._label!r} ({count} of {len(self.labels)} "
+                f"rows). Remove those rows, or mend them; skip_broken=True, on the command line --skip-broken, leaves "
+                f"them out.{place} Empty cells are none, and so is -1 beside ids of classes."
+            )
+        self.left_out += [f"{self._row(i)} has no label." for i in self._unlabelled]
 
     def samples(self, indices: np.ndarray) -> Any:
         """Texts or numbers of some rows."""
@@ -119,46 +145,6 @@ class Table:
     def _row(self, index: int) -> str:
         place = f" ({self._place(index)})" if self._place else ""
         return f"row {index + 1}{place}"
-
-    def _labelled(
-        self, values: Sequence[Any], column: str, class_names: Sequence[str] | None
-    ) -> tuple[np.ndarray, list[str]]:
-        plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-        missing = [i for i, value in enumerate(plain) if is_missing(value)]
-        if class_names is not None and not missing:
-            missing = [i for i, value in enumerate(plain) if value not in range(len(class_names))]  # -1 is none
-        elif not missing and -1 in (numbers := whole_numbers(plain)) and 0 in numbers:
-            missing = [i for i, value in enumerate(plain) if float(value) == -1]
-        if missing:
-            first = missing[0]
-            place = f" Row {first + 1} is {self._place(first)}." if self._place else ""
-            what = f", only {plain[first]}," if not is_missing(plain[first]) else ""
-            raise ValueError(
-                f"{self._who}: row {first + 1} has no label{what} in column {column!r} ({len(missing)} of {len(plain)} "
-                f"rows). Remove those rows, or mend them.{place}"
-            )
-        if class_names is not None:
-            warn_of_look_alikes(class_names)
-            return np.array(plain, np.int64), list(class_names)
-        ids = as_ids(plain)
-        if ids is not None:
-            return ids, [str(i) for i in range(int(ids.max()) + 1)]
-        if not plain:
-            return np.zeros(0, np.int64), []
-        try:
-            ids, classes = encode(plain, self._row)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{self._who}, column {column!r}: {error}") from error
-        names = [str(value) for value in classes.tolist()]
-        if len(set(names)) < len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
-            first, second = (value for value in classes.tolist() if str(value) == twice)
-            raise ValueError(
-                f"{self._who}: labels must be told apart by how they read; column {column!r} has {first!r} and "
-                f"{second!r}. Turn all of them into text, or into numbers."
-            )
-        order = sorted(range(len(names)), key=lambda i: natural_sort_key(names[i]))
-        return np.argsort(order)[ids].astype(np.int64), [names[i] for i in order]
 
     def _numbers(self, columns: Columns, names: Sequence[str]) -> np.ndarray:
         arrays = {name: floats(columns[name]) for name in names}
