@@ -189,16 +189,20 @@ def read_parquet(paths: Sequence[Path]) -> Columns:
         raise ValueError(
             f"{printable(paths[0].name)} needs pyarrow, which is not installed: pip install 'nrjax[tables]'."
         ) from error
-    names = []
+    files = []
     for path in paths:
         try:
-            names.append(parquet.read_schema(check_regular(path)).names)
+            files.append(parquet.ParquetFile(check_regular(path)))
         except Exception as error:
             raise ValueError(f"{printable(path.name)} cannot be read: {first_line(error)}") from error
-        if set(names[-1]) != set(names[0]):
+        if set(files[-1].schema_arrow.names) != set(files[0].schema_arrow.names):
             raise ValueError(f"{printable(path.name)} has other columns than {printable(paths[0].name)}.")
 
     def read(name: str) -> list[Any]:
-        return [value for path in paths for value in parquet.read_table(path, columns=[name])[name].to_pylist()]
+        try:
+            return [value for file in files for value in file.read(columns=[name]).column(name).to_pylist()]
+        except Exception as error:
+            who = f"{printable(paths[0].name)}{' and those beside it' * (len(paths) > 1)}"
+            raise ValueError(f"{who}: column {printable(name)!r} cannot be read: {first_line(error)}") from error
 
-    return Columns(names[0], read)
+    return Columns(files[0].schema_arrow.names, read)

@@ -144,6 +144,12 @@ def test_splits_of_archives(tmp_path, names):
         load(tmp_path / "d.npz", "val")
 
 
+@pytest.mark.parametrize("names", [("images", "labels"), ("x", "y"), ("images", "y")])
+def test_names_of_arrays(tmp_path, names):
+    np.savez(tmp_path / "d.npz", **dict(zip(names, (np.zeros((4, 8, 8), np.uint8), [[0], [1], [0], [1]]), strict=True)))
+    assert load(tmp_path / "d.npz", "train").labels.tolist() == [0, 1, 0, 1]
+
+
 def test_folders_of_parquet(tmp_path):
     pytest.importorskip("pyarrow")
     for split in ("train", "test"):
@@ -334,13 +340,13 @@ def test_only_the_columns_that_are_needed_are_read(tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
     frame = pd.DataFrame({"text": ["a", "b"], "label": [0, 1], "wide": [[0.0] * 9] * 2})
     frame.to_parquet(tmp_path / "t.parquet")
-    read, names = parquet.read_table, []
+    read, names = parquet.ParquetFile.read, []
 
-    def read_table(path, columns):
+    def of_columns(file, columns):
         names.extend(columns)
-        return read(path, columns=columns)
+        return read(file, columns=columns)
 
-    monkeypatch.setattr(parquet, "read_table", read_table)
+    monkeypatch.setattr(parquet.ParquetFile, "read", of_columns)
     assert load(tmp_path / "t.parquet").texts == ["a", "b"]
     assert set(names) == {"text", "label"}
 
