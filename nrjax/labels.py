@@ -2,34 +2,53 @@
 
 import datetime
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_alikes
+
 TOLD_MISSING = ("nan", "NaN", "<NA>", "NaT")  # what text makes of a label that is missing
 
 
-def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def encode(labels: Any, place: Callable[[int], str] = "sample {}".format) -> tuple[np.ndarray, np.ndarray]:
     """Dense class ids `0..classes-1`, int32 `[samples]`, and the label of each id.
 
     Labels are text, numbers, booleans, dates, or anything hashable; a column `[samples, 1]` is taken as it is
     meant. Labels of one kind are in sorted order, of several kinds in that of their first appearance. Types do not
-    melt: `"1"` and `1` are two classes.
+    melt: `"1"` and `1` are two classes. Texts that read the same are one class: composed and decomposed characters,
+    blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same are
+    warned of.
+
+    Args:
+      labels: one per sample.
+      place: what the user calls the sample of an index.
 
     Raises:
-      ValueError: labels that are missing (the samples are named), that are not one per sample, or that cannot be
-        told apart safely.
+      ValueError: labels that are missing (the samples are named), that are not one per sample, that cannot be told
+        apart safely, or that are a continuous target.
       TypeError: what has no order or is no sequence.
     """
+    ids, classes = _encode(labels, place)
+    check_classes(classes, len(ids))
+    if all(isinstance(label, str) for label in classes.tolist()):
+        ids, classes = same_spelling(ids, classes)
+        missing = np.isin(classes, ["", *TOLD_MISSING])
+        if missing.any():
+            _refuse_missing(missing[ids], classes[ids])
+        warn_of_look_alikes(classes.tolist())
+    return ids, classes
+
+
+def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
     array = _as_array(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        hint = " Take the class of each row, such as labels.argmax(axis=1)." if array.ndim == 2 else ""
-        raise ValueError(f"labels must have one axis, a class per sample; got shape {array.shape}.{hint}")
+        raise ValueError(f"labels must have one axis, a class per sample; got shape {array.shape}.{_advice(array)}")
     if array.dtype.kind == "O":
-        return _encode_objects(array.tolist())
+        return _encode_objects(array.tolist(), place)
     if array.dtype.kind == "V":
         raise ValueError(f"labels must be text, numbers or the like; got records of dtype {array.dtype}.")
     if array.dtype.kind in "fcmM":
@@ -38,6 +57,26 @@ def encode(labels: Any) -> tuple[np.ndarray, np.ndarray]:
         _refuse_missing(np.isin(array, np.array(TOLD_MISSING, array.dtype.kind)), array)
     classes, ids = np.unique(array, return_inverse=True)
     return ids.reshape(-1).astype(np.int32), classes
+
+
+def _advice(labels: np.ndarray) -> str:
+    """What to do with labels of several axes: rows that choose one class have an argmax, others none."""
+    if labels.ndim < 2:
+        return ""
+    if labels.ndim == 2 and labels.dtype.kind == "O":  # of a frame
+        labels = np.array(labels.tolist())
+    if labels.ndim > 2 or labels.dtype.kind not in "biuf":
+        return " Choose one class for each sample."
+    ones = (labels == 1).sum(axis=1)
+    binary = bool(((labels == 0) | (labels == 1)).all())
+    if binary and (ones == 1).all():
+        return " The rows are one-hot: take the class of each, labels.argmax(axis=1)."
+    if binary:
+        row = int(np.flatnonzero(ones != 1)[0])
+        return f" Row {row} has {ones[row]} classes: rank by one column at a time, labels[:, 0]."
+    if (labels >= 0).all() and np.isclose(labels.sum(axis=1), 1, atol=1e-3).all():
+        return " Take the most probable class of each row, labels.argmax(axis=1)."
+    return " Rank by one column at a time, labels[:, 0]."
 
 
 def _as_array(labels: Any) -> np.ndarray:
@@ -88,7 +127,7 @@ def _kind(label: Any) -> str:
     ):  # fmt: skip
         if isinstance(label, types):
             return kind
-    return "other" if not isinstance(label, (list, tuple, np.ndarray)) else "row"
+    return "row" if isinstance(label, (list, tuple)) or getattr(label, "ndim", 0) else "other"
 
 
 def _missing(label: Any) -> bool:
@@ -101,26 +140,29 @@ def _missing(label: Any) -> bool:
         return False
 
 
-def _encode_objects(labels: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
     _refuse_missing(np.array([_missing(label) for label in labels], bool), labels)
     kinds = [_kind(label) for label in labels]
     found = set(kinds)
     if "boolean" in found and found & {"integer", "number"}:
         truth, number = kinds.index("boolean"), next(i for i, k in enumerate(kinds) if k in ("integer", "number"))
         raise ValueError(
-            f"labels must not mix booleans and numbers, of which some are equal; sample {truth} has {labels[truth]}, "
-            f"sample {number} has {labels[number]}. Turn all of them into numbers or text."
+            f"labels must not mix booleans and numbers, of which some are equal; {place(truth)} has {labels[truth]}, "
+            f"{place(number)} has {labels[number]}. Turn all of them into numbers or text."
         )
     keys = []
     for i, (label, kind) in enumerate(zip(labels, kinds, strict=True)):
         try:
             hash(label)
+            if type(label).__eq__ is object.__eq__ or getattr(label, "ndim", 0):  # told apart by address alone
+                raise TypeError
         except TypeError:
             raise ValueError(
-                f"labels must be values that can be told apart, such as text or numbers; sample {i} has "
+                f"labels must be values that can be told apart, such as text or numbers; {place(i)} has "
                 f"{str(label)[:60]} ({type(label).__name__})."
             ) from None
         keys.append(("number" if kind == "integer" else kind, label))
+    _refuse_several([label for _, label in dict.fromkeys(keys)])
     order = dict.fromkeys(keys)
     if len({kind for kind, _ in order}) == 1 and "other" not in found and "row" not in found:
         order = dict.fromkeys(sorted(order))
@@ -131,11 +173,23 @@ def _encode_objects(labels: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([ids[key] for key in keys], np.int32), classes
 
 
+def _refuse_several(labels: Iterable[Any]) -> None:
+    """Raises where tuples are lists of tags: of several lengths, or the same in another order."""
+    rows = [label for label in labels if isinstance(label, tuple)]
+    lengths, sets = {len(row) for row in rows}, {frozenset(row) for row in rows}
+    if len(lengths) > 1 or len(sets) < len(rows):
+        raise ValueError(
+            f"labels must be a class per sample; got tuples of several, such as {str(rows[-1])[:60]}. Choose one class "
+            "for each sample."
+        )
+
+
 def _refuse_missing(missing: np.ndarray, labels: Any) -> None:
     samples = np.flatnonzero(missing)
     if len(samples):
         named = ", ".join(map(str, samples[:5])) + (", ..." if len(samples) > 5 else "")
         raise ValueError(
-            f"labels must not be missing; sample {named} has {labels[int(samples[0])]!s} ({len(samples)} in all). "
+            f"labels must not be missing; sample {named} has {str(labels[int(samples[0])]).strip() or 'no text'} "
+            f"({len(samples)} in all). "
             "Remove those samples, from the features too, or give them a class."
         )

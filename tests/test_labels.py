@@ -70,6 +70,8 @@ REFUSED = {
     "nullable integers": (pd.Series([1, None, 2] * 4, dtype="Int64"), r"sample 1, 4, 7, 10 has <NA> \(4 in all\)"),
     "NaN": (np.array([0, 1, np.nan] * 4), "sample 2, 5, 8, 11 has nan"),
     "bytes": (np.array([b"a", b"nan"] * 4), "sample 1, 3, 5, 7 has"),
+    "blanks": (with_missing("  "), "sample 4 has"),
+    "no text": (np.array(with_missing("")), "sample 4 has"),
     "masked in a list": (with_missing(np.ma.masked), "sample 4 has"),
     "a categorical": (pd.Categorical(with_missing(None)), "sample 4"),
     "NaT": (np.array(["2026-01-01", "NaT"] * 4, "M8[D]"), "sample 1, 3, 5, 7 has NaT"),

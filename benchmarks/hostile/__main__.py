@@ -37,7 +37,7 @@ MEMORY = 1500  # MiB that a case may take
 LONGEST = 1200  # characters of a sentence
 Run = tuple[Any, str, str]  # exit code or traceback, stdout, stderr
 _USAGE = re.compile(r"\AUsage: .*\nTry .*\n\n")
-_STDERR = re.compile(r"Error: .+|Ranked .+ in [\d.]+ s\.|\d+ of \d+ models failed\.")
+_STDERR = re.compile(r"Error: .+|Left out .+|Ranked .+ in [\d.]+ s\.|\d+ of \d+ models failed\.")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -9,7 +9,10 @@ from nrjax._utils.messages import printable
 
 MOST_DIGITS = 100  # of a number in a name
 ROOM = 1 << 20  # bytes that a page or a picture may take
-_LITTER = {"__MACOSX", "__pycache__", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini"}
+_LITTER = {
+    "__MACOSX", "__pycache__", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini", "@eaDir", "@tmp",
+    "@Recycle", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin",
+}  # fmt: skip
 _KINDS = {
     stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
@@ -43,7 +46,7 @@ def walk_files(path: Path) -> tuple[Path, ...]:
 
 def is_system_file(name: str) -> bool:
     """Whether a file or folder is what systems leave behind: `._x.png`, `.DS_Store`, `__MACOSX`, `@eaDir`."""
-    return name.startswith((".", "@", "$")) or name in _LITTER
+    return name.startswith(".") or name in _LITTER
 
 
 def natural_sort_key(name: str) -> list[tuple[bool, int, str]]:

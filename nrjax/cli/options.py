@@ -86,7 +86,7 @@ class Scores(click.ParamType):
 
 
 class Classes(click.ParamType):
-    """Class ids and ranges, such as 0-4 or 0,3,7-9."""
+    """Class ids and ranges, such as 0-4 or 0,3,7-9, or names of classes."""
 
     name = "classes"
 
@@ -94,10 +94,12 @@ class Classes(click.ParamType):
         """The value of a word that was typed."""
         from nrjax.datasets import parse_classes
 
-        try:
-            return parse_classes(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        if isinstance(value, str) and not any(character.isalpha() for character in value):
+            try:
+                parse_classes(value)
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        return value
 
 
 class Size(click.ParamType):
@@ -217,22 +219,23 @@ def data_options(command):
 
     for option in reversed((
         click.option("--data", metavar="NAME",
-                     help="TFDS name, directory of images per class, .npz, or a table (.csv, .tsv, .parquet, .jsonl). "
-                     "Default: bundled images."),
+                     help="TFDS name, directory of images per class, .npz, or a table (.csv, .tsv, .parquet, .json, "
+                     ".jsonl). Default: bundled images."),
         click.option("--text", metavar="COLUMN",
-                     help="Column of texts of a table.  [default: text, sentence, content]"),
+                     help="Column of texts of a table; several, joined by commas, are one text.  [default: text, "
+                     "sentence, content]"),
         click.option("--image", metavar="COLUMN", help="Column of paths of images.  [default: image, path, file]"),
         click.option("--label", metavar="COLUMN", help="Column of labels.  [default: label, target, class, category]"),
         click.option("--split", default="test", show_default=True, help="Split of the dataset, such as train+test."),
         click.option("--classes", type=Classes(), metavar="IDS",
-                     help="Classes to use, such as 0-4 or 0,3,7-9. Default: all."),
+                     help="Classes to use, such as 0-4, 0,3,7-9 or cat,dog. Default: all."),
         click.option("--image-size", type=Size(), metavar="HxW",
                      help="Resize to this first.  [default: each model to its own]"),
         click.option("--grayscale/--colour", default=None, help="One channel, or three.  [default: the models']"),
         click.option("--max-samples", type=click.IntRange(min=1),
                      help="Use so many samples, in the classes' proportions."),
         click.option("--seed", type=int, default=0, show_default=True, help="Chooses the samples of --max-samples."),
-        click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and say which."),
+        click.option("--skip-broken", is_flag=True, help="Leave out samples that cannot be read, and say which."),
         click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets."),
         click.option("--n-clusters", type=Clusters(), metavar="K",
                      help="Do not look at labels: rank by how well features fall into K clusters, or with auto into as "

@@ -2,8 +2,9 @@
 
 from nrjax.datasets._encoded import Images
 from nrjax.datasets._files import FeatureFiles, read_array, read_labels
-from nrjax.datasets._images import BrokenImage, fit_images, of_picture, stack, without_news
+from nrjax.datasets._images import BrokenImage, channels_last, fit_images, of_picture, stack, without_news
 from nrjax.datasets._load import Dataset, load_dataset
+from nrjax.datasets._objects import holds_labels
 from nrjax.datasets._select import parse_classes
 from nrjax.datasets._tfds import data_folder, is_prepared
 
@@ -12,8 +13,10 @@ __all__ = [
     "Dataset",
     "FeatureFiles",
     "Images",
+    "channels_last",
     "data_folder",
     "fit_images",
+    "holds_labels",
     "is_prepared",
     "load_dataset",
     "of_picture",

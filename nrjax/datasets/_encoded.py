@@ -1,17 +1,21 @@
 """Images that are decoded when they are asked for, each of its own size; checked once, kept only while they are few."""
 
+import collections
+import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, overload
 
 import numpy as np
 from PIL import Image
 
-from nrjax.datasets._images import BrokenImage, decode, fit_images, of_picture, stack
+from nrjax.datasets._images import BrokenImage, as_picture, decode, of_picture, stack
+from nrjax.datasets._seen import Depth
 
 MOST_HELD = 1 << 30  # bytes of decoded images that stay in memory
-CHUNK = 256  # images that are read before they are decoded in threads
+CHUNK = 256  # images that are asked for together
+MOST_AHEAD = 1 << 28  # bytes of images that are decoded before the one that is waited for
+THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 
 class Source(Protocol):
@@ -20,8 +24,8 @@ class Source(Protocol):
     class_names: list[str]
     labels: np.ndarray
 
-    def images(self, indices: np.ndarray) -> Iterator[tuple[str, bytes | Path | np.ndarray]]:
-        """Name and content of each."""
+    def images(self, indices: np.ndarray) -> Iterator[tuple[str, Any]]:
+        """Name and content of each: bytes, a path, an array, a picture, or the `BrokenImage` that it is."""
         ...
 
 
@@ -34,10 +38,10 @@ class Images(Sequence[np.ndarray]):
 
     def __init__(
         self, source: Source, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None,
-        held: list[np.ndarray] | None = None,
+        held: list[np.ndarray] | None = None, depth: Depth | None = None,
     ):  # fmt: skip
         self._source, self._indices, self._size, self._grayscale = source, indices, image_size, grayscale
-        self.held = held
+        self.held, self._depth = held, depth
 
     @classmethod
     def of(cls, arrays: Sequence[Any]) -> "Images":
@@ -62,7 +66,7 @@ class Images(Sequence[np.ndarray]):
     def take(self, rows: np.ndarray) -> "Images":
         """Some of them, in this order."""
         held = None if self.held is None else [self.held[i] for i in rows]
-        return Images(self._source, self._indices[rows], self._size, self._grayscale, held)
+        return Images(self._source, self._indices[rows], self._size, self._grayscale, held, self._depth)
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -74,7 +78,7 @@ class Images(Sequence[np.ndarray]):
         if self.held is not None:
             return self.held[index]
         ((who, item),) = self._source.images(self._indices[[index]])
-        return _decoded(who, item, self._size, self._grayscale)
+        return _decoded(who, item, self._size, self._grayscale, self._depth)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of them. Raises ValueError where the sizes differ."""
@@ -86,48 +90,100 @@ class Checked(NamedTuple):
 
     Attributes:
       indices: of them.
-      held: they themselves, decoded, while they are few.
+      held: they themselves, decoded, while they are few: one array, or a list where they differ in size.
       left_out: what is wrong with the others.
+      depth: what their 16 bits hold.
     """
 
     indices: np.ndarray
-    held: list[np.ndarray] | None
+    held: np.ndarray | list[np.ndarray] | None
     left_out: list[str]
+    depth: Depth
 
 
 def check_all(
-    source: Source, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None, skip_broken: bool
-) -> Checked:
+    source: Source, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None, skip_broken: bool,
+    depth: Depth | None = None,
+) -> Checked:  # fmt: skip
     """Decodes every image once, in threads, so that a broken one is known before any model runs.
 
     Raises:
       BrokenImage: the first that cannot be read, unless they are to be left out.
     """
-    held: list[np.ndarray] | None = []
-    total, good, left_out = 0, [], []
+    held, good, left_out = _Held(len(indices)), [], []
+    depth = depth or Depth()
 
     def attempt(named: tuple[str, Any]) -> np.ndarray | BrokenImage:
         try:
-            return _decoded(*named, image_size, grayscale)
+            return _decoded(*named, image_size, grayscale, depth)
         except BrokenImage as error:
             return error
 
-    with ThreadPoolExecutor(thread_name_prefix="nrjax-decode") as pool:
-        for start in range(0, len(indices), CHUNK):
-            some = indices[start : start + CHUNK]
-            for index, image in zip(some, pool.map(attempt, source.images(some)), strict=True):
-                if isinstance(image, BrokenImage):
-                    if not skip_broken:
-                        way_out = "skip_broken=True, on the command line --skip-broken, leaves it out."
-                        raise BrokenImage(f"{image} {way_out}") from image
-                    left_out.append(str(image))
-                    continue
-                good.append(index)
-                total += image.nbytes
-                if held is not None:
-                    held.append(image)
-            held = held if total <= MOST_HELD else None
-    return Checked(np.array(good, dtype=np.int64), held, left_out)
+    for index, image in zip(indices, _in_threads(attempt, source, indices), strict=True):
+        if isinstance(image, BrokenImage):
+            if not skip_broken:
+                way_out = "skip_broken=True, on the command line --skip-broken, leaves it out."
+                raise BrokenImage(f"{image} {way_out}") from image
+            left_out.append(str(image))
+        else:
+            good.append(index)
+            held.add(image)
+    if depth.mixed:  # what looked like 12 bits are dark pictures of 16
+        return check_all(source, indices, image_size, grayscale, skip_broken, Depth(twelve=False))
+    return Checked(np.array(good, dtype=np.int64), held.all(), left_out, depth)
+
+
+def _in_threads(attempt: Any, source: Source, indices: np.ndarray) -> Iterator[np.ndarray | BrokenImage]:
+    """Images in order; as many are decoded ahead as there are threads, and fewer where they are large."""
+    waiting: collections.deque[Future] = collections.deque()
+    ahead = largest = 1
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="nrjax-decode") as pool:
+        try:
+            for start in range(0, len(indices), CHUNK):
+                for named in source.images(indices[start : start + CHUNK]):
+                    waiting.append(pool.submit(attempt, named))
+                    while len(waiting) > ahead:
+                        image = waiting.popleft().result()
+                        largest = max(largest, getattr(image, "nbytes", 1))
+                        ahead = max(1, min(THREADS, MOST_AHEAD // largest))
+                        yield image
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+class _Held:
+    """Decoded images: rows of one array that is filled as they come, while they are of one shape; else a list.
+
+    Attributes:
+      images: all that were added; None where they are too many.
+    """
+
+    def __init__(self, count: int):
+        self.images: list[np.ndarray] | None = []
+        self._count, self._bytes = count, 0
+        self._room: np.ndarray | None = None
+
+    def add(self, image: np.ndarray) -> None:
+        self._bytes += image.nbytes
+        if self._bytes > MOST_HELD:
+            self.images = self._room = None
+        if self.images is None:
+            return
+        if not self.images and self._count * image.nbytes <= MOST_HELD:
+            self._room = np.empty((self._count, *image.shape), np.uint8)
+        if self._room is not None and image.shape == self._room.shape[1:]:
+            self._room[len(self.images)] = image
+            image = self._room[len(self.images)]
+        else:
+            self._room = None
+        self.images.append(image)
+
+    def all(self) -> np.ndarray | list[np.ndarray] | None:
+        """One array, where all have one shape."""
+        return self.images if self._room is None or self.images is None else self._room[: len(self.images)]
 
 
 class _Nothing:
@@ -138,12 +194,13 @@ class _Nothing:
         raise AssertionError  # all of them are held
 
 
-def _decoded(who: str, item: Any, image_size: tuple[int, int] | None, grayscale: bool | None) -> np.ndarray:
+def _decoded(
+    who: str, item: Any, image_size: tuple[int, int] | None, grayscale: bool | None, depth: Depth | None
+) -> np.ndarray:
+    if isinstance(item, BrokenImage):
+        raise item
+    if isinstance(item, np.ndarray):
+        item = as_picture(item, who)
     if isinstance(item, Image.Image):
-        return of_picture(item, who, image_size, grayscale)
-    if not isinstance(item, np.ndarray):
-        return decode(item, image_size, grayscale, who)
-    item = item[:, :, None] if item.ndim == 2 else item
-    height, width = image_size or item.shape[:2]
-    channels = item.shape[2] if grayscale is None else 1 if grayscale else 3
-    return fit_images(item[None], (height, width, channels))[0]
+        return of_picture(item, who, image_size, grayscale, depth)
+    return decode(item, image_size, grayscale, who, depth)

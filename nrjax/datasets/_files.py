@@ -9,6 +9,7 @@ import numpy as np
 
 from nrjax._utils.messages import first_line, printable
 from nrjax._utils.paths import check_regular, is_system_file
+from nrjax.datasets._text_files import open_text
 
 SUFFIXES = (".npy", ".npz", ".safetensors")
 MOST_TEXT = 1 << 28  # bytes of labels
@@ -86,7 +87,7 @@ def _several(names: list[str], key: str) -> str:
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Labels, one per sample: an array file (key `labels`), or text in UTF-8 with one label per line.
+    """Labels, one per sample: an array file (key `labels`), or text in UTF-8 or marked UTF-16, a label per line.
 
     Raises:
       ValueError: the file is neither; a line is no label.
@@ -95,12 +96,8 @@ def read_labels(path: Path) -> np.ndarray:
         return read_array(path, "labels")
     if check_regular(path).stat().st_size > MOST_TEXT:
         raise ValueError(f"{printable(path.name)} is larger than {MOST_TEXT:,} bytes; expected a label per line.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{printable(path.name)} is neither text in UTF-8 nor one of {', '.join(SUFFIXES)}."
-        ) from error
+    with open_text(path) as file:
+        text = file.read()
     # lines as editors and spreadsheets leave them: any line end, byte order marks of files that were joined, quotes
     lines = [line.strip(MARKS) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     lines = [line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line for line in lines]

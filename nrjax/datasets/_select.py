@@ -1,9 +1,14 @@
 """Which samples of a split are used: chosen classes, stratified sub-samples."""
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from nrjax._utils.spelling import plain_spelling
+
+_IDS = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
 
 
 def parse_classes(text: str) -> list[int]:
@@ -14,7 +19,7 @@ def parse_classes(text: str) -> list[int]:
     """
     classes: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        match = _IDS.fullmatch(part)
         if match is None:
             raise ValueError(f"Classes {text!r}: expected ids and ranges such as 0-4 or 0,3,7-9; got {part!r}.")
         first, last = int(match[1]), int(match[2] or match[1])
@@ -26,6 +31,41 @@ def parse_classes(text: str) -> list[int]:
     return classes
 
 
+def _parse(text: str, class_names: Sequence[str]) -> list[int | str]:
+    """Ids, ranges of ids and names of classes in a text; names may hold commas where the text is one name."""
+    if plain_spelling(text) in class_names and not _IDS.fullmatch(text):
+        return [plain_spelling(text)]
+    parts = [plain_spelling(part) for part in text.split(",")]
+    if any(part in class_names and not _IDS.fullmatch(part) for part in parts):
+        unknown = [part for part in parts if part not in class_names and not _IDS.fullmatch(part)]
+        if unknown:
+            raise ValueError(f"Classes {text!r}: there is no class {unknown[0]!r}; it has {_listed(class_names)}.")
+        named: list[int | str] = []
+        for part in parts:
+            named += parse_classes(part) if _IDS.fullmatch(part) else [part]
+        return named
+    try:
+        ids = parse_classes(text)
+    except ValueError as error:
+        if any(any(character.isalpha() for character in part) for part in parts):
+            raise ValueError(f"{error} The names of classes are {_listed(class_names)}.") from error
+        raise
+    confused = [i for i in ids if i < len(class_names) and class_names[i] != str(i) and str(i) in class_names]
+    if confused:
+        chosen = ", ".join(class_names[i] for i in ids[:8] if i < len(class_names))
+        warnings.warn(
+            f"Classes {text!r} are ids, which choose the classes called {chosen}. For names give a list: "
+            f"classes=[{str(confused[0])!r}].",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    return list(ids)
+
+
+def _listed(class_names: Sequence[str]) -> str:
+    return ", ".join(map(str, class_names[:12])) + (", ..." if len(class_names) > 12 else "")
+
+
 def resolve_classes(classes: str | Iterable[int | str] | None, class_names: Sequence[str]) -> list[int]:
     """Class ids from a string of ranges, ids, or class names; all of them for None.
 
@@ -34,13 +74,14 @@ def resolve_classes(classes: str | Iterable[int | str] | None, class_names: Sequ
     """
     if classes is None:
         return list(range(len(class_names)))
-    wanted = parse_classes(classes) if isinstance(classes, str) else list(classes)
-    ids = [class_names.index(c) if isinstance(c, str) and c in class_names else c for c in wanted]
+    wanted = _parse(classes, class_names) if isinstance(classes, str) else list(classes)
+    places = {name: i for i, name in reversed(list(enumerate(class_names)))}
+    ids = [places.get(plain_spelling(c), c) if isinstance(c, str) else c for c in wanted]
     unknown = [c for c in ids if isinstance(c, str) or not 0 <= c < len(class_names)]
     if unknown or not ids:
         raise ValueError(
             f"Classes {unknown or wanted}: the dataset has {len(class_names)} classes, "
-            f"0-{len(class_names) - 1} ({', '.join(map(str, class_names[:12]))})."
+            f"0-{len(class_names) - 1} ({_listed(class_names)})."
         )
     return [int(c) for c in ids]
 
@@ -51,12 +92,16 @@ def select(labels: np.ndarray, classes: Sequence[int], max_samples: int | None, 
     The same arguments always choose the same samples. Rounding goes by largest remainder, so the
     number asked for is met exactly and every class that is there keeps at least one sample.
     """
-    per_class = [np.flatnonzero(labels == c) for c in classes]
+    order = np.argsort(labels, kind="stable")
+    starts, stops = (np.searchsorted(labels, classes, side, sorter=order) for side in ("left", "right"))
+    per_class = [order[start:stop] for start, stop in zip(starts, stops, strict=True) if start < stop]
+    if not per_class:
+        return np.zeros(0, np.int64)
     total = sum(map(len, per_class))
     if max_samples is None or max_samples >= total:
         return np.sort(np.concatenate(per_class))
-    if max_samples < len(classes):
-        raise ValueError(f"max_samples={max_samples} is less than one for each of the {len(classes)} classes.")
+    if max_samples < len(per_class):
+        raise ValueError(f"max_samples={max_samples} is less than one for each of the {len(per_class)} classes.")
     sizes = np.array([len(indices) for indices in per_class])
     exact = sizes * max_samples / total
     counts = np.maximum(np.floor(exact).astype(int), np.minimum(sizes, 1))

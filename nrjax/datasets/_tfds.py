@@ -21,6 +21,10 @@ class Records:
         self.class_names = class_names
         self._source, self._image = source, image
         self.labels = np.array([int(r[label]) for r in self._records(range(len(source)))], np.int64)
+        hidden = int((self.labels < 0).sum())
+        self.remark = (
+            f"Left out {hidden:,} of {len(self.labels):,} samples, whose label is -1: none." if hidden else None
+        )
 
     def images(self, indices: np.ndarray):
         """Name and encoded image (bytes) of every sample at `indices`, in that order."""

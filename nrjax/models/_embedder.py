@@ -33,7 +33,7 @@ class EmbedderModel(Model):
         found = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
         if found.dtype.kind not in "biuf":
             raise ValueError(f"the function must return real numbers; got {found.dtype}.")
-        found = found.astype(np.float32)
+        found = found.astype(np.float32 if np.result_type(found, np.float32).itemsize == 4 else np.float64, copy=False)
         if found.ndim != 2 or len(found) != len(batch):
             raise ValueError(f"the function must return (samples, dims) for {len(batch)} samples; got {found.shape}.")
         self._dims = found.shape[1]

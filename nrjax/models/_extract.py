@@ -65,7 +65,7 @@ def extract_features(
         Where a program is compiled for every size the last batch is filled up.
       precision: of the forward pass: `float32`; `tensorfloat32`, whose products are rounded to 10 bits where an
         accelerator has them, which is much faster there (frameworks take it without being asked); or `bfloat16`.
-        Features are float32.
+        Features are float32, those of a function that returns float64 are as they come.
       on_batch: told the number of samples after every batch.
 
     Returns:
@@ -197,8 +197,12 @@ class _Pass:
         found = [_mean([np.asarray(by_name[name])[:count] for name in layer.names]) for layer in self._layers]
         if not self._kept:
             self._on_widths([one.shape[1] for one in found])
-            room = _Room(sum(4 * len(self._order) * one.shape[1] for one in found))
-            self._kept = [room((len(self._order), one.shape[1])) for one in found]
+            types = [np.dtype(np.float64 if one.dtype == np.float64 else np.float32) for one in found]
+            row = sum(dtype.itemsize * one.shape[1] for dtype, one in zip(types, found, strict=True))
+            room = _Room(row * len(self._order))
+            self._kept = [
+                room((len(self._order), one.shape[1]), dtype) for dtype, one in zip(types, found, strict=True)
+            ]
         rows = self._order[self._done : self._done + count]
         plain = bool((np.diff(rows) == 1).all())
         for features, one in zip(self._kept, found, strict=True):
@@ -260,11 +264,11 @@ class _Room:
     def __init__(self, total: int):
         self._in_memory = total <= IN_MEMORY
 
-    def __call__(self, shape: tuple[int, int]) -> np.ndarray:
+    def __call__(self, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
         if self._in_memory:
-            return aligned_empty(shape, np.float32)
+            return aligned_empty(shape, dtype)
         with tempfile.TemporaryFile(prefix="nrjax-") as file:
-            return np.memmap(file, np.float32, "w+", shape=shape)
+            return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _order(kind: Kind, samples: Samples) -> np.ndarray:

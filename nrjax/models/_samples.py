@@ -5,7 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from nrjax.datasets import Images, of_picture
+from nrjax._utils.frames import is_frame, numbers_of_frame
+from nrjax.datasets import Images, channels_last, holds_labels, of_picture
 from nrjax.models._model import Kind
 
 Samples = np.ndarray | Images | list[str]
@@ -23,6 +24,13 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     """
     if isinstance(samples, Images):
         return "image", samples
+    if is_frame(samples):
+        return "array", check_images(_numbers(samples))
+    if holds_labels(samples) and not isinstance(samples, str):
+        raise ValueError(
+            f"samples must be a sequence or an array; got {type(samples).__name__}. Give its samples alone, such as "
+            "one column, or leave labels out where it has them."
+        )
     if isinstance(samples, str):
         raise ValueError("samples must be a sequence of texts; got one text. Read a file with load_dataset(path, ...).")
     if _are_texts(samples):
@@ -34,7 +42,18 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     images = check_images(samples)
     if images.ndim == 3 and images.dtype == np.uint8:  # grey ones without an axis for their one channel
         images = images[..., None]
+    if images.dtype == np.uint8:
+        images = channels_last(images)
     return ("image" if images.ndim == 4 and images.dtype == np.uint8 else "array"), images
+
+
+def _numbers(frame: Any) -> np.ndarray:
+    try:
+        return numbers_of_frame("samples", frame)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Give the column of texts, or leave labels out: then the frame's own column of labels is read."
+        ) from error
 
 
 def _are_texts(samples: Any) -> bool:
@@ -46,7 +65,7 @@ def _are_texts(samples: Any) -> bool:
     ):
         return True
     kind = getattr(getattr(samples, "dtype", None), "kind", "")
-    if kind in ("O", "T") or str(getattr(samples, "dtype", "")).startswith(("str", "large_string")):
+    if kind in ("O", "T") or str(getattr(samples, "dtype", "")).lower().startswith(("str", "large_string")):
         return any(isinstance(one, str) for one in samples)
     return kind == "U"
 
@@ -64,6 +83,12 @@ def check_texts(texts: Any) -> list[str]:
             f"texts must be str; text {wrong[0]} is {type(texts[wrong[0]]).__name__} ({len(wrong)} of {len(texts)} "
             "texts). Leave those out, and their labels."
         )
+    halves = [i for i, text in enumerate(texts) if not _is_unicode(text)]
+    if halves:
+        raise ValueError(
+            f"texts must be Unicode; text {halves[0]} has half a character (a lone surrogate), which no tokenizer "
+            f"takes ({len(halves)} of {len(texts)} texts). Mend them: text.encode(errors='replace').decode()."
+        )
     empty = [i for i, one in enumerate(texts) if not one.strip()]
     if empty:
         raise ValueError(
@@ -71,6 +96,14 @@ def check_texts(texts: Any) -> list[str]:
             "their labels."
         )
     return texts
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_images(images: Any) -> np.ndarray:
@@ -85,6 +118,15 @@ def check_images(images: Any) -> np.ndarray:
     images = np.asarray(images)
     if images.ndim < 2 or not len(images):
         raise ValueError(f"images must be an array (samples, ...) with at least one sample; got shape {images.shape}.")
+    if images.dtype.kind in "US":
+        raise ValueError(
+            f"samples must be texts, images or arrays of numbers; got text of shape {images.shape}. Join the texts of "
+            "each sample into one."
+        )
+    if images.dtype.kind == "O":
+        raise ValueError(
+            f"samples must be texts, images or arrays of numbers, all of one kind; got {type(images.flat[0]).__name__}."
+        )
     if images.dtype.kind not in "biuf" and not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(f"images must be numbers; got dtype {images.dtype}.")
     if images.ndim == 4 and images.dtype.kind in "iub" and images.dtype != np.uint8:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.frames import is_frame, numbers_of_frame
+
 Array = np.ndarray | jax.Array
 
 
@@ -26,12 +28,8 @@ def as_array(who: str, value: Any) -> Array:
             raise ValueError(
                 f"{who}: expected plain rows; got masked ones, whose masks would be lost. Fill them first."
             )
-    elif hasattr(value, "to_numpy") and hasattr(value, "dtypes"):  # pandas: nullable and boolean columns
-        _check_columns(who, value)
-        try:
-            return value.to_numpy(dtype=np.float64, na_value=np.nan)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{who}: expected columns of numbers: {error}") from error
+    elif is_frame(value):
+        return numbers_of_frame(who, value)
     if isinstance(value, jax.Array):  # on CPU the same memory, seen by NumPy: no compiled program per shape
         on_cpu = all(device.platform == "cpu" for device in value.devices())
         return np.asarray(value) if on_cpu else value
@@ -44,16 +42,3 @@ def as_array(who: str, value: Any) -> Array:
             raise TypeError(
                 f"{who}: expected an array; got {type(value).__name__}, which NumPy refuses: {error}"
             ) from error
-
-
-def _check_columns(who: str, frame: Any) -> None:
-    """Raises unless every column of a frame holds numbers: dates would become nanoseconds."""
-    dtypes = frame.dtypes.items() if hasattr(frame.dtypes, "items") else [(None, frame.dtypes)]
-    for place, (name, dtype) in enumerate(dtypes):
-        numeric = getattr(dtype, "kind", "O") in "biuf"
-        if not numeric and getattr(dtype, "kind", "O") == "O" and name is not None:
-            column = np.asarray(frame.iloc[:, place], object)
-            numeric = all(isinstance(entry, (int, float, np.number, np.bool_)) or entry is None or entry != entry
-                          or type(entry).__name__ == "NAType" for entry in column)  # fmt: skip
-        if not numeric:
-            raise ValueError(f"{who}: expected columns of real numbers; column {str(name)[:60]!r} has dtype {dtype}.")

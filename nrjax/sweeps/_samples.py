@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.datasets import Dataset, Images, load_dataset
+from nrjax.datasets import Dataset, Images, holds_labels, load_dataset
 from nrjax.models import Kind, Samples, check_samples
 from nrjax.scoring.checks import encode_labels
 
@@ -89,8 +89,7 @@ class LabelledSamples:
 
 def has_labels(data: Any, labels: Any) -> bool:
     """Whether there are labels: arrays and lists of samples have none of their own."""
-    bare = isinstance(data, (list, tuple, np.ndarray, Images)) or hasattr(data, "__jax_array__") or hasattr(data, "at")
-    return labels is not None or isinstance(data, Dataset) or not bare
+    return labels is not None or isinstance(data, Dataset) or holds_labels(data)
 
 
 def _by_class(ids: np.ndarray) -> list[np.ndarray]:

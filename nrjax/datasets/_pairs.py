@@ -1,0 +1,147 @@
+"""Data sets of PyTorch: `data[i]` is a pair of sample and label."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrjax.datasets._images import BrokenImage, channels_last
+from nrjax.datasets._table_files import Columns, Place
+from nrjax.datasets._tables import Table
+
+WHO = "The data set"
+COMPARED = 32  # items whose labels are compared with `.targets`, before those are believed
+
+
+def table_of_pairs(data: Any, skip_broken: bool) -> Table:
+    """A table of a data set of PyTorch. Items that cannot be read are kept as such, where they may be left out.
+
+    Labels are those of the items. `.targets`, which are known without reading the items, are taken instead where they
+    say the same as a part of the items; every other item is compared when it is read.
+
+    Raises:
+      ValueError: items that are no pairs, an item that cannot be read.
+    """
+    items = _Items(data)
+    good = next((i for i in range(len(items)) if not isinstance(items.read(i), BrokenImage)), None)
+    if good is None:
+        raise ValueError(f"{WHO} has no item that can be read." if len(items) else f"{WHO} has no items.")
+    sample = _sample(items.read(good)[0])
+    numbers = isinstance(sample, np.ndarray) and (sample.ndim != 3 or sample.dtype != np.uint8)
+    labels, rows, left_out = _labels(items, None if numbers else getattr(data, "targets", None), skip_broken)
+    names = _class_names(data, labels)
+    samples: Any = _Samples(items, labels, rows)
+    role = "text" if isinstance(sample, str) or numbers else "image"
+    values = {"label": labels, role: [""] * len(labels) if numbers else samples}
+    columns = Columns(values, values.__getitem__, Place("item {}", rows))
+    table = Table(columns, WHO, Path(), None, None, "label", names)
+    if numbers:
+        table.use_numbers(np.stack(list(samples)))
+    table.left_out = left_out
+    return table
+
+
+def _class_names(data: Any, labels: list[Any]) -> list[str] | None:
+    """The names that the data set gives to its ids; None where it gives none, or changes labels on the way."""
+    classes = getattr(data, "classes", None)
+    changed = any(getattr(part, "target_transform", None) for part in (data, getattr(data, "transforms", None)))
+    integers = all(isinstance(label, int) and not isinstance(label, bool) for label in labels)
+    if classes is None or changed or not integers or not labels or not 0 <= min(labels) <= max(labels) < len(classes):
+        return None
+    return list(map(str, classes))
+
+
+class _Items:
+    """Items, the last of which is kept; those that cannot be read are a `BrokenImage`."""
+
+    def __init__(self, data: Any):
+        self._data = data
+        self._last: tuple[int, Any] = (-1, None)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def read(self, index: int) -> Any:
+        last = self._last
+        if last[0] != index:
+            last = self._last = (index, self._item(index))
+        return last[1]
+
+    def _item(self, index: int) -> Any:
+        try:
+            item = self._data[index]
+        except Exception as error:  # whatever a user's own code raises
+            return BrokenImage(f"{WHO}: item {index} cannot be read: {type(error).__name__}: {str(error)[:200]}.")
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
+            raise ValueError(
+                f"Expected a data set whose items are pairs of sample and label; item {index} is {type(item).__name__}"
+                f"{f' of {len(item)}' if isinstance(item, (tuple, list)) else ''}."
+            )
+        if np.ndim(item[0]) == 0 and not isinstance(item[0], (str, bytes)) and not hasattr(item[0], "convert"):
+            raise ValueError(
+                f"Expected a data set whose items are pairs of sample and label; item {index} begins with "
+                f"{item[0]!r} ({type(item[0]).__name__}). Put the sample first."
+            )
+        return item
+
+
+def _labels(items: _Items, targets: Any, skip_broken: bool) -> tuple[list[Any], Sequence[int], list[str]]:
+    """Labels, the index of the item of each, and what is wrong with the items that are left out."""
+    if targets is not None and len(targets) == len(items):
+        labels = [_plain(target) for target in targets]
+        places = np.unique(np.linspace(0, len(items) - 1, COMPARED).astype(int)).tolist()
+        if all(isinstance(items.read(i), BrokenImage) or _same(_plain(items.read(i)[1]), labels[i]) for i in places):
+            return labels, range(len(items)), []
+    labels, rows, left_out = [], [], []
+    for i in range(len(items)):
+        item = items.read(i)
+        if not isinstance(item, BrokenImage):
+            labels.append(_plain(item[1]))
+            rows.append(i)
+        elif skip_broken:
+            left_out.append(str(item))
+        else:
+            raise BrokenImage(f"{item} skip_broken=True, on the command line --skip-broken, leaves it out.")
+    return labels, rows, left_out
+
+
+class _Samples(Sequence[Any]):
+    """Samples by row; each is read when it is looked up."""
+
+    def __init__(self, items: _Items, labels: list[Any], rows: Sequence[int]):
+        self._items, self._labels, self._rows = items, labels, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        item = self._items.read(self._rows[row])
+        if isinstance(item, BrokenImage):
+            raise item
+        if not _same(_plain(item[1]), self._labels[row]):
+            raise ValueError(
+                f"{WHO}: item {self._rows[row]} has label {_plain(item[1])!r}, and .targets say {self._labels[row]!r}. "
+                "Remove .targets, or mend them."
+            )
+        return _sample(item[0])
+
+
+def _sample(value: Any) -> Any:
+    """A picture or a text as it is; a tensor as an array, channels last."""
+    if isinstance(value, str) or hasattr(value, "convert"):
+        return value
+    array = np.asarray(value)
+    return np.ascontiguousarray(channels_last(array[None])[0]) if array.ndim == 3 else array
+
+
+def _plain(value: Any) -> Any:
+    """A scalar as Python has it; what is more stays an array, which the labels' door refuses."""
+    if not hasattr(value, "item") or isinstance(value, (str, bytes)):
+        return value
+    array = np.asarray(value)
+    return array.item() if array.ndim == 0 else array
+
+
+def _same(label: Any, other: Any) -> bool:
+    return bool(np.array_equal(label, other)) if not isinstance(label, str) else label == other

@@ -1,0 +1,109 @@
+"""Pictures as a person sees them: 8 bits, on white, in the colours that their profile means, the right way up."""
+
+import functools
+import io
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, ImageOps
+
+SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+TWELVE_BITS = 0xFFF
+SAME_COLOUR = 2  # of 255: a profile that changes no colour by more is that of sRGB
+MOST_PROFILE = 1 << 22  # bytes
+
+
+class BrokenImage(ValueError):
+    """An image that cannot be read, and why."""
+
+
+class Depth:
+    """What the pictures of one data set have in 16 bits: cameras and scanners write 12, and then all of them have.
+
+    Attributes:
+      twelve: whether pictures without a value above 4095 have 12 bits.
+      beyond: of the pictures so far, whether they have such values: one or both answers.
+    """
+
+    def __init__(self, *, twelve: bool = True):
+        self.twelve, self.beyond = twelve, set[bool]()
+
+    @property
+    def mixed(self) -> bool:
+        """Whether 12 bits were assumed of some pictures, and others have 16."""
+        return self.twelve and len(self.beyond) == 2
+
+    def white(self, largest: int) -> int:
+        """The value that is white in a picture with such a largest one."""
+        self.beyond.add(largest > TWELVE_BITS)
+        return TWELVE_BITS if self.twelve and largest <= TWELVE_BITS else 0xFFFF
+
+
+def as_seen(image: Image.Image, who: str, depth: Depth | None = None) -> Image.Image:
+    """A picture in mode L or RGB, or another one of 8 bits that converts to them, the way up that its EXIF says.
+
+    Args:
+      image: a picture that is loaded.
+      who: its name in errors.
+      depth: of the pictures beside it; None takes it alone.
+
+    Raises:
+      BrokenImage: it has numbers whose range is not known.
+    """
+    made = _in_eight_bits(image, who, depth or Depth())
+    profile = image.info.get("icc_profile")
+    if isinstance(profile, bytes) and len(profile) <= MOST_PROFILE:
+        made = _in_srgb(made, profile)
+    if made is not image:
+        made.info["exif"] = image.getexif().tobytes()
+    return made if made.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(made)
+
+
+def _in_eight_bits(image: Image.Image, who: str, depth: Depth) -> Image.Image:
+    if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        values = np.asarray(image).astype(np.int64)
+        if values.size and not 0 <= values.min() <= values.max() <= 0xFFFF:
+            raise BrokenImage(f"{who} has integers beyond 16 bits; convert it to 8 or 16.")
+        white = depth.white(int(values.max(initial=0)))
+        return Image.fromarray(np.round(values * (255 / white)).astype(np.uint8))
+    if image.mode == "I":
+        raise BrokenImage(f"{who} has 32-bit integers, whose range is not known; convert it to 8 or 16 bits.")
+    if image.mode == "F":
+        values = np.asarray(image)
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+            raise BrokenImage(f"{who} has floating-point values outside [0, 1], whose range is not known.")
+        return Image.fromarray(np.round(values * 255).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        grey = image.mode in ("L", "LA", "La", "1")
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("L" if grey else "RGB")
+    return image
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """The colours that a profile means; as they are where it is of sRGB, damaged, or of another kind of picture."""
+    image = image.convert("RGB") if image.mode == "P" else image
+    transform = _transform(profile, image.mode) if image.mode in ("L", "RGB", "CMYK") else None
+    if transform is None:
+        return image
+    made = transform.apply(image)
+    return made.convert("L") if image.mode == "L" else made
+
+
+@functools.lru_cache(64)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except Exception:  # damaged, for another mode, or a Pillow without LittleCMS; viewers go on without it, too
+        return None
+    levels = np.arange(0, 256, 17, dtype=np.uint8)
+    if mode == "RGB":
+        colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    elif mode == "L":
+        colours = levels[None]
+    else:
+        return transform
+    palette = Image.fromarray(colours)
+    change = np.asarray(transform.apply(palette)).astype(int) - np.asarray(palette.convert("RGB")).astype(int)
+    return transform if np.abs(change).max() > SAME_COLOUR else None
