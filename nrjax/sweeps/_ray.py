@@ -131,7 +131,7 @@ class Ray:
 
     def close(self) -> None:
         """Ends what was begun here."""
-        self._setup = self._task = None  # references that end later may name objects of another cluster
+        del self._setup, self._task  # references that end later may name objects of another cluster
         if self._began:
             self._ray.shutdown()
         if self._programs is not None:
