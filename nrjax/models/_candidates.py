@@ -211,7 +211,7 @@ def _of_mapping(models: Any) -> list[Candidate]:
             except ValueError as error:
                 tags = {"problem": str(error)}
             found.append(
-                Candidate(name, lambda name=name: models[name], key=models.key(name), place=models.place(name), **tags)
+                Candidate(name, lambda name=name: models[name], key=models.key(name), place=models.path / name, **tags)
             )
         else:
             found.append(models._candidates[name])

@@ -96,10 +96,6 @@ class Zoo(Mapping[str, JaxModel]):
         except FingerprintError:
             return ""
 
-    def place(self, name: str) -> Path:
-        """The folder of a model."""
-        return self.path / name
-
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

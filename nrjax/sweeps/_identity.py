@@ -36,6 +36,7 @@ def identity_of(
     """
     if not key and not fingerprint:
         return None
-    place = candidates.place(name) if isinstance(candidates, (Candidates, Zoo)) else None
+    place = candidates.path / name if isinstance(candidates, Zoo) else None
+    place = candidates.place(name) if isinstance(candidates, Candidates) else place
     content = f"{key} {state_of(walk_files(place) if place else ())}" if key else fingerprint
     return digest_of([f"{content} {conditions} nrjax {__version__}"])

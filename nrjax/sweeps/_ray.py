@@ -131,6 +131,7 @@ class Ray:
 
     def close(self) -> None:
         """Ends what was begun here."""
+        del self._setup, self._task  # references that end later may name objects of another cluster
         if self._began:
             self._ray.shutdown()
         if self._programs is not None:

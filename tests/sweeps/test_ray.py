@@ -70,10 +70,8 @@ def marked(x):
     return x if os.environ.get("NRJAX_TEST_MARK") == "mine" else 0 * x
 
 
-@pytest.mark.parametrize("where", ["own", "joined"])
-def test_the_environment_reaches_candidates(monkeypatch, samples, nodes, where):
-    monkeypatch.setenv("NRJAX_TEST_MARK", "mine")  # which the nodes of the cluster have not
-    models = {"m": nrjax.from_embedder(marked, "array")}
-    address = {} if where == "own" else {"address": nodes}
-    swept = nrjax.sweep(models, *samples, engine="ray", workers=1, scores="silhouette", progress=False, **address)
+def test_the_environment_reaches_candidates(monkeypatch, samples, nodes):
+    options = {"engine": "ray", "address": nodes, "workers": 1, "scores": "silhouette", "progress": False}
+    monkeypatch.setenv("NRJAX_TEST_MARK", "mine")  # which the nodes have not
+    swept = nrjax.sweep({"m": nrjax.from_embedder(marked, "array")}, *samples, **options)
     assert swept.ranking.order == ["m"]
