@@ -32,23 +32,27 @@ def methods_of(kind: ScoreKind, dtype: Any) -> list[Method]:
     return begin + [Method(solver, np.float64) for solver in kind.solvers]
 
 
-def estimate_scores(
-    arrays: Sequence[Any], ids: np.ndarray, n_classes: int, kinds: Sequence[ScoreKind]
-) -> dict[tuple[int, ScoreKind], Estimate]:
-    """`Estimate` by model and score, of features of one shape and type.
+Estimates = dict[tuple[int, ScoreKind], Estimate]
+
+
+def estimate_scores(arrays: Sequence[Any], ids: np.ndarray, n_classes: int, kinds: Sequence[ScoreKind]) -> Estimates:
+    """`Estimate` by model and score, of features of one shape and type."""
+    normal = list(map(without_subnormals, arrays))
+    if all(new is old for new, old in zip(normal, arrays, strict=True)):
+        return _first_certain(arrays, ids, n_classes, kinds)
+    scale_free, others = ([kind for kind in kinds if kind.scale_free == is_free] for is_free in (True, False))
+    return _first_certain(normal, ids, n_classes, scale_free) | _first_certain(arrays, ids, n_classes, others)
+
+
+def _first_certain(arrays: Sequence[Any], ids: np.ndarray, n_classes: int, kinds: Sequence[ScoreKind]) -> Estimates:
+    """`estimate_scores` of features of which XLA takes no number for 0.
 
     Every score takes the first of its methods that is certain, else the last. Scores that share a method share a
     program, and XLA computes once what they have in common, such as a spectrum.
     """
-    normal = list(map(without_subnormals, arrays))
-    scale_free = tuple(kind for kind in kinds if kind.scale_free)
-    if any(new is not old for new, old in zip(normal, arrays, strict=True)) and scale_free:
-        others = tuple(kind for kind in kinds if not kind.scale_free)
-        rest = estimate_scores(arrays, ids, n_classes, others) if others else {}
-        return rest | estimate_scores(normal, ids, n_classes, scale_free)
     rounding = max(map(rounding_of, arrays))
     methods = {kind: methods_of(kind, arrays[0].dtype) for kind in kinds}
-    estimates: dict[tuple[int, ScoreKind], Estimate] = {}
+    estimates: Estimates = {}
     for method in dict.fromkeys(method for of_kind in methods.values() for method in of_kind):
         missing = [
             (model, kind) for model in range(len(arrays)) for kind in kinds
