@@ -107,7 +107,7 @@ def _driver(sure: bool) -> float:
         with contextlib.redirect_stderr(said), progress_of("lines") as progress:
             going = SweepRunner(
                 candidates, target, ExtractionSpec(("penultimate",)), request, store, None, _Prepared(packed), progress,
-                False, kept_for_the_race=True,
+                False, conditions="inline", kept_for_the_race=True,
             )  # fmt: skip
             start = time.perf_counter()
             going.round(list(candidates), SAMPLES)
