@@ -188,7 +188,7 @@ SCALE_FREE = ("silhouette", "probe", "knn", "logme", "h_score", "regularized_h_s
 def test_numbers_that_xla_takes_for_zero(dtype, power):
     features, labels = blobs(60, 30, 4)
     tiny = np.ldexp(features.astype(dtype), power)
-    again = np.ldexp(tiny, 100 - power - 100).astype(np.float64)  # what is left of their digits
+    again = np.ldexp(tiny, -power).astype(np.float64)  # what is left of their digits
     right = nrjax.rank_batch({"m": again}, labels, scores=SCALE_FREE).models[0].scores
     model = nrjax.rank_batch({"m": tiny}, labels, scores=(*SCALE_FREE, "gbc")).models[0]
     for name in SCALE_FREE:
@@ -199,7 +199,7 @@ def test_numbers_that_xla_takes_for_zero(dtype, power):
 
 @pytest.mark.parametrize("constant", [3.3e3, 1e9 / 3, 1e12 / 3])
 def test_a_constant_column_hides_nothing(constant):
-    for samples, dims in ((60, 8), (40, 60), (400, 200)):
+    for samples, dims in ((60, 8), (40, 60)):
         features, labels = blobs(samples, dims, 4, separation=1.2)
         without, beside = (np.pad(features, ((0, 0), (0, 1)), constant_values=value) for value in (0, constant))
         names = ("silhouette", "probe", "regularized_h_score", "transrate", "gbc")
@@ -252,7 +252,7 @@ def test_a_perfect_accuracy_may_be_luck(score, samples):
     model = model_of(features, labels, score, confidence=True)
     assert model.score == 1
     assert model.interval[1] == 1
-    assert model.interval[0] <= 0.05 ** (1 / samples)  # as likely as 1 in 20
+    assert model.interval[0] <= samples / (samples + 1.6448**2)  # Wilson's
 
 
 @pytest.mark.parametrize(("samples", "dims"), [(24, 6), (20, 40), (700, 5)])
