@@ -97,8 +97,6 @@ class KrylovIteration:
 def _first_block(features: Features, width: int, side: int) -> np.ndarray:
     """Directions of most variance in a few rows, and random ones, which have a part in every direction."""
     random = np.random.default_rng(0).normal(size=(*features.models, width, side)).astype(np.float32)
-    if not features.by_dims:  # every vector of samples sums to zero
-        random = random - random.mean(axis=-1, keepdims=True)
     rows = features.sampled()
     if rows is None:
         return krylov.orthonormal(np, random.astype(np.float64))
