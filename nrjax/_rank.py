@@ -47,9 +47,9 @@ def rank(
         which `settings["preprocessing"]` of the ranking says.
       labels: one per sample, of any type, where `data` are samples alone; without any, models are ranked by how well
         their features cluster, which says far less.
-      layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, the input
-        of the last dense layer (of a transformer its pooled output), `"last"` or `"mean"` of the blocks that a
-        network repeats, or `"best"`: whichever layer of the model scores best.
+      layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, what the head reads (of a
+        transformer its pooled output; of a network without a head its own output), `"last"` or `"mean"` of the blocks
+        that a network repeats, or `"best"`: whichever layer of the model scores best.
       layers: several of those instead, or `"all"`; every model is ranked by the best of them, and
         `Ranking.by_layer` has them all. One forward pass serves all layers of a model, whose features are
         held together.

@@ -167,7 +167,7 @@ def forward_options(command):
     """Options that say what is taken from each model, and how."""
     for option in reversed((
         click.option("--layer", type=Layer(), default="penultimate", show_default=True,
-                     help="Name or index (0 the input, -1 the last); penultimate is the input of the last dense layer; "
+                     help="Name or index (0 the input, -1 the last); penultimate is what the head reads; "
                      "last or mean of the blocks that a network repeats; best is the one that scores best."),
         click.option("--layers", type=LayerList(), metavar="NAMES",
                      help="Several, such as 0,2,penultimate, or all: the best counts."),

@@ -58,7 +58,7 @@ def extract_features(
       samples: images, texts or arrays: `[samples, ...]`, a list of str, or `Dataset.samples`. uint8 images go through
         the model's own preprocessing and, where it knows its input, come to that size; arrays of other numbers enter
         as they are. They are made ready in threads while the model works on the batch before.
-      layer: name, index (0 the input, -1 the last), `"penultimate"` (the input of the last dense layer), `"last"`
+      layer: name, index (0 the input, -1 the last), `"penultimate"` (what the head reads), `"last"`
         (the last of the blocks that a network repeats), `"mean"` (their mean); or a list of them, all taken from one
         forward pass.
       batch_size: samples at once; None goes by their size, at most 256. What does not fit the memory is halved.

@@ -16,6 +16,6 @@ def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
 
     Returns:
       Names and shapes (of one sample). A layer is chosen by name, by its index in this list
-      (0 the first, -1 the last), or as `"penultimate"`: the input of the last dense layer.
+      (0 the first, -1 the last), or as `"penultimate"`: what the head reads.
     """
     return as_model(model).layers(input_shape)
