@@ -28,11 +28,6 @@ def as_model(model: Any) -> Model:
     if _is(model, "torch", "nn", "Module"):
         from nrjax.models._torch import from_torch
 
-        if hasattr(model, "pretrained_cfg") and hasattr(model, "forward_head"):
-            from nrjax.models._timm import from_timm
-
-            return from_timm(model)
-
         return from_torch(model)
     if _is(model, "keras", "Model"):
         from nrjax.models._keras import from_keras

@@ -210,7 +210,7 @@ def from_torch(
     module: Any,
     *,
     input_shape: Sequence[int] | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
+    preprocessing: Preprocessing | None = None,
 ) -> TorchModel:
     """A live PyTorch module, in inference mode; its own mode comes back after every batch.
 
@@ -223,9 +223,16 @@ def from_torch(
       module: takes a batch of images `[samples, channels, height, width]`, or of whatever the samples are.
       input_shape: of one image `(height, width, channels)`, as everywhere in nrjax; images of another shape are then
         resized before they enter.
-      preprocessing: of images; see `Preprocessing`. Images of one or three channels are turned to channels first,
-        unless they lie so already, and so are those of `input_shape`; other arrays enter as they are.
+      preprocessing: of images; see `Preprocessing`. None is that of its configuration for a network of timm (unless an
+        `input_shape` is given), else uint8 is scaled to [0, 1]. Images of one or three channels are turned to channels
+        first, unless they lie so already, and so are those of `input_shape`; other arrays enter as they are.
     """
+    if preprocessing is None and input_shape is None and hasattr(module, "pretrained_cfg"):
+        if callable(getattr(module, "forward_head", None)):
+            from nrjax.models._timm import from_timm
+
+            return from_timm(module)
+    preprocessing = preprocessing or Preprocessing()
     shape = shape_of(input_shape)
     inputs = image_inputs(shape, preprocessing, channels_first=True, as_bytes=lambda: is_accelerated(module))
     model = TorchModel(module, inputs)
