@@ -96,3 +96,15 @@ def test_slices_follow_the_memory_there_is(monkeypatch):
     assert models_that_fit(1 << 40) == 1
     monkeypatch.setattr(Device, "memory_stats", lambda self: None)
     assert models_that_fit(memory.UNKNOWN_MEMORY // 4) == 2
+
+
+@pytest.mark.parametrize("own", [None, *memory.OWN_SETTINGS])
+def test_devices_are_shared_unless_the_user_says_otherwise(monkeypatch, own):
+    for name in memory.OWN_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    if own:
+        monkeypatch.setenv(own, "0.5")
+    memory.share_devices()
+    assert memory.os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE") == ("0.5" if own == memory.OWN_SETTINGS[0] else
+                                                                      None if own else "false")  # fmt: skip
+    monkeypatch.delenv(memory.OWN_SETTINGS[0], raising=False)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from nrjax._utils.memory import share_devices
 from nrjax.datasets import without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
@@ -121,6 +122,7 @@ def sweep(
       ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
       TypeError: an option of the wrong type.
     """
+    share_devices()
     labelled = has_labels(data, labels)
     default = SCORES if labelled else UNLABELLED
     request = check_request(

@@ -223,7 +223,6 @@ def _environment(programs: Path, device: int | None) -> dict[str, str]:
     compiled = jax.config.jax_compilation_cache_dir or str(programs)  # pyright: ignore
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }  # fmt: skip
     if device is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
