@@ -91,7 +91,7 @@ def test_slices_follow_the_memory_there_is(monkeypatch):
         def memory_stats(self):
             return {"bytes_limit": 100 << 20, "bytes_in_use": 20 << 20}
 
-    monkeypatch.setattr(jax, "devices", lambda: [Device()])
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
     assert models_that_fit(1 << 20) == 32  # 80 MiB, at twice the features each: 40, so 32
     assert models_that_fit(1 << 40) == 1
     monkeypatch.setattr(Device, "memory_stats", lambda self: None)
