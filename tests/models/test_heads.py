@@ -119,6 +119,15 @@ def test_torch(name):
     close(extract_features(network.eval(), ROWS), right)
 
 
+def test_torch_convolution_whose_answer_is_averaged():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    body = torch.nn.Sequential(torch.nn.Conv2d(3, 7, 3), torch.nn.ReLU())
+    head = torch.nn.Sequential(torch.nn.Conv2d(7, 5, 1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))
+    network = torch.nn.Sequential(body, head, torch.nn.Flatten()).eval()
+    images = torch.tensor(IMAGES.transpose(0, 3, 1, 2))
+    close(extract_features(network, IMAGES), body(images).detach().mean((2, 3)))
+
+
 class Body(nn.Module):
     @nn.compact
     def __call__(self, x):
