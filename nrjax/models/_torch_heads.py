@@ -70,10 +70,13 @@ def calls_of(module: Any, samples: int, head: str | None = None) -> Iterator[lis
             called.append(name)
             given = next((tensors_of(arg) for arg in (*args, *named.values()) if tensors_of(arg)), {})
             value = tensors_of(answer).get("")
-            if head in (None, name) and given and value is not None and is_flat(value, samples):
-                calls.append(
-                    Call(name, layer, given[""].clone(), value.clone())
-                )  # later calls may change them in place
+            if head not in (None, name) or not given or value is None:
+                return
+            if is_flat(value, samples):
+                calls.append(Call(name, layer, given[""].clone(), value.clone()))  # which may be changed in place
+            elif value.ndim == 4 and getattr(layer, "kernel_size", None) == (1, 1):  # a head whose answer is averaged
+                read = given[""].mean(dim=(2, 3))
+                calls.extend(Call(name, layer, read, logits.mean(dim=(2, 3))) for logits in (value, value.relu()))
 
         return after
 
