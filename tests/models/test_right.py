@@ -216,6 +216,72 @@ class TestHuggingFace:
             right = module(read["pixel_values"]).pooler_output
         close(extract_features(f"hf:{folder}", IMAGES), right, 1e-4)
 
+    @pytest.mark.filterwarnings("ignore:padding changes:RuntimeWarning")
+    @pytest.mark.parametrize("network", ["FNet", "ConvBert"])
+    def test_texts_that_padding_would_change_are_as_alone(self, bert, tmp_path, network):
+        import shutil
+
+        import torch
+        import transformers
+
+        small = {"vocab_size": 100, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 16,
+                 "max_position_embeddings": 64}  # fmt: skip
+        small |= {} if network == "FNet" else {"num_attention_heads": 2, "embedding_size": 16}
+        torch.manual_seed(0)
+        module = getattr(transformers, f"{network}Model")(getattr(transformers, f"{network}Config")(**small)).eval()
+        for weight in module.parameters():
+            torch.nn.init.normal_(weight, std=0.2) if weight.ndim > 1 else None
+        module.save_pretrained(tmp_path)
+        for file in bert.glob("*token*"):
+            shutil.copy(file, tmp_path)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+        texts = ["a b c d e f g h i j", "a", "b c", "d e f g", "h i"]
+        with torch.no_grad():
+            right = [
+                module(tokenizer(text, return_tensors="pt")["input_ids"]).last_hidden_state[0].mean(0) for text in texts
+            ]
+        close(extract_features(f"hf:{tmp_path}", texts), torch.stack(right), 1e-4)
+
+    @pytest.mark.parametrize("network", ["Dinov2", "PoolFormer", "SwiftFormer", "Data2VecVision"])
+    def test_penultimate_is_what_the_classifier_reads(self, saved, network):
+        import torch
+        import transformers
+
+        shape = {"image_size": 32, "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        stages = {"hidden_sizes": [8, 8, 8, 16], "embed_dims": [8, 8, 8, 16], "depths": [1, 1, 1, 1]}
+        config = getattr(transformers, f"{network}Config")(**(stages if "Former" in network else shape))
+        kind = getattr(transformers, f"{network}ForImageClassification")
+        folder, module = saved(config, kind)
+        read = []
+        layers = (layer for name, layer in module.named_modules() if name.split(".")[-1] in ("classifier", "head"))
+        head = next(layer for layer in layers if isinstance(layer, torch.nn.Linear))
+        head.register_forward_pre_hook(lambda _, given: read.append(given[0].detach()))
+        pixels = transformers.ViTImageProcessor.from_pretrained(folder)(images=list(IMAGES), return_tensors="pt")
+        with torch.no_grad():
+            module(pixels["pixel_values"])
+        close(extract_features(f"hf:{folder}", IMAGES), read[0], 1e-4)
+
+    def test_two_towers_embed_what_they_are_given(self, bert, saved):
+        import shutil
+
+        import torch
+        import transformers
+
+        small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+        text = {**small, "vocab_size": 20, "bos_token_id": 2, "eos_token_id": 3, "max_position_embeddings": 16}
+        config = transformers.CLIPConfig(vision_config={**small, "image_size": 32, "patch_size": 16}, text_config=text)
+        folder, module = saved(config)
+        for file in bert.glob("*token*"):
+            shutil.copy(file, folder)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        pixels = transformers.ViTImageProcessor.from_pretrained(folder)(images=list(IMAGES), return_tensors="pt")
+        with torch.no_grad():
+            images = module.get_image_features(**pixels)
+            texts = [module.get_text_features(tokenizer(t, return_tensors="pt")["input_ids"]) for t in TEXTS]
+        images, *texts = (getattr(answer, "pooler_output", answer) for answer in (images, *texts))
+        close(extract_features(f"hf:{folder}", IMAGES), images, 1e-4)
+        close(extract_features(f"hf:{folder}", TEXTS), torch.cat(texts), 1e-4)
+
     def test_an_autoencoder_that_hides_patches_in_training_sees_them_all(self, saved):
         import transformers
 
