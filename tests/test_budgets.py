@@ -17,7 +17,7 @@ from nrjax.scoring.silhouette_programs import Task
 
 SHAPE, CLASSES = (300, 200), 10
 LINES = 600  # of StableHLO a program
-LONGER = {"logme": 900, "clusters": 1700, "stability": 2700, "influences": 750, "bias": 700}
+LONGER = {"logme": 900, "transrate": 650, "clusters": 1700, "stability": 2700, "influences": 750, "bias": 700}
 HEAVY = ("flax", "tensorflow_datasets", "torch", "transformers", "ray", "scipy.stats", "scipy.linalg", "matplotlib")
 MODULES = 80  # that `import nrjax` loads beyond those of `import jax`
 

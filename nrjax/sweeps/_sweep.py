@@ -134,9 +134,9 @@ def sweep(
     _check(request, precision, layer, layers, top, level)
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     candidates = load_candidates(models, where=where, download=download)
+    target = LabelledSamples.of(data, labels, clusters)
     if not candidates:
         raise ValueError("models must hold at least one model; got none.")
-    target = LabelledSamples.of(data, labels, clusters)
     named_models(candidates)
     every = layers == "all" or (layer == "best" and layers is None)
     chosen = None if every else tuple(layers if layers is not None else [layer])

@@ -174,5 +174,8 @@ def test_a_mapping_that_breaks_loses_that_model(way, error):
 @pytest.mark.parametrize("wish", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("way", WAYS_IN)
 def test_the_users_wish_to_stop_goes_through(way, wish):
+    if (way, wish) == ("rank", SystemExit):  # a candidate's own code calls sys.exit, not the user
+        assert "sys.exit" in WAYS_IN[way](wish()).failed["breaks"]
+        return
     with pytest.raises(wish):
         WAYS_IN[way](wish())
