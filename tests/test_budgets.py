@@ -73,7 +73,7 @@ def test_lines_of_the_programs_of_a_silhouette(shape, distance, monkeypatch):
 
 
 def test_programs_of_twelve_widths():
-    """One that reads the features for each width, and three that know no width."""
+    """One that reads the features for each width, and those that know no width."""
     jax.clear_caches()
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(

@@ -1,4 +1,4 @@
-"""What the head of a Keras network reads, found by walking back from its output; and the scale that its input has."""
+"""What the head of a Keras network reads, found by walking back from its output."""
 
 # pyright: reportMissingImports=false
 
