@@ -2,21 +2,15 @@
 
 # pyright: reportMissingImports=false
 
-import contextlib
 import inspect
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nrjax._utils.messages import first_line, printable, shortened
-from nrjax._utils.paths import walk_files
 from nrjax.models._code import version_of
-from nrjax.models._frameworks import framework, local_folder
-from nrjax.models._huggingface_inputs import in_lengths, processed_images, tokenized_texts, unpadded
-from nrjax.models._huggingface_towers import TwoTowerModel
+from nrjax.models._frameworks import framework
+from nrjax.models._huggingface_inputs import in_lengths, unpadded
 from nrjax.models._model import (
     PENULTIMATE,
     Description,
@@ -28,26 +22,17 @@ from nrjax.models._model import (
     arrays_of,
     named_layer,
 )
-from nrjax.models._pooling import POOLINGS, Sentences, pooled, sentence_settings
-from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._pooling import pooled
 from nrjax.models._torch_heads import calls_of, head_of, shared_head
 from nrjax.models._torch_runs import (
     computing_in,
-    described,
     in_inference,
     is_accelerated,
     numpy_of,
-    on_accelerator,
 )
 
 POOLED = "pooled"
 SHORT, PADDED = 4, 5e-3  # tokens of a text that is padded to see whether that changes it, and by how much it may
-TEXT_TOWERS = {
-    "clip_text_model": "CLIPTextModel",
-    "siglip_text_model": "SiglipTextModel",
-    "siglip2_text_model": "Siglip2TextModel",
-}  # which pool by themselves
-ELSEWHERE = ("transformers_version", "_name_or_path")  # of a configuration: not the same on every machine
 
 
 class HuggingFaceModel(Model):
@@ -189,127 +174,3 @@ class HuggingFaceModel(Model):
             return embedding[:, : self.dims]
 
         return {**found, POOLED: last}
-
-
-def load_huggingface(
-    where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, pooling: str | None = None,
-    download: bool = False,
-) -> Model:  # fmt: skip
-    """A model of a directory, or of the hub's cache; one of images and texts embeds what it is given.
-
-    Args:
-      where: a directory (`./vit-tiny`), or a name on the hub (`google/vit-base-patch16-224`).
-      base: what a relative directory is relative to.
-      preprocessing: of images instead of the model's own.
-      pooling: `mean` (over the attention mask), `cls`, `last` or `max`; None is what `modules.json` of
-        sentence-transformers says, else `mean` for texts, and for images what their classifiers use.
-      download: whether the hub may be asked for a name that its cache does not have.
-
-    Raises:
-      ValueError: there is no such model, or none that can be loaded without running code of its own.
-    """
-    who = f"hf:{where}"
-    if pooling is not None and pooling not in POOLINGS:
-        raise ValueError(f"{who}: pooling must be of {', '.join(POOLINGS)}; got {pooling!r}.")
-    transformers = framework("transformers", who)
-    framework("torch", who)
-    folder = local_folder(where, base, who)
-    local = folder is not None
-    options = {"trust_remote_code": False, "local_files_only": local or not download}
-    name = str(folder) if local else where
-    files = walk_files(folder) if folder is not None else ()
-    with _quietly(transformers):
-        config = _config(transformers, name, who, local, options)
-        module, missing = _module(transformers, name, who, options, config, whole=pooling is None)
-        encoder = module.get_encoder() if getattr(config, "is_encoder_decoder", False) else module
-        shared = {"description": described(module, shortened(who)), "config": _stable(config)}
-        if hasattr(module, "get_image_features") and hasattr(module, "get_text_features"):
-            images = processed_images(transformers, name, who, options, preprocessing, config.vision_config)
-            texts = tokenized_texts(transformers, name, who, options, config.text_config, Sentences())
-            towers = TwoTowerModel(module, images, texts, **shared)
-            towers.files = files
-            return towers
-        taken = getattr(module, "main_input_name", "")
-        if taken not in ("pixel_values", "input_ids"):
-            raise ValueError(
-                f"{who}: it takes {printable(str(taken))}, neither images nor texts; extract features yourself."
-            )
-        if taken == "pixel_values":
-            inputs = processed_images(transformers, name, who, options, preprocessing, config)
-            model = HuggingFaceModel(encoder, inputs, pooling, False, **shared)
-            model.pools = not missing and not any("pooler.dense" in name for name, _ in module.named_parameters())
-            model.classes = "ForImageClassification" in type(module).__name__
-            model.files = files
-            return model
-        if preprocessing is not None:
-            raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
-        sentences = sentence_settings(folder, who)
-        inputs = tokenized_texts(transformers, name, who, options, config, sentences)
-    tower = getattr(config, "model_type", "") in TEXT_TOWERS
-    how = pooling or sentences.pooling or (None if tower else "mean")
-    model = HuggingFaceModel(encoder, inputs, how, sentences.normalise, **shared)
-    model.pools, model.dims, model.files = tower, sentences.dims, files
-    model.padding = int(getattr(config, "pad_token_id", None) or 0)
-    return model
-
-
-def _config(transformers: Any, name: str, who: str, local: bool, options: Mapping[str, Any]) -> Any:
-    try:
-        return transformers.AutoConfig.from_pretrained(name, **options)
-    except Exception as error:
-        text = str(error)
-        if "trust_remote_code" in text:
-            raise ValueError(
-                f"{who}: it needs code of its own (trust_remote_code), which nrjax never runs; load it yourself and "
-                "pass nrjax.from_torch(module), or for texts nrjax.from_embedder(function_of_texts, 'text')."
-            ) from error
-        if not local:
-            raise ValueError(
-                f"{who}: it is neither a directory nor in the cache of the hub; download it first (hf download "
-                f"{name}), or pass download=True, on the command line --download."
-            ) from error
-        raise ValueError(f"{who}: config.json is not one that transformers knows: {first_line(error)}") from error
-
-
-def _module(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, *, whole: bool
-) -> tuple[Any, set[str]]:  # fmt: skip
-    """The network, if `whole` with its classifier of images, and names of weights that the files lack."""
-    kind = TEXT_TOWERS.get(getattr(config, "model_type", "")) or "AutoModel"
-    if whole and any(one.endswith("ForImageClassification") for one in getattr(config, "architectures", None) or ()):
-        kind = "AutoModelForImageClassification"
-    if hasattr(config, "mask_ratio"):  # of an autoencoder, which hides patches while it is trained
-        config.mask_ratio = 0.0
-    try:
-        module, found = getattr(transformers, kind).from_pretrained(
-            name, config=config, use_safetensors=True, output_loading_info=True, dtype="float32", **options
-        )
-    except Exception as error:
-        raise ValueError(f"{who}: its weights cannot be loaded: {first_line(error)}") from error
-    missing = set(found["missing_keys"])
-    wrong = [key for key in sorted(missing) if not key.startswith("pooler.")]
-    wrong += [str(key[0] if isinstance(key, tuple) else key) for key in found.get("mismatched_keys", ())]
-    if wrong:
-        raise ValueError(f"{who}: its weights do not fit the architecture: {', '.join(wrong[:5])} would be random.")
-    return on_accelerator(module), missing
-
-
-def _stable(config: Any) -> str:
-    """A configuration without what differs between machines and versions."""
-    kept = {key: value for key, value in config.to_dict().items() if key not in ELSEWHERE}
-    return json.dumps(kept, sort_keys=True, default=str)
-
-
-@contextlib.contextmanager
-def _quietly(transformers: Any) -> Iterator[None]:
-    """Without bars and advice on stderr; what is wrong is raised."""
-    logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

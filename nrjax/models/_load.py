@@ -41,7 +41,7 @@ def load_model(
 
         return load_timm(where, download=download, **given)
     if prefix == "hf":
-        from nrjax.models._huggingface import load_huggingface
+        from nrjax.models._huggingface_load import load_huggingface
 
         return load_huggingface(where, pooling=pooling, download=download, **given)
     if prefix == "onnx":
