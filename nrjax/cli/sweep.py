@@ -132,7 +132,8 @@ def sweep(
         with warnings_said():
             swept = nrjax.sweep(
                 candidates, samples, store=store, progress=False if progress == "none" else progress, layer=layer,
-                layers=layers, retry_failed=retry_failed or list(retry), name=data or "the bundled Fashion-MNIST images", **options,
+                layers=layers, retry_failed=retry_failed or list(retry),
+                name=data or "the bundled Fashion-MNIST images", **options,
             )  # fmt: skip
     except KeyboardInterrupt:
         advice = f"what was finished is in {store}; the same command goes on from there" if store else \
