@@ -24,9 +24,8 @@ def test_staging_never_writes_where_it_does_not_own():
 
 
 def test_staged_arrays_are_used_without_a_copy():
-    staged = Staging()(np.ones((30, 5), np.float64), np.float32, 8)
+    staged = Staging()(np.ones((30, 5), np.float64), np.float32)
     assert staged.dtype == np.float32
-    np.testing.assert_array_equal(staged[:, 5:], 0)
     if jax.default_backend() == "cpu":
         assert jax.device_put(staged).unsafe_buffer_pointer() == staged.ctypes.data
 

@@ -1,4 +1,4 @@
-"""Compiled programs kept for processes to come."""
+"""Keeps compiled programs for later processes."""
 
 import os
 import shutil
@@ -17,18 +17,18 @@ MOST_VERSIONS = 3  # of jax and nrjax whose folders are kept
 
 
 def cache_compilations(directory: str | Path | None = None) -> None:
-    """Keeps compiled programs in a directory and takes them from there: the one switch for a faster second start.
+    """Keeps compiled programs in a directory and takes them from there, for a faster second start.
 
-    JAX's own persistent cache. nrjax's programs compile in less than the second from which on JAX
-    keeps them by itself. Call it before anything is computed. Compiled programs are code, so a directory that other
+    This is the persistent cache of JAX. By itself JAX keeps only programs that compile for a second or more, and those
+    of nrjax compile faster. Call it before anything is computed. Compiled programs are code, so a directory that other
     users can write to is refused.
 
     Args:
-      directory: made if it is not there, for this user alone. None takes one for these versions of jax and nrjax in the
-        user's cache folder, which JAX bounds to 256 MiB. Where that cannot be done, a
-        warning says so and everything compiles anew.
+      directory: created for this user alone if it is missing. None takes one for these versions of jax and nrjax in the
+        user's cache folder, which JAX bounds to 256 MiB. Where that cannot be done, a warning says so and everything
+        compiles anew.
     """
-    chosen = Path(directory).expanduser().absolute() if directory is not None else _of_versions()
+    chosen = Path(directory).expanduser().absolute() if directory is not None else _versioned_folder()
     try:
         chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_private(chosen)
@@ -41,8 +41,8 @@ def cache_compilations(directory: str | Path | None = None) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
-def _of_versions() -> Path:
-    """The folder of these versions; those of the versions that were used longest ago are removed."""
+def _versioned_folder() -> Path:
+    """The folder of these versions of jax and nrjax. Folders of versions that were used longest ago are removed."""
     root = user_cache_path("nrjax") / "compiled"
     chosen = root / f"jax-{jax.__version__}-{jaxlib_version.__version__}-nrjax-{__version__}"
     others = [path for path in root.glob("jax-*") if path != chosen and path.is_dir() and not path.is_symlink()]

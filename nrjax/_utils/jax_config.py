@@ -1,4 +1,4 @@
-"""The user's own switches for debugging, which concern the user's own code and not ours."""
+"""The configuration of JAX and NumPy that nrjax computes in, whatever the user has switched on for debugging."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,10 +9,9 @@ import numpy as np
 
 @contextlib.contextmanager
 def neutral_config() -> Iterator[None]:
-    """JAX and NumPy as this package is written for them, whatever the user has switched on.
+    """JAX and NumPy without the user's switches for debugging.
 
-    Kernels mask what is not a number where it is to be expected, mix ranks and Python numbers freely, and move their
-    own arrays; what comes out is checked.
+    Kernels mask expected NaN, mix ranks and Python numbers, and move their own arrays. Their results are checked.
     """
     with (
         jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"), jax.debug_nans(False),

@@ -1,4 +1,4 @@
-"""Where arrays lie and how many at once: buffers JAX can use as they are, slices that fit a device."""
+"""Memory: buffers that JAX uses without a copy, the free memory of devices, slices that fit it."""
 
 import math
 import os
@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
-ALIGNMENT = 64  # bytes; XLA on CPU takes NumPy's memory as it is from here on, and copies any other
+ALIGNMENT = 64  # bytes; from here on XLA on CPU uses the memory of NumPy arrays, and copies any other
 COPIES = 2  # of the features while they are scored, images and temporaries included
 OWN_SETTINGS = ("XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION",
                 "XLA_PYTHON_CLIENT_ALLOCATOR")  # fmt: skip
@@ -34,36 +34,33 @@ def _size(shape: tuple[int, ...], dtype: DTypeLike) -> int:
 
 
 class Staging:
-    """Puts arrays where JAX takes them without a copy on CPU: memory of its own, used again and again.
+    """Copies arrays into a buffer that JAX uses without another copy on CPU. Every call uses the same buffer.
 
-    Fresh memory costs several times as much as the copy. What it returned last is overwritten by the
-    next call, so an array that is still being read needs a staging of its own.
+    New memory costs several times as much as the copy. A call overwrites the array that the last call returned, so an
+    array that is still being read needs another `Staging`.
     """
 
     def __init__(self):
         self._memory = np.empty(0, np.uint8)
 
-    def __call__(
-        self, array: np.ndarray, dtype: DTypeLike, width: int | None = None, *, centred: bool = False
-    ) -> np.ndarray:
-        """`[samples, dims]` as `dtype`, with zero columns up to `width`; `array` itself if nothing is to be done.
+    def __call__(self, array: np.ndarray, dtype: DTypeLike, *, centred: bool = False) -> np.ndarray:
+        """`[samples, dims]` as `dtype`; `array` itself if nothing has to change.
 
-        `centred`: what `dtype` would round is made smaller first, by taking the mean off.
+        `centred` subtracts the mean first, where `dtype` is narrower, so that less is rounded away.
         """
-        samples, dims = array.shape
-        wanted, dtype = (samples, width or dims), np.dtype(dtype)
+        dtype = np.dtype(dtype)
+        size = _size(array.shape, dtype) + ALIGNMENT
         ready = array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0
-        if array.shape == wanted and array.dtype == dtype and ready:
+        if array.dtype == dtype and ready:
             return array
-        if self._memory.size < _size(wanted, dtype) + ALIGNMENT:
-            self._memory = np.empty(_size(wanted, dtype) + ALIGNMENT, np.uint8)
-        staged = _aligned(self._memory, wanted, dtype)
-        with np.errstate(all="ignore"):  # what does not fit is found by who computes with it
+        if self._memory.size < size:
+            self._memory = np.empty(size, np.uint8)
+        staged = _aligned(self._memory, array.shape, dtype)
+        with np.errstate(all="ignore"):  # the caller finds numbers that do not fit
             if centred and array.dtype.itemsize > dtype.itemsize:
-                np.subtract(array, array.mean(axis=0), out=staged[:, :dims], casting="unsafe")
+                np.subtract(array, array.mean(axis=0), out=staged, casting="unsafe")
             else:
-                staged[:, :dims] = array
-        staged[:, dims:] = 0
+                staged[:] = array
         return staged
 
 
@@ -128,7 +125,7 @@ def machine_memory() -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a framework failed because a batch is too large for its device."""
-    said = str(error)
+    message = str(error)
     return isinstance(error, MemoryError) or any(
-        words in said for words in ("RESOURCE_EXHAUSTED", "out of memory", "Failed to allocate memory", "bad_alloc")
+        words in message for words in ("RESOURCE_EXHAUSTED", "out of memory", "Failed to allocate memory", "bad_alloc")
     )

@@ -4,7 +4,7 @@ import unicodedata
 
 
 def first_line(error: BaseException, longest: int = 300) -> str:
-    """What an exception says, as one short line without control characters; its type where it says nothing."""
+    """The message of an exception as one short line without control characters; its type where it has none."""
     text = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
     return shortened(printable(text[: 2 * longest]), longest)
 
@@ -20,8 +20,8 @@ def shortened(text: str, longest: int = 120) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, in one short line; errors that are not about the input say their type."""
+    """Why something failed, in one short line; the type comes first for errors that are not about the input."""
     if isinstance(error, KeyError) and error.args:
         return f"KeyError: {first_line(Exception(error.args[0]))}"
-    said = first_line(error, longest=1000)
-    return said if isinstance(error, (ValueError, TypeError, OSError)) else f"{type(error).__name__}: {said}"
+    line = first_line(error, longest=1000)
+    return line if isinstance(error, (ValueError, TypeError, OSError)) else f"{type(error).__name__}: {line}"

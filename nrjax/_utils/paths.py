@@ -1,4 +1,4 @@
-"""Files that may be anybody's: opened only where they are regular, however they are called."""
+"""Paths of untrusted files: only regular files are opened, names of any kind are sorted and checked."""
 
 import re
 import stat
@@ -8,8 +8,8 @@ from pathlib import Path
 from nrjax._utils.messages import printable
 
 MOST_DIGITS = 100  # of a number in a name
-ROOM = 1 << 20  # bytes that a page or a picture may take
-_LITTER = {
+MOST_OUTPUT = 1 << 20  # bytes that a page or a picture may take
+_SYSTEM_FILES = {
     "__MACOSX", "__pycache__", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini", "@eaDir", "@tmp",
     "@Recycle", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin",
 }  # fmt: skip
@@ -20,10 +20,10 @@ _KINDS = {
 
 
 def check_regular(path: Path, who: str | None = None) -> Path:
-    """The path of a regular file, or of a link to one. A pipe would be waited for, a device read, for ever.
+    """The path of a regular file, or of a link to one. Reading a pipe or a device might never end.
 
     Raises:
-      ValueError: it is none, or is not there.
+      ValueError: it is not regular, or is missing.
     """
     who = who or printable(path.name)
     try:
@@ -45,8 +45,8 @@ def walk_files(path: Path) -> tuple[Path, ...]:
 
 
 def is_system_file(name: str) -> bool:
-    """Whether a file or folder is what systems leave behind: `._x.png`, `.DS_Store`, `__MACOSX`, `@eaDir`."""
-    return name.startswith(".") or name in _LITTER
+    """Whether a system left a file or folder behind: `._x.png`, `.DS_Store`, `__MACOSX`, `@eaDir`."""
+    return name.startswith(".") or name in _SYSTEM_FILES
 
 
 def natural_sort_key(name: str) -> list[tuple[bool, int, str]]:
@@ -58,11 +58,10 @@ def natural_sort_key(name: str) -> list[tuple[bool, int, str]]:
 
 
 def check_writable(path: Path, suffixes: tuple[str, ...] = ()) -> Path:
-    """A path that can be written, before the work that is to be written there.
+    """The path, if it can be written; called before the work whose result goes there.
 
     Raises:
-      ValueError: its folder is missing, read-only or full, it is a folder or the like, or its suffix is none of those
-        that can be.
+      ValueError: its folder is missing, read-only or full, it is no regular file, or its suffix is not in `suffixes`.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise ValueError(f"{path.name}: the suffix must be one of {', '.join(sorted(suffixes))}.")
@@ -75,8 +74,8 @@ def check_writable(path: Path, suffixes: tuple[str, ...] = ()) -> Path:
         if path.exists():
             with path.open("ab"):
                 pass
-        with tempfile.TemporaryFile(dir=folder) as room:
-            room.write(bytes(ROOM))
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(MOST_OUTPUT))
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror or error}.") from error
     return path

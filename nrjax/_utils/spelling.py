@@ -1,4 +1,4 @@
-"""Labels that are equal and spelled differently, and values that are no classes."""
+"""Spelling of labels: which read the same, which nearly do, and which values are no classes."""
 
 import ast
 import contextlib
@@ -23,12 +23,12 @@ _SEVERAL = re.compile(r"\s*[|;,]\s*")
 
 
 def plain_spelling(text: str) -> str:
-    """A text as it reads: composed characters, no blanks at its ends, none that are not seen there."""
+    """A text in composed characters, without blanks and invisible characters at its ends."""
     return unicodedata.normalize("NFC", text).strip().strip(INVISIBLE).strip()
 
 
 def same_spelling(ids: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and sorted classes of texts, of which those that read the same are one class.
+    """Ids and sorted classes of texts; texts that read the same become one class.
 
     Where all are numbers, `1` and `1.0` are one class, too.
     """
@@ -39,10 +39,10 @@ def same_spelling(ids: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.
         plain = shortened if len(set(shortened)) < len(set(plain)) else plain
     if plain == classes.tolist():
         return ids, classes
-    merged, places = np.unique(
+    merged, new_ids = np.unique(
         np.array(plain, classes.dtype if classes.dtype.kind == "O" else None), return_inverse=True
     )
-    return places.reshape(-1)[ids].astype(np.int32), merged
+    return new_ids.reshape(-1)[ids].astype(np.int32), merged
 
 
 def check_classes(classes: np.ndarray, samples: int) -> None:
@@ -76,13 +76,13 @@ def check_classes(classes: np.ndarray, samples: int) -> None:
 
 def warn_of_look_alikes(classes: Iterable[str]) -> None:
     """Warns of classes that differ in case, in blanks, in how a number is written, or in the order of parts alone."""
-    read: dict[Hashable, str] = {}
+    first_of: dict[Hashable, str] = {}
     pairs = []
     classes = list(classes)
     numeric = all(map(_NUMBER.fullmatch, classes))
-    key: Callable[[str], Hashable] = float if numeric else _as_read
+    key: Callable[[str], Hashable] = float if numeric else _reading_key
     for label in classes:
-        other = read.setdefault(key(label), label)
+        other = first_of.setdefault(key(label), label)
         if other is not label and (numeric or len(label) > 1):
             pairs.append(f"{other[:60]!r} and {label[:60]!r}")
     if pairs:
@@ -94,7 +94,8 @@ def warn_of_look_alikes(classes: Iterable[str]) -> None:
         )
 
 
-def _as_read(label: str) -> Hashable:
+def _reading_key(label: str) -> Hashable:
+    """Equal for labels that differ in case, in blanks, or in the order of parts alone."""
     text = " ".join(re.sub(r"[\s_]+", " ", unicodedata.normalize("NFKC", label).casefold()).split())
     parts = _SEVERAL.split(text)
     return text if len(parts) == 1 else tuple(sorted(parts))

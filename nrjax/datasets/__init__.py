@@ -1,8 +1,10 @@
 """Labelled images, texts and arrays: TFDS without TensorFlow, directories, tables; features that lie in files."""
 
-from nrjax.datasets._encoded import Images
-from nrjax.datasets._files import FeatureFiles, read_array, read_labels
-from nrjax.datasets._images import BrokenImage, channels_last, fit_images, of_picture, stack, without_news
+from nrjax.datasets._colours import BrokenImage
+from nrjax.datasets._decode import of_picture, without_news
+from nrjax.datasets._files import FeatureFiles, read_labels
+from nrjax.datasets._image_arrays import channels_last, fit_images, stack
+from nrjax.datasets._lazy_images import Images
 from nrjax.datasets._load import Dataset, load_dataset
 from nrjax.datasets._objects import holds_labels
 from nrjax.datasets._select import parse_classes
@@ -21,7 +23,6 @@ __all__ = [
     "load_dataset",
     "of_picture",
     "parse_classes",
-    "read_array",
     "read_labels",
     "stack",
     "without_news",

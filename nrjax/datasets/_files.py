@@ -18,16 +18,15 @@ MARKS = " \t\v\f\ufeff"
 
 
 class FeatureFiles(Mapping[str, Any]):
-    """Arrays of a directory by file name without suffix, each read when it is looked up, and not kept.
+    """Arrays of a directory by file name without suffix. Each is read when it is looked up, and not kept.
 
     Raises:
       ValueError: the directory holds no such file, or two of one name.
     """
 
     def __init__(self, directory: str | Path, *, skip: Path | None = None):
-        files = sorted(
-            p for p in Path(directory).iterdir() if p.suffix.lower() in SUFFIXES and not is_system_file(p.name)
-        )
+        paths = Path(directory).iterdir()
+        files = sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not is_system_file(p.name))
         if skip is not None:
             files = [p for p in files if not (p.exists() and p.samefile(skip))]
         if not files:
@@ -50,40 +49,41 @@ class FeatureFiles(Mapping[str, Any]):
 
 
 def read_array(path: Path, key: str) -> Any:
-    """The array in a file; of several, the one called `key`.
+    """The array in a file; of several arrays, the one called `key`.
 
     Raises:
       ValueError: the file is corrupt, holds pickled objects, or several arrays and none called `key`.
     """
     check_regular(path)
-    suffix = path.suffix.lower()
     try:
-        if suffix == ".safetensors":
-            import safetensors.numpy
-
-            arrays = dict(safetensors.numpy.load_file(path))
-        elif suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                names = archive.files
-                if key not in names and len(names) != 1:
-                    raise ValueError(_several(names, key))
-                return archive[key if key in names else names[0]]
-        else:
-            return np.load(path, allow_pickle=False)
+        return _load_array(path, key)
     except Exception as error:  # zip, header, safetensors and pickle refusals each have their own
         if "allow_pickle" in str(error):
             raise ValueError(
                 f"{printable(path.name)} holds pickled objects, which are refused; save an array of numbers."
             ) from error
         raise ValueError(f"{printable(path.name)} cannot be read: {first_line(error)}") from error
-    if key not in arrays and len(arrays) != 1:
-        raise ValueError(f"{printable(path.name)} cannot be read: {_several(list(arrays), key)}")
-    return arrays[key] if key in arrays else next(iter(arrays.values()))
 
 
-def _several(names: list[str], key: str) -> str:
+def _load_array(path: Path, key: str) -> Any:
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors":
+        import safetensors.numpy
+
+        arrays = safetensors.numpy.load_file(path)
+        return arrays[_choose_name(list(arrays), key)]
+    if suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            return archive[_choose_name(archive.files, key)]
+    return np.load(path, allow_pickle=False)
+
+
+def _choose_name(names: list[str], key: str) -> str:
+    """The name of the array to read: `key`, or the only one. Raises ValueError where several have other names."""
+    if key in names or len(names) == 1:
+        return key if key in names else names[0]
     listed = ", ".join(repr(name[:40]) for name in sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
-    return f"it holds {len(names)} arrays ({listed}); call one of them {key!r}."
+    raise ValueError(f"it holds {len(names)} arrays ({listed}); call one of them {key!r}.")
 
 
 def read_labels(path: Path) -> np.ndarray:
@@ -94,22 +94,20 @@ def read_labels(path: Path) -> np.ndarray:
     """
     if path.suffix.lower() in SUFFIXES:
         return read_array(path, "labels")
+    name = printable(path.name)
     if check_regular(path).stat().st_size > MOST_TEXT:
-        raise ValueError(f"{printable(path.name)} is larger than {MOST_TEXT:,} bytes; expected a label per line.")
+        raise ValueError(f"{name} is larger than {MOST_TEXT:,} bytes; expected a label per line.")
     with open_text(path) as file:
         text = file.read()
-    # lines as editors and spreadsheets leave them: any line end, byte order marks of files that were joined, quotes
+    # Editors and spreadsheets write any line end, quotes, and byte order marks between files that were joined.
     lines = [line.strip(MARKS) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     lines = [line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line for line in lines]
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST_LABEL or "\0" in line:
-            raise ValueError(
-                f"{printable(path.name)}: line {number} has "
-                f"{'a NUL' if chr(0) in line else f'{len(line):,} characters'}; "
-                "expected a label per line, as text in UTF-8."
-            )
+            problem = "a NUL" if "\0" in line else f"{len(line):,} characters"
+            raise ValueError(f"{name}: line {number} has {problem}; expected a label per line, as text in UTF-8.")
     while lines and not lines[-1]:
         lines.pop()
     if "" in lines:
-        raise ValueError(f"{printable(path.name)}: line {lines.index('') + 1} is empty; expected a label per line.")
+        raise ValueError(f"{name}: line {lines.index('') + 1} is empty; expected a label per line.")
     return np.array(lines)

@@ -9,15 +9,13 @@ import numpy as np
 
 from nrjax._utils.messages import printable
 from nrjax.datasets._archives import Archive
-from nrjax.datasets._encoded import Images, Source, check_all
-from nrjax.datasets._folders import Folders, folder_of_images
-from nrjax.datasets._images import image_suffixes, stack, without_news
-from nrjax.datasets._objects import load_from_disk, on_disk, table_of
-from nrjax.datasets._parquet_folders import open_parquet, parquet_files
+from nrjax.datasets._check_images import WAY_OUT, CheckedImages, decode_all
+from nrjax.datasets._decode import without_news
+from nrjax.datasets._image_arrays import stack
+from nrjax.datasets._lazy_images import Images, ImageSource
+from nrjax.datasets._open import expand_home, open_source
 from nrjax.datasets._select import resolve_classes, select
-from nrjax.datasets._table_files import SUFFIXES, read_table
 from nrjax.datasets._tables import Table
-from nrjax.datasets._tfds import is_prepared, open_tfds, prepared_folder
 
 
 class Dataset(NamedTuple):
@@ -107,53 +105,59 @@ def load_dataset(
     """
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
-    name = _at_home(name)
-    source = _open(name, split, data_dir, text, image, label, skip_broken)
+    name = expand_home(name)
+    source = open_source(name, split, data_dir, text, image, label, skip_broken)
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
     if isinstance(source, Table):
         source.check_labels(skip_broken=skip_broken)
-    wanted = resolve_classes(classes, source.class_names)
-    indices = select(source.labels, wanted, max_samples, seed)
+    class_ids = resolve_classes(classes, source.class_names)
+    indices = select(source.labels, class_ids, max_samples, seed)
     if not len(indices):
-        raise ValueError(f"{who}, split {split!r}: no samples of classes {wanted}.")
-    names = tuple(source.class_names)
+        raise ValueError(f"{who}, split {split!r}: no samples of classes {class_ids}.")
+    class_names = tuple(source.class_names)
     if isinstance(source, Archive):
-        return Dataset(source.fitted(indices, image_size, grayscale), source.labels[indices], names)
+        return Dataset(source.fitted(indices, image_size, grayscale), source.labels[indices], class_names)
     if isinstance(source, Table) and source.kind != "image":
-        good, left_out = _usable(source, indices, skip_broken)
-        held = depth = None
+        usable, left_out = _usable_rows(source, indices, skip_broken)
+        samples: Any = source.samples(usable)
     else:
         with without_news():
-            good, held, left_out, depth = check_all(source, indices, image_size, grayscale, skip_broken)
+            checked = decode_all(source, indices, image_size, grayscale, skip_broken)
+        usable, left_out = checked.indices, checked.left_out
+        samples = _image_samples(source, checked, image_size, grayscale)
     _warn_of_left_out(source, left_out, len(indices))
-    if not len(good):
+    if not len(usable):
         raise ValueError(f"{who}, split {split!r}: none of its samples can be read.")
-    if isinstance(source, Table) and source.kind != "image":
-        return Dataset(source.samples(good), source.labels[good], names)
-    samples: Any = Images(source, good, image_size, grayscale, held if isinstance(held, list) else None, depth)
-    if isinstance(held, np.ndarray):
-        samples = held
-    elif held is not None and len({image.shape[:2] for image in held}) == 1:
-        samples = stack(held)
-    return Dataset(samples, source.labels[good], names)
+    return Dataset(samples, source.labels[usable], class_names)
 
 
-def _usable(table: Table, indices: np.ndarray, skip_broken: bool) -> tuple[np.ndarray, list[str]]:
+def _usable_rows(table: Table, indices: np.ndarray, skip_broken: bool) -> tuple[np.ndarray, list[str]]:
     """The rows with a text or with finite numbers, and what is wrong with the others.
 
     Raises:
-      ValueError: the first of those, unless they are to be left out.
+      ValueError: the first broken row, unless broken rows are left out.
     """
     broken = table.broken(indices)
     if broken and not skip_broken:
-        more = f" {len(broken):,} of {len(indices):,} rows are like that." if len(broken) > 1 else ""
-        way_out = "skip_broken=True, on the command line --skip-broken, leaves it out."
-        raise ValueError(f"{next(iter(broken.values()))}{more} {way_out}")
+        count = f" {len(broken):,} of {len(indices):,} rows are like that." if len(broken) > 1 else ""
+        raise ValueError(f"{next(iter(broken.values()))}{count} {WAY_OUT}")
     return np.array([i for i in indices if int(i) not in broken], np.int64), list(broken.values())
 
 
-def _warn_of_left_out(source: Source | Table, broken: list[str], count: int) -> None:
-    """One warning for all that a data set has and that is not among the samples."""
+def _image_samples(
+    source: ImageSource | Table, checked: CheckedImages, image_size: tuple[int, int] | None, grayscale: bool | None
+) -> np.ndarray | Images:
+    """One array, where the images are in memory and of one size; else `Images`."""
+    held = checked.held
+    if isinstance(held, np.ndarray):
+        return held
+    if held and len({image.shape[:2] for image in held}) == 1:
+        return stack(held)
+    return Images(source, checked.indices, image_size, grayscale, held, checked.depth)
+
+
+def _warn_of_left_out(source: ImageSource | Table, broken: list[str], count: int) -> None:
+    """Warns once of all samples of a data set that are left out, and of the files beside them."""
     earlier = source.left_out if isinstance(source, Table) else []
     broken = [*earlier, *broken]
     remark = getattr(source, "remark", None)
@@ -164,66 +168,3 @@ def _warn_of_left_out(source: Source | Table, broken: list[str], count: int) -> 
         warnings.warn(f"Left out {len(broken)} of {total} {noun}: {listed}", RuntimeWarning, stacklevel=3)
     if remark:
         warnings.warn(remark, RuntimeWarning, stacklevel=3)
-
-
-def _at_home(name: Any) -> Any:
-    """A path whose `~` is the user's home."""
-    if isinstance(name, (str, Path)) and str(name).startswith("~"):
-        try:
-            return type(name)(str(Path(name).expanduser()))
-        except RuntimeError as error:
-            raise ValueError(f"Dataset {str(name)!r}: there is no such user.") from error
-    return name
-
-
-def _open(
-    name: Any, split: str, data_dir: str | Path | None, text: str | Sequence[str] | None, image: str | None,
-    label: str | None, skip_broken: bool,
-) -> Source | Table:  # fmt: skip
-    if not isinstance(name, (str, Path)):
-        table = table_of(name, split, text, image, label, skip_broken)
-        if table is None:
-            instead = " Give its dataset." if hasattr(name, "dataset") else ""  # a loader of batches
-            raise TypeError(
-                "load_dataset takes a name, a path, a pandas frame (or one of polars or pyarrow), a datasets.Dataset "
-                f"or a data set of PyTorch; got {type(name).__name__}.{instead} Arrays and labels go to nrjax.rank "
-                "as they are."
-            )
-        return table
-    path = Path(name)
-    who = f"Dataset {printable(str(path))!r}"
-    if path.suffix.lower() in SUFFIXES and not path.is_dir():
-        return Table(read_table(path), who, path.parent, text, image, label)
-    if path.is_dir() and on_disk(path):
-        table = table_of(load_from_disk(path), split, text, image, label, skip_broken)
-        assert table is not None  # datasets gives nothing else
-        return table
-    if path.is_dir() and not prepared_folder(path) and parquet_files(path):
-        return Table(open_parquet(who, path, split), who, path, text, image, label)
-    if text is not None or image is not None or label is not None:
-        raise ValueError(f"Dataset {str(name)!r} is no table, so it has no columns: leave text, image and label out.")
-    return _open_images(name, split, data_dir)
-
-
-def _open_images(name: str | Path, split: str, data_dir: str | Path | None) -> Source:
-    path = Path(name)
-    if path.suffix.lower() == ".npz":
-        return Archive(path, split)
-    plain = path.name == str(name) and isinstance(name, str)  # "./mnist" is a folder and nothing else
-    if plain and is_prepared(str(name), data_dir):
-        if path.is_dir() and folder_of_images(path, split):
-            raise ValueError(
-                f"Dataset {name!r} is a folder of images here and a prepared dataset of TFDS; for the folder write "
-                f"./{name}, for the other its own folder."
-            )
-        return open_tfds(str(name), split, data_dir)
-    if path.is_dir():
-        return open_tfds(path, split, data_dir) if prepared_folder(path) else Folders(path, split)
-    if path.is_file() and (path.suffix or not plain):
-        raise ValueError(
-            f"Dataset {str(name)!r} is a file of no format that is read: {', '.join(SUFFIXES)}, .npz, or a folder with "
-            f"one folder of images ({', '.join(sorted(image_suffixes())[:6])}, ...) per class."
-        )
-    if len(path.parts) > 2 or path.is_absolute() or str(name).startswith("."):
-        raise FileNotFoundError(f"Dataset {str(name)!r}: there is no such directory or .npz file.")
-    return open_tfds(str(name), split, data_dir)

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from nrjax._utils.frames import columns_of_frame, is_frame
+from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line
+from nrjax.datasets._columns import Columns, Place
 from nrjax.datasets._pairs import table_of_pairs
 from nrjax.datasets._splits import choose_splits
-from nrjax.datasets._table_files import Columns, Place
-from nrjax.datasets._tables import LABELS, Table
+from nrjax.datasets._table_columns import LABELS
+from nrjax.datasets._tables import Table
 
-ON_DISK = ("dataset_dict.json", "state.json")  # in a directory that Hugging Face's datasets saved
+SAVED_FILES = ("dataset_dict.json", "state.json")  # in a directory that Hugging Face's datasets saved
+STREAMS = ("IterableDataset", "IterableColumn", "IterDataPipe", "ChainDataset")  # classes of data without a length
 
 
 def holds_labels(data: Any) -> bool:
@@ -25,48 +28,42 @@ def holds_labels(data: Any) -> bool:
 def table_of(
     data: Any, split: str, text: str | Sequence[str] | None, image: str | None, label: str | None, skip_broken: bool
 ) -> Table | None:
-    """A table of an object that holds labelled data; None where it is none.
+    """A table of an object that holds labelled data; None where it holds none.
 
     Raises:
       ValueError: a column that is not there, a split that has to be chosen, a stream.
     """
     if isinstance(data, Mapping) and data and all(hasattr(value, "column_names") for value in data.values()):
         parts = [data[name] for name in choose_splits("The data set", split, list(data))]
-        joined: Any = importlib.import_module("datasets").concatenate_datasets
-        data = parts[0] if len(parts) == 1 else joined(parts)
+        concatenate: Any = importlib.import_module("datasets").concatenate_datasets
+        data = parts[0] if len(parts) == 1 else concatenate(parts)
     if _is_stream(data):
         raise ValueError(
             f"The data set is a stream ({type(data).__name__}), which has no length. Take a part of it, such as "
             "datasets.Dataset.from_list(list(stream.take(10_000))), or its samples and labels as two lists."
         )
     if hasattr(data, "column_names") and hasattr(data, "features"):
-        return _of_hugging_face(data, text, image, label)
+        return _table_of_hugging_face(data, text, image, label)
     if hasattr(data, "collect") and hasattr(data, "lazy"):
         raise ValueError("The frame is lazy; collect it: frame.collect().")
     if is_frame(data):
-        return Table(_of_frame(data), "The frame", Path(), text, image, label)
-    if (
-        hasattr(data, "__getitem__")
-        and hasattr(data, "__len__")
-        and not isinstance(data, (str, bytes, Sequence, Mapping))
-    ):
-        return table_of_pairs(data, skip_broken) if not hasattr(data, "dtype") else None
+        names, read, index = columns_of_frame("The frame", data)
+        columns = Columns(names, read, Place("index {}", index))
+        return Table(columns, "The frame", Path(), text, image, label)
+    is_indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if is_indexed and not isinstance(data, (str, bytes, Sequence, Mapping)) and not hasattr(data, "dtype"):
+        return table_of_pairs(data, skip_broken)
     return None
 
 
-def on_disk(path: Path) -> bool:
+def is_saved_dataset(path: Path) -> bool:
     """Whether a directory was saved by Hugging Face's `datasets`."""
-    return any((path / name).is_file() for name in ON_DISK)
+    return any((path / name).is_file() for name in SAVED_FILES)
 
 
-def load_from_disk(path: Path) -> Any:
-    """What `save_to_disk` of Hugging Face's `datasets` wrote."""
-    try:
-        datasets: Any = importlib.import_module("datasets")
-    except ImportError as error:
-        raise ValueError(
-            f"Dataset {str(path)!r} needs datasets, which is not installed: pip install 'nrjax[huggingface]'."
-        ) from error
+def load_saved_dataset(path: Path) -> Any:
+    """The data set that `save_to_disk` of Hugging Face's `datasets` wrote into a directory."""
+    datasets: Any = framework("datasets", f"Dataset {str(path)!r}")
     try:
         return datasets.load_from_disk(str(path))
     except Exception as error:
@@ -74,36 +71,31 @@ def load_from_disk(path: Path) -> Any:
 
 
 def _is_stream(data: Any) -> bool:
-    """Whether items come one after the other: a data set without a length, and no type or name of one."""
-    if isinstance(data, Mapping):
-        return False
-    streams = ("IterableDataset", "IterableColumn", "IterDataPipe", "ChainDataset")
-    return any(base.__name__ in streams for base in type(data).__mro__)
+    """Whether items come one after the other: a data set without a length."""
+    return not isinstance(data, Mapping) and any(base.__name__ in STREAMS for base in type(data).__mro__)
 
 
-def _of_frame(data: Any) -> Columns:
-    names, read, index = columns_of_frame("The frame", data)
-    return Columns(names, read, Place("index {}", index))
-
-
-def _of_hugging_face(data: Any, text: str | Sequence[str] | None, image: str | None, label: str | None) -> Table:
+def _table_of_hugging_face(
+    data: Any, text: str | Sequence[str] | None, image: str | None, label: str | None
+) -> Table:  # fmt: skip
     kinds = {name: type(feature).__name__ for name, feature in data.features.items()}
     label = label or next((name for name in LABELS if name in kinds), None) or next(
         (name for name, kind in kinds.items() if kind == "ClassLabel"), None)  # fmt: skip
     if text is None and image is None:
         image = next((name for name, kind in kinds.items() if kind == "Image"), None)
-    names = getattr(data.features.get(label), "names", None)
+    class_names = getattr(data.features.get(label), "names", None)
     rows = data.with_format("arrow")  # as they are stored: nothing is decoded, and no tensors are made
 
     def read(name: str) -> Sequence[Any]:
         column = rows.select_columns([name])
-        return _Rows(column, name) if kinds[name] == "Image" else column[:].column(name).to_pylist()
+        return _LazyColumn(column, name) if kinds[name] == "Image" else column[:].column(name).to_pylist()
 
-    return Table(Columns(kinds, read, Place("index {}")), "The data set", Path(), text, image, label, names)
+    columns = Columns(kinds, read, Place("index {}"))
+    return Table(columns, "The data set", Path(), text, image, label, class_names)
 
 
-class _Rows(Sequence[Any]):
-    """A column that is read row by row: encoded images need not be in memory."""
+class _LazyColumn(Sequence[Any]):
+    """A column that is read row by row, so that encoded images need not be in memory."""
 
     def __init__(self, rows: Any, name: str):
         self._rows, self._name = rows, name

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.datasets._images import BrokenImage, channels_last
-from nrjax.datasets._table_files import Columns, Place
+from nrjax.datasets._check_images import WAY_OUT
+from nrjax.datasets._colours import BrokenImage
+from nrjax.datasets._columns import Columns, Place
+from nrjax.datasets._image_arrays import channels_last
 from nrjax.datasets._tables import Table
 
 WHO = "The data set"
@@ -15,10 +17,11 @@ COMPARED = 32  # items whose labels are compared with `.targets`, before those a
 
 
 def table_of_pairs(data: Any, skip_broken: bool) -> Table:
-    """A table of a data set of PyTorch. Items that cannot be read are kept as such, where they may be left out.
+    """A table of a data set of PyTorch.
 
-    Labels are those of the items. `.targets`, which are known without reading the items, are taken instead where they
-    say the same as a part of the items; every other item is compared when it is read.
+    Items that cannot be read stay in the table as broken ones, where they may be left out. Labels are those of the
+    items. `.targets` are known without reading the items, and are taken instead where they equal the labels of some
+    items; every other item is compared when it is read.
 
     Raises:
       ValueError: items that are no pairs, an item that cannot be read.
@@ -30,7 +33,7 @@ def table_of_pairs(data: Any, skip_broken: bool) -> Table:
     sample = _sample(items.read(good)[0])
     numbers = isinstance(sample, np.ndarray) and (sample.ndim != 3 or sample.dtype != np.uint8)
     labels, rows, left_out = _labels(items, None if numbers else getattr(data, "targets", None), skip_broken)
-    names = _class_names(data, labels)
+    names = _names_of_ids(data, labels)
     samples: Any = _Samples(items, labels, rows)
     role = "text" if isinstance(sample, str) or numbers else "image"
     values = {"label": labels, role: [""] * len(labels) if numbers else samples}
@@ -42,18 +45,20 @@ def table_of_pairs(data: Any, skip_broken: bool) -> Table:
     return table
 
 
-def _class_names(data: Any, labels: list[Any]) -> list[str] | None:
-    """The names that the data set gives to its ids; None where it gives none, or changes labels on the way."""
+def _names_of_ids(data: Any, labels: list[Any]) -> list[str] | None:
+    """The data set's names of its ids; None where it has none, or where it transforms labels."""
     classes = getattr(data, "classes", None)
-    changed = any(getattr(part, "target_transform", None) for part in (data, getattr(data, "transforms", None)))
+    is_transformed = any(getattr(part, "target_transform", None) for part in (data, getattr(data, "transforms", None)))
     integers = all(isinstance(label, int) and not isinstance(label, bool) for label in labels)
-    if classes is None or changed or not integers or not labels or not 0 <= min(labels) <= max(labels) < len(classes):
+    if classes is None or is_transformed or not integers or not labels:
+        return None
+    if not 0 <= min(labels) <= max(labels) < len(classes):
         return None
     return list(map(str, classes))
 
 
 class _Items:
-    """Items, the last of which is kept; those that cannot be read are a `BrokenImage`."""
+    """Items of a data set; the last one is cached, and one that cannot be read is a `BrokenImage`."""
 
     def __init__(self, data: Any):
         self._data = data
@@ -89,25 +94,25 @@ class _Items:
 def _labels(items: _Items, targets: Any, skip_broken: bool) -> tuple[list[Any], Sequence[int], list[str]]:
     """Labels, the index of the item of each, and what is wrong with the items that are left out."""
     if targets is not None and len(targets) == len(items):
-        labels = [_plain(target) for target in targets]
-        places = np.unique(np.linspace(0, len(items) - 1, COMPARED).astype(int)).tolist()
-        if all(isinstance(items.read(i), BrokenImage) or _same(_plain(items.read(i)[1]), labels[i]) for i in places):
+        labels = [_as_scalar(target) for target in targets]
+        compared = np.unique(np.linspace(0, len(items) - 1, COMPARED).astype(int)).tolist()
+        if all(_has_label(items.read(i), labels[i]) for i in compared):
             return labels, range(len(items)), []
     labels, rows, left_out = [], [], []
     for i in range(len(items)):
         item = items.read(i)
         if not isinstance(item, BrokenImage):
-            labels.append(_plain(item[1]))
+            labels.append(_as_scalar(item[1]))
             rows.append(i)
         elif skip_broken:
             left_out.append(str(item))
         else:
-            raise BrokenImage(f"{item} skip_broken=True, on the command line --skip-broken, leaves it out.")
+            raise BrokenImage(f"{item} {WAY_OUT}")
     return labels, rows, left_out
 
 
 class _Samples(Sequence[Any]):
-    """Samples by row; each is read when it is looked up."""
+    """Samples by row. Each is read when it is looked up."""
 
     def __init__(self, items: _Items, labels: list[Any], rows: Sequence[int]):
         self._items, self._labels, self._rows = items, labels, rows
@@ -119,9 +124,10 @@ class _Samples(Sequence[Any]):
         item = self._items.read(self._rows[row])
         if isinstance(item, BrokenImage):
             raise item
-        if not _same(_plain(item[1]), self._labels[row]):
+        if not _has_label(item, self._labels[row]):
+            label, target = _as_scalar(item[1]), self._labels[row]
             raise ValueError(
-                f"{WHO}: item {self._rows[row]} has label {_plain(item[1])!r}, and .targets say {self._labels[row]!r}. "
+                f"{WHO}: item {self._rows[row]} has label {label!r}, and .targets say {target!r}. "
                 "Remove .targets, or mend them."
             )
         return _sample(item[0])
@@ -135,13 +141,17 @@ def _sample(value: Any) -> Any:
     return np.ascontiguousarray(channels_last(array[None])[0]) if array.ndim == 3 else array
 
 
-def _plain(value: Any) -> Any:
-    """A scalar as Python has it; what is more stays an array, which the labels' door refuses."""
+def _as_scalar(value: Any) -> Any:
+    """A scalar as a number of Python. Anything larger stays an array, which the check of labels refuses."""
     if not hasattr(value, "item") or isinstance(value, (str, bytes)):
         return value
     array = np.asarray(value)
     return array.item() if array.ndim == 0 else array
 
 
-def _same(label: Any, other: Any) -> bool:
-    return bool(np.array_equal(label, other)) if not isinstance(label, str) else label == other
+def _has_label(item: Any, label: Any) -> bool:
+    """Whether an item has this label, or cannot be read."""
+    if isinstance(item, BrokenImage):
+        return True
+    own = _as_scalar(item[1])
+    return own == label if isinstance(own, str) else bool(np.array_equal(own, label))

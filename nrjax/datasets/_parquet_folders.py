@@ -1,10 +1,11 @@
-"""Directories of Parquet files, as Hugging Face's hub has them: `data/train-00000-of-00002.parquet`."""
+"""Directories of Parquet files, as on the hub of Hugging Face: `data/train-00000-of-00002.parquet`."""
 
 from pathlib import Path
 
 from nrjax._utils.paths import is_system_file, natural_sort_key
+from nrjax.datasets._columns import Columns
 from nrjax.datasets._splits import choose_splits, split_word
-from nrjax.datasets._table_files import Columns, read_parquet
+from nrjax.datasets._table_files import read_parquet
 
 
 def parquet_files(root: Path) -> list[Path]:
@@ -15,7 +16,7 @@ def parquet_files(root: Path) -> list[Path]:
 
 
 def open_parquet(who: str, root: Path, split: str) -> Columns:
-    """The columns of the splits that are asked for; of all files where their names say no split."""
+    """The columns of the requested splits; of all files where the names of some say no split."""
     by_split: dict[str, list[Path]] = {}
     for path in parquet_files(root):
         name = path.stem.split("-")[0]

@@ -74,13 +74,13 @@ def resolve_classes(classes: str | Iterable[int | str] | None, class_names: Sequ
     """
     if classes is None:
         return list(range(len(class_names)))
-    wanted = _parse(classes, class_names) if isinstance(classes, str) else list(classes)
-    places = {name: i for i, name in reversed(list(enumerate(class_names)))}
-    ids = [places.get(plain_spelling(c), c) if isinstance(c, str) else c for c in wanted]
+    requested = _parse(classes, class_names) if isinstance(classes, str) else list(classes)
+    id_of = {name: i for i, name in reversed(list(enumerate(class_names)))}
+    ids = [id_of.get(plain_spelling(c), c) if isinstance(c, str) else c for c in requested]
     unknown = [c for c in ids if isinstance(c, str) or not 0 <= c < len(class_names)]
     if unknown or not ids:
         raise ValueError(
-            f"Classes {unknown or wanted}: the dataset has {len(class_names)} classes, "
+            f"Classes {unknown or requested}: the dataset has {len(class_names)} classes, "
             f"0-{len(class_names) - 1} ({_listed(class_names)})."
         )
     return [int(c) for c in ids]
@@ -89,8 +89,8 @@ def resolve_classes(classes: str | Iterable[int | str] | None, class_names: Sequ
 def select(labels: np.ndarray, classes: Sequence[int], max_samples: int | None, seed: int) -> np.ndarray:
     """Indices, ascending, of the samples of `classes`; at most `max_samples`, in the classes' proportions.
 
-    The same arguments always choose the same samples. Rounding goes by largest remainder, so the
-    number asked for is met exactly and every class that is there keeps at least one sample.
+    The same arguments always choose the same samples. Shares are rounded by largest remainder, so that exactly
+    `max_samples` are chosen, and every class keeps at least one sample.
     """
     order = np.argsort(labels, kind="stable")
     starts, stops = (np.searchsorted(labels, classes, side, sorter=order) for side in ("left", "right"))
@@ -108,7 +108,7 @@ def select(labels: np.ndarray, classes: Sequence[int], max_samples: int | None, 
     for c in np.argsort(counts - exact, kind="stable"):
         if counts.sum() < max_samples:
             counts[c] += 1
-    while counts.sum() > max_samples:  # many tiny classes: the floor of one took more than their share
+    while counts.sum() > max_samples:  # many tiny classes: one sample each is more than their share
         counts[np.argmax(counts)] -= 1
     rng = np.random.default_rng(seed)
     return np.sort(np.concatenate([rng.permutation(i)[:n] for i, n in zip(per_class, counts, strict=True)]))

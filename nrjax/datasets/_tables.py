@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from nrjax._utils.messages import printable, shortened
-from nrjax.datasets._cells import floats, numbers_rows, wrong_text
-from nrjax.datasets._images import BrokenImage
-from nrjax.datasets._table_files import Columns
-from nrjax.datasets._table_labels import classes_of, rows_without_label
+from nrjax.datasets._cells import as_floats, may_number_rows, text_problem
+from nrjax.datasets._class_ids import class_ids, rows_without_label
+from nrjax.datasets._colours import BrokenImage
+from nrjax.datasets._columns import Columns
+from nrjax.datasets._table_columns import choose_columns
 
-TEXTS, IMAGES = ("text", "sentence", "content"), ("image", "path", "file", "filename", "file_name", "image_path")
-LABELS = ("label", "labels", "target", "class", "category")
 ROW_NUMBERS = re.compile(r"(unnamed: [\d.]+|__index_level_\d+__|index|idx|id|row)?", re.IGNORECASE)
 
 
@@ -26,7 +25,7 @@ class Table:
     Attributes:
       kind: `text`, `image` or `array`.
       labels: class ids; -1 where a row has no label.
-      class_names: in natural order of the values, or as the table itself names them.
+      class_names: in natural order of the values, or the table's own names.
       left_out: what is wrong with the rows that could not be read at all.
     """
 
@@ -36,45 +35,25 @@ class Table:
     ):  # fmt: skip
         self._who, self._base, self._place = who, base, columns.place
         self.left_out: list[str] = []
-        self._features: list[str] = []
-        texts = _names(text, columns)
-        listed = ", ".join(printable(shortened(str(name), 60)) for name in list(columns)[:20])
-        for role, names in (("text", texts), ("image", _names(image, columns)), ("label", _names(label, columns))):
-            for name in names:
-                if name not in columns:
-                    raise ValueError(f"{who} has no column {name!r} for the {role}; it has {listed}.")
-        label = label or next((name for name in LABELS if name in columns), None)
-        if label is None:
-            raise ValueError(
-                f"{who} has no column of labels; name it: label=, on the command line --label. It has {listed}."
-            )
-        if not texts and image is None:
-            texts = [name for name in TEXTS if name in columns and name != label][:1]
-            image = next((name for name in IMAGES if name in columns and name != label), None)
-            if texts and image is not None:  # pictures go before texts, and texts before paths
-                texts, image = ([], image) if _holds_pictures(columns[image]) else (texts, None)
+        self._features: list[str] = []  # names of the columns of numbers
+        texts, image, self._label = choose_columns(who, columns, text, image, label)
         self.kind = "text" if texts else "image" if image is not None else "array"
-        self._label = label
-        plain = [value.item() if isinstance(value, np.generic) else value for value in columns[label]]
-        self._unlabelled = rows_without_label(plain, class_names)
-        labelled = np.setdiff1d(np.arange(len(plain)), self._unlabelled)
-        self.labels = np.full(len(plain), -1, np.int64)
+        labels = [value.item() if isinstance(value, np.generic) else value for value in columns[self._label]]
+        self._unlabelled = rows_without_label(labels, class_names)
+        labelled = np.setdiff1d(np.arange(len(labels)), self._unlabelled)
+        self.labels = np.full(len(labels), -1, np.int64)
         try:
-            self.labels[labelled], self.class_names = classes_of(
-                [plain[i] for i in labelled], class_names, lambda i: self._row(int(labelled[i]))
+            self.labels[labelled], self.class_names = class_ids(
+                [labels[i] for i in labelled], class_names, lambda i: self._row(int(labelled[i]))
             )
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{who}, column {label!r}: {error}") from error
+            raise ValueError(f"{who}, column {self._label!r}: {error}") from error
         if not len(self.labels):
             raise ValueError(f"{who} has no rows.")
         if self.kind == "array":
-            self._values: Any = self._numbers(columns, [name for name in columns if name != label])
+            self._values: Any = self._read_numbers(columns, [name for name in columns if name != self._label])
         elif len(texts) > 1:
-            parts = [columns[name] for name in texts]
-            self._values = [
-                "\n".join(row) if all(isinstance(part, str) for part in row) else None
-                for row in zip(*parts, strict=True)
-            ]
+            self._values = _join_texts([columns[name] for name in texts])
         else:
             self._values = columns[texts[0] if texts else image or ""]
 
@@ -86,7 +65,7 @@ class Table:
         """Leaves out the rows that have no label.
 
         Raises:
-          ValueError: there are such, and none may be left out.
+          ValueError: there are such rows, and none may be left out.
         """
         if not self._unlabelled:
             return
@@ -101,26 +80,26 @@ class Table:
         self.left_out += [f"{self._row(i)} has no label." for i in self._unlabelled]
 
     def samples(self, indices: np.ndarray) -> Any:
-        """Texts or numbers of some rows."""
+        """Texts or numbers of the rows at `indices`."""
         return self._values[indices] if self.kind == "array" else [str(self._values[int(i)]) for i in indices]
 
     def broken(self, indices: np.ndarray) -> dict[int, str]:
-        """What is wrong with those of the rows whose text or numbers cannot be used, by their index."""
+        """What is wrong with the rows whose text or numbers cannot be used, by the row's index."""
         if self.kind == "array":
             finite = np.isfinite(self._values[indices]).reshape(len(indices), -1).all(axis=1)
             wrong = indices[~finite]
-            return {int(i): f"{self._who}: {self._bad_number(int(i))}" for i in wrong}
-        reasons = ((int(i), self._wrong_text(int(i))) for i in indices)
-        return {i: f"{self._who}: {self._row(i)} {reason}" for i, reason in reasons if reason}
+            return {int(i): f"{self._who}: {self._number_problem(int(i))}" for i in wrong}
+        problems = ((int(i), self._text_problem(int(i))) for i in indices)
+        return {i: f"{self._who}: {self._row(i)} {problem}" for i, problem in problems if problem}
 
-    def _wrong_text(self, index: int) -> str | None:
+    def _text_problem(self, index: int) -> str | None:
         try:
-            return wrong_text(self._values[index])
+            return text_problem(self._values[index])
         except BrokenImage as error:
             return str(error)
 
     def images(self, indices: np.ndarray) -> Iterator[tuple[str, Any]]:
-        """Name and content of some rows' images: a path, bytes, a picture, an array, or why there is none."""
+        """Name and content of the images of rows: a path, bytes, a picture, an array, or a `BrokenImage`."""
         for i in map(int, indices):
             row = f"{self._who}: {self._row(i)}"
             try:
@@ -133,7 +112,7 @@ class Table:
             except Exception as error:  # of the library that keeps the rows
                 yield row, BrokenImage(f"{row} cannot be read: {type(error).__name__}: {str(error)[:200]}")
                 continue
-            if isinstance(value, Mapping):  # as Hugging Face has them
+            if isinstance(value, Mapping):  # an image of Hugging Face's datasets
                 value = value.get("bytes") or value.get("path")
             if isinstance(value, (str, Path)) and str(value):
                 yield str(value), self._base / value
@@ -143,27 +122,29 @@ class Table:
                 yield row, BrokenImage(f"{row} has no image; it has {shortened(repr(value), 60)}.")
 
     def _row(self, index: int) -> str:
+        """What the user calls a row."""
         place = f" ({self._place(index)})" if self._place else ""
         return f"row {index + 1}{place}"
 
-    def _numbers(self, columns: Columns, names: Sequence[str]) -> np.ndarray:
-        arrays = {name: floats(columns[name]) for name in names}
+    def _read_numbers(self, columns: Columns, names: Sequence[str]) -> np.ndarray:
+        """Columns of numbers as float64 `[rows, columns]`, without a column that numbers the rows."""
+        arrays = {name: as_floats(columns[name]) for name in names}
         wrong = [name for name, numbers in arrays.items() if numbers is None]
-        counted = [name for name in names if ROW_NUMBERS.fullmatch(name) and numbers_rows(arrays[name])]
-        if wrong or len(counted) == len(names):
+        counters = [name for name in names if ROW_NUMBERS.fullmatch(name) and may_number_rows(arrays[name])]
+        if wrong or len(counters) == len(names):
             raise ValueError(
                 f"{self._who} has neither a column of texts nor of images; name it (text=, image=; on the command line "
                 f"--text, --image), or leave numbers alone, which "
                 f"{', '.join(printable(str(name)) for name in (wrong or names)[:5])} is not."
             )
-        if counted:
-            remark = f"{self._who}: left out column {', '.join(map(repr, counted))}, which numbers the rows."
+        if counters:
+            remark = f"{self._who}: left out column {', '.join(map(repr, counters))}, which numbers the rows."
             warnings.warn(remark, RuntimeWarning, stacklevel=5)
         self._columns = columns
-        self._features = [name for name in names if name not in counted]
+        self._features = [name for name in names if name not in counters]
         return np.stack([arrays[name] for name in self._features], axis=1)  # pyright: ignore
 
-    def _bad_number(self, index: int) -> str:
+    def _number_problem(self, index: int) -> str:
         """Which cell of a row is no number."""
         if not self._features:
             return f"{self._row(index)} has numbers that are not finite."
@@ -173,14 +154,7 @@ class Table:
         return f"{self._row(index)} has no number in column {printable(name)!r}; it has {value}."
 
 
-def _names(given: str | Sequence[str] | None, columns: Mapping[str, Any]) -> list[str]:
-    """Names of columns: one, or several in a list or joined by commas."""
-    if isinstance(given, str) and given not in columns and "," in given:
-        parts = [part.strip() for part in given.split(",")]
-        return parts if all(part in columns for part in parts) else [given]
-    return [] if given is None else [given] if isinstance(given, str) else list(given)
-
-
-def _holds_pictures(values: Sequence[Any]) -> bool:
-    first = next((value for value in values if value is not None), None)
-    return isinstance(first, (bytes, Mapping, Image.Image, np.ndarray))
+def _join_texts(columns: Sequence[Sequence[Any]]) -> list[str | None]:
+    """Texts of several columns joined by line breaks; None where one of a row is no text."""
+    rows = zip(*columns, strict=True)
+    return ["\n".join(row) if all(isinstance(text, str) for text in row) else None for row in rows]

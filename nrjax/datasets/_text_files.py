@@ -1,4 +1,4 @@
-"""Text in the encodings that programs write, and its lines in errors."""
+"""Files of text in the encodings that programs write."""
 
 import codecs
 import contextlib
@@ -9,7 +9,7 @@ from typing import TextIO
 from nrjax._utils.messages import printable
 from nrjax._utils.paths import check_regular
 
-_ENCODINGS = {  # by the mark that a file begins with; UTF-32 first, whose mark begins like that of UTF-16
+_ENCODINGS = {  # by the mark at the beginning; UTF-32 first, because its mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
@@ -17,10 +17,10 @@ _ENCODINGS = {  # by the mark that a file begins with; UTF-32 first, whose mark 
 
 @contextlib.contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
-    """A file of text in UTF-8, or in UTF-16 or UTF-32 with their marks; line ends as they are.
+    """Opens text in UTF-8, or in UTF-16 or UTF-32 with their marks. Line ends stay as they are.
 
     Raises:
-      ValueError: it is in another encoding, which a file does not say; its first line of such is named.
+      ValueError: it is in another encoding; names the first line that is not UTF-8.
     """
     with check_regular(path).open("rb") as file:
         start = file.read(4)

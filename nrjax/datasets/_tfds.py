@@ -2,11 +2,13 @@
 
 import logging
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nrjax._utils.frameworks import not_installed
 from nrjax._utils.messages import first_line
 from nrjax._utils.paths import natural_sort_key
 
@@ -15,30 +17,34 @@ CHUNK = 4096  # records parsed at once
 
 
 class Records:
-    """A prepared TFDS split: labels of all samples, encoded images of those asked for."""
+    """A prepared TFDS split: labels of all samples, encoded images of those that are looked up.
+
+    Attributes:
+      remark: a sentence about samples whose label is -1, or None.
+    """
 
     def __init__(self, source: Any, label: str, image: str, class_names: list[str]):
         self.class_names = class_names
         self._source, self._image = source, image
-        self.labels = np.array([int(r[label]) for r in self._records(range(len(source)))], np.int64)
+        self.labels = np.array([int(record[label]) for record in self._records(range(len(source)))], np.int64)
         hidden = int((self.labels < 0).sum())
         self.remark = (
             f"Left out {hidden:,} of {len(self.labels):,} samples, whose label is -1: none." if hidden else None
         )
 
-    def images(self, indices: np.ndarray):
-        """Name and encoded image (bytes) of every sample at `indices`, in that order."""
+    def images(self, indices: np.ndarray) -> Iterator[tuple[str, bytes]]:
+        """Name and encoded image of every sample at `indices`, in that order."""
         for index, record in zip(indices, self._records(indices), strict=True):
             yield f"image {index}", record[self._image]
 
-    def _records(self, indices):
-        indices = [int(i) for i in indices]
-        for start in range(0, len(indices), CHUNK):
-            yield from self._source.__getitems__(indices[start : start + CHUNK])
+    def _records(self, indices: Iterable[int]) -> Iterator[Any]:
+        numbers = [int(i) for i in indices]
+        for start in range(0, len(numbers), CHUNK):
+            yield from self._source.__getitems__(numbers[start : start + CHUNK])
 
 
 def data_folder(data_dir: str | Path | None = None) -> Path:
-    """Where TFDS keeps its datasets."""
+    """The folder in which TFDS keeps its datasets."""
     return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
 
 
@@ -60,20 +66,20 @@ def prepared_folder(path: Path) -> Path | None:
 def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Records:
     """The split of a dataset that TFDS has prepared as array_record, by its name or by its own folder.
 
-    Nothing is downloaded here: TFDS needs TensorFlow to prepare image datasets, and retries a
-    missing network for minutes. The error names the command that prepares the dataset.
+    Nothing is downloaded here: TFDS needs TensorFlow to prepare image datasets, and retries a missing network for
+    minutes. The error names the command that prepares the dataset.
 
     Raises:
       ValueError: unknown dataset, configuration, version or split; no image with one label; files that are damaged.
       FileNotFoundError: the dataset is not prepared in `data_dir`.
     """
-    logging.getLogger("absl").addFilter(_is_news)
+    logging.getLogger("absl").addFilter(_is_of_interest)
     try:
         import tensorflow_datasets as tfds
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"Dataset {str(name)!r} is neither a directory nor a file, and data sets of TFDS need {error.name}, which "
-            "is not installed: pip install 'nrjax[tfds]'."
+            f"Dataset {str(name)!r} is neither a directory nor a file, and data sets of TFDS need "
+            f"{not_installed(str(error.name), 'tfds')}"
         ) from error
 
     folder = prepared_folder(name) if isinstance(name, Path) else None
@@ -83,20 +89,7 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
     except Exception as error:  # no such name, or a description that is damaged
         what = f"in {folder} is damaged" if folder else "is neither a directory, nor a .npz file, nor a dataset of TFDS"
         raise ValueError(f"Dataset {name!r} {what}: {first_line(error)}") from error
-    directory = Path(builder.data_dir)
-    kind = builder.info.file_format.value if builder.info.file_format else "array_record"
-    if builder.is_prepared() and kind != "array_record" and not any(directory.glob("*.array_record*")):
-        raise ValueError(
-            f"Dataset {name!r} is prepared in {directory} as {kind}, which only TensorFlow "
-            f"reads. Prepare it again: pip install tensorflow && tfds build {builder.info.name} "
-            "--file_format=array_record --data_dir=ANOTHER_FOLDER"
-        )
-    if not builder.is_prepared():
-        root = Path(builder._data_dir_root)
-        raise FileNotFoundError(
-            f"Dataset {name!r} is not prepared in {root}. To download and prepare it: "
-            f"pip install tensorflow && tfds build {name} --data_dir={root} --file_format=array_record"
-        )
+    _check_prepared(builder, name)
     unknown = [part for part in split.split("+") if part.partition("[")[0].strip() not in {*builder.info.splits, "all"}]
     if unknown:
         raise ValueError(
@@ -104,6 +97,34 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
             "joined by +, and all."
         )
     features = dict(builder.info.features.items())
+    image, label = _find_features(tfds, features, name)
+    try:
+        source = builder.as_data_source(split=split, decoders={image: tfds.decode.SkipDecoding()})
+        return Records(source, label, image, list(features[label].names))
+    except Exception as error:  # a slice that is none, a file that is damaged or missing
+        raise ValueError(f"Dataset {name!r}, split {split!r}: {first_line(error)}") from error
+
+
+def _check_prepared(builder: Any, name: str) -> None:
+    """Whether a dataset is there in a format that is read without TensorFlow; see `open_tfds` for the errors."""
+    directory = Path(builder.data_dir)
+    kind = builder.info.file_format.value if builder.info.file_format else "array_record"
+    if not builder.is_prepared():
+        root = Path(builder._data_dir_root)
+        raise FileNotFoundError(
+            f"Dataset {name!r} is not prepared in {root}. To download and prepare it: "
+            f"pip install tensorflow && tfds build {name} --data_dir={root} --file_format=array_record"
+        )
+    if kind != "array_record" and not any(directory.glob("*.array_record*")):
+        raise ValueError(
+            f"Dataset {name!r} is prepared in {directory} as {kind}, which only TensorFlow "
+            f"reads. Prepare it again: pip install tensorflow && tfds build {builder.info.name} "
+            "--file_format=array_record --data_dir=ANOTHER_FOLDER"
+        )
+
+
+def _find_features(tfds: Any, features: dict[str, Any], name: str) -> tuple[str, str]:
+    """Names of the features of images and of labels. Raises ValueError unless there is one of each."""
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     image = "image" if "image" in images else images[0] if len(images) == 1 else None
@@ -112,13 +133,9 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
         raise ValueError(
             f"Dataset {name!r}: expected one image and one class label; it has images {images} and labels {labels}."
         )
-    try:
-        source = builder.as_data_source(split=split, decoders={image: tfds.decode.SkipDecoding()})
-        return Records(source, label, image, list(features[label].names))
-    except Exception as error:  # a slice that is none, a file that is damaged or missing
-        raise ValueError(f"Dataset {name!r}, split {split!r}: {first_line(error)}") from error
+    return image, label
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Drops TFDS's advice to install OpenCV: images are decoded here, by Pillow."""
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Drops TFDS's advice to install OpenCV: nrjax decodes images with Pillow."""
     return "OpenCV" not in record.getMessage()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import nrjax
-from nrjax.datasets._images import decode
+from nrjax.datasets._decode import decode
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (9, 7), np.uint8)

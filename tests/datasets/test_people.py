@@ -11,9 +11,8 @@ from PIL import Image, ImageCms
 
 import nrjax
 from nrjax._utils.paths import is_system_file
-from nrjax.datasets import BrokenImage, channels_last, read_labels
-from nrjax.datasets import _encoded as encoded
-from nrjax.datasets._images import LARGE, decode
+from nrjax.datasets import BrokenImage, _check_images, channels_last, read_labels
+from nrjax.datasets._decode import LARGE, decode
 from nrjax.datasets._select import select
 from nrjax.datasets._splits import split_word
 from nrjax.labels import encode
@@ -499,7 +498,7 @@ def test_dark_pictures_of_sixteen_bits_stay_dark(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / name / "0.png")
     assert load(tmp_path).images[:, 0, 0, 0].tolist() == [12, 156]
-    monkeypatch.setattr(encoded, "MOST_HELD", 10)
+    monkeypatch.setattr(_check_images, "MOST_HELD", 10)
     assert [image[0, 0, 0] for image in load(tmp_path).samples] == [12, 156]
 
 

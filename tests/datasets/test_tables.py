@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 import nrjax
-from nrjax.datasets import BrokenImage, Images
-from nrjax.datasets import _encoded as encoded
+from nrjax.datasets import BrokenImage, Images, _check_images
 
 FRAME = pd.DataFrame({
     "headline": ["a, \"quoted\"\nline", "zwei", "drei", "vier", "fünf", "sechs"],
@@ -136,7 +135,7 @@ def test_more_images_than_fit_are_decoded_when_needed(photographs, monkeypatch):
     held = nrjax.load_dataset(photographs / "photos.csv")
     zoo = nrjax.load_demo().zoo
     expected = nrjax.extract_features(zoo["F10"], held.samples, batch_size=4)
-    monkeypatch.setattr(encoded, "MOST_HELD", 1000)
+    monkeypatch.setattr(_check_images, "MOST_HELD", 1000)
     lazy = nrjax.load_dataset(photographs / "photos.csv")
     assert lazy.samples.held is None
     np.testing.assert_array_equal(nrjax.extract_features(zoo["F10"], lazy.samples, batch_size=4), expected)

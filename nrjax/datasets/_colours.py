@@ -1,4 +1,4 @@
-"""Pictures as a person sees them: 8 bits, on white, in the colours that their profile means, the right way up."""
+"""Pictures in 8 bits, on white, in sRGB, the right way up: what a person sees of them."""
 
 import functools
 import io
@@ -16,12 +16,12 @@ class BrokenImage(ValueError):
     """An image that cannot be read, and why."""
 
 
-class Depth:
-    """What the pictures of one data set have in 16 bits: cameras and scanners write 12, and then all of them have.
+class BitDepth:
+    """How many of 16 bits the pictures of one data set use: cameras and scanners write 12, and then all pictures do.
 
     Attributes:
       twelve: whether pictures without a value above 4095 have 12 bits.
-      beyond: of the pictures so far, whether they have such values: one or both answers.
+      beyond: for the pictures so far, whether they have values above 4095: one or both answers.
     """
 
     def __init__(self, *, twelve: bool = True):
@@ -33,32 +33,33 @@ class Depth:
         return self.twelve and len(self.beyond) == 2
 
     def white(self, largest: int) -> int:
-        """The value that is white in a picture with such a largest one."""
+        """The value that is white in a picture whose largest value this is."""
         self.beyond.add(largest > TWELVE_BITS)
         return TWELVE_BITS if self.twelve and largest <= TWELVE_BITS else 0xFFFF
 
 
-def as_seen(image: Image.Image, who: str, depth: Depth | None = None) -> Image.Image:
-    """A picture in mode L or RGB, or another one of 8 bits that converts to them, the way up that its EXIF says.
+def to_srgb(image: Image.Image, who: str, depth: BitDepth | None = None) -> Image.Image:
+    """A picture in mode L or RGB, or in another mode of 8 bits that converts to them, the way up that its EXIF says.
 
     Args:
       image: a picture that is loaded.
       who: its name in errors.
-      depth: of the pictures beside it; None takes it alone.
+      depth: of all pictures of the data set; None looks at this picture alone.
 
     Raises:
       BrokenImage: it has numbers whose range is not known.
     """
-    made = _in_eight_bits(image, who, depth or Depth())
+    converted = _to_eight_bits(image, who, depth or BitDepth())
     profile = image.info.get("icc_profile")
     if isinstance(profile, bytes) and len(profile) <= MOST_PROFILE:
-        made = _in_srgb(made, profile)
-    if made is not image:
-        made.info["exif"] = image.getexif().tobytes()
-    return made if made.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(made)
+        converted = _apply_profile(converted, profile)
+    if converted is not image:
+        converted.info["exif"] = image.getexif().tobytes()
+    is_upright = converted.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return converted if is_upright else ImageOps.exif_transpose(converted)
 
 
-def _in_eight_bits(image: Image.Image, who: str, depth: Depth) -> Image.Image:
+def _to_eight_bits(image: Image.Image, who: str, depth: BitDepth) -> Image.Image:
     if image.mode in SIXTEEN_BITS or (image.mode == "I" and image.format in ("PNG", "PPM")):
         values = np.asarray(image).astype(np.int64)
         if values.size and not 0 <= values.min() <= values.max() <= 0xFFFF:
@@ -80,18 +81,19 @@ def _in_eight_bits(image: Image.Image, who: str, depth: Depth) -> Image.Image:
     return image
 
 
-def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """The colours that a profile means; as they are where it is of sRGB, damaged, or of another kind of picture."""
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """The picture in sRGB. It stays as it is where the profile is sRGB, damaged, or for another kind of picture."""
     image = image.convert("RGB") if image.mode == "P" else image
-    transform = _transform(profile, image.mode) if image.mode in ("L", "RGB", "CMYK") else None
+    transform = _profile_transform(profile, image.mode) if image.mode in ("L", "RGB", "CMYK") else None
     if transform is None:
         return image
-    made = transform.apply(image)
-    return made.convert("L") if image.mode == "L" else made
+    converted = transform.apply(image)
+    return converted.convert("L") if image.mode == "L" else converted
 
 
 @functools.lru_cache(64)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _profile_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From the colours of a profile to sRGB; None where there is nothing to do, or nothing that can be done."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")

@@ -1,0 +1,46 @@
+"""Frameworks that nrjax does not install by itself: imported when a model or a data set needs one."""
+
+import importlib
+import os
+from types import ModuleType
+
+from nrjax._utils.messages import first_line
+
+EXTRAS = {  # module, which is also the name of its distribution, and the extra that installs it
+    "torch": "torch", "timm": "timm", "torchvision": "timm", "transformers": "huggingface", "datasets": "huggingface",
+    "onnx": "onnx", "onnxruntime": "onnx", "keras": "keras", "tensorflow_datasets": "tfds", "pyarrow": "tables",
+    "ray": "ray",
+}  # fmt: skip
+
+
+class MissingFramework(ValueError):
+    """A framework that is needed and not installed, or that does not import."""
+
+
+def framework(name: str, who: str) -> ModuleType:
+    """The module of a framework.
+
+    Args:
+      name: a key of `EXTRAS`.
+      who: what needs it; begins the error.
+
+    Raises:
+      MissingFramework: it is not installed, or does not import; the message says how to get it.
+    """
+    if name == "keras":
+        os.environ.setdefault("KERAS_BACKEND", "jax")
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise MissingFramework(f"{who} needs {not_installed(name, EXTRAS[name])}") from error
+        raise MissingFramework(f"{who} needs {name}, which does not import: {first_line(error)}") from error
+    except Exception as error:  # builds that do not fit each other
+        raise MissingFramework(
+            f"{who} needs {name}, which does not import: {type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
+def not_installed(name: str, extra: str) -> str:
+    """The end of a sentence about a package that is missing: its name, and the command that installs it."""
+    return f"{name}, which is not installed: pip install 'nrjax[{extra}]'."

@@ -1,0 +1,39 @@
+"""Columns of a table by name, whatever holds them, and what the user calls a row."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """What the user calls a row: a text with the row's index, or with its number in `numbers`."""
+
+    text: str
+    numbers: Sequence[Any] | None = None
+
+    def __call__(self, row: int) -> str:
+        """Such as `line 3 of the file`."""
+        return self.text.format(row if self.numbers is None else self.numbers[row])
+
+
+class Columns(Mapping[str, Sequence[Any]]):
+    """Columns by name. Each is read when it is looked up.
+
+    Args:
+      names: of the columns.
+      read: returns a column by its name.
+      place: what the user calls a row; None where rows are just counted.
+    """
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], Sequence[Any]], place: Place | None = None):
+        self._names, self._read, self.place = list(names), read, place
+
+    def __getitem__(self, name: str) -> Sequence[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
