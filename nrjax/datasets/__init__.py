@@ -1,20 +1,26 @@
 """Labelled images, texts and arrays: TFDS without TensorFlow, directories, tables; features that lie in files."""
 
 from nrjax.datasets._colours import BrokenImage
+from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import of_picture, without_news
 from nrjax.datasets._files import FeatureFiles, read_labels
 from nrjax.datasets._image_arrays import channels_last, fit_images, stack
 from nrjax.datasets._lazy_images import Images
-from nrjax.datasets._load import Dataset, load_dataset
+from nrjax.datasets._load import load_dataset
 from nrjax.datasets._objects import holds_labels
+from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
+from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._tfds import data_folder, is_prepared
 
 __all__ = [
     "BrokenImage",
+    "ColumnChoice",
     "Dataset",
     "FeatureFiles",
     "Images",
+    "Kind",
+    "SampleSequence",
     "channels_last",
     "data_folder",
     "fit_images",

@@ -9,6 +9,7 @@ from PIL import Image
 from nrjax.datasets._colours import BitDepth, BrokenImage
 from nrjax.datasets._decode import decode, of_picture
 from nrjax.datasets._image_arrays import as_picture, stack
+from nrjax.datasets._sample_sequence import SampleSequence
 
 
 class ImageSource(Protocol):
@@ -22,12 +23,14 @@ class ImageSource(Protocol):
         ...
 
 
-class Images(Sequence[np.ndarray]):
+class Images(SampleSequence):
     """Images as uint8 `[height, width, channels]`, in any sizes; `np.asarray` of it needs one size.
 
     Attributes:
       held: the decoded images, where they are few; None where each is decoded when it is looked up.
     """
+
+    kind = "image"
 
     def __init__(
         self, source: ImageSource, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None,
@@ -55,6 +58,10 @@ class Images(Sequence[np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._indices)
+
+    def content(self) -> Iterator[np.ndarray]:
+        """The pixels of every image."""
+        yield from self
 
     def take(self, rows: np.ndarray) -> "Images":
         """The images at `rows`, in this order."""

@@ -3,56 +3,22 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nrjax._utils.messages import printable
 from nrjax.datasets._archives import Archive
 from nrjax.datasets._check_images import WAY_OUT, CheckedImages, decode_all
+from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import without_news
 from nrjax.datasets._image_arrays import stack
 from nrjax.datasets._lazy_images import Images, ImageSource
 from nrjax.datasets._open import expand_home, open_source
 from nrjax.datasets._select import resolve_classes, select
+from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._tables import Table
-
-
-class Dataset(NamedTuple):
-    """Labelled samples; unpacks as `samples, labels, class_names`.
-
-    Attributes:
-      samples: images of one size, uint8 `[samples, height, width, channels]`; `Images` of several sizes, or of more
-        than fit the memory, which are decoded when they are asked for; texts, a list of str; or arrays.
-      labels: class ids of the whole dataset, int64 `[samples]` (not renumbered when classes are chosen).
-      class_names: name of every class id.
-    """
-
-    samples: Any
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-
-    @property
-    def images(self) -> np.ndarray:
-        """All images as one array. Raises ValueError where they differ in size, or are none."""
-        if self.kind == "text":
-            raise ValueError("the data set has texts, no images.")
-        return np.asarray(self.samples)
-
-    @property
-    def texts(self) -> list[str]:
-        """All texts. Raises ValueError where they are none."""
-        if self.kind != "text":
-            raise ValueError(f"the data set has {self.kind}s, no texts.")
-        return self.samples
-
-    @property
-    def kind(self) -> str:
-        """`image`, `text` or `array`."""
-        if isinstance(self.samples, list):
-            return "text"
-        lazy = isinstance(self.samples, Images)
-        return "image" if lazy or (self.samples.ndim == 4 and self.samples.dtype == np.uint8) else "array"
+from nrjax.target_tasks import TaskName
 
 
 def load_dataset(
@@ -62,7 +28,9 @@ def load_dataset(
     classes: str | Iterable[int | str] | None = None,
     text: str | Sequence[str] | None = None,
     image: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
+    groups: str | None = None,
+    task: TaskName | None = None,
     image_size: tuple[int, int] | None = None,
     grayscale: bool | None = None,
     max_samples: int | None = None,
@@ -86,7 +54,11 @@ def load_dataset(
         `content`, if there is one.
       image: column of paths of images, relative to the table, or of pictures; None takes `image`, `path` or `file`. A
         table with neither must hold numbers.
-      label: column of labels; None takes `label`, `labels`, `target`, `class` or `category`.
+      label: column of labels; None takes `label`, `labels`, `target`, `class` or `category`. Several columns are
+        several numbers a sample, or, of 0 and 1, several labels.
+      groups: column of what samples belong to, such as a patient; `max_samples` then draws whole groups.
+      task: `classification`, `regression` or `multilabel` (lists of labels, texts such as `red|green`, columns of 0 and
+        1); None tells by the values, and refuses to guess.
       image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
       grayscale: True for one channel, False for three, None for what the images have.
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
@@ -96,7 +68,7 @@ def load_dataset(
         a label, with a warning that counts and names them.
 
     Returns:
-      `Dataset(samples, labels, class_names)`, samples in the order of the dataset.
+      A `Dataset`, which unpacks as `samples, labels, class_names`, samples in the order of the dataset.
 
     Raises:
       ValueError: unknown dataset, split, class or column; a label that is missing; a range like `7-3`; an image that
@@ -106,20 +78,29 @@ def load_dataset(
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
     name = expand_home(name)
-    source = open_source(name, split, data_dir, text, image, label, skip_broken)
+    source = open_source(name, split, data_dir, ColumnChoice(text, image, label, groups), task, skip_broken)
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
-    if isinstance(source, Table):
-        source.check_labels(skip_broken=skip_broken)
-    class_ids = resolve_classes(classes, source.class_names)
-    indices = select(source.labels, class_ids, max_samples, seed)
-    if not len(indices):
-        raise ValueError(f"{who}, split {split!r}: no samples of classes {class_ids}.")
-    class_names = tuple(source.class_names)
+    table = source if isinstance(source, Table) else None
+    if table is not None:
+        table.check_labels(skip_broken=skip_broken)
+    labels, groups_of_rows, class_names = source.labels, table.groups if table else None, tuple(source.class_names)
+    task_of_data = table.task if table else "classification"
+    if task_of_data == "classification":
+        class_ids = resolve_classes(classes, source.class_names)
+        indices = select(labels, class_ids, max_samples, seed, groups_of_rows)
+        if not len(indices):
+            raise ValueError(f"{who}, split {split!r}: no samples of classes {class_ids}.")
+    else:
+        if classes is not None:
+            raise ValueError(f"{who}: classes= chooses among classes; labels of task {task_of_data!r} have none.")
+        # Rows without a label are in class 1, which is not chosen.
+        unlabelled = np.isnan(labels.reshape(len(labels), -1)).any(axis=1).astype(int)
+        indices = select(unlabelled, [0], max_samples, seed, groups_of_rows)
     if isinstance(source, Archive):
         return Dataset(source.fitted(indices, image_size, grayscale), source.labels[indices], class_names)
-    if isinstance(source, Table) and source.kind != "image":
-        usable, left_out = _usable_rows(source, indices, skip_broken)
-        samples: Any = source.samples(usable)
+    if table is not None and table.kind != "image":
+        usable, left_out = _usable_rows(table, indices, skip_broken)
+        samples: Any = table.samples(usable)
     else:
         with without_news():
             checked = decode_all(source, indices, image_size, grayscale, skip_broken)
@@ -128,7 +109,8 @@ def load_dataset(
     _warn_of_left_out(source, left_out, len(indices))
     if not len(usable):
         raise ValueError(f"{who}, split {split!r}: none of its samples can be read.")
-    return Dataset(samples, source.labels[usable], class_names)
+    groups_of_samples = None if groups_of_rows is None else groups_of_rows[usable]
+    return Dataset(samples, labels[usable], class_names, task_of_data, groups_of_samples)
 
 
 def _usable_rows(table: Table, indices: np.ndarray, skip_broken: bool) -> tuple[np.ndarray, list[str]]:

@@ -1,5 +1,6 @@
 """Labelled data that users hold already: frames, data sets of Hugging Face and of PyTorch."""
 
+import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from nrjax._utils.messages import first_line
 from nrjax.datasets._columns import Columns, Place
 from nrjax.datasets._pairs import table_of_pairs
 from nrjax.datasets._splits import choose_splits
-from nrjax.datasets._table_columns import LABELS
+from nrjax.datasets._table_columns import LABELS, ColumnChoice
 from nrjax.datasets._tables import Table
+from nrjax.target_tasks import TaskName
 
 SAVED_FILES = ("dataset_dict.json", "state.json")  # in a directory that Hugging Face's datasets saved
 STREAMS = ("IterableDataset", "IterableColumn", "IterDataPipe", "ChainDataset")  # classes of data without a length
@@ -25,9 +27,7 @@ def holds_labels(data: Any) -> bool:
     return not isinstance(data, Sequence) and not hasattr(data, "__array__") and not hasattr(data, "dtype")
 
 
-def table_of(
-    data: Any, split: str, text: str | Sequence[str] | None, image: str | None, label: str | None, skip_broken: bool
-) -> Table | None:
+def table_of(data: Any, split: str, choice: ColumnChoice, task: TaskName | None, skip_broken: bool) -> Table | None:
     """A table of an object that holds labelled data; None where it holds none.
 
     Raises:
@@ -43,16 +43,16 @@ def table_of(
             "datasets.Dataset.from_list(list(stream.take(10_000))), or its samples and labels as two lists."
         )
     if hasattr(data, "column_names") and hasattr(data, "features"):
-        return _table_of_hugging_face(data, text, image, label)
+        return _table_of_hugging_face(data, choice, task)
     if hasattr(data, "collect") and hasattr(data, "lazy"):
         raise ValueError("The frame is lazy; collect it: frame.collect().")
     if is_frame(data):
         names, read, index = columns_of_frame("The frame", data)
         columns = Columns(names, read, Place("index {}", index))
-        return Table(columns, "The frame", Path(), text, image, label)
+        return Table(columns, "The frame", Path(), choice, task)
     is_indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if is_indexed and not isinstance(data, (str, bytes, Sequence, Mapping)) and not hasattr(data, "dtype"):
-        return table_of_pairs(data, skip_broken)
+        return table_of_pairs(data, task, skip_broken)
     return None
 
 
@@ -75,15 +75,16 @@ def _is_stream(data: Any) -> bool:
     return not isinstance(data, Mapping) and any(base.__name__ in STREAMS for base in type(data).__mro__)
 
 
-def _table_of_hugging_face(
-    data: Any, text: str | Sequence[str] | None, image: str | None, label: str | None
-) -> Table:  # fmt: skip
+def _table_of_hugging_face(data: Any, choice: ColumnChoice, task: TaskName | None) -> Table:
     kinds = {name: type(feature).__name__ for name, feature in data.features.items()}
-    label = label or next((name for name in LABELS if name in kinds), None) or next(
-        (name for name, kind in kinds.items() if kind == "ClassLabel"), None)  # fmt: skip
-    if text is None and image is None:
+    if choice.label is None and not any(name in kinds for name in LABELS):
+        label = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
+        choice = dataclasses.replace(choice, label=label)
+    if choice.text is None and choice.image is None:
         image = next((name for name, kind in kinds.items() if kind == "Image"), None)
-    class_names = getattr(data.features.get(label), "names", None)
+        choice = dataclasses.replace(choice, image=image)
+    label = choice.label or next((name for name in LABELS if name in kinds), None)
+    class_names = getattr(data.features.get(label), "names", None) if isinstance(label, str) else None
     rows = data.with_format("arrow")  # as they are stored: nothing is decoded, and no tensors are made
 
     def read(name: str) -> Sequence[Any]:
@@ -91,7 +92,7 @@ def _table_of_hugging_face(
         return _LazyColumn(column, name) if kinds[name] == "Image" else column[:].column(name).to_pylist()
 
     columns = Columns(kinds, read, Place("index {}"))
-    return Table(columns, "The data set", Path(), text, image, label, class_names)
+    return Table(columns, "The data set", Path(), choice, task, class_names)
 
 
 class _LazyColumn(Sequence[Any]):

@@ -1,6 +1,5 @@
 """Finds out what a name, a path or an object is, and opens it as a source of labelled samples."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ from nrjax.datasets._folders import Folders, is_folder_of_images
 from nrjax.datasets._lazy_images import ImageSource
 from nrjax.datasets._objects import is_saved_dataset, load_saved_dataset, table_of
 from nrjax.datasets._parquet_folders import open_parquet, parquet_files
+from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._table_files import SUFFIXES, read_table
 from nrjax.datasets._tables import Table
 from nrjax.datasets._tfds import is_prepared, open_tfds, prepared_folder
+from nrjax.target_tasks import TaskName
 
 
 def expand_home(name: Any) -> Any:
@@ -27,12 +28,11 @@ def expand_home(name: Any) -> Any:
 
 
 def open_source(
-    name: Any, split: str, data_dir: str | Path | None, text: str | Sequence[str] | None, image: str | None,
-    label: str | None, skip_broken: bool,
-) -> ImageSource | Table:  # fmt: skip
+    name: Any, split: str, data_dir: str | Path | None, choice: ColumnChoice, task: TaskName | None, skip_broken: bool
+) -> ImageSource | Table:
     """The source that a name, a path or an object stands for; see `load_dataset` for arguments and errors."""
     if not isinstance(name, (str, Path)):
-        table = table_of(name, split, text, image, label, skip_broken)
+        table = table_of(name, split, choice, task, skip_broken)
         if table is None:
             advice = " Give its dataset." if hasattr(name, "dataset") else ""  # a loader of batches
             raise TypeError(
@@ -44,15 +44,19 @@ def open_source(
     path = Path(name)
     who = f"Dataset {printable(str(path))!r}"
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
-        return Table(read_table(path), who, path.parent, text, image, label)
+        return Table(read_table(path), who, path.parent, choice, task)
     if path.is_dir() and is_saved_dataset(path):
-        table = table_of(load_saved_dataset(path), split, text, image, label, skip_broken)
+        table = table_of(load_saved_dataset(path), split, choice, task, skip_broken)
         assert table is not None  # datasets gives nothing else
         return table
     if path.is_dir() and not prepared_folder(path) and parquet_files(path):
-        return Table(open_parquet(who, path, split), who, path, text, image, label)
-    if text is not None or image is not None or label is not None:
-        raise ValueError(f"Dataset {str(name)!r} is no table, so it has no columns: leave text, image and label out.")
+        return Table(open_parquet(who, path, split), who, path, choice, task)
+    if not choice.is_empty:
+        raise ValueError(
+            f"Dataset {str(name)!r} is no table, so it has no columns: leave text, image, label and groups out."
+        )
+    if task not in (None, "classification"):
+        raise ValueError(f"Dataset {str(name)!r} has classes; task={task!r} needs a table or labels of your own.")
     return _open_images(name, split, data_dir)
 
 

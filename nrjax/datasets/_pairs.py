@@ -10,13 +10,15 @@ from nrjax.datasets._check_images import WAY_OUT
 from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns, Place
 from nrjax.datasets._image_arrays import channels_last
+from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._tables import Table
+from nrjax.target_tasks import TaskName
 
 WHO = "The data set"
 COMPARED = 32  # items whose labels are compared with `.targets`, before those are believed
 
 
-def table_of_pairs(data: Any, skip_broken: bool) -> Table:
+def table_of_pairs(data: Any, task: TaskName | None, skip_broken: bool) -> Table:
     """A table of a data set of PyTorch.
 
     Items that cannot be read stay in the table as broken ones, where they may be left out. Labels are those of the
@@ -38,7 +40,7 @@ def table_of_pairs(data: Any, skip_broken: bool) -> Table:
     role = "text" if isinstance(sample, str) or numbers else "image"
     values = {"label": labels, role: [""] * len(labels) if numbers else samples}
     columns = Columns(values, values.__getitem__, Place("item {}", rows))
-    table = Table(columns, WHO, Path(), None, None, "label", names)
+    table = Table(columns, WHO, Path(), ColumnChoice(label="label"), task, names)
     if numbers:
         table.use_numbers(np.stack(list(samples)))
     table.left_out = left_out

@@ -86,12 +86,17 @@ def resolve_classes(classes: str | Iterable[int | str] | None, class_names: Sequ
     return [int(c) for c in ids]
 
 
-def select(labels: np.ndarray, classes: Sequence[int], max_samples: int | None, seed: int) -> np.ndarray:
-    """Indices, ascending, of the samples of `classes`; at most `max_samples`, in the classes' proportions.
+def select(
+    labels: np.ndarray, classes: Sequence[int], max_samples: int | None, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Indices, ascending, of the samples of `classes`; at most `max_samples`, in the proportions of the classes.
 
-    The same arguments always choose the same samples. Shares are rounded by largest remainder, so that exactly
-    `max_samples` are chosen, and every class keeps at least one sample.
+    The same arguments always choose the same samples. Rounding is by largest remainder, so the number asked for is met
+    exactly, and every class that has samples keeps at least one. With groups whole groups are drawn at random, as many
+    as fit.
     """
+    if groups is not None and max_samples is not None:
+        return _select_groups(np.flatnonzero(np.isin(labels, classes)), groups, max_samples, seed)
     order = np.argsort(labels, kind="stable")
     starts, stops = (np.searchsorted(labels, classes, side, sorter=order) for side in ("left", "right"))
     per_class = [order[start:stop] for start, stop in zip(starts, stops, strict=True) if start < stop]
@@ -112,3 +117,17 @@ def select(labels: np.ndarray, classes: Sequence[int], max_samples: int | None, 
         counts[np.argmax(counts)] -= 1
     rng = np.random.default_rng(seed)
     return np.sort(np.concatenate([rng.permutation(i)[:n] for i, n in zip(per_class, counts, strict=True)]))
+
+
+def _select_groups(indices: np.ndarray, groups: np.ndarray, max_samples: int, seed: int) -> np.ndarray:
+    ids = {group: i for i, group in enumerate(dict.fromkeys(groups[indices].tolist()))}
+    of_samples = np.array([ids[group] for group in groups[indices].tolist()], int)
+    sizes = np.bincount(of_samples, minlength=len(ids))
+    chosen, room = np.zeros(len(ids), bool), max_samples
+    for group in np.random.default_rng(seed).permutation(len(ids)):
+        if sizes[group] <= room:
+            chosen[group] = True
+            room -= sizes[group]
+    if len(ids) and not chosen.any():
+        raise ValueError(f"max_samples={max_samples} is less than the smallest group, which has {sizes.min()} samples.")
+    return indices[chosen[of_samples]]

@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from nrjax._utils.messages import printable, shortened
-from nrjax.datasets._cells import as_floats, may_number_rows, text_problem
-from nrjax.datasets._class_ids import class_ids, rows_without_label
+from nrjax.datasets._cells import as_floats, is_missing, may_number_rows, text_problem
 from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns
-from nrjax.datasets._table_columns import choose_columns
+from nrjax.datasets._table_columns import ColumnChoice, choose_columns
+from nrjax.datasets._table_target import read_target
+from nrjax.target_tasks import TaskName
 
 ROW_NUMBERS = re.compile(r"(unnamed: [\d.]+|__index_level_\d+__|index|idx|id|row)?", re.IGNORECASE)
 
@@ -24,38 +25,37 @@ class Table:
 
     Attributes:
       kind: `text`, `image` or `array`.
-      labels: class ids; -1 where a row has no label.
-      class_names: in natural order of the values, or the table's own names.
+      task: of the target.
+      labels: class ids, or numbers; -1 or NaN where a row has no label.
+      class_names: in natural order of the values, or the table's own names; of numbers the columns' names.
+      groups: what every row belongs to; None where that is not asked for.
       left_out: what is wrong with the rows that could not be read at all.
     """
 
     def __init__(
-        self, columns: Columns, who: str, base: Path, text: str | Sequence[str] | None, image: str | None,
-        label: str | None, class_names: Sequence[str] | None = None,
+        self, columns: Columns, who: str, base: Path, choice: ColumnChoice, task: TaskName | None = None,
+        class_names: Sequence[str] | None = None,
     ):  # fmt: skip
         self._who, self._base, self._place = who, base, columns.place
         self.left_out: list[str] = []
         self._features: list[str] = []  # names of the columns of numbers
-        texts, image, self._label = choose_columns(who, columns, text, image, label)
-        self.kind = "text" if texts else "image" if image is not None else "array"
-        labels = [value.item() if isinstance(value, np.generic) else value for value in columns[self._label]]
-        self._unlabelled = rows_without_label(labels, class_names)
-        labelled = np.setdiff1d(np.arange(len(labels)), self._unlabelled)
-        self.labels = np.full(len(labels), -1, np.int64)
+        roles = choose_columns(who, columns, choice)
+        self.kind = "text" if roles.texts else "image" if roles.image is not None else "array"
+        self._label = ", ".join(roles.labels)
         try:
-            self.labels[labelled], self.class_names = class_ids(
-                [labels[i] for i in labelled], class_names, lambda i: self._row(int(labelled[i]))
-            )
+            target = read_target([columns[name] for name in roles.labels], roles.labels, class_names, task, self._row)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{who}, column {self._label!r}: {error}") from error
+        self.task, self.labels, self.class_names, self._unlabelled = target
+        self.groups = None if roles.groups is None else self._read_groups(columns[roles.groups], roles.groups)
         if not len(self.labels):
             raise ValueError(f"{who} has no rows.")
         if self.kind == "array":
-            self._values: Any = self._read_numbers(columns, [name for name in columns if name != self._label])
-        elif len(texts) > 1:
-            self._values = _join_texts([columns[name] for name in texts])
+            self._values: Any = self._read_numbers(columns, [name for name in columns if name not in roles.of_target])
+        elif len(roles.texts) > 1:
+            self._values = _join_texts([columns[name] for name in roles.texts])
         else:
-            self._values = columns[texts[0] if texts else image or ""]
+            self._values = columns[roles.texts[0] if roles.texts else roles.image or ""]
 
     def use_numbers(self, values: np.ndarray) -> None:
         """Makes arrays `[rows, ...]` the samples of the table."""
@@ -125,6 +125,17 @@ class Table:
         """What the user calls a row."""
         place = f" ({self._place(index)})" if self._place else ""
         return f"row {index + 1}{place}"
+
+    def _read_groups(self, cells: Sequence[Any], name: str) -> np.ndarray:
+        groups = np.empty(len(cells), object)
+        for i, cell in enumerate(cells):
+            if is_missing(cell):
+                raise ValueError(
+                    f"{self._who}: {self._row(i)} has no group in column {name!r}. Remove such rows, or give each a "
+                    "group of its own."
+                )
+            groups[i] = cell.item() if isinstance(cell, np.generic) else cell
+        return groups
 
     def _read_numbers(self, columns: Columns, names: Sequence[str]) -> np.ndarray:
         """Columns of numbers as float64 `[rows, columns]`, without a column that numbers the rows."""

@@ -40,9 +40,9 @@ class Plan:
 
     @classmethod
     def of(
-        cls, models: Any, data: Any, labels: Any, *, layer: LayerChoice, layers: Sequence[LayerChoice] | None,
-        where: str | None, batch_size: int | None, precision: Precision, download: bool,
-        scores: str | Sequence[str] | None, n_clusters: int | None, **options: Any,
+        cls, models: Any, data: Any, labels: Any, *, task: TaskName | None, groups: Any, columns: ColumnChoice,
+        layer: LayerChoice, layers: Sequence[LayerChoice] | None, where: str | None, batch_size: int | None,
+        precision: Precision, download: bool, scores: str | Sequence[str] | None, n_clusters: int | None, **options: Any,
     ) -> "Plan":  # fmt: skip
         """Checks the arguments of `rank`; `options` are those of `check_request`.
 

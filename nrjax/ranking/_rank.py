@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nrjax._utils.memory import share_devices
-from nrjax.datasets import without_news
+from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.models import LayerChoice, Precision
@@ -14,6 +14,7 @@ from nrjax.ranking._plan import Plan
 from nrjax.ranking._progress import progress_of
 from nrjax.ranking._runner import CandidateRunner
 from nrjax.results import Ranking
+from nrjax.target_tasks import TaskName
 
 
 def rank(
@@ -21,6 +22,11 @@ def rank(
     data: Any,
     labels: Any = None,
     *,
+    task: TaskName | None = None,
+    groups: Any = None,
+    text: str | Sequence[str] | None = None,
+    image: str | None = None,
+    label: str | Sequence[str] | None = None,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
     where: str | None = None,
@@ -51,8 +57,15 @@ def rank(
       data: what `load_dataset` returned, or takes; or samples alone, with `labels`: images `[samples, height, width,
         channels]`, texts, or arrays of whatever the models take. Every model gets them through its own preprocessing,
         which `settings["preprocessing"]` of the ranking says.
-      labels: one per sample, of any type, where `data` are samples alone; without any, models are ranked by how well
-        their features cluster, which says far less.
+      labels: one per sample, where `data` are samples alone: classes of any type; numbers, `[samples]` or `[samples,
+        outputs]`; or several labels, as lists or a matrix of 0 and 1. Without any, models are ranked by how well their
+        features cluster, which says far less.
+      task: `classification`, `regression` or `multilabel`; None tells by the values, and refuses to guess.
+      groups: of samples that belong together, such as those of one patient: a column of a table, or one value per
+        sample. What is left out of `probe` and `knn` is then a group, and resampling is one of groups.
+      text: column of texts of a table, as for `load_dataset`, and so are `image` and `label`.
+      image: column of images.
+      label: column of labels, or several.
       layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, what the head reads (of a
         transformer its pooled output; of a network without a head its own output), `"last"` or `"mean"` of the blocks
         that a network repeats, or `"best"`: whichever layer of the model scores best.
@@ -89,8 +102,8 @@ def rank(
     """
     share_devices()
     plan = Plan.of(
-        models, data, labels, layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision,
-        download=download, scores=scores, n_clusters=n_clusters,
+        models, data, labels, task=task, groups=groups, columns=ColumnChoice(text, image, label), layer=layer, layers=layers,
+        where=where, batch_size=batch_size, precision=precision, download=download, scores=scores, n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
     )  # fmt: skip

@@ -3,14 +3,16 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from nrjax.datasets import Dataset, Images, holds_labels, load_dataset
+from nrjax.datasets import ColumnChoice, Dataset, SampleSequence, holds_labels, load_dataset
 from nrjax.models import Kind, Samples, check_samples
-from nrjax.scoring.checks import encode_labels
+from nrjax.target_tasks import TaskName
+from nrjax.targets import Target
+
+NOUNS = {"image": "image", "text": "text", "array": "image"}  # what messages call a sample of a kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,61 +22,98 @@ class LabelledSamples:
     Attributes:
       kind: of the samples.
       samples: as models take them.
-      ids: class ids `0..classes-1`, int32 `[samples]`.
-      classes: name or value of each class.
-      n_clusters: without labels, how many to look for, 0 to choose; None where there are labels.
+      target: a class, numbers or several labels for every sample; or clusters, where there are no labels.
     """
 
     kind: Kind
     samples: Samples
-    ids: np.ndarray
-    classes: tuple[Any, ...]
-    n_clusters: int | None = None
+    target: Target
 
     @classmethod
-    def of(cls, data: Any, labels: Any = None, n_clusters: int | None = None) -> "LabelledSamples":
-        """From what `rank` takes; `n_clusters` as the attribute.
+    def of(
+        cls, data: Any, labels: Any = None, *, task: TaskName | None = None, groups: Any = None,
+        columns: ColumnChoice | None = None,
+    ) -> "LabelledSamples":  # fmt: skip
+        """From what `rank` takes as labelled data.
 
         Raises:
-          ValueError: labels that do not fit the samples, or that are missing or twice there.
+          ValueError: labels that do not fit the samples, or that are missing or twice there; columns of what is no
+            table.
         """
-        if n_clusters is not None:
-            kind, samples = check_samples(data)
-            return cls(kind, samples, np.zeros(len(samples), np.int32), tuple(range(n_clusters)), n_clusters)
-        samples, labels, names = _data(data, labels)
+        columns = columns or ColumnChoice()
+        if labels is None and not isinstance(data, Dataset):
+            column, groups = (groups, None) if isinstance(groups, str) else (None, groups)
+            data = load_dataset(
+                data, text=columns.text, image=columns.image, label=columns.label, groups=column, task=task
+            )
+        elif not columns.is_empty or isinstance(groups, str):
+            raise ValueError(
+                "text, image, label and a name of groups are columns of a table; these samples have none. Pass labels "
+                "and groups as arrays."
+            )
+        if isinstance(data, Dataset):
+            if labels is not None:
+                raise ValueError("the data set has labels of its own; leave labels out, or pass data.samples.")
+            if task not in (None, data.task):
+                raise ValueError(f"the data set was loaded for {data.task}; load_dataset(..., task={task!r}).")
+            groups = data.groups if groups is None else groups
+            return cls._checked(data.samples, data.labels, data.task, groups, data.class_names)
+        return cls._checked(data, labels, task, groups, ())
+
+    @classmethod
+    def unlabelled(cls, data: Any, n_clusters: int) -> "LabelledSamples":
+        """Samples without labels; `n_clusters` to look for, 0 to choose."""
+        kind, samples = check_samples(data)
+        return cls(kind, samples, Target.unlabelled(len(samples), n_clusters))
+
+    @classmethod
+    def _checked(cls, samples: Any, labels: Any, task: Any, groups: Any, names: tuple[str, ...]) -> "LabelledSamples":
         kind, samples = check_samples(samples)
-        ids, classes = encode_labels(labels)  # before any model runs
-        if len(samples) != len(ids):
-            noun = {"image": "image", "text": "text", "array": "image"}[kind]
-            raise ValueError(f"labels must be one per {noun}; got {len(ids)} labels for {len(samples)} {noun}s.")
-        known = classes.tolist() if names is None else [names[i] for i in classes.tolist()]
-        return cls(kind, samples, ids, tuple(known))
+        target = Target.of(labels, task=task, groups=groups)  # before any model runs
+        if names:
+            target = dataclasses.replace(target, classes=tuple(names[i] for i in target.classes))
+        if len(samples) != len(target):
+            noun = NOUNS.get(kind, "sample")
+            raise ValueError(f"labels must be one per {noun}; got {len(target)} labels for {len(samples)} {noun}s.")
+        return cls(kind, samples, target)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.target)
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of samples and class ids: what decides scores, and not how classes are called."""
-        digest = hashlib.sha256(f"{self.kind} {len(self)} {self.n_clusters}".encode())
-        digest.update(np.ascontiguousarray(self.ids, np.int32).data)
+        """SHA-256 of samples, values and groups: what decides scores, and not how classes are called."""
+        target = self.target
+        digest = hashlib.sha256(f"{self.kind} {len(self)} {target.task} {target.n_classes}".encode())
+        for array in (target.values, target.groups):
+            if array is not None:
+                digest.update(f"{array.dtype} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
         if isinstance(self.samples, np.ndarray):
             digest.update(f"{self.samples.dtype} {self.samples.shape}".encode())
             digest.update(np.ascontiguousarray(self.samples).data)
         else:
-            for sample in self.samples:
-                is_text = isinstance(sample, str)
-                data = sample.encode("utf-8", "surrogatepass") if is_text else np.ascontiguousarray(sample).data
+            contents = self.samples.content() if isinstance(self.samples, SampleSequence) else self.samples
+            for content in contents:
+                content = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+                data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
                 digest.update(f"{len(data) if isinstance(data, bytes) else data.shape}:".encode())
                 digest.update(data)
         return digest.hexdigest()
 
     @functools.cached_property
     def order(self) -> np.ndarray:
-        """The samples in an order of which every beginning has the classes' proportions, and one of each if it can."""
+        """The samples in an order whose beginnings are like the whole.
+
+        Every beginning has the proportions of the classes (of numbers those of their deciles), and one sample of each
+        if it can. With groups, groups follow each other at random.
+        """
         shuffled = np.random.default_rng(0).permutation(len(self))
-        place = np.empty(len(self))  # of a sample in its class, from 0 to 1
-        for members in _by_class(self.ids[shuffled]):
+        if self.target.groups is not None:
+            place_of_group = np.random.default_rng(0).permutation(self.target.independent)
+            return shuffled[np.argsort(place_of_group[self.target.groups[shuffled]], kind="stable")]
+        place = np.empty(len(self))  # of a sample in its stratum, from 0 to 1
+        for members in _by_stratum(self.target.strata[shuffled]):
             place[members] = np.arange(len(members)) / len(members)
         return shuffled[np.argsort(place, kind="stable")]
 
@@ -85,7 +124,7 @@ class LabelledSamples:
         rows = self.order[start:stop]
         if isinstance(self.samples, np.ndarray):
             return self.samples[rows]
-        return self.samples.take(rows) if isinstance(self.samples, Images) else [self.samples[i] for i in rows]
+        return self.samples.take(rows) if isinstance(self.samples, SampleSequence) else [self.samples[i] for i in rows]
 
 
 def has_labels(data: Any, labels: Any) -> bool:
@@ -93,16 +132,5 @@ def has_labels(data: Any, labels: Any) -> bool:
     return labels is not None or isinstance(data, Dataset) or holds_labels(data)
 
 
-def _by_class(ids: np.ndarray) -> list[np.ndarray]:
-    return np.split(np.argsort(ids, kind="stable"), np.cumsum(np.bincount(ids))[:-1])
-
-
-def _data(data: Any, labels: Any) -> tuple[Any, Any, Sequence[str] | None]:
-    """Samples, labels, and the classes' names where they are known."""
-    if labels is None and not isinstance(data, Dataset):
-        data = load_dataset(data)
-    if not isinstance(data, Dataset):
-        return data, labels, None
-    if labels is not None:
-        raise ValueError("the data set has labels of its own; leave labels out, or pass data.samples.")
-    return data.samples, data.labels, data.class_names or None
+def _by_stratum(strata: np.ndarray) -> list[np.ndarray]:
+    return np.split(np.argsort(strata, kind="stable"), np.cumsum(np.bincount(strata))[:-1])

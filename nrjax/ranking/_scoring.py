@@ -25,7 +25,7 @@ class RoundScorer:
     def __init__(self, target: LabelledSamples, round_spec: RoundSpec, *, at_once: bool):
         rows = np.sort(target.order[: round_spec.samples])
         self._samples, self._at_once = round_spec.samples, at_once
-        self._scorer = ModelScorer(target.ids[rows], len(target.classes), round_spec.request)
+        self._scorer = ModelScorer(target.target.take(rows), round_spec.request)
         self._open: dict[str, tuple[CandidateResult, list[str]]] = {}  # results, and the layers that they wait for
 
     def add(self, result: CandidateResult, extracted: Extracted) -> Iterator[CandidateResult]:

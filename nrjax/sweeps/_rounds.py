@@ -67,7 +67,7 @@ class SweepRounds:
     def race(self, top: int, level: float) -> tuple[dict[str, CandidateResult], dict[str, Standing]]:
         """Results on all samples of those that may come among the first; the others with their standing."""
         names, failed, stopped = list(self._keys), dict[str, CandidateResult](), dict[str, Standing]()
-        sizes = round_sizes(len(self._target), len(self._target.classes))
+        sizes = round_sizes(len(self._target), self._target.target.n_classes)
         by = self._plan.request.by
         request = dataclasses.replace(self._plan.request, scores=(by,), confidence=True)
         comparisons = len(names) * len(sizes)

@@ -35,7 +35,7 @@ class Setup:
 
     def __init__(self, models: Mapping[str, Any], target: LabelledSamples, spec: ExtractionSpec, cache: Any):
         array = target.samples if isinstance(target.samples, np.ndarray) else None
-        fields = {"kind": target.kind, "ids": target.ids, "classes": target.classes, "n_clusters": target.n_clusters}
+        fields = {"kind": target.kind, "target": target.target}
         samples = target.samples if array is None else (array.dtype, array.shape)
         packed, self.refused = packed_models(
             models, samples, array is not None, fields, spec, cache, packed_architectures()

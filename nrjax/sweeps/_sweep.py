@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nrjax._utils.memory import share_devices
-from nrjax.datasets import without_news
+from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.models import LayerChoice, Precision
@@ -23,6 +23,7 @@ from nrjax.sweeps._owner import remove_folders_of_the_dead, temporary_path
 from nrjax.sweeps._race import LEVEL, Standing
 from nrjax.sweeps._rounds import SweepRounds
 from nrjax.sweeps._store import Store
+from nrjax.target_tasks import TaskName
 
 EngineName = Literal["inline", "local", "ray"]
 
@@ -43,6 +44,11 @@ def sweep(
     memory_limit: int | None = None,
     keep_features: str | Path | None = None,
     retry_failed: bool | Collection[str] = False,
+    task: TaskName | None = None,
+    groups: Any = None,
+    text: str | Sequence[str] | None = None,
+    image: str | None = None,
+    label: str | Sequence[str] | None = None,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
     where: str | None = None,
@@ -87,6 +93,11 @@ def sweep(
         that all nodes share.
       retry_failed: try again what took its process with it in an earlier sweep, with the same content, limits and
         engine: True for all, or names of candidates.
+      task: as for `rank`, and so are `groups`, `text`, `image` and `label`.
+      groups: of samples that belong together.
+      text: column of texts.
+      image: column of images.
+      label: column of labels, or several.
       layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `download`, `scores` and the rest.
       layers: several layers, or `"all"`.
       where: take candidates of which this holds.
@@ -118,8 +129,9 @@ def sweep(
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     share_devices()
     plan = Plan.of(
-        models, data, labels, layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision,
-        download=download, scores=scores, n_clusters=n_clusters,
+        models, data, labels, task=task, groups=groups, columns=ColumnChoice(text, image, label), layer=layer,
+        layers=layers, where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
+        n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
     )  # fmt: skip
@@ -153,7 +165,7 @@ def sweep(
             run = results_store.begin_run(plan.target.fingerprint, _command(), {**plan.settings, **settings})
             name = name or (str(data) if isinstance(data, (str, Path)) else f"{plan.target.kind}s of this process")
             results_store.add_target(
-                plan.target.fingerprint, name, plan.target.kind, len(plan.target), plan.target.classes
+                plan.target.fingerprint, name, plan.target.kind, len(plan.target), plan.target.target.classes
             )
         results, dropped = rounds.all() if top is None else rounds.race(top, level)
         try:

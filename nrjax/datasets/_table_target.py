@@ -1,0 +1,120 @@
+"""The target of a table: columns of classes, of numbers, or of several labels."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nrjax.datasets._cells import as_floats, is_missing
+from nrjax.datasets._class_ids import class_ids, rows_without_label
+from nrjax.target_tasks import TASKS, TaskName, as_matrix, as_multi_hot, task_of
+
+SEPARATORS = ("|", ";", ",")  # of several labels in one text, the first that occurs
+
+
+class TableTarget(NamedTuple):
+    """The target of every row.
+
+    Attributes:
+      task: of the target.
+      labels: class ids int64 `[rows]`, -1 where a row has none; or float64 `[rows]` or `[rows, outputs]`, NaN where a
+        row has none.
+      class_names: of the ids, the outputs or the labels.
+      unlabelled: rows without a label.
+    """
+
+    task: TaskName
+    labels: np.ndarray
+    class_names: list[str]
+    unlabelled: list[int]
+
+
+def read_target(
+    columns: Sequence[Sequence[Any]], names: Sequence[str], class_names: Sequence[str] | None, task: TaskName | None,
+    row: Callable[[int], str],
+) -> TableTarget:  # fmt: skip
+    """Reads the columns of labels.
+
+    Args:
+      columns: one of labels; or several, of numbers or of 0 and 1.
+      names: of the columns.
+      class_names: the table's own names of its ids.
+      task: that the user names; None tells by the values.
+      row: from an index to what the user calls the row.
+
+    Raises:
+      ValueError: labels that fit no task, or that could be of two.
+    """
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}.")
+    if len(columns) > 1:
+        return _read_matrix(columns, names, task, row)
+    cells = [cell.item() if isinstance(cell, np.generic) else cell for cell in columns[0]]
+    labelled = np.array([i for i, cell in enumerate(cells) if not is_missing(cell)], int)
+    labels = [cells[i] for i in labelled]
+    numbers = as_floats(labels) if class_names is None and labels and _is_numeric(labels) else None
+    if task is None:
+        task = "classification" if class_names is not None or not labels else task_of(
+            labels if numbers is None else numbers
+        )  # fmt: skip
+    if task == "classification":
+        unlabelled = rows_without_label(cells, class_names)
+        labelled = np.setdiff1d(np.arange(len(cells)), unlabelled)
+        ids, classes = class_ids([cells[i] for i in labelled], class_names, lambda i: row(int(labelled[i])))
+        return TableTarget(task, _filled(ids, labelled, len(cells), -1), classes, unlabelled)
+    read = as_matrix if task == "regression" else as_multi_hot
+    given = (
+        numbers if task == "regression" and numbers is not None else _split(labels) if task == "multilabel" else labels
+    )
+    values, outputs = read(given, lambda i: row(int(labelled[i])))
+    outputs = [str(names[0])] if values.shape[1] == 1 else list(map(str, outputs))
+    return _target_of_matrix(task, values, outputs, labelled, len(cells))
+
+
+def _read_matrix(
+    columns: Sequence[Sequence[Any]], names: Sequence[str], task: TaskName | None, row: Callable[[int], str]
+) -> TableTarget:
+    numbers = {name: as_floats(column) for name, column in zip(names, columns, strict=True)}
+    wrong = [name for name, values in numbers.items() if values is None]
+    if wrong:
+        raise ValueError(f"several columns of labels must be numbers, or 0 and 1; {', '.join(wrong)} is text.")
+    matrix = np.stack([np.asarray(values) for values in numbers.values()], axis=1)
+    labelled = np.flatnonzero(~np.isnan(matrix).any(axis=1))
+    task = task or task_of(matrix[labelled])
+    if task == "classification":
+        raise ValueError(f"a class a sample is one column; got {len(columns)} columns, {', '.join(names)}.")
+    read = as_matrix if task == "regression" else as_multi_hot
+    values, _ = read(matrix[labelled], lambda i: row(int(labelled[i])))
+    return _target_of_matrix(task, values, list(names), labelled, len(matrix))
+
+
+def _target_of_matrix(
+    task: TaskName, values: np.ndarray, names: list[str], labelled: np.ndarray, rows: int
+) -> TableTarget:
+    values = values[:, 0] if task == "regression" and values.shape[1] == 1 else values
+    unlabelled = np.setdiff1d(np.arange(rows), labelled).tolist()
+    return TableTarget(task, _filled(values, labelled, rows, np.nan), names, unlabelled)
+
+
+def _filled(values: np.ndarray, rows: np.ndarray, count: int, filler: float) -> np.ndarray:
+    labels = np.full((count, *values.shape[1:]), filler, values.dtype)
+    labels[rows] = values
+    return labels
+
+
+def _is_numeric(labels: Sequence[Any]) -> bool:
+    """Whether all labels are numbers, or the text of numbers of which some have a fraction."""
+    if not all(isinstance(label, str) for label in labels):
+        return all(isinstance(label, (int, float)) and not isinstance(label, bool) for label in labels)
+    try:
+        return not all(float(label).is_integer() for label in labels)
+    except (ValueError, OverflowError):
+        return False
+
+
+def _split(labels: Sequence[Any]) -> Sequence[Any]:
+    """Lists of labels as they are; texts such as `red|green` as lists."""
+    if not all(isinstance(label, str) for label in labels):
+        return labels
+    separator = next((mark for mark in SEPARATORS if any(mark in label for label in labels)), SEPARATORS[0])
+    return [[part.strip() for part in label.split(separator) if part.strip()] for label in labels]
