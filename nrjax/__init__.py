@@ -16,7 +16,6 @@ from nrjax.scoring.scores import ScoreKind, available_scores, register_score
 from nrjax.scoring.streaming import score_stream
 
 if TYPE_CHECKING:
-    from nrjax._rank import rank
     from nrjax.datasets import Dataset, load_dataset
     from nrjax.demo import load_demo
     from nrjax.models import (
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
         register_architecture,
         save_model,
     )
+    from nrjax.ranking import rank
     from nrjax.scoring.report import write_report
     from nrjax.sweeps import Sweep, sweep
 
@@ -57,7 +57,7 @@ _LAZY = {
     "from_torch": "models",
     "layers": "models",
     "register_architecture": "models",
-    "rank": "_rank",
+    "rank": "ranking",
     "Sweep": "sweeps",
     "sweep": "sweeps",
     "Zoo": "models",

@@ -17,7 +17,7 @@ from nrjax.kernels import ScoreSettings
 from nrjax.models import Inputs, Layer, Model
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import score_arrays
-from nrjax.sweeps._race import LEVEL, rounds
+from nrjax.sweeps._race import LEVEL, round_sizes
 
 VARIANTS_RACED, NETWORKS = ("full", "lite", "512"), 23
 
@@ -73,7 +73,7 @@ def needed(zoos: Path, targets: Sequence[str], tops: Sequence[int], data_dir: st
         }
         order = sorted(scored.values(), key=lambda score: -score.value)
         samples = len(labels)
-        z = stats.norm.isf((1 - LEVEL) / (len(features) * len(rounds(samples, classes))))
+        z = stats.norm.isf((1 - LEVEL) / (len(features) * len(round_sizes(samples, classes))))
         found[target] = {}
         for top in tops:
             last, following = order[top - 1 : top + 1]

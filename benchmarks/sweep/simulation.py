@@ -18,12 +18,20 @@ import numpy as np
 
 from nrjax.models import Candidates, Description
 from nrjax.models._candidates import Candidate
+from nrjax.ranking import (
+    CandidateResult,
+    ExtractionSpec,
+    Job,
+    LabelledSamples,
+    Listener,
+    ModelRecord,
+    Plan,
+    RoundSpec,
+    progress_of,
+)
 from nrjax.scoring.api import check_request
 from nrjax.scoring.model_scores import ModelScores
-from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, ModelRecord, RoundSpec
-from nrjax.sweeps._progress import progress_of
-from nrjax.sweeps._runner import SweepRunner
-from nrjax.sweeps._samples import LabelledSamples
+from nrjax.sweeps._rounds import SweepRounds
 from nrjax.sweeps._store import Store
 
 CANDIDATES, DEVICES = 100_000, 64
@@ -77,13 +85,13 @@ class _Prepared:
     def __init__(self, packed: Sequence[bytes]):
         self._packed = packed
 
-    def run(self, jobs: Sequence[Job], asked: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
+    def run(self, jobs: Sequence[Job], round_spec: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
         """All of them."""
-        for one in self._packed:
-            done = pickle.loads(one)  # ours, of a moment ago
-            listener.starts(done.job.name)
-            listener.advances(asked.samples)
-            yield done
+        for pickled in self._packed:
+            result = pickle.loads(pickled)  # ours, of a moment ago
+            listener.starts(result.job.name)
+            listener.advances(round_spec.samples)
+            yield result
 
     def close(self) -> None:
         """Nothing was begun."""
@@ -105,12 +113,12 @@ def _driver(sure: bool) -> float:
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "r.db") as store:
         candidates = Candidates([Candidate(f"m{i}", lambda: None) for i in range(RESULTS)])
         with contextlib.redirect_stderr(said), progress_of("lines") as progress:
-            going = SweepRunner(
-                candidates, target, ExtractionSpec(("penultimate",)), request, store, None, _Prepared(packed), progress,
-                False, conditions="inline", kept_for_the_race=True,
-            )  # fmt: skip
+            plan = Plan(candidates, target, ExtractionSpec(("penultimate",)), request, False, {})
+            rounds = SweepRounds(
+                plan, store, None, _Prepared(packed), progress, False, conditions="inline", cache_of_the_race=True
+            )
             start = time.perf_counter()
-            going.round(list(candidates), SAMPLES)
+            rounds.all()
             return (time.perf_counter() - start) / RESULTS
 
 

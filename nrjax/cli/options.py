@@ -25,8 +25,8 @@ class OneLineErrors(click.Group):
         except (ValueError, TypeError, KeyError, OSError) as error:
             if ctx.params["debug"] or ctx.meta.get("debug"):
                 raise
-            said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-            raise click.ClickException(shortened(printable(" ".join(said.split())), 2000)) from error
+            message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+            raise click.ClickException(shortened(printable(" ".join(message.split())), 2000)) from error
         except MemoryError as error:
             raise click.ClickException("out of memory; use fewer samples (--max-samples) or models.") from error
 
@@ -180,8 +180,8 @@ def forward_options(command):
     return command
 
 
-def scoring_options(scores: str):
-    """Options of every command that ranks; `scores` is the default of `--scores`."""
+def scoring_options(default_scores: str):
+    """Options of every command that ranks; the help names the scores that are computed without `--scores`."""
     options = (
         click.option("--components", "n_components", type=click.IntRange(min=1), default=10, show_default=True,
                      help="Principal components kept."),
@@ -190,8 +190,9 @@ def scoring_options(scores: str):
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
         click.option("--tolerance", type=click.FloatRange(SMALLEST_TOLERANCE, LARGEST_TOLERANCE), default=TOLERANCE,
                      show_default=True, help="How far a silhouette may be off; coarser is faster."),
-        click.option("--scores", type=Scores(), default=scores, show_default=True, metavar="NAMES",
-                     help="Scores to compute, such as silhouette,probe; --scores help lists them."),
+        click.option("--scores", type=Scores(), metavar="NAMES",
+                     help="Scores to compute, such as silhouette,probe; --scores help lists them.  "
+                     f"[default: {default_scores}]"),
         click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),
         click.option("--confidence", is_flag=True,
                      help="Say how sure the order is: intervals, the probability that each model comes first by this "

@@ -35,7 +35,7 @@ from nrjax.cli.target import load_models, load_target, warnings_said, without_la
 @data_options
 @where_option
 @forward_options
-@scoring_options(scores="silhouette,probe")
+@scoring_options("silhouette,probe")
 def rank(models, data, target, where, n_clusters, download, layer, layers, output, report, plot, **options) -> None:
     """Rank MODELS on labelled data, best first.
 
@@ -51,8 +51,8 @@ def rank(models, data, target, where, n_clusters, download, layer, layers, outpu
     candidates = load_models(models, str(demo.ZOO), where, download)
     loaded = load_target(data or demo.IMAGES, **target)
     with warnings_said():
-        asked = without_labels(loaded, n_clusters, options)
-        ranking = nrjax.rank(candidates, asked, layer=layer, layers=layers, **options)
+        samples = without_labels(loaded, n_clusters, options)
+        ranking = nrjax.rank(candidates, samples, layer=layer, layers=layers, **options)
     shown = f"{', '.join(models) or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
     took = time.perf_counter() - start
 
@@ -84,7 +84,7 @@ def rank(models, data, target, where, n_clusters, download, layer, layers, outpu
     "--probabilities", type=FOLDER, metavar="DIR",
     help="Files as in DIRECTORY with the probabilities of each model's own classes, for leep and nce.",
 )  # fmt: skip
-@scoring_options(scores="silhouette")
+@scoring_options("silhouette")
 def rank_features(directory: Path, labels_path: Path, probabilities, output, report, plot, **options) -> None:
     """Rank features that were extracted elsewhere.
 

@@ -86,15 +86,31 @@ INTERRUPTED = 130
     help="Keep features in DIR: other scores of the same samples then need no forward pass.",
 )
 @click.option("--retry-failed", is_flag=True, help="Try again what took its process with it before.")
+@click.option("--retry", multiple=True, metavar="NAME", help="The same of one candidate; may be given several times.")
 @click.option(
     "--progress",
     type=click.Choice(["bar", "lines", "json", "none"]),
     help="On stderr: a bar, or a line for each candidate.  [default: bar on a terminal, else lines]",
 )
 @forward_options
-@scoring_options(scores="silhouette,probe")
+@scoring_options("silhouette,probe")
 def sweep(
-    models, data, target, where, n_clusters, store, progress, layer, layers, output, report, plot, download, **options
+    models,
+    data,
+    target,
+    where,
+    n_clusters,
+    store,
+    progress,
+    layer,
+    layers,
+    output,
+    report,
+    plot,
+    download,
+    retry_failed,
+    retry,
+    **options,
 ):
     """Rank many candidates, with a memory: filter, race, store, go on.
 
@@ -112,16 +128,16 @@ def sweep(
     if progress is None:
         progress = "bar" if sys.stderr.isatty() else "lines"
     try:
-        asked = without_labels(loaded, n_clusters, options)
+        samples = without_labels(loaded, n_clusters, options)
         with warnings_said():
             swept = nrjax.sweep(
-                candidates, asked, store=store, progress=False if progress == "none" else progress, layer=layer,
-                layers=layers, name=data or "the bundled Fashion-MNIST images", **options,
+                candidates, samples, store=store, progress=False if progress == "none" else progress, layer=layer,
+                layers=layers, retry_failed=retry_failed or list(retry), name=data or "the bundled Fashion-MNIST images", **options,
             )  # fmt: skip
     except KeyboardInterrupt:
-        kept = f"what was finished is in {store}; the same command goes on from there" if store else \
+        advice = f"what was finished is in {store}; the same command goes on from there" if store else \
             "nothing was kept: --store FILE keeps what is finished"  # fmt: skip
-        click.echo(f"Stopped; {kept}.", err=True)
+        click.echo(f"Stopped; {advice}.", err=True)
         sys.exit(INTERRUPTED)
     finally:
         signal.signal(signal.SIGTERM, before)

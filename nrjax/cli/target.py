@@ -37,9 +37,6 @@ def without_labels(loaded: Any, n_clusters: int | str | None, options: dict[str,
     """The samples alone, if clusters are wanted, and `options` for them; else the data as they are."""
     if n_clusters is None:
         return loaded
-    source = click.get_current_context().get_parameter_source("scores")
-    if source == click.core.ParameterSource.DEFAULT:
-        options["scores"] = None
     options["n_clusters"] = None if n_clusters == "auto" else n_clusters
     return loaded.samples
 

@@ -64,7 +64,7 @@ def build_ranking(
             if not said:
                 continue
             low, high = sorted(sign * bound for bound in sure.interval)
-            hits, value = evaluated[name].hits, evaluated[name].values[by.name]
+            hits, value = evaluated[name].hits.get(by.name), evaluated[name].values[by.name]
             interval = possible_interval((low, high), hits, value, by.bounds(made_with["classes"]))
             models[name] = dataclasses.replace(models[name], interval=interval, p_first=sure.p_first, group=sure.group)
     if request.confidence:

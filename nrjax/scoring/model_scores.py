@@ -60,7 +60,7 @@ class ModelScores:
       solver: that gave them in the end.
       influences: by name, of samples or of groups of samples on the score to order by and on `probe`, if confidence
         was asked for.
-      hits: interval of the score to order by, where it is a share of the samples; see `interval_of_share`.
+      hits: by name, of scores with influences that are a share of the samples, its interval; see `interval_of_share`.
       bias: of the score to order by, relative to that of many more samples; 0 where it is not known.
       raised: names of the scores that are missing because something failed, and might not another time.
     """
@@ -74,7 +74,7 @@ class ModelScores:
     n_components: int | None = None
     solver: str | None = None
     influences: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    hits: tuple[float, float] | None = None
+    hits: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     bias: float = 0.0
     raised: set[str] = dataclasses.field(default_factory=set)
 
@@ -193,8 +193,8 @@ class ModelScorer:
                 for i, (_, scores, array) in enumerate(batch):
                     scores.influences[kind.name] = self._influences(kind, array, estimates[i, kind])
                     values = np.asarray(estimates[i, kind].value)
-                    if kind == self._request.by and values.ndim and np.isin(values, (0, 1)).all():
-                        scores.hits = interval_of_share(float(values.mean(dtype=np.float64)), len(values))
+                    if values.ndim and np.isin(values, (0, 1)).all():
+                        scores.hits[kind.name] = interval_of_share(float(values.mean(dtype=np.float64)), len(values))
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it
             if len(kinds) > 1:
                 for kind in kinds:

@@ -3,10 +3,9 @@
 from nrjax.sweeps._outcome import Sweep, remarks_of
 from nrjax.sweeps._runs import beside, dropped_of_run, listed, page_of, ranking_of_run
 from nrjax.sweeps._store import Store
-from nrjax.sweeps._sweep import SCORES, sweep
+from nrjax.sweeps._sweep import sweep
 
 __all__ = [
-    "SCORES",
     "Store",
     "Sweep",
     "beside",

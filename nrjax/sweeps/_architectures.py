@@ -16,9 +16,9 @@ def packed_architectures() -> dict[str, bytes]:
 
 def unpack_architectures(packed: Mapping[str, bytes]) -> None:
     """Registers them in this process. Code of a module that is not here is missed when a model asks for it."""
-    for name, one in packed.items():
+    for name, pickled in packed.items():
         try:
-            factory = cloudpickle.loads(one)
+            factory = cloudpickle.loads(pickled)
         except Exception as error:  # whatever somebody's module does while it is imported
             factory = _lost(name, f"{type(error).__name__}: {first_line(error)}")
         register_architecture(name, factory)

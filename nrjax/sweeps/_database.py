@@ -42,7 +42,7 @@ class Database:
         self._pending: list[Statement] = []  # what a lock of another program keeps from being written
         check_file(self.path, self._who, read_only=read_only)
         try:
-            with self._said():
+            with self._translated_errors():
                 self._open(read_only)
                 self._migrate(version_of_file(self._db, self._who, read_only=read_only))
                 if self._lock is not None:
@@ -60,7 +60,9 @@ class Database:
         self._db = opened_for_writing(self.path)
         self._file = _file_at(self.path)
         if kind := network_disk(self.path):
-            self._say(f"it lies on a network disk ({kind}), which one machine may use at a time; a local one is safer.")
+            self._warn(
+                f"it lies on a network disk ({kind}), which one machine may use at a time; a local one is safer."
+            )
 
     def _migrate(self, version: int) -> None:
         for number in range(version, VERSION):
@@ -77,7 +79,7 @@ class Database:
         try:
             if self._lock is not None and not self._is_replaced:
                 self._pending.append(("DELETE FROM writer", ()))
-                with self._said():
+                with self._translated_errors():
                     self._flush(PATIENCE)
         finally:
             self._release()
@@ -95,11 +97,11 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _say(self, sentence: str) -> None:
+    def _warn(self, sentence: str) -> None:
         warnings.warn(f"{self._who}: {sentence}", RuntimeWarning, stacklevel=2)
 
     @contextlib.contextmanager
-    def _said(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:
@@ -122,7 +124,7 @@ class Database:
             except sqlite3.OperationalError as error:
                 if not is_busy(error) or time.monotonic() >= deadline:
                     raise
-                self._say(f"another program has locked it; waiting for its end, {PATIENCE} s at most.")
+                self._warn(f"another program has locked it; waiting for its end, {PATIENCE} s at most.")
         try:
             yield
         except BaseException:
@@ -135,14 +137,14 @@ class Database:
         """All of it or nothing; where another program has locked the file, later, with what comes next."""
         is_waiting = bool(self._pending)
         self._pending += statements
-        with self._said():
+        with self._translated_errors():
             try:
                 self._flush(0 if is_waiting else WAIT)
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
                 if not is_waiting:
-                    self._say("another program has locked it; results are held in memory until it ends.")
+                    self._warn("another program has locked it; results are held in memory until it ends.")
 
     def _flush(self, patience: float) -> None:
         """Writes what is pending. What the disk has no room for is not tried again."""
@@ -181,15 +183,15 @@ class Database:
             )
         self._db.close()
         self._db, self._file = opened_for_writing(self.path), _file_at(self.path)
-        self._say("the file was removed during the sweep, and was written again.")
+        self._warn("the file was removed during the sweep, and was written again.")
 
     def _rows(self, table: str, where: str = "true", *values: Any) -> list[tuple[Any, ...]]:
         """Rows as they were written, without their checksums; of damaged ones it is said how many there are."""
-        with self._said():
+        with self._translated_errors():
             rows = self._db.execute(f"SELECT * FROM {table} WHERE {where}", values).fetchall()
         whole = [row[:-1] for row in rows if is_whole(row)]
         if len(whole) < len(rows):
-            self._say(f"{len(rows) - len(whole)} rows of {table} are damaged, and are left out.")
+            self._warn(f"{len(rows) - len(whole)} rows of {table} are damaged, and are left out.")
         return whole
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from nrjax._utils.paths import walk_files
 from nrjax._version import __version__
 from nrjax.models import Candidates, Zoo, as_model, digest_of
-from nrjax.sweeps._jobs import state_of
+from nrjax.ranking import state_of
 from nrjax.sweeps._store import Store
 
 

@@ -12,9 +12,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, RoundSpec
+from nrjax.ranking import CandidateResult, ExtractionSpec, Job, LabelledSamples, Listener, RoundSpec
 from nrjax.sweeps._owner import temporary_path
-from nrjax.sweeps._samples import LabelledSamples
 from nrjax.sweeps._setup import Setup
 from nrjax.sweeps._worker_process import WorkerProcess
 
@@ -28,8 +27,8 @@ class Local:
     Args:
       models: by name; what is not importable goes over by value.
       target: the samples.
-      work: what to do.
-      kept: what opens the folder of features, in every process.
+      spec: what is taken of every model.
+      cache: where features are kept.
       workers: processes; None starts one for every accelerator, or one.
       time_limit: seconds a model, from its turn to its result.
       memory_limit: bytes that a process and its children may take.
@@ -38,8 +37,8 @@ class Local:
     """
 
     def __init__(
-        self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, *,
-        kept: Any = None, workers: int | None = None,
+        self, models: Mapping[str, Any], target: LabelledSamples, spec: ExtractionSpec, *,
+        cache: Any = None, workers: int | None = None,
         time_limit: float | None = None, memory_limit: int | None = None,
         environment: Mapping[str, str] | None = None, programs: Path | None = None,
     ):  # fmt: skip
@@ -48,60 +47,60 @@ class Local:
         self._programs, self._owns_programs = programs or temporary_path(), programs is None
         self._workers: list[WorkerProcess] = []
         self._failed_starts, self._devices = 0, 1  # processes in a row that died before they began
-        self._setup = Setup(models, target, work, kept)
+        self._setup = Setup(models, target, spec, cache)
 
-    def run(self, jobs: Sequence[Job], asked: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
+    def run(self, jobs: Sequence[Job], round_spec: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
         """Results as they come; every job has one."""
         for job in jobs:
             if job.name in self._setup.refused:
-                listener.advances(asked.samples)
+                listener.advances(round_spec.samples)
                 yield CandidateResult(job, reason=self._setup.refused[job.name])
         waiting, alone = deque(job for job in jobs if job.name not in self._setup.refused), deque[Job]()
         deaths: Counter[str] = Counter()
         open_jobs = len(waiting)
         for worker in self._workers:
-            worker.ask(asked)
+            worker.begin_round(round_spec)
         while open_jobs:
             self._devices = max([self._devices, *(worker.devices for worker in self._workers)])
             known = any(worker.devices for worker in self._workers)  # the first one says how many there are
-            self._staff(min(open_jobs, self._wanted or self._devices) if known else 1, asked)
+            self._staff(min(open_jobs, self._wanted or self._devices) if known else 1, round_spec)
             for worker in list(self._workers):
-                for done in worker.hear(listener, waiting, alone):
+                for result in worker.hear(listener, waiting, alone):
                     open_jobs -= 1
-                    yield done
+                    yield result
                 if worker.is_gone:  # what it said before was heard
-                    for done in self._buried(worker, deaths, waiting, alone):
+                    for result in self._end(worker, deaths, waiting, alone):
                         open_jobs -= 1
-                        yield done
+                        yield result
                 elif worker.overdue(self._time_limit, self._memory_limit):
                     worker.kill()
             wait([worker.connection for worker in self._workers], POLL)
         for worker in self._workers:
             worker.end_round()
 
-    def _staff(self, workers: int, asked: RoundSpec) -> None:
+    def _staff(self, workers: int, round_spec: RoundSpec) -> None:
         """Starts processes until there are so many."""
         while len(self._workers) < workers:
             taken = {worker.place for worker in self._workers}
             place = next(i for i in range(workers) if i not in taken)
             device = place % self._devices if self._devices > 1 else None
             worker = WorkerProcess(self._setup.files, self._programs, device, place, self._environment)
-            worker.ask(asked)
+            worker.begin_round(round_spec)
             self._workers.append(worker)
 
-    def _buried(
+    def _end(
         self, worker: WorkerProcess, deaths: Counter[str], waiting: deque[Job], alone: deque[Job]
     ) -> Iterator[CandidateResult]:
-        """What becomes of those who were in the hands of a process that is dead."""
+        """The results of candidates that a dead process had, if they are not tried again."""
         self._workers.remove(worker)
-        said = worker.wait()
+        ending = worker.wait()
         suspects = worker.suspects()
         if worker.devices:
             self._failed_starts = 0
         else:
             self._failed_starts += 1
             if self._failed_starts >= (TRIES_KILLED if worker.was_killed else TRIES):
-                raise ChildProcessError(f"Worker processes do not start. {said}")
+                raise ChildProcessError(f"Worker processes do not start. {ending}")
         cause = worker.broke
         if cause == "time" and worker.running:  # it will not be faster
             ran, *others = suspects
@@ -119,7 +118,7 @@ class Local:
                 reason = f"It took more than {self._memory_limit / 1e9:.3g} GB, the memory limit."
                 yield CandidateResult(job, reason=reason, died=cause)
             elif len(suspects) == 1 and deaths[job.name] >= (TRIES_KILLED if worker.was_killed else TRIES):
-                yield CandidateResult(job, reason=f"Its process died {deaths[job.name]} times. {said}", died="crash")
+                yield CandidateResult(job, reason=f"Its process died {deaths[job.name]} times. {ending}", died="crash")
             else:
                 alone.append(job)
 

@@ -40,12 +40,12 @@ class Sweep:
 def remarks_of(ranking: Ranking, dropped: Mapping[str, Standing]) -> list[str]:
     """A line for every round of a race that stopped candidates, about the one that came nearest."""
     lines, made = [], ranking.settings
-    for samples in sorted({one.samples for one in dropped.values()}):
-        those = {name: one for name, one in dropped.items() if one.samples == samples}
-        near, one = min(those.items(), key=lambda named: named[1].behind[1])
+    for samples in sorted({standing.samples for standing in dropped.values()}):
+        stopped = {name: standing for name, standing in dropped.items() if standing.samples == samples}
+        near, standing = min(stopped.items(), key=lambda named: named[1].behind[1])
         lines.append(
-            f"Stopped after {samples:,} samples, too far behind to be among the first {made['top']}: {len(those):,}. "
-            f"The nearest, {near}, had a {made['by']} of {one.score:.4f}, {one.behind[1]:.1f} standard deviations "
-            f"behind {one.ahead}."
+            f"Stopped after {samples:,} samples, too far behind to be among the first {made['top']}: {len(stopped):,}. "
+            f"The nearest, {near}, had a {made['by']} of {standing.score:.4f}, {standing.behind[1]:.1f} standard "
+            f"deviations behind {standing.ahead}."
         )
     return lines

@@ -25,7 +25,7 @@ LEVEL = 0.99
 CERTAIN = 1000.0  # standard deviations: there are none between scores that no sample can change
 
 
-def rounds(samples: int, classes: int) -> list[int]:
+def round_sizes(samples: int, classes: int) -> list[int]:
     """Samples of each round: doubled until they are all."""
     sizes, size = [], max(FIRST, PER_CLASS * classes)
     while size <= samples / 2:
@@ -51,13 +51,13 @@ class Standing(NamedTuple):
 
 
 def dropped(
-    found: Mapping[str, ModelScores], by: str, sign: int, *, samples: int, total: int, top: int, level: float,
+    models: Mapping[str, ModelScores], by: str, sign: int, *, samples: int, total: int, top: int, level: float,
     comparisons: int, error: float = 0.0,
 ) -> dict[str, Standing]:  # fmt: skip
     """Models that will not be among the first `top` on all samples.
 
     Args:
-      found: models of which influences are known.
+      models: models of which influences are known.
       by: the score.
       sign: of its direction.
       samples: that they were scored on.
@@ -67,26 +67,26 @@ def dropped(
       comparisons: of a whole race: rounds and models.
       error: by which a score may be off, however many samples there are.
     """
-    names = [name for name, one in found.items() if np.isfinite(one.influences.get(by, np.nan)).all()]
+    names = [name for name, model in models.items() if np.isfinite(model.influences.get(by, np.nan)).all()]
     if len(names) <= top:
         return {}
     missing = 1 - samples / total
-    scores = np.array([sign * (found[name].values[by] - missing * found[name].bias) for name in names])
-    influences = np.stack([found[name].influences[by] for name in names]).astype(np.float64)
+    scores = np.array([sign * (models[name].values[by] - missing * models[name].bias) for name in names])
+    influences = np.stack([models[name].influences[by] for name in names]).astype(np.float64)
     deviations = np.sqrt(missing * _distances(influences) / (influences.shape[1] * (influences.shape[1] - 1)))
     ahead = scores[None, :] - scores[:, None]  # of j before i
     surplus = ahead - 2 * error
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.where(surplus > 0, np.minimum(surplus / deviations, CERTAIN), 0.0)
     enough = NormalDist().inv_cdf(1 - (1 - level) / comparisons)
-    lost = {}
+    stopped = {}
     for i, name in enumerate(names):
-        surely = np.flatnonzero(times[i] > enough)
-        if len(surely) >= top:
-            last = surely[np.argsort(-scores[surely], kind="stable")[top - 1]]
+        better = np.flatnonzero(times[i] > enough)
+        if len(better) >= top:
+            last = better[np.argsort(-scores[better], kind="stable")[top - 1]]
             behind = float(ahead[i, last]), float(times[i, last])
-            lost[name] = Standing(samples, found[name].values[by], behind, names[last])
-    return lost
+            stopped[name] = Standing(samples, models[name].values[by], behind, names[last])
+    return stopped
 
 
 def _distances(rows: np.ndarray) -> np.ndarray:

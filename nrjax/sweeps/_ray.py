@@ -23,11 +23,10 @@ import cloudpickle
 from nrjax._utils.messages import first_line
 from nrjax.datasets import BrokenImage
 from nrjax.models import framework
+from nrjax.ranking import CandidateResult, ExtractionSpec, Job, LabelledSamples, Listener, RoundSpec
 from nrjax.sweeps._architectures import packed_architectures, unpack_architectures
-from nrjax.sweeps._jobs import CandidateResult, ExtractionSpec, Job, Listener, RoundSpec
 from nrjax.sweeps._local import Local
 from nrjax.sweeps._owner import temporary_path
-from nrjax.sweeps._samples import LabelledSamples
 from nrjax.sweeps._setup import packed_models
 
 MOST_AT_ONCE, TURNS = 16, 4  # candidates of a task at most; tasks for every device, so that all end together
@@ -42,8 +41,8 @@ class Ray:
     Args:
       models: by name; paths must be there on every node.
       target: the samples.
-      work: what to do.
-      kept: folder of features, which all nodes must share.
+      spec: what is taken of every model.
+      cache: of features, in a folder that all nodes must share.
       address: of the cluster (`auto` finds one that runs here); None starts one on this machine.
       devices_per_model: accelerators that a candidate takes; where there are none, CPU cores.
       workers: tasks at once; None leaves that to Ray.
@@ -55,8 +54,8 @@ class Ray:
     """
 
     def __init__(
-        self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, *,
-        kept: Any = None, address: str | None = None,
+        self, models: Mapping[str, Any], target: LabelledSamples, spec: ExtractionSpec, *,
+        cache: Any = None, address: str | None = None,
         devices_per_model: int = 1, workers: int | None = None, **limits: Any,
     ):  # fmt: skip
         self._ray = ray = framework("ray", "engine='ray'")
@@ -72,37 +71,37 @@ class Ray:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_NODE)}
         # Ray kills what its tasks started, before that could tidy up: of a cluster of its own the sweep does so.
         self._programs = temporary_path() if self._began and address is None else None
-        options = {"kept": kept, "programs": self._programs, **limits}
-        packed, self._refused = packed_models(models, target, work, options, packed_architectures(), environment)
+        options = {"cache": cache, "programs": self._programs, **limits}
+        packed, self._refused = packed_models(models, target, spec, options, packed_architectures(), environment)
         self._setup = ray.put(packed)
         self._task = ray.remote(max_retries=0, num_returns="streaming", **self._resources())(_do)
 
     def _resources(self) -> dict[str, Any]:
-        there = self._ray.cluster_resources()
-        if there.get("GPU"):
+        resources = self._ray.cluster_resources()
+        if resources.get("GPU"):
             return {"num_cpus": 1, "num_gpus": self._devices}
-        if there.get("TPU"):
+        if resources.get("TPU"):
             return {"num_cpus": 1, "resources": {"TPU": self._devices}}
         return {"num_cpus": self._devices}
 
-    def run(self, jobs: Sequence[Job], asked: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
+    def run(self, jobs: Sequence[Job], round_spec: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
         """Results as they come; every job has one."""
         ray, losses = self._ray, Counter[str]()
         for job in jobs:
             if job.name in self._refused:
-                listener.advances(asked.samples)
+                listener.advances(round_spec.samples)
                 yield CandidateResult(job, reason=self._refused[job.name])
         jobs = [job for job in jobs if job.name not in self._refused]
-        round_, waiting = ray.put(cloudpickle.dumps(asked)), self._parts(jobs)
+        packed_round, waiting = ray.put(cloudpickle.dumps(round_spec)), self._parts(jobs)
         running: dict[Any, list[Job]] = {}
         while waiting or running:
             while waiting and (self._wanted is None or len(running) < self._wanted):
                 part = waiting.pop(0)
-                running[self._task.remote(self._setup, round_, part)] = part
+                running[self._task.remote(self._setup, packed_round, part)] = part
             ready, _ = ray.wait(list(running), timeout=1, fetch_local=False)
             for stream in ready:
                 try:
-                    done = ray.get(next(stream))
+                    result = ray.get(next(stream))
                 except StopIteration:
                     del running[stream]
                 except ray.exceptions.RayTaskError as error:
@@ -119,9 +118,9 @@ class Ray:
                                 job, reason=f"The nodes that had it were lost {LOSSES} times.", died="crash"
                             )
                 else:
-                    running[stream] = [job for job in running[stream] if job.name != done.job.name]
-                    listener.advances(asked.samples)
-                    yield done
+                    running[stream] = [job for job in running[stream] if job.name != result.job.name]
+                    listener.advances(round_spec.samples)
+                    yield result
 
     def _parts(self, jobs: Sequence[Job]) -> list[list[Job]]:
         resources = self._ray.cluster_resources()
@@ -159,7 +158,7 @@ def _running_here() -> str:
         return ""
 
 
-class _Nobody:
+class _SilentListener:
     """A listener on a node."""
 
     def starts(self, name: str) -> None:
@@ -173,19 +172,19 @@ _held: dict[bytes, Local] = {}  # of this process of Ray's: its worker process, 
 _ending: list[threading.Timer] = []  # what ends it when no task comes any more
 
 
-def _do(setup: bytes, asked: bytes, jobs: list[Job]) -> Iterator[CandidateResult]:
+def _do(setup: bytes, round_spec: bytes, jobs: list[Job]) -> Iterator[CandidateResult]:
     """On a node: candidates, one after another."""
     while _ending:
         _ending.pop().cancel()
     key = hashlib.sha256(setup).digest()
     if key not in _held:
         _end()
-        models, target, work, options, architectures, environment = cloudpickle.loads(setup)
+        models, target, spec, options, architectures, environment = cloudpickle.loads(setup)
         unpack_architectures(architectures)
         lacks = {name: value for name, value in environment.items() if name not in os.environ}
-        _held[key] = Local(models, target, work, workers=1, environment=lacks, **options)
+        _held[key] = Local(models, target, spec, workers=1, environment=lacks, **options)
     try:
-        yield from _held[key].run(jobs, cloudpickle.loads(asked), _Nobody())
+        yield from _held[key].run(jobs, cloudpickle.loads(round_spec), _SilentListener())
     except BaseException:
         _end()
         raise

@@ -1,4 +1,4 @@
-"""What came out for a layer as rows of the store, one for each score, and back to the last digit."""
+"""The scores of a layer as rows of the store, one for each score, and back to the last digit."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,35 +8,35 @@ import numpy as np
 
 from nrjax.scoring.model_scores import ModelScores
 
-LAYER = "layer"  # stands for a score in what is said of a layer as a whole
+LAYER = "layer"  # stands for a score in the row of a layer as a whole
 
 
 def parts_of(
-    one: ModelScores | str, settings: Mapping[str, str], layers: int
+    scores: ModelScores | str, settings: Mapping[str, str], layers: int
 ) -> Iterator[tuple[str, str, bytes | None]]:
-    """Score, what came out as JSON (whose numbers are read as they were), and the influences of samples on it.
+    """Score, outcome as JSON (whose numbers are read as they were), and the influences of samples on it.
 
     `layers` is how many the model has: a row of a layer that is lost is missed.
     """
-    if isinstance(one, str):
-        yield LAYER, json.dumps({"reason": one, "layers": layers}), None
+    if isinstance(scores, str):
+        yield LAYER, json.dumps({"reason": scores, "layers": layers}), None
         return
-    yield LAYER, json.dumps({"dims": one.dims, "layers": layers}), None
-    for score in settings:
-        if score in one.raised:  # perhaps not the next time
+    yield LAYER, json.dumps({"dims": scores.dims, "layers": layers}), None
+    for name in settings:
+        if name in scores.raised:  # perhaps not the next time
             continue
-        said: dict[str, Any] = {
-            "value": one.values.get(score), "missing": one.missing.get(score), "uncertain": one.uncertain.get(score),
-            "by_class": one.by_class[score].tolist() if score in one.by_class else None,
-            "confused": one.confused.get(score),
+        outcome: dict[str, Any] = {
+            "value": scores.values.get(name), "missing": scores.missing.get(name),
+            "uncertain": scores.uncertain.get(name), "confused": scores.confused.get(name),
+            "by_class": scores.by_class[name].tolist() if name in scores.by_class else None,
         }  # fmt: skip
-        if score == "silhouette":
-            said |= {"n_components": one.n_components, "solver": one.solver}
-        influences = one.influences.get(score)
+        if name == "silhouette":
+            outcome |= {"n_components": scores.n_components, "solver": scores.solver}
+        influences = scores.influences.get(name)
         if influences is not None:
-            said["bias"] = one.bias if score == "silhouette" else 0.0
+            outcome |= {"bias": scores.bias if name == "silhouette" else 0.0, "hits": scores.hits.get(name)}
         blob = None if influences is None else np.asarray(influences, np.float64).tobytes()
-        yield score, json.dumps({key: value for key, value in said.items() if value is not None}), blob
+        yield name, json.dumps({key: value for key, value in outcome.items() if value is not None}), blob
 
 
 def layers_beside(parts: Mapping[str, tuple[str, bytes | None]]) -> int:
@@ -45,32 +45,35 @@ def layers_beside(parts: Mapping[str, tuple[str, bytes | None]]) -> int:
 
 
 def whole(
-    parts: Mapping[str, tuple[str, bytes | None]], scores: Iterable[str], sampled: Sequence[str]
+    parts: Mapping[str, tuple[str, bytes | None]], names: Iterable[str], with_influences: Sequence[str]
 ) -> ModelScores | str | None:
     """A layer of its parts; None where one is not there."""
     if LAYER not in parts:
         return None
-    said = json.loads(parts[LAYER][0])
-    if "reason" in said:
-        return str(said["reason"])
-    one = ModelScores(said["dims"])
-    for score in scores:
-        if score not in parts:
+    layer = json.loads(parts[LAYER][0])
+    if "reason" in layer:
+        return str(layer["reason"])
+    scores = ModelScores(layer["dims"])
+    for name in names:
+        if name not in parts:
             return None
-        found, influences = json.loads(parts[score][0]), parts[score][1]
-        if score in sampled and influences is None and "value" in found:
+        outcome, influences = json.loads(parts[name][0]), parts[name][1]
+        if name in with_influences and influences is None and "value" in outcome:
             return None
-        for field in ("values", "missing", "uncertain", "confused"):
-            key = field.removesuffix("s")
-            if key in found:
-                getattr(one, field)[score] = found[key]
-        if "confused" in found:
-            one.confused[score] = [tuple(pair) for pair in found["confused"]]
-        if "by_class" in found:
-            one.by_class[score] = np.array(found["by_class"])
-        if score == "silhouette":
-            one.n_components, one.solver = found.get("n_components"), found.get("solver")
-        if influences is not None and score in sampled:
-            one.influences[score] = np.frombuffer(influences, np.float64)
-            one.bias = found["bias"] if score == "silhouette" else one.bias
-    return one
+        for key, values in (
+            ("value", scores.values), ("missing", scores.missing), ("uncertain", scores.uncertain),
+        ):  # fmt: skip
+            if key in outcome:
+                values[name] = outcome[key]
+        if "confused" in outcome:
+            scores.confused[name] = [tuple(pair) for pair in outcome["confused"]]
+        if "by_class" in outcome:
+            scores.by_class[name] = np.array(outcome["by_class"])
+        if name == "silhouette":
+            scores.n_components, scores.solver = outcome.get("n_components"), outcome.get("solver")
+        if influences is not None and name in with_influences:
+            scores.influences[name] = np.frombuffer(influences, np.float64)
+            scores.bias = outcome["bias"] if name == "silhouette" else scores.bias
+            if "hits" in outcome:
+                scores.hits[name] = tuple(outcome["hits"])
+    return scores

@@ -43,21 +43,23 @@ def dropped_of_run(runs: Sequence[Run], number: int) -> dict[str, Standing]:
 def beside(runs: Sequence[Run], number: int, other: int) -> tuple[list[dict[str, Any]], str]:
     """Rows of the candidates that two runs have in common, and how far the runs agree."""
     first, second = ranking_of_run(runs, number), ranking_of_run(runs, other)
-    one, two = first.scores, second.scores
-    common = [name for name in one if name in two]
+    scores, others = first.scores, second.scores
+    common = [name for name in scores if name in others]
     places = {m.name: m.rank for m in second.models}
     rows = [
         {"candidate": m.name, f"rank in {number}": m.rank, f"rank in {other}": places[m.name],
-         f"{first.settings['by']} in {number}": f"{one[m.name]:.4f}",
-         f"{second.settings['by']} in {other}": f"{two[m.name]:.4f}"}
-        for m in first.models if m.name in two and m.name in one
+         f"{first.settings['by']} in {number}": f"{scores[m.name]:.4f}",
+         f"{second.settings['by']} in {other}": f"{others[m.name]:.4f}"}
+        for m in first.models if m.name in others and m.name in scores
     ]  # fmt: skip
     if len(common) < 2:
         return rows, f"Runs {number} and {other} have {len(common)} ranked candidates in common."
     signs = [1 if ranking.about[ranking.settings["by"]].higher_is_better else -1 for ranking in (first, second)]
     from scipy import stats  # takes half a second to import
 
-    tau, _ = stats.kendalltau([signs[0] * one[name] for name in common], [signs[1] * two[name] for name in common])
+    tau, _ = stats.kendalltau(
+        [signs[0] * scores[name] for name in common], [signs[1] * others[name] for name in common]
+    )
     return rows, f"{len(common)} candidates in common; Kendall's tau of the two orders: {tau:.2f} (1 is the same)."
 
 
@@ -69,14 +71,17 @@ def page_of(runs: Sequence[Run], number: int) -> str:
 
 
 def _run(runs: Sequence[Run], number: int) -> Run:
-    found = next((run for run in runs if run["id"] == number), None)
-    if found is None:
-        raise ValueError(f"there is no run {number}; there are {', '.join(str(run['id']) for run in runs) or 'none'}.")
-    if found["outcome"] is None:
+    for run in runs:
+        if run["id"] == number:
+            break
+    else:
+        known = ", ".join(str(run["id"]) for run in runs) or "none"
+        raise ValueError(f"there is no run {number}; there are {known}.")
+    if run["outcome"] is None:
         raise ValueError(f"run {number} did not end, so it has no ranking; the same sweep again goes on with it.")
-    if found["outcome"]["ranking"] is None:
-        raise ValueError(f"run {number} ended without a ranking. {found['outcome']['reason']}")
-    return found
+    if run["outcome"]["ranking"] is None:
+        raise ValueError(f"run {number} ended without a ranking. {run['outcome']['reason']}")
+    return run
 
 
 def _date(seconds: float) -> str:

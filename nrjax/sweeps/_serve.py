@@ -30,7 +30,7 @@ class _Pipe:
             self._connection.send(what)
 
 
-class _Telling:
+class _RemoteListener:
     """A listener at the other end of a pipe."""
 
     def __init__(self, connection: _Pipe):
@@ -47,20 +47,20 @@ class _Telling:
 
 def serve(connection: _Pipe, files: tuple[int, ...]) -> None:
     """Does what comes over the pipe until nothing does."""
-    worker, home = runner_of(files), os.getcwd()
+    runner, home = runner_of(files), os.getcwd()
     warnings.simplefilter("always", RuntimeWarning)
     warnings.showwarning = lambda message, *_: connection.send(("warns", str(message)))
 
-    def jobs(idle: bool) -> Any:
+    def next_job(idle: bool) -> Any:
         os.chdir(home)  # candidates may have gone elsewhere
         connection.send(("wants", idle))
         return connection.recv()
 
     connection.send(("ready", _devices()))
-    while (asked := connection.recv()) is not None:
+    while (round_spec := connection.recv()) is not None:
         try:
-            for done in worker(jobs, asked, _Telling(connection)):
-                connection.send(("done", done))
+            for result in runner.work(next_job, round_spec, _RemoteListener(connection)):
+                connection.send(("done", result))
         except BrokenImage as error:
             connection.send(("broken", str(error)))
         connection.send(("ends", None))

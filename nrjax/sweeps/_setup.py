@@ -11,10 +11,9 @@ import numpy as np
 
 from nrjax._utils.messages import first_line
 from nrjax.models import Candidates, Zoo
+from nrjax.ranking import CandidateRunner, ExtractionSpec, LabelledSamples
 from nrjax.sweeps._architectures import packed_architectures, unpack_architectures
-from nrjax.sweeps._extraction import CandidateRunner
-from nrjax.sweeps._jobs import ExtractionSpec
-from nrjax.sweeps._samples import LabelledSamples
+from nrjax.sweeps._cached_extraction import extraction_of
 
 
 class Setup:
@@ -23,8 +22,8 @@ class Setup:
     Args:
       models: by name; what is not importable goes over by value.
       target: the samples.
-      work: what to do.
-      kept: what opens the folder of features, in every process.
+      spec: what is taken of every model.
+      cache: where features are kept.
 
     Attributes:
       refused: why models cannot be handed over, by name.
@@ -34,12 +33,12 @@ class Setup:
       ValueError: the samples cannot be handed over, or the disk is full.
     """
 
-    def __init__(self, models: Mapping[str, Any], target: LabelledSamples, work: ExtractionSpec, kept: Any):
+    def __init__(self, models: Mapping[str, Any], target: LabelledSamples, spec: ExtractionSpec, cache: Any):
         array = target.samples if isinstance(target.samples, np.ndarray) else None
         fields = {"kind": target.kind, "ids": target.ids, "classes": target.classes, "n_clusters": target.n_clusters}
         samples = target.samples if array is None else (array.dtype, array.shape)
         packed, self.refused = packed_models(
-            models, samples, array is not None, fields, work, kept, packed_architectures()
+            models, samples, array is not None, fields, spec, cache, packed_architectures()
         )
         try:
             self._files = [_written(lambda file: file.write(packed))]
@@ -60,13 +59,13 @@ class Setup:
 
 def runner_of(files: tuple[int, ...]) -> CandidateRunner:
     """What does jobs, in a worker process; `files` are those of a `Setup`."""
-    models, samples, is_array, fields, work, kept, architectures = cloudpickle.loads(_mapped(files[0]))
+    models, samples, is_array, fields, spec, cache, architectures = cloudpickle.loads(_mapped(files[0]))
     unpack_architectures(architectures)
     if is_array:
         dtype, shape = samples
         samples = np.frombuffer(_mapped(files[1]), dtype).reshape(shape)
     target = LabelledSamples(samples=samples, **fields)
-    return CandidateRunner(models, target, work, kept=kept, fingerprints=True, in_worker=True)
+    return CandidateRunner(models, target, extraction_of(target, spec, cache), fingerprints=True, in_worker=True)
 
 
 def packed_models(models: Mapping[str, Any], *rest: Any) -> tuple[bytes, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What was computed once, in SQLite: results by what decides their numbers, failures, and the runs that asked.
+"""Results, failures and runs in SQLite; results are known by what decides their numbers.
 
 A result belongs to the fingerprints of a model and a target, the layer, the number of samples, and the settings of its
 score; not to the model's name or the machine. One process writes at a time; readers do not wait for it.
@@ -12,9 +12,9 @@ from typing import Any
 
 from nrjax._version import __version__
 from nrjax.models import Description
+from nrjax.ranking import ModelRecord, state_of
 from nrjax.scoring.model_scores import ModelScores
 from nrjax.sweeps._database import Database, put
-from nrjax.sweeps._jobs import ModelRecord, state_of
 from nrjax.sweeps._rows import LAYER, layers_beside, parts_of, whole
 from nrjax.sweeps._schema import COLUMNS
 
@@ -53,11 +53,11 @@ class Store(Database):
     def add_target(self, fingerprint: str, name: str, kind: str, samples: int, classes: Sequence[Any]) -> None:
         """Remembers a target."""
         self._write(
-            put("targets", (fingerprint, _text(name), kind, samples, json.dumps([str(one) for one in classes])))
+            put("targets", (fingerprint, _text(name), kind, samples, json.dumps([str(label) for label in classes])))
         )
 
     def add(
-        self, key: str, about: ModelRecord, target: str, samples: int, asked: str, settings: Mapping[str, str],
+        self, key: str, about: ModelRecord, target: str, samples: int, extraction: str, settings: Mapping[str, str],
         layers: Mapping[str, ModelScores | str], seconds: Mapping[str, float],
     ) -> None:  # fmt: skip
         """Remembers what came out for a model, all of it or nothing.
@@ -67,7 +67,7 @@ class Store(Database):
           about: the model.
           target: fingerprint.
           samples: the first so many of its order.
-          asked: layers and precision, as text.
+          extraction: layers and precision, as text.
           settings: what decides the numbers of a score, as text, by score.
           layers: results, or why there is none.
           seconds: what it cost.
@@ -81,37 +81,37 @@ class Store(Database):
         if key and about.files:
             statements.append(put("files", (_of_now(key), fingerprint, json.dumps(about.files))))
         for place, (layer, scores) in enumerate(layers.items()):
-            for score, found, influences in parts_of(scores, settings, len(layers)):
-                row = fingerprint, target, samples, asked, place, layer, score, settings.get(score, "")
-                statement, values = put("results", (*row, found, influences))
+            for score, outcome, influences in parts_of(scores, settings, len(layers)):
+                row = fingerprint, target, samples, extraction, place, layer, score, settings.get(score, "")
+                statement, values = put("results", (*row, outcome, influences))
                 statements.append((f"{statement.replace(' OR REPLACE', '')} {_UNLESS_IT_SAYS_LESS}", values))
-        cost = fingerprint, target, samples, asked, json.dumps(dict(seconds)), time.time(), __version__
+        cost = fingerprint, target, samples, extraction, json.dumps(dict(seconds)), time.time(), __version__
         self._write(*statements, put("costs", cost))
 
     def results(
-        self, target: str, samples: int, asked: str, settings: Mapping[str, str], sampled: Sequence[str]
+        self, target: str, samples: int, extraction: str, settings: Mapping[str, str], sampled: Sequence[str]
     ) -> dict[str, dict[str, ModelScores | str]]:
         """Layers of every model of which everything is there.
 
         Args:
           target: fingerprint.
           samples: the first so many of its order.
-          asked: layers and precision, as text.
+          extraction: layers and precision, as text.
           settings: of the scores that are wanted.
           sampled: those of them of which influences are wanted too.
         """
         rows: dict[str, dict[str, dict[str, tuple[str, bytes | None]]]] = {}
         wanted = {(LAYER, ""), *settings.items()}
-        for model, _, _, _, _, layer, score, of, found, influences in self._rows(
-            "results", "target = ? AND samples = ? AND asked = ? ORDER BY model, place", target, samples, asked
+        for model, _, _, _, _, layer, score, setting, outcome, influences in self._rows(
+            "results", "target = ? AND samples = ? AND asked = ? ORDER BY model, place", target, samples, extraction
         ):
-            if (score, of) in wanted:
-                rows.setdefault(model, {}).setdefault(layer, {})[score] = found, influences
+            if (score, setting) in wanted:
+                rows.setdefault(model, {}).setdefault(layer, {})[score] = outcome, influences
         results = {}
         for model, layers in rows.items():
-            each = [whole(parts, settings, sampled) for parts in layers.values()]
-            if None not in each and len(layers) >= max(map(layers_beside, layers.values())):
-                results[model] = dict(zip(layers, each, strict=True))
+            scores = [whole(parts, settings, sampled) for parts in layers.values()]
+            if None not in scores and len(layers) >= max(map(layers_beside, layers.values())):
+                results[model] = dict(zip(layers, scores, strict=True))
         return results
 
     def add_failure(self, candidate: str, target: str, kind: str, reason: str) -> None:
@@ -133,11 +133,12 @@ class Store(Database):
 
     def forget_failures(self, target: str, candidates: Iterable[str]) -> None:
         """They are tried anew."""
-        self._write(*(("DELETE FROM failures WHERE target = ? AND candidate = ?", (target, one)) for one in candidates))
+        statement = "DELETE FROM failures WHERE target = ? AND candidate = ?"
+        self._write(*((statement, (target, candidate)) for candidate in candidates))
 
     def begin_run(self, target: str, command: str, settings: Mapping[str, Any]) -> int:
         """Remembers that a run begins; its number."""
-        with self._said():
+        with self._translated_errors():
             (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
         number = max([last, *self._begun]) + 1  # of which some may not be written yet
         row = number, time.time(), None, target, _text(command), json.dumps(dict(settings), default=str), None

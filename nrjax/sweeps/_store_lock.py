@@ -53,7 +53,7 @@ class StoreLock:
         for row in database.execute("SELECT pid, started, host FROM writer").fetchall():
             owner = Owner(*row)
             if owner == Owner.current()._replace(started=owner.started):
-                is_writing = any(one.path == self.path and one is not self and one.is_held for one in _held)
+                is_writing = any(lock.path == self.path and lock is not self and lock.is_held for lock in _held)
             else:
                 is_writing = owner.host == Owner.current().host and not owner.is_dead
             if is_writing:
@@ -92,8 +92,8 @@ class StoreLock:
 
 def network_disk(path: Path) -> str:
     """The kind of the network disk on which a file lies; empty for a local disk."""
-    mounts = [one for one in psutil.disk_partitions(all=True) if path.is_relative_to(one.mountpoint)]
-    kind = max(mounts, key=lambda one: len(one.mountpoint)).fstype if mounts else ""
+    mounts = [mount for mount in psutil.disk_partitions(all=True) if path.is_relative_to(mount.mountpoint)]
+    kind = max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else ""
     return kind if kind.startswith(NETWORK) else ""
 
 

@@ -13,25 +13,17 @@ from nrjax._utils.memory import share_devices
 from nrjax.datasets import without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
-from nrjax.models import LayerChoice, Precision, load_candidates
-from nrjax.scoring.api import check_request
-from nrjax.scoring.checks import named_models
-from nrjax.scoring.model_scores import Request
-from nrjax.scoring.scores import UNLABELLED, check_labelled
-from nrjax.sweeps._best_layer import ranking_of
-from nrjax.sweeps._engines import Engine, Inline
-from nrjax.sweeps._extraction import CandidateRunner
+from nrjax.models import LayerChoice, Precision
+from nrjax.ranking import CandidateRunner, Plan, progress_of
+from nrjax.sweeps._cached_extraction import extraction_of
+from nrjax.sweeps._engines import Engine
 from nrjax.sweeps._feature_cache import FeatureCache, keep_folder, race_folder
-from nrjax.sweeps._jobs import ExtractionSpec
 from nrjax.sweeps._outcome import Sweep
 from nrjax.sweeps._owner import remove_folders_of_the_dead, temporary_path
-from nrjax.sweeps._progress import progress_of
-from nrjax.sweeps._race import LEVEL
-from nrjax.sweeps._runner import SweepRunner
-from nrjax.sweeps._samples import LabelledSamples, has_labels
+from nrjax.sweeps._race import LEVEL, Standing
+from nrjax.sweeps._rounds import SweepRounds
 from nrjax.sweeps._store import Store
 
-SCORES = ("silhouette", "probe")
 EngineName = Literal["inline", "local", "ray"]
 
 
@@ -122,86 +114,82 @@ def sweep(
       ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
       TypeError: an option of the wrong type.
     """
+    _check_race(top, level)
+    _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     share_devices()
-    labelled = has_labels(data, labels)
-    default = SCORES if labelled else UNLABELLED
-    request = check_request(
-        scores=default if scores is None else scores,
+    plan = Plan.of(
+        models, data, labels, layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision,
+        download=download, scores=scores, n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
     )  # fmt: skip
-    clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
-    _check(request, precision, layer, layers, top, level)
-    _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
-    candidates = load_candidates(models, where=where, download=download)
-    target = LabelledSamples.of(data, labels, clusters)
-    if not candidates:
-        raise ValueError("models must hold at least one model; got none.")
-    named_models(candidates)
-    every = layers == "all" or (layer == "best" and layers is None)
-    chosen = None if every else tuple(layers if layers is not None else [layer])
-    work = ExtractionSpec(chosen, batch_size, precision, any(one.reads == "probabilities" for one in request.scores))
-    made_with = {
-        "samples": len(target), "classes": len(target.classes),
-        "layer": "best" if every else f"best of {', '.join(map(str, layers))}" if layers is not None else layer,
-        "precision": precision,
-    } | ({} if labelled else {"labels": None}) | ({"top": top, "level": level} if top is not None else {})  # fmt: skip
+    if top is not None and plan.request.by.reads == "scores":
+        raise ValueError(f"{plan.request.by.name} is among all candidates, so none can stop early: leave top out.")
+    _check_retries(retry_failed, plan.candidates)
     remove_folders_of_the_dead()
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_news())
-        memory = stack.enter_context(Store(store)) if store is not None else None
+        results_store = stack.enter_context(Store(store)) if store is not None else None
         racing = top is not None and engine != "ray"  # whose nodes may have no folder in common
-        kept = _kept(keep_features, memory, target, work, stack, racing=racing)
+        cache = _feature_cache(keep_features, results_store, plan, stack, racing=racing)
         if engine == "inline":
-            worker = CandidateRunner(candidates, target, work, kept=kept, fingerprints=bool(memory or kept))
-            hands: Engine = Inline(worker)
-        else:
-            hands = _elsewhere(engine, address, devices_per_model)(
-                candidates, target, work, kept=kept, workers=workers, time_limit=time_limit, memory_limit=memory_limit
+            extraction = extraction_of(plan.target, plan.extraction, cache)
+            runner: Engine = CandidateRunner(
+                plan.candidates, plan.target, extraction, fingerprints=bool(results_store or cache)
             )
-        stack.callback(hands.close)
-        shown = stack.enter_context(progress_of(progress))
-        going = SweepRunner(
-            candidates, target, work, request, memory, kept, hands, shown, retry_failed,
-            conditions=f"{engine} {time_limit} {memory_limit}", kept_for_the_race=keep_features is None,
+        else:
+            runner = _processes(engine, address, devices_per_model)(
+                plan.candidates, plan.target, plan.extraction, cache=cache, workers=workers,
+                time_limit=time_limit, memory_limit=memory_limit,
+            )  # fmt: skip
+        stack.callback(runner.close)
+        rounds = SweepRounds(
+            plan, results_store, cache, runner, stack.enter_context(progress_of(progress)), retry_failed,
+            conditions=f"{engine} {time_limit} {memory_limit}", cache_of_the_race=keep_features is None,
         )  # fmt: skip
-        run = memory.begin_run(target.fingerprint, _command(), made_with) if memory else 0
-        if memory:
-            name = name or (str(data) if isinstance(data, (str, Path)) else f"{target.kind}s of this process")
-            memory.add_target(target.fingerprint, name, target.kind, len(target), target.classes)
-        found, lost = going.race(top, level) if top is not None else (going.round(list(candidates), len(target)), {})
-        made_with["preprocessing"] = {
-            model: done.about.preprocessing for model, done in found.items() if done.about is not None
-        }  # fmt: skip
-        several = layers is not None or layer == "best"
+        settings = {} if top is None else {"top": top, "level": level}
+        run = 0
+        if results_store:
+            run = results_store.begin_run(plan.target.fingerprint, _command(), {**plan.settings, **settings})
+            name = name or (str(data) if isinstance(data, (str, Path)) else f"{plan.target.kind}s of this process")
+            results_store.add_target(
+                plan.target.fingerprint, name, plan.target.kind, len(plan.target), plan.target.classes
+            )
+        results, dropped = rounds.all() if top is None else rounds.race(top, level)
         try:
-            ranking = ranking_of(found, request, made_with, target.classes, several)
+            ranking = plan.ranking(results, settings)
         except ValueError as error:  # all of them failed
-            if memory:
-                failed = {name: done.reason or str(done.layers) for name, done in found.items()}
-                memory.end_run(run, {"ranking": None, "dropped": {}, "failed": failed, "reason": str(error)})
+            if results_store:
+                failed = {name: result.reason or str(result.layers) for name, result in results.items()}
+                results_store.end_run(run, _outcome(None, {}) | {"failed": failed, "reason": str(error)})
             raise
-        swept = Sweep(ranking, lost, going.computed, going.stored)
-        if memory:
-            memory.end_run(run, {"ranking": ranking.to_dict(), "dropped": {
-                name: one._asdict() for name, one in lost.items()}})  # fmt: skip
-    return swept
+        if results_store:
+            results_store.end_run(run, _outcome(ranking.to_dict(), dropped))
+    return Sweep(ranking, dropped, rounds.computed, rounds.stored)
 
 
-def _check(request: Request, precision: Any, layer: Any, layers: Any, top: Any, level: Any) -> None:
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
-    if isinstance(layer, bool) or not isinstance(layer, (str, int)):
-        raise TypeError(f"layer must be the name or the index of one; got {layer!r}. For several use layers=.")
-    if layers is not None and layers != "all" and (isinstance(layers, (str, int)) or not len(layers)):
-        raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")
-    if top is not None:
-        if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-            raise ValueError(f"top must be a positive integer; got {top!r}.")
-        if not 0.5 < level < 1:
-            raise ValueError(f"level must be between 0.5 and 1; got {level!r}.")
-        if request.by.reads == "scores":
-            raise ValueError(f"{request.by.name} is among all candidates, so none can stop early: leave top out.")
+def _outcome(ranking: dict[str, Any] | None, dropped: dict[str, Standing]) -> dict[str, Any]:
+    """What a store keeps of a run that ended."""
+    return {"ranking": ranking, "dropped": {name: standing._asdict() for name, standing in dropped.items()}}
+
+
+def _check_race(top: Any, level: Any) -> None:
+    if top is None:
+        return
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise ValueError(f"top must be a positive integer; got {top!r}.")
+    if not 0.5 < level < 1:
+        raise ValueError(f"level must be between 0.5 and 1; got {level!r}.")
+
+
+def _check_retries(names: bool | Collection[str], candidates: Collection[str]) -> None:
+    if isinstance(names, bool):
+        return
+    if isinstance(names, str):
+        raise TypeError(f"retry_failed must be True or a list of names; got {names!r}.")
+    unknown = [name for name in names if name not in candidates]
+    if unknown:
+        raise ValueError(f"retry_failed must name candidates; none is called {', '.join(map(repr, unknown))}.")
 
 
 def _check_engine(engine: Any, address: Any, devices_per_model: Any, time_limit: Any, memory_limit: Any) -> None:
@@ -218,7 +206,7 @@ def _check_engine(engine: Any, address: Any, devices_per_model: Any, time_limit:
             raise ValueError(f"{name} must be positive; got {value!r}.")
 
 
-def _elsewhere(engine: EngineName, address: str | None, devices_per_model: int) -> Callable[..., Engine]:
+def _processes(engine: EngineName, address: str | None, devices_per_model: int) -> Callable[..., Engine]:
     """What makes an engine of other processes."""
     if engine == "local":
         from nrjax.sweeps._local import Local
@@ -229,24 +217,23 @@ def _elsewhere(engine: EngineName, address: str | None, devices_per_model: int) 
     return functools.partial(Ray, address=address, devices_per_model=devices_per_model)
 
 
-def _kept(
-    folder: str | Path | None, store: Store | None, target: LabelledSamples, work: ExtractionSpec,
-    stack: contextlib.ExitStack, *, racing: bool,
-) -> FeatureCache | None:  # fmt: skip
-    """Where features are kept: where the user says, or, for the rounds of a race, as long as it lasts."""
+def _feature_cache(
+    folder: str | Path | None, store: Store | None, plan: Plan, stack: contextlib.ExitStack, *, racing: bool
+) -> FeatureCache | None:
+    """A cache where the user says, or, for the rounds of a race, as long as it lasts."""
     if folder is not None:
         keep_folder(Path(folder))
-        return FeatureCache(Path(folder), target.fingerprint, work.asked)
+        return FeatureCache(Path(folder), plan.target.fingerprint, plan.extraction.key)
     if not racing:
         return None
-    beside = race_folder(store.path) if store is not None else None
-    if beside is not None:  # it stays for the next time where the sweep does not end well
-        stack.push(lambda kind, *_: shutil.rmtree(beside, ignore_errors=True) if kind is None else None)
-        return FeatureCache(beside, target.fingerprint, work.asked)
-    temporary = temporary_path()
-    temporary.mkdir(mode=0o700)
-    stack.callback(shutil.rmtree, temporary, ignore_errors=True)
-    return FeatureCache(temporary, target.fingerprint, work.asked)
+    path = race_folder(store.path) if store is not None else None
+    if path is not None:  # it stays for the next time where the sweep does not end well
+        stack.push(lambda kind, *_: shutil.rmtree(path, ignore_errors=True) if kind is None else None)
+    else:
+        path = temporary_path()
+        path.mkdir(mode=0o700)
+        stack.callback(shutil.rmtree, path, ignore_errors=True)
+    return FeatureCache(path, plan.target.fingerprint, plan.extraction.key)
 
 
 def _command() -> str:

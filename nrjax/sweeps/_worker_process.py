@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it: what is in its hands, what it says, which limits it broke, how it ended."""
+"""A worker process as its parent sees it: its candidates, its messages, the limits that it broke, how it ended."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ import psutil
 from nrjax._utils.memory import machine_memory
 from nrjax._utils.messages import printable
 from nrjax.datasets import BrokenImage
-from nrjax.sweeps._jobs import CandidateResult, Job, Listener, RoundSpec
+from nrjax.ranking import CandidateResult, Job, Listener, RoundSpec
 
 BOOTSTRAP = """
 import json, sys
@@ -33,12 +33,12 @@ main(sys.argv[2], *map(int, sys.argv[3:]))
 """  # what this process can import, in its order; nothing of the folder that it happens to be in
 MARK = "NRJAX_SWEEP_WORKER"  # a variable that all have that a worker process started
 ENDS = 2.0  # seconds that a process may take to end by itself
-LAST_WORDS = 2000  # bytes of what a process printed that are kept
+TAIL = 2000  # bytes of what a process printed that are kept
 MOST_MEMORY = machine_memory() // 2  # bytes; who dies with more was killed for them
 
 
 class WorkerProcess:
-    """One worker process, and what is in its hands.
+    """One worker process, and the candidates that it has.
 
     Attributes:
       place: among the processes.
@@ -74,9 +74,9 @@ class WorkerProcess:
         self._given: dict[str, Job] = {}  # handed out and not begun
         self._alone = self._idle = False
 
-    def ask(self, asked: RoundSpec) -> None:
-        """Begins a round."""
-        self._tell(asked)
+    def begin_round(self, round_spec: RoundSpec) -> None:
+        """What the jobs that follow are to compute."""
+        self._tell(round_spec)
 
     def end_round(self) -> None:
         """There is nothing more to do in this round."""
@@ -85,40 +85,40 @@ class WorkerProcess:
             self._idle = False
         while True:  # until it says so itself
             try:
-                kind, said = self.connection.recv()
+                kind, content = self.connection.recv()
             except (EOFError, OSError):
                 self.is_gone = True
                 return
             if kind == "ready":
-                self.devices = said
+                self.devices = content
             elif kind == "wants":
                 self._tell(None)
             elif kind == "ends":
                 return
 
     def hear(self, listener: Listener, waiting: deque[Job], alone: deque[Job]) -> Iterator[CandidateResult]:
-        """Takes what it says, and answers."""
+        """Takes its messages, and answers; gives the results among them."""
         try:
             while self.connection.poll():
-                kind, said = self.connection.recv()
+                kind, content = self.connection.recv()
                 if kind == "ready":
-                    self.devices = said
+                    self.devices = content
                 elif kind == "starts":
-                    self.running, self._since = self._given.pop(said), time.monotonic()
-                    listener.starts(said)
+                    self.running, self._since = self._given.pop(content), time.monotonic()
+                    listener.starts(content)
                 elif kind == "advances":
-                    listener.advances(said)
+                    listener.advances(content)
                 elif kind == "done":
                     self.finished += 1
-                    if self.running and self.running.name == said.job.name:
+                    if self.running and self.running.name == content.job.name:
                         self.running = None
-                    yield said
+                    yield content
                 elif kind == "warns":
-                    warnings.warn(said, RuntimeWarning, stacklevel=2)
+                    warnings.warn(content, RuntimeWarning, stacklevel=2)
                 elif kind == "broken":
-                    raise BrokenImage(said)
+                    raise BrokenImage(content)
                 elif kind == "wants":
-                    self._answer(said, waiting, alone)
+                    self._answer(content, waiting, alone)
             # its end of the pipe may live on in what a candidate started
             self.is_gone = self._process.poll() is not None and not self.connection.poll()
         except (EOFError, OSError):
@@ -147,7 +147,7 @@ class WorkerProcess:
             self.connection.send_bytes(cloudpickle.dumps(what))  # scores may be anybody's functions
 
     def suspects(self) -> list[Job]:
-        """What is in its hands: the one that runs first."""
+        """The candidates that it has: the one that runs first."""
         return ([self.running] if self.running else []) + list(self._given.values())
 
     def overdue(self, time_limit: float | None, memory_limit: int | None) -> bool:
@@ -173,7 +173,7 @@ class WorkerProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def wait(self) -> str:
-        """How it ended, and its last words."""
+        """Waits for its end; a sentence of how it ended and what it printed last."""
         try:
             code = self._process.wait(ENDS)
         except subprocess.TimeoutExpired:
@@ -197,9 +197,9 @@ def _memory_of(process: psutil.Process, limit: int | None) -> int:
     if limit is None:
         return own
     children = process.children(recursive=True)
-    if not children or own + sum(_bytes(one, "rss") for one in children) <= limit:
+    if not children or own + sum(_bytes(child, "rss") for child in children) <= limit:
         return own
-    return sum(_bytes(one, "pss") for one in [process, *children])
+    return sum(_bytes(member, "pss") for member in [process, *children])
 
 
 def _bytes(process: psutil.Process, kind: str) -> int:
@@ -240,7 +240,7 @@ class _StderrTail:
 
     def _read(self) -> None:
         while piece := os.read(self._pipe.fileno(), 1 << 16):
-            self._kept = (self._kept + piece)[-LAST_WORDS:]
+            self._kept = (self._kept + piece)[-TAIL:]
 
     def end(self) -> str:
         """The last line that says something."""

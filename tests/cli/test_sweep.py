@@ -90,6 +90,13 @@ def test_stopping_keeps_what_is_finished(tmp_path, how):
     assert "the store has it" in again.stderr
 
 
+def test_who_is_to_be_retried_must_be_there():
+    done = run("sweep", "--retry", "nobody")
+    assert (done.exit_code, done.stderr) == (
+        1, "Error: retry_failed must name candidates; none is called 'nobody'.\n"
+    )  # fmt: skip
+
+
 def test_a_list_of_which_most_does_not_exist(tmp_path):
     names = [f"missing{i}" for i in range(900)]  # folders: no framework is asked for, so it is they that are missing
     (tmp_path / "many.json").write_text(json.dumps(names))

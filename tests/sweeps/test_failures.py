@@ -50,6 +50,15 @@ def test_a_raised_limit_is_tried_again(tmp_path, samples):
     assert not failed(slow, time_limit=100)
 
 
+@pytest.mark.parametrize(
+    ("names", "error", "words"),
+    [(["nobody"], ValueError, "none is called 'nobody'"), ("one", TypeError, "must be True or a list of names")],
+)
+def test_who_is_to_be_retried_must_be_there(samples, names, error, words):
+    with pytest.raises(error, match=words):
+        nrjax.sweep({"one": Linear(0)}, *samples, retry_failed=names)
+
+
 def test_repaired_files_are_tried_again(tmp_path, save_tiny):
     save_tiny(tmp_path / "zoo", "one", seed=0)
     zoo = nrjax.load_zoo(tmp_path / "zoo")

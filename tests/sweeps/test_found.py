@@ -15,10 +15,10 @@ import pytest
 import nrjax
 from nrjax.models import Candidates, Description
 from nrjax.models._candidates import Candidate
+from nrjax.ranking._jobs import ExtractionSpec
 from nrjax.scoring.model_scores import ModelScores
 from nrjax.scoring.scores import _KINDS
 from nrjax.sweeps import Store
-from nrjax.sweeps._jobs import ExtractionSpec
 from nrjax.sweeps._race import dropped
 from tests.sweeps.faulty import Linear
 
@@ -63,7 +63,7 @@ def test_a_score_or_an_architecture_with_other_code_is_another(tmp_path, samples
         assert sweep() == (pytest.approx(first + 100), 4)
     finally:
         del _KINDS["mine"]
-    assert ExtractionSpec((0,)).asked != ExtractionSpec(("0",)).asked
+    assert ExtractionSpec((0,)).key != ExtractionSpec(("0",)).key
 
 
 def test_a_score_that_failed_is_tried_again_and_influences_stay(tmp_path, samples, models):

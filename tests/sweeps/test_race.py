@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 import nrjax
+from nrjax.ranking._samples import LabelledSamples
 from nrjax.scoring.model_scores import ModelScores
-from nrjax.sweeps._race import dropped, rounds
-from nrjax.sweeps._samples import LabelledSamples
+from nrjax.sweeps._race import dropped, round_sizes
 from tests.sweeps.faulty import Linear
 
 
 def test_rounds_double_until_all():
-    assert rounds(5000, 10) == [400, 800, 1600, 5000]
-    assert rounds(10_000, 10) == [400, 800, 1600, 3200, 10_000]
-    assert rounds(10_000, 100) == [2000, 4000, 10_000]
-    assert rounds(799, 10) == [799]
+    assert round_sizes(5000, 10) == [400, 800, 1600, 5000]
+    assert round_sizes(10_000, 10) == [400, 800, 1600, 3200, 10_000]
+    assert round_sizes(10_000, 100) == [2000, 4000, 10_000]
+    assert round_sizes(799, 10) == [799]
 
 
 def test_every_beginning_of_the_order_has_the_classes_proportions():

@@ -47,6 +47,23 @@ def test_a_ranking_from_the_store_is_the_one_computed(tmp_path, counted, samples
         assert str(ranking_of_run(store.runs(), 2)) == str(fresh)
 
 
+@pytest.mark.parametrize("first_by", ["probe", "silhouette"])
+def test_an_interval_from_the_store_has_a_width(tmp_path, counted, samples, first_by):
+    """Of samples that are all right: no half of them differs, and the interval is that of a share."""
+    models, passes = counted
+    labels = samples[1]
+    apart = np.eye(6, dtype=np.float32)[labels] * 50 + samples[0]
+    options = {"scores": ("silhouette", "probe"), "confidence": True, "progress": False}
+    fresh = nrjax.rank(models(0), apart, labels, by="probe", **options)
+    assert fresh["m0"].score == 1
+    assert fresh["m0"].interval[0] < 0.99
+    nrjax.sweep(models(0), apart, labels, store=tmp_path / "r.db", by=first_by, **options)
+    passes()
+    again = nrjax.sweep(models(0), apart, labels, store=tmp_path / "r.db", by="probe", **options)
+    assert passes() == []
+    assert again.ranking["m0"].interval == fresh["m0"].interval
+
+
 def test_only_what_is_missing_is_computed(tmp_path, counted, samples):
     models, passes = counted
     inputs, labels = samples

@@ -1,4 +1,4 @@
-"""The labelled samples of a sweep: checked once, known by a fingerprint, taken in nested parts."""
+"""The labelled samples of a ranking: checked once, known by a fingerprint, taken in nested parts."""
 
 import dataclasses
 import functools
@@ -62,8 +62,9 @@ class LabelledSamples:
             digest.update(f"{self.samples.dtype} {self.samples.shape}".encode())
             digest.update(np.ascontiguousarray(self.samples).data)
         else:
-            for one in self.samples:
-                data = one.encode("utf-8", "surrogatepass") if isinstance(one, str) else np.ascontiguousarray(one).data
+            for sample in self.samples:
+                is_text = isinstance(sample, str)
+                data = sample.encode("utf-8", "surrogatepass") if is_text else np.ascontiguousarray(sample).data
                 digest.update(f"{len(data) if isinstance(data, bytes) else data.shape}:".encode())
                 digest.update(data)
         return digest.hexdigest()

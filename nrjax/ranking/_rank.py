@@ -1,13 +1,19 @@
-"""The paper's Algorithm 1: outputs of layers of every model, then a ranking. A sweep that remembers nothing."""
+"""The paper's Algorithm 1: outputs of layers of every model, then a ranking."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from nrjax._utils.memory import share_devices
+from nrjax.datasets import without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.models import LayerChoice, Precision
+from nrjax.ranking._extraction import Extraction
+from nrjax.ranking._jobs import CandidateResult, Job, RoundSpec
+from nrjax.ranking._plan import Plan
+from nrjax.ranking._progress import progress_of
+from nrjax.ranking._runner import CandidateRunner
 from nrjax.results import Ranking
-from nrjax.sweeps import sweep
 
 
 def rank(
@@ -81,9 +87,18 @@ def rank(
       ValueError: labels that do not fit the samples, an empty zoo, or no model that can be scored.
       TypeError: an option of the wrong type.
     """
-    return sweep(
+    share_devices()
+    plan = Plan.of(
         models, data, labels, layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision,
-        download=download, progress=progress, scores=scores, n_clusters=n_clusters,
+        download=download, scores=scores, n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
-    ).ranking  # fmt: skip
+    )  # fmt: skip
+    runner = CandidateRunner(plan.candidates, plan.target, Extraction(plan.target, plan.extraction))
+    results: dict[str, CandidateResult] = {}
+    with without_news(), progress_of(progress) as bar:
+        bar.round(len(plan.candidates), 0, len(plan.target))
+        for result in runner.run(list(map(Job, plan.candidates)), RoundSpec(len(plan.target), plan.request), bar):
+            results[result.job.name] = result
+            bar.done(result, plan.request.by)
+    return plan.ranking({name: results[name] for name in plan.candidates})

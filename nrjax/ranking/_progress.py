@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from nrjax._utils.messages import printable
+from nrjax.ranking._jobs import CandidateResult
 from nrjax.scoring.scores import ScoreKind
-from nrjax.sweeps._jobs import CandidateResult
 
 
 class Progress(Protocol):
@@ -27,7 +27,7 @@ class Progress(Protocol):
         """So many candidates are to be scored on so many samples; the store had others."""
         ...
 
-    def done(self, done: CandidateResult, by: ScoreKind) -> None:
+    def done(self, result: CandidateResult, by: ScoreKind) -> None:
         """A candidate has its result by a score, or its reason."""
         ...
 
@@ -69,7 +69,7 @@ class _Bar:
     def advances(self, samples: int) -> None:
         self._bar.advance(self._task, samples)
 
-    def done(self, done: CandidateResult, by: ScoreKind) -> None:
+    def done(self, result: CandidateResult, by: ScoreKind) -> None:
         pass
 
 
@@ -92,22 +92,23 @@ class _Lines:
     def advances(self, samples: int) -> None:
         pass
 
-    def done(self, done: CandidateResult, by: ScoreKind) -> None:
+    def done(self, result: CandidateResult, by: ScoreKind) -> None:
         self._count += 1
-        of_layers = [one for one in done.layers.values() if not isinstance(one, str)]
-        values = [one.values[by.name] for one in of_layers if by.name in one.values]
-        reasons = [one for one in done.layers.values() if isinstance(one, str)]
-        reasons += [one.missing[by.name] for one in of_layers if by.name in one.missing]
-        reason = done.reason or next(iter(reasons), None)
+        layers = list(result.layers.values())
+        scores = [layer for layer in layers if not isinstance(layer, str)]
+        values = [layer.values[by.name] for layer in scores if by.name in layer.values]
+        reasons = [layer for layer in layers if isinstance(layer, str)]
+        reasons += [layer.missing[by.name] for layer in scores if by.name in layer.missing]
+        reason = result.reason or next(iter(reasons), None)
         best = max(values, key=lambda value: by.sign * value, default=None)
         to_go = (time.monotonic() - self._start) / self._count * (self._jobs - self._count)
-        name = printable(done.job.name)
+        name = printable(result.job.name)
         event = {
             "event": "done", "candidate": name, by.name: best, "reason": reason if best is None else None,
-            "seconds": {key: round(value, 4) for key, value in done.seconds.items()}, "to_go": round(to_go, 1),
+            "seconds": {key: round(value, 4) for key, value in result.seconds.items()}, "to_go": round(to_go, 1),
         }  # fmt: skip
-        said = f"failed: {reason}" if best is None else f"{by.name} {best:.4f}"
-        self._say(event, f"[{self._count}/{self._jobs}] {name}: {said} ({to_go:.0f} s to go)")
+        outcome = f"failed: {reason}" if best is None else f"{by.name} {best:.4f}"
+        self._say(event, f"[{self._count}/{self._jobs}] {name}: {outcome} ({to_go:.0f} s to go)")
 
     def _say(self, event: dict, line: str) -> None:
         print(json.dumps(event) if self._as_json else line, file=sys.stderr, flush=True)

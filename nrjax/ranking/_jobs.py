@@ -1,4 +1,4 @@
-"""What is asked of candidates, and what comes out: said the same way wherever it is done."""
+"""What candidates are to do, and what comes out: the same records for every process."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from nrjax.scoring.model_scores import ModelScores, Request
 
 @dataclasses.dataclass(frozen=True)
 class ExtractionSpec:
-    """What is asked of every candidate.
+    """What is taken of every candidate.
 
     Attributes:
       layers: of every model; None takes all it has.
@@ -27,19 +27,19 @@ class ExtractionSpec:
     probabilities: bool = False
 
     @property
-    def asked(self) -> str:
+    def key(self) -> str:
         """What decides the features of a model, as text."""
         layers = "all" if self.layers is None else list(self.layers)  # 0 is another layer than one that is called 0
         return json.dumps([layers, self.precision, self.probabilities])
 
 
 class RoundSpec(NamedTuple):
-    """What is asked of candidates at a time.
+    """What a round of jobs computes.
 
     Attributes:
       samples: the first so many of the target's order.
       request: the scores.
-      done: fingerprints of models of which nothing is wanted any more.
+      done: fingerprints of models whose results are known already.
     """
 
     samples: int
@@ -55,7 +55,7 @@ class Job(NamedTuple):
 
 
 class ModelRecord(NamedTuple):
-    """What loading told of a candidate; `files` it was read from and how they were, where that is known."""
+    """What loading found of a candidate; `files` that it was read from and their state, where that is known."""
 
     fingerprint: str
     description: Description
@@ -64,7 +64,7 @@ class ModelRecord(NamedTuple):
 
 
 def state_of(files: Iterable[Any]) -> dict[str, list[int]]:
-    """What tells that a file changed: a change that keeps its size and sets its date back still gets a new ctime."""
+    """The state of files, by which a change is seen: one that keeps size and date still gets a new ctime."""
     state = {}
     for name in files:
         try:
@@ -102,7 +102,7 @@ class CandidateResult:
     @property
     def gave_nothing(self) -> bool:
         """Whether there is no layer that could be scored, whatever the samples."""
-        return self.reason is not None or all(isinstance(one, str) for one in self.layers.values())
+        return self.reason is not None or all(isinstance(scores, str) for scores in self.layers.values())
 
 
 class Listener(Protocol):

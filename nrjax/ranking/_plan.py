@@ -1,0 +1,94 @@
+"""A ranking that was asked for: candidates, samples, layers and scores, checked once before anything runs."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from nrjax.models import LayerChoice, Precision, load_candidates
+from nrjax.ranking._best_layer import best_layers
+from nrjax.ranking._jobs import CandidateResult, ExtractionSpec
+from nrjax.ranking._samples import LabelledSamples, has_labels
+from nrjax.results import Ranking
+from nrjax.scoring.api import check_request
+from nrjax.scoring.build_ranking import build_ranking
+from nrjax.scoring.checks import named_models
+from nrjax.scoring.model_scores import Request
+from nrjax.scoring.scores import UNLABELLED, check_labelled
+
+SCORES = ("silhouette", "probe")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A ranking that was asked for.
+
+    Attributes:
+      candidates: models by name; those of files are read when it is their turn.
+      target: the samples and their labels.
+      extraction: what is taken of every model.
+      request: the scores.
+      several_layers: whether the ranking says which layer of a model was best.
+      settings: what the ranking will say that it was made with, beside the scores' settings.
+    """
+
+    candidates: Mapping[str, Any]
+    target: LabelledSamples
+    extraction: ExtractionSpec
+    request: Request
+    several_layers: bool
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, models: Any, data: Any, labels: Any, *, layer: LayerChoice, layers: Sequence[LayerChoice] | None,
+        where: str | None, batch_size: int | None, precision: Precision, download: bool,
+        scores: str | Sequence[str] | None, n_clusters: int | None, **options: Any,
+    ) -> "Plan":  # fmt: skip
+        """Checks the arguments of `rank`; `options` are those of `check_request`.
+
+        Raises:
+          ValueError, TypeError: as `rank` says.
+        """
+        labelled = has_labels(data, labels)
+        default = SCORES if labelled else UNLABELLED
+        request = check_request(scores=default if scores is None else scores, **options)
+        clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
+        _check_layers(precision, layer, layers)
+        candidates = load_candidates(models, where=where, download=download)
+        target = LabelledSamples.of(data, labels, clusters)
+        if not candidates:
+            raise ValueError("models must hold at least one model; got none.")
+        named_models(candidates)
+        all_layers = layers == "all" or (layer == "best" and layers is None)
+        names = None if all_layers else tuple(layers if layers is not None else [layer])
+        probabilities = any(kind.reads == "probabilities" for kind in request.scores)
+        extraction = ExtractionSpec(names, batch_size, precision, probabilities)
+        described = "best" if all_layers else layer if layers is None else f"best of {', '.join(map(str, layers))}"
+        settings = {"samples": len(target), "classes": len(target.classes), "layer": described, "precision": precision}
+        settings |= {} if labelled else {"labels": None}
+        return cls(candidates, target, extraction, request, layers is not None or layer == "best", settings)
+
+    def ranking(self, results: Mapping[str, CandidateResult], settings: Mapping[str, Any] | None = None) -> Ranking:
+        """The ranking of models by the best of their layers; `settings` are further ones.
+
+        Raises:
+          ValueError: none of the models could be scored.
+        """
+        best = best_layers(results, self.request)
+        preprocessing = {
+            name: result.about.preprocessing for name, result in results.items() if result.about is not None
+        }  # fmt: skip
+        made_with = {**self.settings, **(settings or {}), "preprocessing": preprocessing}
+        layers = best.layers if self.several_layers else None
+        return build_ranking(
+            list(results), best.scores, best.failed, self.request, made_with, self.target.classes, layers
+        )
+
+
+def _check_layers(precision: Any, layer: Any, layers: Any) -> None:
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
+    if isinstance(layer, bool) or not isinstance(layer, (str, int)):
+        raise TypeError(f"layer must be the name or the index of one; got {layer!r}. For several use layers=.")
+    if layers is not None and layers != "all" and (isinstance(layers, (str, int)) or not len(layers)):
+        raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")
