@@ -1,4 +1,4 @@
-"""What a piece of code is: its instructions, what it names, and the version of the package that brought it."""
+"""Functions and classes as content of a fingerprint: instructions, the names they use, versions of packages."""
 
 import dis
 import functools
@@ -23,7 +23,7 @@ PACKAGES = tuple({
 OURS = str(Path(__file__).resolve().parents[1])
 GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM")
-GENERATED = (  # by Python, by `dataclass`, by `abc` and by pickling: none of it is what somebody wrote
+GENERATED = (  # members that Python, `dataclass`, `abc` and pickling make: nobody wrote them
     "__module__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__annotate__", "__annotate_func__",
     "__annotations_cache__", "__conditional_annotations__", "__qualname__", "__firstlineno__",
     "__static_attributes__", "__slotnames__", "__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__",
@@ -31,24 +31,24 @@ GENERATED = (  # by Python, by `dataclass`, by `abc` and by pickling: none of it
 )  # fmt: skip
 MACHINERY = types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType
 
-Content = tuple[list[str | bytes], list[Any]]  # what there is to say, and what has to be looked at next
+Content = tuple[list[str | bytes], list[Any]]  # texts, and the objects within that are read next
 
 
 def package_of(module: str | None) -> str | None:
-    """Name and version of the installed package that a module is of; None for code of the user's own."""
-    known = sys.modules.get(module or "")
-    if known is None:
+    """Name and version of the installed package that a module belongs to; None for the user's own code."""
+    loaded = sys.modules.get(module or "")
+    if loaded is None:
         return None
-    file = getattr(known, "__file__", None)
+    file = getattr(loaded, "__file__", None)
     top, _, inner = (module or "").partition(".")
     if file is None:
-        if getattr(getattr(known, "__spec__", None), "origin", None) in ("built-in", "frozen"):
+        if getattr(getattr(loaded, "__spec__", None), "origin", None) in ("built-in", "frozen"):
             return "python"
         return package_of(module.rpartition(".")[0]) if inner and module else None
     if _is_below(file, (OURS,)):
         return "nrjax"
     if _is_below(file, PACKAGES):
-        return _version(top)
+        return _installed_version(top)
     return "python" if _is_below(file, _STANDARD) else None
 
 
@@ -61,41 +61,41 @@ def version_of(package: str) -> str:
 
 
 def function_content(function: types.FunctionType) -> Content:
-    """Instructions, defaults, the closure, and of the user's own functions the globals that they name.
+    """Instructions, defaults and closure; of the user's own functions also the globals that they name.
 
-    The package goes by the globals: decorators give their functions the module of what they decorate.
+    The globals tell the package: a decorator gives its function the module of the decorated one.
     """
-    said: list[str | bytes] = [f"{function.__module__} {function.__qualname__}", *_instructions(function.__code__)]
+    texts: list[str | bytes] = [f"{function.__module__} {function.__qualname__}", *_instructions(function.__code__)]
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
     inner: list[Any] = [cells, function.__defaults__, function.__kwdefaults__]
     package = package_of(function.__globals__.get("__name__"))
     if package is not None:
-        return [*said, package], [] if is_global(function) else inner
-    named = _named_by(function)
-    return [*said, repr(list(named))], [*inner, vars(function), *named.values()]
+        return [*texts, package], [] if is_global(function) else inner
+    used = _used_values(function)
+    return [*texts, repr(list(used))], [*inner, vars(function), *used.values()]
 
 
 def class_content(kind: type) -> Content:
-    """Members of the user's own classes; of installed ones the version, and what somebody replaced in them."""
-    said: list[str | bytes] = []
+    """Members of the user's own classes; of installed classes the version, and functions of the user's own in them."""
+    texts: list[str | bytes] = []
     inner: list[Any] = [] if type(kind) is type else [type(kind)]
-    for one in kind.__mro__:
-        package = package_of(one.__module__) if is_global(one) else None
-        said.append(f"{one.__module__} {one.__qualname__} {package or ''}")
-        members = {key: value for key, value in sorted(vars(one).items()) if key not in GENERATED}
+    for base in kind.__mro__:
+        package = package_of(base.__module__) if is_global(base) else None
+        texts.append(f"{base.__module__} {base.__qualname__} {package or ''}")
+        members = {key: value for key, value in sorted(vars(base).items()) if key not in GENERATED}
         if package is None:
             inner.append({key: value for key, value in members.items() if not isinstance(value, MACHINERY)})
         else:
             inner += [value for value in members.values() if _is_foreign(value)]
-    return said, inner
+    return texts, inner
 
 
 def is_global(thing: Any) -> bool:
     """Whether its module has it under its own name, as pickle wants it."""
-    found = sys.modules.get(getattr(thing, "__module__", None) or "")
+    member = sys.modules.get(getattr(thing, "__module__", None) or "")
     for name in str(getattr(thing, "__qualname__", "")).split("."):
-        found = getattr(found, name, None)
-    return found is thing
+        member = getattr(member, name, None)
+    return member is thing
 
 
 class _Names(NamedTuple):
@@ -106,12 +106,13 @@ class _Names(NamedTuple):
     imports: tuple[str, ...]
 
 
-def _named_by(function: types.FunctionType) -> dict[str, Any]:
+def _used_values(function: types.FunctionType) -> dict[str, Any]:
     """Values of the globals that a function reads, and of the attributes of modules that it may read."""
-    scope, names = function.__globals__, _names(function.__code__)
-    named = {name: scope[name] for name in names.variables if name in scope}
-    modules = [value for value in named.values() if isinstance(value, types.ModuleType)]
-    modules += [one for name in names.imports if (one := _imported(name, scope.get("__package__"))) is not None]
+    scope, names = function.__globals__, _names_in(function.__code__)
+    used = {name: scope[name] for name in names.variables if name in scope}
+    modules = [value for value in used.values() if isinstance(value, types.ModuleType)]
+    imported = (_import(name, scope.get("__package__")) for name in names.imports)
+    modules += [module for module in imported if module is not None]
     seen = set()
     while modules:
         module = modules.pop()
@@ -124,24 +125,24 @@ def _named_by(function: types.FunctionType) -> dict[str, Any]:
             if isinstance(value, types.ModuleType):
                 modules.append(value)
             elif name in vars(module) and (not installed or _is_foreign(value)):
-                named[f"{module.__name__}.{name}"] = value
-    return named
+                used[f"{module.__name__}.{name}"] = value
+    return used
 
 
-def _imported(name: str, package: str | None) -> types.ModuleType | None:
+def _import(name: str, package: str | None) -> types.ModuleType | None:
     """A module that a function imports when it is called."""
     for absolute in (name, f"{package}.{name}" if package and name else package):
         if absolute in sys.modules:
             return sys.modules[absolute]
         try:
             return importlib.import_module(absolute or "")
-        except Exception:  # whatever the module does: the function has to live with it as well
+        except Exception:  # whatever the module does: the function meets the same error
             continue
     return None
 
 
 def _is_foreign(value: Any) -> bool:
-    """Whether a function came from elsewhere into the module or class of a package."""
+    """Whether a value is a function of the user's own, found in the module or class of a package."""
     return isinstance(value, types.FunctionType) and package_of(value.__globals__.get("__name__")) is None
 
 
@@ -149,53 +150,54 @@ def _instructions(code: types.CodeType) -> Iterator[str | bytes]:
     yield code.co_code
     yield getattr(code, "co_exceptiontable", b"")
     yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
-    for one in code.co_consts:
-        if isinstance(one, types.CodeType):
-            yield from _instructions(one)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _instructions(constant)
         else:
-            yield _constant(one)
+            yield _constant_text(constant)
 
 
-def _constant(value: Any) -> str:
-    """A constant as text; sets in an order of their own."""
+def _constant_text(value: Any) -> str:
+    """A constant as text; sets in sorted order."""
     if isinstance(value, frozenset):
-        return f"set {sorted(map(_constant, value))}"
+        return f"set {sorted(map(_constant_text, value))}"
     if isinstance(value, tuple):
-        return f"tuple {[_constant(one) for one in value]}"
+        return f"tuple {[_constant_text(entry) for entry in value]}"
     return f"{type(value).__name__} {value!r}"
 
 
 @functools.lru_cache(1 << 12)
-def _names(code: types.CodeType) -> _Names:
-    inner = [_names(one) for one in code.co_consts if isinstance(one, types.CodeType)]
-    read = list(dis.get_instructions(code))
+def _names_in(code: types.CodeType) -> _Names:
+    """Names that a function and the functions within it read."""
+    inner = [_names_in(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    instructions = list(dis.get_instructions(code))
 
-    def of(kinds: tuple[str, ...], field: int) -> tuple[str, ...]:
-        own = [str(one.argval) for one in read if one.opname in kinds]
-        return tuple(dict.fromkeys([*own, *(name for names in inner for name in names[field])]))
+    def collect(operations: tuple[str, ...], field: int) -> tuple[str, ...]:
+        outer = [str(instruction.argval) for instruction in instructions if instruction.opname in operations]
+        return tuple(dict.fromkeys([*outer, *(name for names in inner for name in names[field])]))
 
-    return _Names(of(GLOBALS, 0), of(ATTRIBUTES, 1), of(("IMPORT_NAME",), 2))
+    return _Names(collect(GLOBALS, 0), collect(ATTRIBUTES, 1), collect(("IMPORT_NAME",), 2))
 
 
-def _version(top: str) -> str | None:
-    """Of the package of a module that lies among the installed ones; None where nobody knows its version."""
+def _installed_version(top: str) -> str | None:
+    """Name and version of the package of an installed module; None where its version is not known."""
     stamps = tuple(os.stat(folder).st_mtime_ns for folder in PACKAGES if os.path.isdir(folder))
-    return _version_as_of(stamps, top, getattr(sys.modules.get(top), "__version__", None))
+    return _version_at(stamps, top, getattr(sys.modules.get(top), "__version__", None))
 
 
 @functools.lru_cache(1 << 12)
-def _version_as_of(stamps: tuple[int, ...], top: str, own: Any) -> str | None:
-    """As of these dates of the folders of packages; `own` is what the module says itself."""
+def _version_at(stamps: tuple[int, ...], top: str, declared: Any) -> str | None:
+    """The version while the folders of packages have these dates; `declared` is the module's own `__version__`."""
     try:
         versions = [f"{top} {importlib.metadata.version(top)}"]
     except importlib.metadata.PackageNotFoundError:
-        versions = [] if own else [version_of(name) for name in sorted(set(_distributions(stamps).get(top, ())))]
-    return " ".join([*versions, f"{top} {own}"] if own else versions) or None
+        versions = [] if declared else [version_of(name) for name in sorted(set(_distributions(stamps).get(top, ())))]
+    return " ".join([*versions, f"{top} {declared}"] if declared else versions) or None
 
 
 @functools.lru_cache(1)
 def _distributions(stamps: tuple[int, ...]) -> dict[str, list[str]]:
-    """Distributions by the modules that they brought, as of these dates of the folders: it takes a second."""
+    """Distributions by the modules that they installed, while the folders have these dates. It takes a second."""
     return dict(importlib.metadata.packages_distributions())
 
 

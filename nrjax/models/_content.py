@@ -1,7 +1,7 @@
-"""What a live thing consists of, down to numbers, texts and code: what a fingerprint is made of.
+"""The content of live objects, down to numbers, texts and code: what a fingerprint is computed from.
 
-Memory addresses, the order of sets and counters of frameworks are no part of it. A thing that cannot be taken apart,
-such as an open file, makes the whole unreadable: a fingerprint without it would be that of another thing, too.
+Memory addresses, the order of sets and counters of frameworks are no part of it. An object that cannot be taken apart,
+such as an open file, is an error: without its content, two different objects would have one fingerprint.
 """
 
 import copyreg
@@ -25,18 +25,18 @@ from nrjax.models._framework_content import framework_content
 
 PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...), type(NotImplemented))
 BUILT_IN = types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType
-LOCKS = type(threading.Lock()), type(threading.RLock())  # which decide no number
+LOCKS = type(threading.Lock()), type(threading.RLock())  # which influence no output
 PROTOCOL = 4  # of pickle, whose description of objects is used
 
 
 class FingerprintError(ValueError):
-    """Something in a model cannot be read, so that nobody can say whether it is the model of before."""
+    """A part of a model cannot be read, so that a changed model could not be told from the same one."""
 
 
 def code_of(*things: Any) -> Iterator[str | bytes | np.ndarray]:
-    """Functions, classes, modules of frameworks and other objects: all that decides what they compute.
+    """The content of functions, classes, modules of frameworks and other objects that decides what they compute.
 
-    What an installed package brought is known by its name and the package's version.
+    Objects of an installed package are identified by their name and the package's version.
 
     Raises:
       FingerprintError: something in them cannot be taken apart.
@@ -58,7 +58,7 @@ def digest_of(parts: Iterable[str | bytes | np.ndarray]) -> str:
 
 def _walk(things: Iterable[Any], open_sets: tuple[int, ...]) -> Iterator[str | bytes | np.ndarray]:
     waiting = deque(things)
-    seen: dict[int, tuple[int, Any]] = {}  # holds what is looked at, so that no address is given away again
+    seen: dict[int, tuple[int, Any]] = {}  # also keeps the objects alive, so that no address is used again
     while waiting:
         thing = waiting.popleft()
         if type(thing) in PLAIN:
@@ -69,7 +69,7 @@ def _walk(things: Iterable[Any], open_sets: tuple[int, ...]) -> Iterator[str | b
             seen[id(thing)] = len(seen), thing
             if isinstance(thing, (set, frozenset)) and type(thing) in (set, frozenset):
                 if id(thing) not in open_sets:  # a set in itself
-                    yield f"set {sorted(digest_of(_walk([one], (*open_sets, id(thing)))) for one in thing)}"
+                    yield f"set {sorted(digest_of(_walk([entry], (*open_sets, id(thing)))) for entry in thing)}"
             elif (array := _array(thing)) is not None:
                 yield f"array {array.dtype} {array.shape}"
                 if array.dtype.hasobject:
@@ -77,31 +77,31 @@ def _walk(things: Iterable[Any], open_sets: tuple[int, ...]) -> Iterator[str | b
                 else:
                     yield np.atleast_1d(array)
             else:
-                said, inner = _content(thing)
-                yield f"{said} {len(inner)}"
+                texts, inner = _content(thing)
+                yield f"{texts} {len(inner)}"
                 waiting.extend(inner)
 
 
 def _content(thing: Any) -> Content:
     try:
-        return framework_content(thing) or _of_python(thing) or _of_pickle(thing)
+        return framework_content(thing) or _python_content(thing) or _pickle_content(thing)
     except FingerprintError:
         raise
-    except Exception as error:  # whatever somebody's object does while it is described
+    except Exception as error:  # whatever a user's object does while it is read
         kind = type(thing)
         raise FingerprintError(
             f"it holds a {kind.__module__}.{kind.__qualname__}, which cannot be read: {first_line(error)}"
         ) from error
 
 
-def _of_python(thing: Any) -> Content | None:
-    """What pickle knows by name alone, or not at all."""
+def _python_content(thing: Any) -> Content | None:
+    """The content of objects that pickle knows by name alone, or not at all; None for others."""
     if isinstance(thing, types.FunctionType):
         return function_content(thing)
     if isinstance(thing, type):
         return class_content(thing)
     if isinstance(thing, types.ModuleType):
-        return _module(thing)
+        return _module_content(thing)
     if isinstance(thing, types.MethodType):
         return ["method"], [thing.__func__, thing.__self__]
     if isinstance(thing, BUILT_IN):
@@ -124,34 +124,34 @@ def _of_python(thing: Any) -> Content | None:
     if getattr(thing, "__qualname__", "") and is_global(thing) and package_of(thing.__module__) is not None:
         return [f"{thing.__module__} {thing.__qualname__} {package_of(thing.__module__)}"], []
     if hasattr(thing, "__wrapped__"):  # such as what jax.jit makes of a function
-        held = {key: value for key, value in getattr(thing, "__dict__", {}).items() if key != "__wrapped__"}
-        return ["wrapped", type(thing).__qualname__], [inspect.unwrap(thing), held]
+        attributes = {key: value for key, value in getattr(thing, "__dict__", {}).items() if key != "__wrapped__"}
+        return ["wrapped", type(thing).__qualname__], [inspect.unwrap(thing), attributes]
     return None
 
 
-def _of_pickle(thing: Any) -> Content:
-    """How pickle would make it again: a function, its arguments, a state, items."""
+def _pickle_content(thing: Any) -> Content:
+    """What pickle would write to make the object again: a function, its arguments, a state, items."""
     reduce = copyreg.dispatch_table.get(type(thing))
-    made: Any = reduce(thing) if reduce else thing.__reduce_ex__(PROTOCOL)
-    if isinstance(made, str):
+    reduced: Any = reduce(thing) if reduce else thing.__reduce_ex__(PROTOCOL)
+    if isinstance(reduced, str):
         module = getattr(thing, "__module__", None) or type(thing).__module__
-        return [f"{module} {made} {package_of(module) or ''}"], []
-    description: list[Any] = [*made, None, None, None, None]
+        return [f"{module} {reduced} {package_of(module) or ''}"], []
+    description: list[Any] = [*reduced, None, None, None, None]
     function, arguments, state, items, pairs = description[:5]
     if isinstance(state, dict):  # scikit-learn remembers the address of an attribute beside it
         addresses = {id(value) for value in state.values()}
         state = {key: "address" if type(value) is int and value in addresses else value for key, value in state.items()}
-    return ["object"], [function, arguments, state, *(None if one is None else list(one) for one in (items, pairs))]
+    return ["object"], [function, arguments, state, *(None if part is None else list(part) for part in (items, pairs))]
 
 
-def _module(module: types.ModuleType) -> Content:
-    """A module that somebody holds: of the user's own all that is in it."""
+def _module_content(module: types.ModuleType) -> Content:
+    """The content of a module: all of its values for a module of the user's own."""
     package = package_of(module.__name__)
-    held = {} if package is not None else {
+    values = {} if package is not None else {
         key: value for key, value in sorted(vars(module).items())
         if not key.startswith("__") and not isinstance(value, types.ModuleType)
     }  # fmt: skip
-    return [f"module {module.__name__} {package or ''}"], [held]
+    return [f"module {module.__name__} {package or ''}"], [values]
 
 
 def _array(thing: Any) -> np.ndarray | None:

@@ -9,20 +9,21 @@ from scipy import special
 from nrjax._utils.messages import reason_of
 from nrjax.models._extract import check_kind, extract_layers
 from nrjax.models._jax import JaxModel
-from nrjax.models._model import Kind, LayerChoice, LayerError, Model, Precision
+from nrjax.models._layer_choice import LayerChoice, LayerError
+from nrjax.models._model import Kind, Model, Precision
 from nrjax.models._samples import Samples
 
-_LAST = -1
+_LAST = -1  # index of the layer whose softmax are the probabilities
 NO_CLASSES = "it needs the probabilities of the model's own classes, and the model has none"
 
 
 class Extracted(NamedTuple):
-    """What one model gave.
+    """Features of one model.
 
     Attributes:
-      layers: features `[samples, dims]` by layer as it was asked for, or the reason why there are none.
+      layers: features `[samples, dims]` by requested layer, or the reason why there are none.
       probabilities: of the model's own classes `[samples, source_classes]`, or why there are none; None where they
-        were not asked for.
+        were not requested.
     """
 
     layers: dict[str, np.ndarray | str]
@@ -34,11 +35,11 @@ class Features:
 
     Args:
       kind: of the samples.
-      samples: that `check_samples` has seen.
+      samples: that `check_samples` returned.
       layers: of every model, all from one forward pass; None takes every layer.
       batch_size: samples at once; None goes by their size.
       precision: of the forward pass.
-      probabilities: give also those of the model's own classes, the softmax of its last layer.
+      probabilities: whether to add those of the model's own classes, the softmax of its last layer.
     """
 
     def __init__(
@@ -55,21 +56,21 @@ class Features:
         self, model: Model, on_batch: Callable[[int], None] = lambda samples: None,
         on_widths: Callable[[list[int]], None] = lambda widths: None,
     ) -> Extracted:  # fmt: skip
-        """Features of one model; `on_batch` is told how many samples are through, `on_widths` the dims of the layers.
+        """Features of one model; `on_batch` and `on_widths` as for `extract_layers`.
 
         Raises:
-          Exception: whatever a model does that cannot take the samples; a `LayerError` is a reason of its layer.
+          Exception: whatever a model raises that cannot take the samples; a `LayerError` is the reason of its layer.
         """
         check_kind(model, self._kind)
         samples = self._fit(model)
         shape = None if model.inputs.shape or self._kind == "text" else np.shape(samples[0])
         chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
-        found = self._extract(model, samples, chosen, on_batch, on_widths)
-        theta: np.ndarray | str | None = None
+        features = self._extract(model, samples, chosen, on_batch, on_widths)
+        probabilities: np.ndarray | str | None = None
         if self._probabilities:
-            logits = found.get(_LAST) if model.classifies else NO_CLASSES
-            theta = _softmax(logits) if isinstance(logits, np.ndarray) else logits
-        return Extracted({str(layer): found[layer] for layer in chosen}, theta)
+            logits = features.get(_LAST) if model.classifies else NO_CLASSES
+            probabilities = _softmax(logits) if isinstance(logits, np.ndarray) else logits
+        return Extracted({str(layer): features[layer] for layer in chosen}, probabilities)
 
     def _extract(
         self, model: Model, samples: Samples, chosen: list[LayerChoice], on_batch: Any, on_widths: Any
@@ -77,21 +78,21 @@ class Features:
         last: list[LayerChoice] = [_LAST] if self._probabilities and model.classifies else []
         try:
             layers = chosen + last
-            kept = extract_layers(
+            arrays = extract_layers(
                 model, samples, layers, self._batch_size, self._precision, on_batch,
                 lambda widths: on_widths(widths[: len(chosen)]),
             )  # fmt: skip
-            return dict(zip(layers, kept, strict=True))
+            return dict(zip(layers, arrays, strict=True))
         except LayerError as error:
             if len(chosen) == 1:
                 return {chosen[0]: reason_of(error)}
-            found = {}
-            for layer in chosen:  # some may be there
-                found |= self._extract(model, samples, [layer], lambda samples: None, on_widths)
-            return found
+            features = {}
+            for layer in chosen:  # the model may have some of them
+                features |= self._extract(model, samples, [layer], lambda samples: None, on_widths)
+            return features
 
     def _fit(self, model: Model) -> Samples:
-        """Images resized once for all models of one preprocessing."""
+        """The samples; images resized once for all models of one preprocessing."""
         if not isinstance(model, JaxModel) or not isinstance(self._samples, np.ndarray):
             return self._samples
         if model.inputs.ready(self._samples):

@@ -9,10 +9,10 @@ from flax import nnx
 
 from nrjax.models._capture import trace_linen, trace_nnx
 from nrjax.models._jax import Definition, JaxModel
-from nrjax.models._model import shape_of
+from nrjax.models._model import as_shape
 from nrjax.models._preprocessing import Preprocessing
 
-# What networks call the switch between training and inference.
+# Names that networks give to the switch between training and inference.
 _INFERENCE = {
     "train": False,
     "training": False,
@@ -41,7 +41,7 @@ def from_linen(
         is_training, deterministic or use_running_average is set to inference by itself.
     """
     definition = Definition(module, _call_kwargs(module, call_kwargs))
-    return JaxModel(definition, variables, trace_linen, shape_of(input_shape), preprocessing)
+    return JaxModel(definition, variables, trace_linen, as_shape(input_shape), preprocessing)
 
 
 def from_nnx(
@@ -55,7 +55,7 @@ def from_nnx(
     inference = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graphdef, *state = nnx.split(inference, nnx.RngState, ...)
     definition = Definition(graphdef, _call_kwargs(module, call_kwargs))
-    model = JaxModel(definition, tuple(state), trace_nnx, shape_of(input_shape), preprocessing)
+    model = JaxModel(definition, tuple(state), trace_nnx, as_shape(input_shape), preprocessing)
     model.weights = tuple(state[1:])
     return model
 

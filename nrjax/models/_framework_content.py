@@ -1,4 +1,4 @@
-"""What objects of frameworks consist of: weights, hooks and attributes, without counters and caches."""
+"""The content of objects of frameworks: weights, hooks and attributes, without counters and caches."""
 
 # pyright: reportMissingImports=false
 
@@ -23,9 +23,9 @@ NO_CONTENT = ".py", ".debug_pkl", "serialization_id"  # files of an archive of T
 
 
 def framework_content(thing: Any) -> Content | None:
-    """Of an object of PyTorch, Keras, Flax or nrjax; None of all others."""
+    """The content of an object of PyTorch, Keras, Flax or nrjax; None for all others."""
     for package, read in _READERS.items():
-        framework = sys.modules.get(package)  # who holds an object of it has imported it
+        framework = sys.modules.get(package)  # an object of it exists only where it is imported
         content = read(thing, framework) if framework is not None else None
         if content is not None:
             return content
@@ -51,27 +51,27 @@ def _torch(thing: Any, torch: Any) -> Content | None:
         return None
     if isinstance(thing, torch.jit.ScriptModule):
         return _torch_script(thing, torch)
-    if hasattr(thing, "_orig_mod"):  # what torch.compile makes of it
+    if hasattr(thing, "_orig_mod"):  # a module that torch.compile made
         return ["compiled"], [thing._orig_mod]
-    own = {key: value for key, value in vars(thing).items() if key not in TORCH_BOOKKEEPING}
-    hooks = [  # in their order, without the numbers that PyTorch gave them
+    attributes = {key: value for key, value in vars(thing).items() if key not in TORCH_BOOKKEEPING}
+    hooks = [  # in their order, without the numbers that PyTorch gives them
         [hook, number in getattr(thing, f"{name}_with_kwargs", ())]
         for name in HOOKS for number, hook in getattr(thing, name).items()
     ]  # fmt: skip
-    return ["torch"], [type(thing), own, hooks, thing._parameters, thing._buffers, thing._modules]
+    return ["torch"], [type(thing), attributes, hooks, thing._parameters, thing._buffers, thing._modules]
 
 
 def _torch_script(thing: Any, torch: Any) -> Content:
-    """The files of its archive, but for where its code came from and a number of its own."""
+    """The files of its archive, without the places that its code came from and a serial number."""
     file = io.BytesIO()
     torch.jit.save(thing, file)
     with zipfile.ZipFile(file) as archive:
         files = {name.partition("/")[2]: archive.read(name) for name in sorted(archive.namelist())}
-    # Constants of a class come in the order of a set; statements of a function are no such lines.
-    lines = {name: data.splitlines() for name, data in files.items() if name.endswith(".py")}
+    # Constants of a class come in the order of a set, so they are sorted apart from the other lines.
+    sources = {name: data.splitlines() for name, data in files.items() if name.endswith(".py")}
     code = {
-        name: [sorted(line for line in of if FINAL in line), [line for line in of if FINAL not in line]]
-        for name, of in lines.items()
+        name: [sorted(line for line in lines if FINAL in line), [line for line in lines if FINAL not in line]]
+        for name, lines in sources.items()
     }
     return ["TorchScript"], [code, {name: data for name, data in files.items() if not name.endswith(NO_CONTENT)}]
 
@@ -92,7 +92,7 @@ def _keras(thing: Any, keras: Any) -> Content | None:
     if isinstance(thing, keras.Variable):
         return ["variable"], [thing.value]
     if isinstance(thing, (keras.random.SeedGenerator, keras.initializers.Initializer)):
-        return [f"keras {type(thing).__qualname__}"], []  # seeded by chance, and of training
+        return [f"keras {type(thing).__qualname__}"], []  # seeded by chance, or used in training alone
     if isinstance(thing, keras.KerasTensor):
         return [f"keras tensor {thing.shape} {thing.dtype}"], []
     if not isinstance(thing, keras.layers.Layer):
@@ -100,18 +100,19 @@ def _keras(thing: Any, keras: Any) -> Content | None:
     inner = [type(thing), [weight.value for weight in thing.weights]]
     functional = isinstance(thing, keras.Model) and hasattr(thing, "_nodes_by_depth")
     if functional or type(thing) is keras.Sequential:
-        with warnings.catch_warnings(action="ignore"):  # that functions had better not be saved
-            config = thing.get_config() | {"name": ""}  # counted up in a process
+        with warnings.catch_warnings(action="ignore"):  # advice not to save functions
+            config = thing.get_config() | {"name": ""}  # numbered within a process
         return ["keras model"], [*inner, config, thing.layers]
     machinery = vars(keras.layers.Layer()).keys() | {"_seed_generators"}
     return ["keras layer"], [*inner, {key: value for key, value in vars(thing).items() if key not in machinery}]
 
 
 def _linen(thing: Any, linen: Any) -> Content | None:
-    """A module by its fields: the rest are counters, and what it is bound to."""
+    """A module by its fields; its other attributes are counters, and what it is bound to."""
     if not isinstance(thing, linen.Module):
         return None
-    fields = {one.name: getattr(thing, one.name, None) for one in dataclasses.fields(thing) if one.name != "parent"}
+    names = [field.name for field in dataclasses.fields(thing) if field.name != "parent"]
+    fields = {name: getattr(thing, name, None) for name in names}
     return ["linen"], [type(thing), fields]
 
 

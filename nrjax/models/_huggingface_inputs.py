@@ -1,4 +1,4 @@
-"""What enters models of Hugging Face: images by their own processors, texts by their own tokenizers."""
+"""Inputs of models of Hugging Face: images by their own processors, texts by their own tokenizers."""
 
 # pyright: reportMissingImports=false
 
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.messages import first_line
+from nrjax.models._image_inputs import image_inputs
 from nrjax.models._model import Inputs
 from nrjax.models._pooling import Sentences
 from nrjax.models._preprocessing import Preprocessing, pictures
-from nrjax.models._torch import image_inputs
 
 LONGEST = 512  # tokens, where neither tokenizer nor model says
-BEHIND_PADDING = (  # whose positions begin behind that of the padding
+BEHIND_PADDING = (  # types of models whose positions begin behind that of the padding
     "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "data2vec-text", "ibert", "xmod",
     "roberta-prelayernorm", "luke", "markuplm",
 )  # fmt: skip
@@ -26,7 +26,7 @@ BEHIND_PADDING = (  # whose positions begin behind that of the padding
 def processed_images(
     transformers: Any, name: str, who: str, options: Mapping[str, Any], preprocessing: Preprocessing | None, config: Any
 ) -> Inputs:
-    """Images by the model's own processor, or by what is given instead."""
+    """Images by the model's own processor, or by a preprocessing instead."""
     if preprocessing is not None:
         size = getattr(config, "image_size", 224)
         sides = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
@@ -43,62 +43,68 @@ def processed_images(
     options = {"input_data_format": "channels_last"} if grey else {}
 
     def prepare(images: Any) -> np.ndarray:
-        given = pictures(images, grey=grey)
-        given = [np.asarray(picture)[..., None] for picture in given] if grey else given
-        return np.asarray(processor(images=given, return_tensors="np", **options)["pixel_values"], np.float32)
+        processed: list[Any] = pictures(images, grey=grey)
+        if grey:
+            processed = [np.asarray(picture)[..., None] for picture in processed]
+        return np.asarray(processor(images=processed, return_tensors="np", **options)["pixel_values"], np.float32)
 
-    kept = {
+    settings = {
         key: value for key, value in processor.to_dict().items() if not key.startswith("_") and key != "name_or_path"
     }
-    words = f"{type(processor).__name__} {json.dumps(kept, sort_keys=True, default=str)}"
+    words = f"{type(processor).__name__} {json.dumps(settings, sort_keys=True, default=str)}"
     return Inputs("image", None, words, prepare)
 
 
 def tokenized_texts(
     transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, sentences: Sentences
 ) -> Inputs:
-    """Texts by the model's own tokenizer, so that what comes out does not depend on the texts beside."""
+    """Texts by the model's own tokenizer, padded so that features do not depend on the other texts of a batch."""
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
     except Exception as error:
         raise ValueError(f"{who}: its tokenizer is missing or cannot be read: {first_line(error, 200)}") from error
     if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # made up where there are no files
         raise ValueError(f"{who}: its tokenizer is missing or cannot be read: it knows no words.")
-    if tokenizer.pad_token is None:  # GPT and its kind: what is padded is masked
+    if tokenizer.pad_token is None:  # such as GPT; the mask hides the padding
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    tokenizer.padding_side = "right"  # where padding changes no token's place, so that texts do not depend on others
+    tokenizer.padding_side = "right"  # padding on this side changes no token's position
     positions = getattr(config, "max_position_embeddings", None)
     if positions and getattr(config, "model_type", "") in BEHIND_PADDING:
         positions -= 2
-    most = min(n for n in (sentences.longest, tokenizer.model_max_length, positions, 1 << 30) if n and n > 0)
-    most = LONGEST if most >= 1 << 20 else most
+    longest = min(n for n in (sentences.longest, tokenizer.model_max_length, positions, 1 << 30) if n and n > 0)
+    longest = LONGEST if longest >= 1 << 20 else longest
     lock = threading.Lock()  # a fast tokenizer's settings are borrowed by one thread at a time
 
     def prepare(texts: Any) -> dict[str, np.ndarray]:
         texts = [sentences.prompt + (text.lower() if sentences.lower else text) for text in texts]
         with lock:
-            read = tokenizer(texts, padding=True, truncation=True, max_length=most, return_tensors="np")
-            cut = [bool(one.overflowing) for one in read.encodings] if read.is_fast else [
-                len(one) > most for one in tokenizer(texts)["input_ids"]]  # fmt: skip
-        return {**{key: np.asarray(value, np.int64) for key, value in read.items()}, "truncated": np.array(cut)}
+            encoded = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="np")
+            if encoded.is_fast:
+                truncated = [bool(encoding.overflowing) for encoding in encoded.encodings]
+            else:
+                truncated = [len(tokens) > longest for tokens in tokenizer(texts)["input_ids"]]
+        arrays = {key: np.asarray(value, np.int64) for key, value in encoded.items()}
+        return arrays | {"truncated": np.array(truncated)}
 
-    vocabulary = getattr(tokenizer, "backend_tokenizer", None)
-    exact = vocabulary.to_str() if vocabulary is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    words = f"{type(tokenizer).__name__}, {most} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    exact = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    words = f"{type(tokenizer).__name__}, {longest} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
     words += f", prompt {sentences.prompt!r}" * bool(sentences.prompt) + ", lower case" * sentences.lower
     return Inputs("text", None, words, prepare)
 
 
-def in_lengths(batch: Mapping[str, np.ndarray], run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]) -> list:
-    """What `run` gives for texts, those of one length together and without padding, in the order of the batch."""
+def run_by_length(
+    batch: Mapping[str, np.ndarray], run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
+) -> list[np.ndarray]:  # fmt: skip
+    """Results of `run` in the order of the batch; texts of one length run together and without padding."""
     lengths = batch["attention_mask"].sum(axis=1)
     parts = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
-    found = [run(unpadded(batch, rows)) for rows in parts]
+    results = [run(without_padding(batch, rows)) for rows in parts]
     order = np.argsort(np.concatenate(parts))
-    return [np.concatenate(arrays)[order] for arrays in zip(*found, strict=True)]
+    return [np.concatenate(arrays)[order] for arrays in zip(*results, strict=True)]
 
 
-def unpadded(batch: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+def without_padding(batch: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
     """Texts of one length without their padding."""
     length = int(batch["attention_mask"][rows[0]].sum())
     return {name: value[rows] if value.ndim == 1 else value[rows, :length] for name, value in batch.items()}

@@ -8,35 +8,30 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import walk_files
-from nrjax.models._frameworks import framework, local_folder
 from nrjax.models._huggingface import HuggingFaceModel
 from nrjax.models._huggingface_inputs import processed_images, tokenized_texts
 from nrjax.models._huggingface_towers import TwoTowerModel
-from nrjax.models._model import (
-    Model,
-)
+from nrjax.models._model import Model
+from nrjax.models._model_folders import local_folder
 from nrjax.models._pooling import POOLINGS, Sentences, sentence_settings
 from nrjax.models._preprocessing import Preprocessing
-from nrjax.models._torch_runs import (
-    described,
-    on_accelerator,
-)
+from nrjax.models._torch_runs import described, on_accelerator
 
-TEXT_TOWERS = {
-    "clip_text_model": "CLIPTextModel",
-    "siglip_text_model": "SiglipTextModel",
+TEXT_TOWERS = {  # types of models that pool by themselves, and their classes
+    "clip_text_model": "CLIPTextModel", "siglip_text_model": "SiglipTextModel",
     "siglip2_text_model": "Siglip2TextModel",
-}  # which pool by themselves
-ELSEWHERE = ("transformers_version", "_name_or_path")  # of a configuration: not the same on every machine
+}  # fmt: skip
+LOCAL_KEYS = ("transformers_version", "_name_or_path")  # of a configuration: they differ between machines
 
 
 def load_huggingface(
     where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, pooling: str | None = None,
     download: bool = False,
 ) -> Model:  # fmt: skip
-    """A model of a directory, or of the hub's cache; one of images and texts embeds what it is given.
+    """A model of a directory, or of the hub's cache. A model of images and texts embeds whichever it gets.
 
     Args:
       where: a directory (`./vit-tiny`), or a name on the hub (`google/vit-base-patch16-224`).
@@ -55,46 +50,42 @@ def load_huggingface(
     transformers = framework("transformers", who)
     framework("torch", who)
     folder = local_folder(where, base, who)
-    local = folder is not None
-    options = {"trust_remote_code": False, "local_files_only": local or not download}
-    name = str(folder) if local else where
-    files = walk_files(folder) if folder is not None else ()
+    is_local = folder is not None
+    options = {"trust_remote_code": False, "local_files_only": is_local or not download}
+    name = str(folder) if is_local else where
     with _quietly(transformers):
-        config = _config(transformers, name, who, local, options)
-        module, missing = _module(transformers, name, who, options, config, whole=pooling is None)
-        encoder = module.get_encoder() if getattr(config, "is_encoder_decoder", False) else module
-        shared = {"description": described(module, shortened(who)), "config": _stable(config)}
+        config = _load_config(transformers, name, who, is_local, options)
+        module, missing = _load_module(transformers, name, who, options, config, with_classifier=pooling is None)
+        shared = {"description": described(module, shortened(who)), "config": _stable_text(config)}
+        kind = getattr(module, "main_input_name", "")
         if hasattr(module, "get_image_features") and hasattr(module, "get_text_features"):
             images = processed_images(transformers, name, who, options, preprocessing, config.vision_config)
             texts = tokenized_texts(transformers, name, who, options, config.text_config, Sentences())
-            towers = TwoTowerModel(module, images, texts, **shared)
-            towers.files = files
-            return towers
-        taken = getattr(module, "main_input_name", "")
-        if taken not in ("pixel_values", "input_ids"):
-            raise ValueError(
-                f"{who}: it takes {printable(str(taken))}, neither images nor texts; extract features yourself."
-            )
-        if taken == "pixel_values":
+            model: Any = TwoTowerModel(module, images, texts, **shared)
+        elif kind == "pixel_values":
             inputs = processed_images(transformers, name, who, options, preprocessing, config)
-            model = HuggingFaceModel(encoder, inputs, pooling, False, **shared)
+            model = HuggingFaceModel(_encoder(module, config), inputs, pooling, False, **shared)
             model.pools = not missing and not any("pooler.dense" in name for name, _ in module.named_parameters())
             model.classes = "ForImageClassification" in type(module).__name__
-            model.files = files
-            return model
-        if preprocessing is not None:
-            raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
-        sentences = sentence_settings(folder, who)
-        inputs = tokenized_texts(transformers, name, who, options, config, sentences)
-    tower = getattr(config, "model_type", "") in TEXT_TOWERS
-    how = pooling or sentences.pooling or (None if tower else "mean")
-    model = HuggingFaceModel(encoder, inputs, how, sentences.normalise, **shared)
-    model.pools, model.dims, model.files = tower, sentences.dims, files
-    model.padding = int(getattr(config, "pad_token_id", None) or 0)
+        elif kind == "input_ids":
+            if preprocessing is not None:
+                raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
+            sentences = sentence_settings(folder, who)
+            inputs = tokenized_texts(transformers, name, who, options, config, sentences)
+            is_tower = getattr(config, "model_type", "") in TEXT_TOWERS
+            pooling = pooling or sentences.pooling or (None if is_tower else "mean")
+            model = HuggingFaceModel(_encoder(module, config), inputs, pooling, sentences.normalise, **shared)
+            model.pools, model.dims = is_tower, sentences.dims
+            model.padding = int(getattr(config, "pad_token_id", None) or 0)
+        else:
+            raise ValueError(
+                f"{who}: it takes {printable(str(kind))}, neither images nor texts; extract features yourself."
+            )
+    model.files = walk_files(folder) if folder is not None else ()
     return model
 
 
-def _config(transformers: Any, name: str, who: str, local: bool, options: Mapping[str, Any]) -> Any:
+def _load_config(transformers: Any, name: str, who: str, is_local: bool, options: Mapping[str, Any]) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(name, **options)
     except Exception as error:
@@ -104,7 +95,7 @@ def _config(transformers: Any, name: str, who: str, local: bool, options: Mappin
                 f"{who}: it needs code of its own (trust_remote_code), which nrjax never runs; load it yourself and "
                 "pass nrjax.from_torch(module), or for texts nrjax.from_embedder(function_of_texts, 'text')."
             ) from error
-        if not local:
+        if not is_local:
             raise ValueError(
                 f"{who}: it is neither a directory nor in the cache of the hub; download it first (hf download "
                 f"{name}), or pass download=True, on the command line --download."
@@ -112,38 +103,43 @@ def _config(transformers: Any, name: str, who: str, local: bool, options: Mappin
         raise ValueError(f"{who}: config.json is not one that transformers knows: {first_line(error)}") from error
 
 
-def _module(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, *, whole: bool
+def _load_module(
+    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, *, with_classifier: bool
 ) -> tuple[Any, set[str]]:  # fmt: skip
-    """The network, if `whole` with its classifier of images, and names of weights that the files lack."""
+    """The network, on request with its classifier of images, and names of weights that the files lack."""
     kind = TEXT_TOWERS.get(getattr(config, "model_type", "")) or "AutoModel"
-    if whole and any(one.endswith("ForImageClassification") for one in getattr(config, "architectures", None) or ()):
+    architectures = getattr(config, "architectures", None) or ()
+    if with_classifier and any(architecture.endswith("ForImageClassification") for architecture in architectures):
         kind = "AutoModelForImageClassification"
     if hasattr(config, "mask_ratio"):  # of an autoencoder, which hides patches while it is trained
         config.mask_ratio = 0.0
     try:
-        module, found = getattr(transformers, kind).from_pretrained(
+        module, report = getattr(transformers, kind).from_pretrained(
             name, config=config, use_safetensors=True, output_loading_info=True, dtype="float32", **options
         )
     except Exception as error:
         raise ValueError(f"{who}: its weights cannot be loaded: {first_line(error)}") from error
-    missing = set(found["missing_keys"])
+    missing = set(report["missing_keys"])
     wrong = [key for key in sorted(missing) if not key.startswith("pooler.")]
-    wrong += [str(key[0] if isinstance(key, tuple) else key) for key in found.get("mismatched_keys", ())]
+    wrong += [str(key[0] if isinstance(key, tuple) else key) for key in report.get("mismatched_keys", ())]
     if wrong:
         raise ValueError(f"{who}: its weights do not fit the architecture: {', '.join(wrong[:5])} would be random.")
     return on_accelerator(module), missing
 
 
-def _stable(config: Any) -> str:
-    """A configuration without what differs between machines and versions."""
-    kept = {key: value for key, value in config.to_dict().items() if key not in ELSEWHERE}
-    return json.dumps(kept, sort_keys=True, default=str)
+def _encoder(module: Any, config: Any) -> Any:
+    return module.get_encoder() if getattr(config, "is_encoder_decoder", False) else module
+
+
+def _stable_text(config: Any) -> str:
+    """A configuration as text, without what differs between machines and versions."""
+    settings = {key: value for key, value in config.to_dict().items() if key not in LOCAL_KEYS}
+    return json.dumps(settings, sort_keys=True, default=str)
 
 
 @contextlib.contextmanager
 def _quietly(transformers: Any) -> Iterator[None]:
-    """Without bars and advice on stderr; what is wrong is raised."""
+    """Without bars and advice on stderr; errors are raised."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -2,21 +2,20 @@
 
 # pyright: reportMissingImports=false
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nrjax.models._code import version_of
-from nrjax.models._huggingface_inputs import in_lengths
-from nrjax.models._model import Description, Inputs, Layer, LayerChoice, Model, Precision, arrays_of, named_layer
-from nrjax.models._torch_runs import computing_in, in_inference, is_accelerated, numpy_of
+from nrjax.models._embedding_model import EmbeddingModel
+from nrjax.models._huggingface_inputs import run_by_length
+from nrjax.models._model import Description, Inputs, Precision
+from nrjax.models._torch_runs import computing_in, in_inference, is_accelerated, tensors_on, weight_parts
 
-EMBEDDING = "embedding"
 
-
-class TwoTowerModel(Model):
-    """Embeddings of images or of texts, as `get_image_features` and `get_text_features` give them."""
+class TwoTowerModel(EmbeddingModel):
+    """Embeddings of images or of texts, by `get_image_features` and `get_text_features`."""
 
     def __init__(self, module: Any, images: Inputs, texts: Inputs, description: Description, config: str):
         def prepare(samples: Any) -> Any:
@@ -25,32 +24,26 @@ class TwoTowerModel(Model):
         words = f"images: {images.preprocessing}; texts: {texts.preprocessing}"
         self.inputs = Inputs("any", None, words, prepare)
         self.module, self.description, self._config = module, description, config
-        self._dims: int | None = None
 
-    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
-        """One, whose width is known once something was embedded."""
-        return [Layer(EMBEDDING, (self._dims,) if self._dims else ())]
+    def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
+        if not isinstance(batch, Mapping):
+            return self._embed(self.module.get_image_features, precision, {"pixel_values": batch})
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
-        """The embedding, `[samples, dims]`, float32 on the host, once for every layer that is asked for."""
-        for layer in layers:
-            named_layer(layer, [EMBEDDING], has_penultimate=True)
-        if isinstance(batch, Mapping):  # some text towers know no mask
-            (found,) = in_lengths(batch, lambda texts: [self._embeddings(self.module.get_text_features, precision, {
-                name: texts[name] for name in ("input_ids", "attention_mask")})])  # fmt: skip
-        else:
-            found = self._embeddings(self.module.get_image_features, precision, {"pixel_values": batch})
-        self._dims = found.shape[1]
-        return [found] * len(layers)
+        def embed_texts(texts: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+            named = {name: texts[name] for name in ("input_ids", "attention_mask")}
+            return [self._embed(self.module.get_text_features, precision, named)]
 
-    def _embeddings(self, embed: Any, precision: Precision, named: Mapping[str, np.ndarray]) -> np.ndarray:
+        (embedding,) = run_by_length(batch, embed_texts)  # some text towers know no mask
+        return embedding
+
+    def _embed(self, function: Any, precision: Precision, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         import torch
 
         device = next(self.module.parameters()).device
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in named.items()}
+        tensors = tensors_on(device, arrays)
         with in_inference(self.module), computing_in(precision, device):
-            answer = embed(**tensors)
-        return (answer if isinstance(answer, torch.Tensor) else answer.pooler_output).float().cpu().numpy()
+            output = function(**tensors)
+        return (output if isinstance(output, torch.Tensor) else output.pooler_output).float().cpu().numpy()
 
     @property
     def accelerated(self) -> bool:
@@ -61,4 +54,4 @@ class TwoTowerModel(Model):
         """Configuration and weights; processor and tokenizer are part of the preprocessing."""
         yield self._config
         yield version_of("transformers")
-        yield from arrays_of({name: numpy_of(value) for name, value in self.module.state_dict().items()})
+        yield from weight_parts(self.module)

@@ -1,4 +1,4 @@
-"""Networks in JAX: arrays apart from the definition, one compiled forward pass for all of equal definition."""
+"""Networks in JAX: arrays are kept apart from the definition, and equal definitions share a compiled forward pass."""
 
 import contextlib
 import functools
@@ -13,26 +13,18 @@ import numpy as np
 from nrjax._utils.jax_config import neutral_config
 from nrjax.models._capture import Trace
 from nrjax.models._content import FingerprintError, code_of, digest_of
-from nrjax.models._model import (
-    Description,
-    Inputs,
-    Layer,
-    LayerChoice,
-    Model,
-    Precision,
-    named_layer,
-    shape_of,
-)
+from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
+from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
 from nrjax.models._preprocessing import Preprocessing
 
-_BATCH = 3  # of the abstract images that `layers` sends through
+_BATCH = 3  # abstract images that `layers` traces
 
 
 class Definition:
     """The part of a model without arrays, as a static argument of compiled functions.
 
-    Equal definitions share a program. A module that cannot be hashed (a list among its attributes) is
-    equal to itself alone.
+    Equal definitions share a program. A module that cannot be hashed (a list among its attributes) is equal to itself
+    alone.
 
     Attributes:
       module: a linen module, an NNX graph definition, or a function.
@@ -48,12 +40,12 @@ class Definition:
             self._key, self._hash = id(self), id(self)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """Module and keyword arguments with all that they name and hold, as parts of a fingerprint."""
+        """Parts of a fingerprint: module and keyword arguments, with all that they name and hold."""
         yield from code_of(self.module, sorted(self.call_kwargs.items()))
 
     @property
     def digest(self) -> str:
-        """Of its parts as they are now; one of its own where they cannot be read."""
+        """SHA-256 of its parts as they are now; a random one where they cannot be read."""
         try:
             return digest_of(self.parts())
         except FingerprintError:
@@ -72,7 +64,7 @@ class JaxModel(Model):
     Attributes:
       definition: module and keyword arguments, no arrays.
       variables: the arrays.
-      weights: those of them that make it this model; not the state of random numbers.
+      weights: the arrays that make it this model, without the state of random numbers.
       trace: `(definition, variables, images) -> Trace`, pure.
       input_shape: of one image `(height, width, channels)`; None takes images as they come.
       preprocessing: applied to the images inside the compiled forward pass.
@@ -104,34 +96,36 @@ class JaxModel(Model):
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """Layers in order of execution; nothing is computed."""
-        shape = shape_of(input_shape) or self.inputs.shape
+        shape = as_shape(input_shape) or self.inputs.shape
         if shape is None:
-            raise ValueError(
-                "layers: this model does not know its input shape; give input_shape=(height, width, channels)."
-            )
+            raise unknown_shape("channels")
         images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
         names: list[str] = []
+
+        def outputs(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+            traced = self.trace(self.definition, variables, images).outputs
+            names[:] = traced  # in order of execution; the dict that eval_shape returns is sorted
+            return traced
+
         with neutral_config():
-            traced = jax.eval_shape(lambda v, x: self.trace(self.definition, v, x), self.variables, images)
-            # A dict that went through eval_shape comes back sorted; the order of execution is read while tracing.
-            jax.eval_shape(lambda v, x: names.extend(self.trace(self.definition, v, x).outputs), self.variables, images)
-        return [Layer(name, traced.outputs[name].shape[1:]) for name in names]
+            shapes = jax.eval_shape(outputs, self.variables, images)
+        return [Layer(name, shapes[name].shape[1:]) for name in names]
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
-        """Of every layer `[samples, dims]`, on the device; returns before they are computed."""
-        exact = {"float32": "float32", "tensorfloat32": "tensorfloat32", "bfloat16": None}[precision]
-        with neutral_config(), jax.default_matmul_precision(exact) if exact else contextlib.nullcontext():
+        """`[samples, dims]` of every layer, on the device; returns before they are computed."""
+        products = {"float32": "float32", "tensorfloat32": "tensorfloat32", "bfloat16": None}[precision]
+        with neutral_config(), jax.default_matmul_precision(products) if products else contextlib.nullcontext():
             return _forward(
                 self._on_device(precision), batch, trace=self.trace, definition=self.definition,
                 digest=self._digest, preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,
             )  # fmt: skip
 
     def release(self) -> None:
-        """Gives the device's memory back."""
+        """Releases the device's memory."""
         self._placed.clear()
 
     def _on_device(self, precision: Precision) -> Any:
-        """The weights, floating-point ones as the forward pass computes."""
+        """The weights, floating-point ones in the precision of the forward pass."""
         if precision not in self._placed:
             variables = self.variables
             if precision == "bfloat16":
@@ -149,7 +143,7 @@ class JaxModel(Model):
         return jax.default_backend() != "cpu"
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """The definition with all that it names and holds, and its arrays."""
+        """The definition with all that it names and holds, and the weights."""
         yield from self.definition.parts()
         leaves = jax.tree_util.tree_flatten_with_path(self.weights)[0]
         yield from code_of([(jax.tree_util.keystr(path), leaf) for path, leaf in leaves])
@@ -173,25 +167,26 @@ def from_function(
       input_shape: of one image; images of another shape are then resized before they enter.
       preprocessing: see `Preprocessing`.
     """
-    model = JaxModel(Definition(apply, {}), params, _trace_function, shape_of(input_shape), preprocessing)
+    model = JaxModel(Definition(apply, {}), params, _trace_function, as_shape(input_shape), preprocessing)
     model.classifies = False
     return model
 
 
 def _trace_function(definition: Definition, params: Any, batch: jax.Array) -> Trace:
-    found = definition.module(params, batch)
-    found = dict(found) if isinstance(found, Mapping) else {"output": found}
+    result = definition.module(params, batch)
+    outputs = dict(result) if isinstance(result, Mapping) else {"output": result}
     wrong = {
-        name: getattr(value, "shape", type(value).__name__) for name, value in found.items()
+        name: getattr(value, "shape", type(value).__name__) for name, value in outputs.items()
         if not hasattr(value, "shape") or value.shape[:1] != batch.shape[:1]
     }  # fmt: skip
-    if wrong or not found:
+    if wrong or not outputs:
         raise ValueError(
             f"the function must return an array (samples, ...), or a mapping of layer names to such arrays, of "
             f"{batch.shape[0]} samples; got {wrong or 'none'}."
         )
-    last = found.pop("penultimate", None)
-    return Trace({"input": batch, **found}, next(reversed(found.values())) if last is None else last)
+    penultimate = outputs.pop("penultimate", None)
+    last = next(reversed(outputs.values())) if penultimate is None else penultimate
+    return Trace({"input": batch, **outputs}, last)
 
 
 @functools.partial(jax.jit, static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision"))
@@ -208,21 +203,19 @@ def _forward(
 ) -> tuple[jax.Array, ...]:
     """The chosen layers of one batch, flattened. Weights are an argument: models of one definition share a program.
 
-    `digest` is of the definition: a function whose globals changed is the same function, and needs another program.
-    Models go through it one at a time on every backend: `vmap` over convolution weights is a grouped
-    convolution, 14 times slower on CPU, and one model with a batch of images fills an accelerator.
+    `digest` is that of the definition: a function whose globals changed is the same object, and needs another program.
+    Models run one at a time on every backend: `vmap` over convolution weights is a grouped convolution, 14 times slower
+    on CPU, and one model with a batch of images fills an accelerator.
     """
     images = preprocessing(images)
     if precision == "bfloat16" and jnp.issubdtype(images.dtype, jnp.floating):
         images = images.astype(jnp.bfloat16)
     traced = trace(definition, variables, images)
-    return tuple(
-        output.reshape(len(images), -1).astype(jnp.float32) for output in (_choose(traced, layer) for layer in layers)
-    )
+    return tuple(_output_of(layer, traced).reshape(len(images), -1).astype(jnp.float32) for layer in layers)
 
 
-def _choose(trace: Trace, layer: LayerChoice) -> jax.Array:
-    name = named_layer(layer, list(trace.outputs), trace.penultimate is not None)
-    found = trace.outputs.get(name, trace.penultimate)
-    assert found is not None  # named_layer has seen to it
-    return found
+def _output_of(layer: LayerChoice, trace: Trace) -> jax.Array:
+    name = layer_name(layer, list(trace.outputs), trace.penultimate is not None)
+    output = trace.outputs.get(name, trace.penultimate)
+    assert output is not None  # layer_name has checked it
+    return output

@@ -1,4 +1,4 @@
-"""What numbers a Keras network wants its images in: found by what its first layers make of them."""
+"""The range of numbers in which a Keras network takes images, by what its first layers do to them."""
 
 # pyright: reportMissingImports=false
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.models._preprocessing import LARGE_OFFSET, SMALL_SLOPE, Preprocessing
+from nrjax.models._preprocessing import Preprocessing, scales_images
 
 TO_ONE = {"mean": (1.0,), "scale": 1 / 127.5}  # -1 to 1
 CENTRED = {"mean": (103.939, 116.779, 123.68), "scale": 1.0, "bgr": True}
@@ -19,13 +19,13 @@ APPLICATIONS = {  # names of keras.applications whose `preprocess_input` is no p
 }  # fmt: skip
 
 
-def preprocessing_of(keras: Any, module: Any) -> Preprocessing:
-    """Of images for a network: that of its application, or 0 to 255 where it scales by itself, else 0 to 1."""
-    names, tensor = _first_weights(module)
-    slope, offset = _arithmetic(keras, module, tensor)
-    if slope < SMALL_SLOPE or abs(offset) > LARGE_OFFSET:
+def guess_preprocessing(keras: Any, module: Any) -> Preprocessing:
+    """Preprocessing of images: that of the application it is, 0 to 255 where its first layers scale, else 0 to 1."""
+    names, source = _find_first_weights(module)
+    factor, offset = _factor_and_offset(keras, module, source)
+    if scales_images(factor, offset):
         return Preprocessing(scale=1.0)
-    if (slope, offset) == (1.0, 0.0):
+    if (factor, offset) == (1.0, 0.0):
         for name in names:
             for pattern, settings in APPLICATIONS.items():
                 if re.fullmatch(pattern, name.lower()):
@@ -40,12 +40,16 @@ def nodes_of(module: Any) -> list[Any]:
     return [node for node in ordered if not node.is_input]
 
 
-def _first_weights(module: Any) -> tuple[list[str], tuple[Any, Any] | None]:
-    """Names of the network, and of that within it that has the first weights; that one and what these read."""
+def _find_first_weights(module: Any) -> tuple[list[str], tuple[Any, Any] | None]:
+    """Names of the network and of those within it down to the first weights, the innermost first; and a source.
+
+    The source is the tensor that enters the layer with these weights, and None. Where that layer is a network, it is
+    the tensor that enters the network, and a pair of the network and its own source.
+    """
     for node in nodes_of(module):
         layer = node.operation
         if hasattr(layer, "_nodes_by_depth") or hasattr(layer, "_functional"):
-            names, inner = _first_weights(layer)
+            names, inner = _find_first_weights(layer)
             if inner is None:
                 continue
             return [*names, str(module.name)], (node.input_tensors[0], (layer, inner))
@@ -54,21 +58,21 @@ def _first_weights(module: Any) -> tuple[list[str], tuple[Any, Any] | None]:
     return [str(module.name)], None
 
 
-def _arithmetic(keras: Any, module: Any, tensor: Any) -> tuple[float, float]:
-    """Factor and offset of what is done to an image before the first weights, by what comes out for 0 and 1."""
-    slope, offset = 1.0, 0.0
-    while tensor is not None and tensor[0] is not None:
-        given, inner = tensor
+def _factor_and_offset(keras: Any, module: Any, source: Any) -> tuple[float, float]:
+    """Factor and offset that are applied to an image before the first weights, by the results for 0 and 1."""
+    factor, offset = 1.0, 0.0
+    while source is not None:
+        given, inner = source
         if given is not module.inputs[0]:
             zero, one = (_median(keras, module.inputs[0], given, value) for value in (0.0, 1.0))
-            slope, offset = slope * (one - zero), offset * (one - zero) + zero
+            factor, offset = factor * (one - zero), offset * (one - zero) + zero
         if inner is None:
             break
-        module, tensor = inner
-    return slope, offset
+        module, source = inner
+    return factor, offset
 
 
 def _median(keras: Any, images: Any, tensor: Any, value: float) -> float:
-    """Of a tensor, for an image of one value."""
+    """The median of a tensor, for an image of one value."""
     image = np.full((1, *(size or 32 for size in images.shape[1:])), value, np.float32)
     return float(np.median(keras.ops.convert_to_numpy(keras.Model(images, tensor)(image, training=False))))

@@ -1,10 +1,10 @@
-"""`layers`: what there is to choose from in one model."""
+"""`layers`: the layers of one model, to choose from."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from nrjax.models._layer_choice import Layer
 from nrjax.models._live import as_model
-from nrjax.models._model import Layer
 
 
 def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:

@@ -1,4 +1,4 @@
-"""A `Model` from what users hold in their hands, whatever framework it is of."""
+"""A `Model` from a live object of any framework."""
 
 import functools
 import sys
@@ -23,13 +23,13 @@ def as_model(model: Any) -> Model:
         return from_linen(*model)
     if isinstance(model, str):
         return load_model(model)
-    if _is(model, "sentence_transformers", "SentenceTransformer"):
+    if _is_instance(model, "sentence_transformers", "SentenceTransformer"):
         return from_embedder(functools.partial(_encoded, model))
-    if _is(model, "torch", "nn", "Module"):
+    if _is_instance(model, "torch", "nn", "Module"):
         from nrjax.models._torch import from_torch
 
         return from_torch(model)
-    if _is(model, "keras", "Model"):
+    if _is_instance(model, "keras", "Model"):
         from nrjax.models._keras import from_keras
 
         return from_keras(model)
@@ -48,9 +48,9 @@ def _encoded(encoder: Any, texts: Any) -> Any:
         return encoder.encode(texts, show_progress_bar=False)
 
 
-def _is(model: Any, package: str, *path: str) -> bool:
-    """Whether it is of a class of a package that has been imported already: it is, if somebody holds an instance."""
-    found = sys.modules.get(package)
+def _is_instance(model: Any, package: str, *path: str) -> bool:
+    """Whether a model is an instance of a class of a package, which is imported already where there is an instance."""
+    kind = sys.modules.get(package)
     for name in path:
-        found = getattr(found, name, None)
-    return isinstance(found, type) and isinstance(model, found)
+        kind = getattr(kind, name, None)
+    return isinstance(kind, type) and isinstance(model, kind)

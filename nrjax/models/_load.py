@@ -29,25 +29,26 @@ def load_model(
     """
     prefix, colon, where = name.partition(":")
     if not colon or prefix not in PREFIXES or not where:
+        listed = ", ".join(f"{known}:..." for known in PREFIXES)
         raise ValueError(
-            f"Model {printable(shortened(name, 100))!r}: expected {', '.join(f'{one}:...' for one in PREFIXES)}, the "
-            "folder of a zoo, or a list (.toml, .json)."
+            f"Model {printable(shortened(name, 100))!r}: expected {listed}, the folder of a zoo, or a list (.toml, "
+            ".json)."
         )
-    given: dict[str, Any] = {"base": base, "preprocessing": preprocessing}
+    options: dict[str, Any] = {"base": base, "preprocessing": preprocessing}
     if pooling is not None and prefix != "hf":
         raise ValueError(f"{printable(shortened(name, 100))}: pooling is of models of Hugging Face; leave it out.")
     if prefix == "timm":
         from nrjax.models._timm import load_timm
 
-        return load_timm(where, download=download, **given)
+        return load_timm(where, download=download, **options)
     if prefix == "hf":
         from nrjax.models._huggingface_load import load_huggingface
 
-        return load_huggingface(where, pooling=pooling, download=download, **given)
+        return load_huggingface(where, pooling=pooling, download=download, **options)
     if prefix == "onnx":
-        from nrjax.models._onnx import load_onnx
+        from nrjax.models._onnx_load import load_onnx
 
-        return load_onnx(where, **given)
-    from nrjax.models._keras import load_keras
+        return load_onnx(where, **options)
+    from nrjax.models._keras_load import load_keras
 
-    return load_keras(where, **given)
+    return load_keras(where, **options)

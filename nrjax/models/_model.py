@@ -2,42 +2,24 @@
 
 import abc
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from nrjax.models._code import package_of
+from nrjax.models._layer_choice import Layer, LayerChoice
 
-LayerChoice = str | int
 Kind = Literal["image", "text", "array"]
 AnyKind = Literal["image", "text", "array", "any"]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
-PENULTIMATE, MEAN, LAST = "penultimate", "mean", "last"
 SAMPLES_OF = {"image": "images", "text": "texts", "array": "arrays"}
-
-
-class LayerError(ValueError):
-    """A model without the layer asked for (the paper's Algorithm 1 raises here)."""
-
-
-class Layer(NamedTuple):
-    """A layer that can be scored: its name and the shape of its output for one sample."""
-
-    name: str
-    shape: tuple[int, ...]
-
-    @property
-    def dims(self) -> int:
-        """Width of the layer's features: its outputs, flattened."""
-        return math.prod(self.shape)
 
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What a model takes, and how samples get there.
+    """What a model takes, and how samples become that.
 
     Attributes:
       kind: `image` (uint8 `[height, width, channels]`, of any size where the model has its own preprocessing),
@@ -55,13 +37,13 @@ class Inputs:
     ready: Callable[[np.ndarray], bool] = lambda samples: False
 
     def takes(self, kind: Kind) -> bool:
-        """Whether samples of another kind may enter: images are arrays, and arrays may be images in other numbers."""
+        """Whether samples of a kind may enter: images are arrays, and arrays may be images in other numbers."""
         return self.kind in (kind, "any") or {kind, self.kind} == {"image", "array"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What can be said of a model, and what candidates are chosen by.
+    """What is known of a model, and what candidates are chosen by.
 
     Attributes:
       parameters: numbers that training learned.
@@ -85,9 +67,9 @@ class Model(abc.ABC):
       inputs: see `Inputs`.
       description: see `Description`.
       batch: the only number of samples that it takes at once; None takes any.
-      fits: the number that did, after a larger one had not fitted the memory.
-      compiled: whether every number of samples would be compiled anew, so that the last few are filled up.
-      pure: whether equal samples give equal outputs by construction; of others that is checked.
+      fits: the number of samples that fitted the memory after a larger one had not.
+      compiled: whether every number of samples would be compiled anew, so that the last batch is filled up.
+      pure: whether equal samples give equal outputs by construction; of other models that is checked.
       classifies: whether its last layer are logits or probabilities of classes of its own.
       files: all that it was read from, folders included; empty where that is not known, or it was never in files.
     """
@@ -123,17 +105,17 @@ class Model(abc.ABC):
         return False
 
     def blocks(self) -> list[str]:
-        """The layers that `mean` averages and of which `last` is the last: most of them have one width."""
-        found: dict[int, list[str]] = {}
+        """The layers that `mean` averages and of which `last` is the last: the largest group of layers of one width."""
+        by_dims: dict[int, list[str]] = {}
         for layer in self.layers()[1:]:
-            found.setdefault(layer.dims, []).append(layer.name)
-        return max(found.values(), key=len) if found else []
+            by_dims.setdefault(layer.dims, []).append(layer.name)
+        return max(by_dims.values(), key=len) if by_dims else []
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of definition, weights and preprocessing: the same on every machine, another for a changed weight.
 
-        It is taken anew each time, because live models change.
+        It is computed anew each time, because live models change.
 
         Raises:
           FingerprintError: something in the model cannot be read.
@@ -144,62 +126,20 @@ class Model(abc.ABC):
         return digest_of([type(self).__name__, self.inputs.preprocessing, *code, *self.parts()])
 
     def release(self) -> None:  # noqa: B027  (most take nothing)
-        """Gives back what inference took, such as the memory of a device; the next `outputs` takes it again."""
+        """Releases what inference took, such as the memory of a device; the next `outputs` takes it again."""
 
     def remarks(self) -> list[str]:
-        """What there is to say once all samples went through it."""
+        """Remarks for the user once all samples have run."""
         return []
 
 
-def arrays_of(named: Mapping[str, Any]) -> Iterator[str | np.ndarray]:
-    """Arrays by name, as parts of a fingerprint."""
-    for name in sorted(named):
-        array = np.asarray(named[name])
-        if array.dtype.hasobject:
-            raise TypeError(f"{name} is no array of numbers")
-        yield f"{name} {array.dtype} {array.shape}"
-        yield np.atleast_1d(array)
-
-
-def named_layer(layer: LayerChoice, names: Sequence[str], has_penultimate: bool) -> str:
-    """The name of a layer that was chosen by name, by index or as the penultimate one.
-
-    Raises:
-      LayerError: there is no such layer.
-    """
-    if layer == PENULTIMATE and layer not in names:
-        if not has_penultimate:
-            raise LayerError(
-                "The model has no dense layer at its end and answers with no vector, so it has no penultimate layer; "
-                f"choose one of {listing(names)}."
-            )
-        return PENULTIMATE
-    if isinstance(layer, int) and -len(names) <= layer < len(names):
-        return names[layer]
-    if layer not in names:
-        raise LayerError(f"The model has no layer {layer!r}; it has {listing(names)}.")
-    return str(layer)
-
-
-MOST_LISTED = 100
-
-
-def listing(names: Sequence[str]) -> str:
-    """Layers with their indices; of hundreds the first and the last."""
-    numbered = [f"{name} ({i})" for i, name in enumerate(names)]
-    if len(numbered) > MOST_LISTED:
-        numbered = [*numbered[: MOST_LISTED // 2], "...", *numbered[-MOST_LISTED // 2 :]]
-    return ", ".join(numbered)
-
-
-def free_name(name: str, taken: Iterable[str]) -> str:
-    """`name`; or `name:2`, `name:3`, ... for the later calls of a layer that runs several times."""
-    number, taken = 1, set(taken) if not isinstance(taken, Mapping) else taken
-    while (candidate := name if number == 1 else f"{name}:{number}") in taken:
-        number += 1
-    return candidate
-
-
-def shape_of(shape: Sequence[int] | None) -> tuple[int, ...] | None:
-    """A shape as it is kept."""
+def as_shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
+    """A shape as a tuple of integers of Python; None stays None."""
     return None if shape is None else tuple(int(size) for size in shape)
+
+
+def unknown_shape(channels: str = "3") -> ValueError:
+    """The error of `layers` where neither the model nor the user knows the input's shape."""
+    return ValueError(
+        f"layers: this model does not know its input shape; give input_shape=(height, width, {channels})."
+    )

@@ -1,4 +1,4 @@
-"""From images to what a network takes: size on the host, in threads; numbers in the forward pass."""
+"""From images to what a network takes: resized on the host, in threads; scaled in the forward pass."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from nrjax.datasets import fit_images
+from nrjax.datasets import fit_images, stack
 
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }  # fmt: skip
-SMALL_SLOPE, LARGE_OFFSET = 0.05, 5.0  # of a network's arithmetic before its first weights, which then takes 0 to 255
+SMALL_FACTOR, LARGE_OFFSET = 0.05, 5.0  # see `scales_images`
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -23,7 +23,7 @@ LARGEST = float(np.finfo(np.float32).max)
 class Preprocessing:
     """From images to network input: uint8 is scaled to [0, 1], then `(x - mean) / std` per channel.
 
-    Other dtypes are not scaled: floating-point images enter as they are, and so do token ids.
+    Other dtypes are not scaled: floating-point images and token ids enter as they are.
 
     Attributes:
       mean: of the channels.
@@ -34,7 +34,7 @@ class Preprocessing:
       crop: None stretches to `image_size`; a fraction up to 1 scales the shorter edge to `image_size / crop` and cuts
         the middle out, as networks of ImageNet are evaluated (0.875).
       scale: what uint8 is multiplied by; 1 leaves it in [0, 255].
-      bgr: whether the network takes blue before green before red, in which order `mean` and `std` are then.
+      bgr: whether the network takes blue, green, red; `mean` and `std` are then in that order, too.
     """
 
     mean: tuple[float, ...] = (0.0,)
@@ -48,12 +48,12 @@ class Preprocessing:
     def __post_init__(self):
         if isinstance(self.image_size, int):
             object.__setattr__(self, "image_size", (self.image_size, self.image_size))
-        for name, wanted in (("mean", False), ("std", True)):
+        for name, is_positive in (("mean", False), ("std", True)):
             values = getattr(self, name)
             values = (values,) if isinstance(values, (int, float)) else tuple(values)
             object.__setattr__(self, name, values)
-            if not values or not all(abs(v) <= LARGEST and (v > 0 or not wanted) for v in values):
-                raise ValueError(f"Preprocessing: {name} must be {'positive ' * wanted}numbers; got {values!r}.")
+            if not values or not all(abs(v) <= LARGEST and (v > 0 or not is_positive) for v in values):
+                raise ValueError(f"Preprocessing: {name} must be {'positive ' * is_positive}numbers; got {values!r}.")
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"Preprocessing: interpolation must be of {', '.join(INTERPOLATIONS)}; got {self.interpolation!r}."
@@ -67,7 +67,7 @@ class Preprocessing:
             raise ValueError(f"Preprocessing: image_size must be (height, width) in pixels; got {size!r}.")
 
     def __call__(self, images: jax.Array) -> jax.Array:
-        """The network's input, in the compiled forward pass."""
+        """The network's input; runs in the compiled forward pass."""
         if self.bgr and images.dtype == jnp.uint8:
             images = images[..., ::-1]
         if images.dtype == jnp.uint8:
@@ -82,7 +82,7 @@ class Preprocessing:
         if self.bgr and images.dtype == np.uint8:
             images = images[..., ::-1]
         if channels_first:
-            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # while a value is one byte
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # before a value takes four bytes
         factor, shift = self.affine(images.dtype)
         shape = (-1, 1, 1) if channels_first else (-1,)
         batch = np.multiply(images, factor.reshape(shape), dtype=np.float32)
@@ -105,16 +105,14 @@ class Preprocessing:
           images: an array, or a list of uint8 arrays of several sizes.
           shape: `(height, width, channels)` that the model knows; None leaves images as they are.
         """
-        wanted = self.target(shape)
-        if isinstance(images, np.ndarray) and (wanted is None or images.dtype != np.uint8 or images.ndim != 4):
-            return images if wanted is None else fit_images(images, wanted)
-        if wanted is None:
-            from nrjax.datasets import stack
-
+        target = self.target(shape)
+        if isinstance(images, np.ndarray) and (target is None or images.dtype != np.uint8 or images.ndim != 4):
+            return images if target is None else fit_images(images, target)
+        if target is None:
             return stack(images)
         if self.crop is None and self.interpolation == "bilinear":
-            return np.concatenate([fit_images(image[None], wanted) for image in images])
-        return np.stack([self._resized(image, wanted) for image in images])
+            return np.concatenate([fit_images(image[None], target) for image in images])
+        return np.stack([self._resized(image, target) for image in images])
 
     def target(self, shape: Sequence[int] | None) -> tuple[int, ...] | None:
         """Height, width and channels of the network's input."""
@@ -124,30 +122,30 @@ class Preprocessing:
 
     def ready(self, images: np.ndarray, shape: Sequence[int] | None) -> bool:
         """Whether images have the network's size already."""
-        wanted = self.target(shape)
-        return wanted is None or (images.shape[1:] == wanted and self.crop in (None, 1))
+        target = self.target(shape)
+        return target is None or (images.shape[1:] == target and self.crop in (None, 1))
 
     def words(self, shape: Sequence[int] | None) -> str:
-        """What is done, for the ranking's settings and the fingerprint."""
-        wanted, said = self.target(shape), []
-        if wanted is not None and len(wanted) == 3:
-            said.append(f"{wanted[0]}x{wanted[1]}x{wanted[2]} {self.interpolation}")
-            said += [f"middle {self.crop:g}"] if self.crop is not None else []
-        said.append("/255" if self.scale == 1 / 255 else f"*{self.scale:g}")
+        """The preprocessing as text, for the ranking's settings and the fingerprint."""
+        target, steps = self.target(shape), []
+        if target is not None and len(target) == 3:
+            steps.append(f"{target[0]}x{target[1]}x{target[2]} {self.interpolation}")
+            steps += [f"middle {self.crop:g}"] if self.crop is not None else []
+        steps.append("/255" if self.scale == 1 / 255 else f"*{self.scale:g}")
         if self.mean != (0.0,) or self.std != (1.0,):
-            said.append(f"mean {_list(self.mean)} std {_list(self.std)}")
-        said += ["blue, green, red"] * self.bgr
-        return ", ".join(said)
+            steps.append(f"mean {_join(self.mean)} std {_join(self.std)}")
+        steps += ["blue, green, red"] * self.bgr
+        return ", ".join(steps)
 
-    def _resized(self, image: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:
-        height, width, channels = wanted
+    def _resized(self, image: np.ndarray, target: tuple[int, ...]) -> np.ndarray:
+        height, width, channels = target
         picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
         mode = "L" if channels == 1 else "RGB"
         picture = picture if picture.mode == mode else picture.convert(mode)
         if self.crop is None:
             picture = picture.resize((width, height), INTERPOLATIONS[self.interpolation])
         else:
-            # the shorter edge of what is cut out goes to size / crop, and the middle is kept
+            # The shorter edge becomes size / crop, and the middle is kept.
             factor = max(height / picture.height, width / picture.width) / self.crop
             size = max(width, round(picture.width * factor)), max(height, round(picture.height * factor))
             picture = picture.resize(size, INTERPOLATIONS[self.interpolation])
@@ -158,21 +156,27 @@ class Preprocessing:
 
 
 def pictures(images: Any, *, grey: bool = False) -> list[Image.Image]:
-    """Images as Pillow has them, for preprocessing that a framework brings.
+    """Images as pictures of Pillow, for a framework's own preprocessing.
 
     Raises:
       ValueError: they are not uint8, so that what their values mean is not known.
     """
-    found = []
-    for one in images:
-        if getattr(one, "dtype", None) != np.uint8 or one.ndim != 3 or one.shape[2] not in (1, 3):
+    converted = []
+    for image in images:
+        if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
             raise ValueError(
                 "the model has a preprocessing of its own, which takes uint8 images (height, width, 1 or 3); got "
-                f"{getattr(one, 'dtype', type(one).__name__)} {getattr(one, 'shape', '')}."
+                f"{getattr(image, 'dtype', type(image).__name__)} {getattr(image, 'shape', '')}."
             )
-        found.append(Image.fromarray(one.squeeze(-1) if one.shape[-1] == 1 else one).convert("L" if grey else "RGB"))
-    return found
+        picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+        converted.append(picture.convert("L" if grey else "RGB"))
+    return converted
 
 
-def _list(values: tuple[float, ...]) -> str:
+def scales_images(factor: float, offset: float) -> bool:
+    """Whether a network takes images from 0 to 255: before its first weights it computes `factor * image + offset`."""
+    return abs(factor) < SMALL_FACTOR or abs(offset) > LARGE_OFFSET
+
+
+def _join(values: tuple[float, ...]) -> str:
     return "/".join(f"{value:g}" for value in values)

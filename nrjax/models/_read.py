@@ -22,9 +22,7 @@ SUFFIXES = (".safetensors", ".msgpack", ".orbax")
 INDEX = ".safetensors.index.json"  # of a checkpoint in shards, as the Hugging Face hub has them
 MOST_INDEX = 1 << 26  # bytes
 ITEMS = ("default", "state", "params", "model", "train_state")  # of a CheckpointManager, the likeliest first
-
-
-LEFTOVERS = ("optimizer", "opt_state", "metrics")
+NO_WEIGHTS = ("optimizer", "opt_state", "metrics")
 
 
 class CheckpointError(ValueError):
@@ -43,14 +41,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         if path.is_dir():
-            return _read_orbax(_item_of(path))
+            return _read_orbax(_find_item(path))
         check_regular(path)
         if path.name.endswith(INDEX):
             return _read_shards(path)
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
         if path.suffix == ".msgpack":
-            return _arrays(serialization.msgpack_restore(path.read_bytes()))
+            return _as_arrays(serialization.msgpack_restore(path.read_bytes()))
     except CheckpointError:
         raise
     except MemoryError as error:
@@ -86,27 +84,27 @@ def _read_shards(path: Path) -> dict[str, np.ndarray]:
     if path.stat().st_size > MOST_INDEX:
         raise CheckpointError(f"{path.name} is larger than {MOST_INDEX:,} bytes.")
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        shards = sorted(set(files.values()))
+        shard_of = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        shards = sorted(set(shard_of.values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path.name} is no index: expected JSON with a weight_map of names to files.") from error
     arrays: dict[str, np.ndarray] = {}
     for shard in shards:
         if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
             raise CheckpointError(f"{path.name} names {str(shard)[:80]!r}, which is no .safetensors file beside it.")
-        where = path.parent / shard
-        if not where.resolve().is_relative_to(path.parent.resolve()):
+        file = path.parent / shard
+        if not file.resolve().is_relative_to(path.parent.resolve()):
             raise CheckpointError(f"{shard!r} leaves the model's folder.")
-        found = _read_safetensors(check_regular(where))
-        arrays |= {name: found[name] for name, file in files.items() if file == shard and name in found}
-    lost = sorted(set(files) - set(arrays))
-    if lost:
-        raise CheckpointError(f"{path.name} names arrays that their files lack: {', '.join(lost[:5])}.")
+        tensors = _read_safetensors(check_regular(file))
+        arrays |= {name: tensors[name] for name, own in shard_of.items() if own == shard and name in tensors}
+    missing = sorted(set(shard_of) - set(arrays))
+    if missing:
+        raise CheckpointError(f"{path.name} names arrays that their files lack: {', '.join(missing[:5])}.")
     return arrays
 
 
-def _item_of(path: Path) -> Path:
-    """The directory of arrays in what a `Checkpointer` or `CheckpointManager` left behind."""
+def _find_item(path: Path) -> Path:
+    """The directory of arrays within a directory that a `Checkpointer` or `CheckpointManager` wrote."""
     if _holds_arrays(path):
         return path
     steps = sorted(
@@ -117,7 +115,9 @@ def _item_of(path: Path) -> Path:
     for folder in reversed(steps or [path]):  # the last that is whole
         if _holds_arrays(folder):
             return folder
-        items = [p for p in sorted(folder.iterdir()) if p.is_dir() and _holds_arrays(p) and p.name not in LEFTOVERS]
+        items = [
+            p for p in sorted(folder.iterdir()) if p.is_dir() and _holds_arrays(p) and p.name not in NO_WEIGHTS
+        ]  # fmt: skip
         if items:
             break
     named = [folder / name for name in ITEMS if folder / name in items]
@@ -138,33 +138,33 @@ def _read_orbax(path: Path) -> dict[str, np.ndarray]:
     """Arrays of a checkpoint, whatever devices they were saved from."""
     import orbax.checkpoint as ocp
 
-    _drop_late_news()
+    _ignore_closed_loops()
     with _quietly(), ocp.PyTreeCheckpointer() as checkpointer:
         metadata: Any = checkpointer.metadata(path.absolute())
         tree = getattr(metadata, "item_metadata", metadata)
         tree = getattr(tree, "tree", tree)
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-        return _arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
+        return _as_arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
 
 
 @functools.cache
-def _drop_late_news() -> None:
-    """Threads that read a damaged checkpoint report to a loop that is closed by then, and it would be printed."""
-    shown = sys.unraisablehook
+def _ignore_closed_loops() -> None:
+    """Drops what threads report of a damaged checkpoint after their event loop is closed; Python would print it."""
+    previous = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:
         if "Event loop is closed" not in str(unraisable.exc_value):
-            shown(unraisable)
+            previous(unraisable)
 
     sys.unraisablehook = hook
 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without what Orbax and its threads write about a damaged checkpoint, or one that a manager keeps its own way."""
+    """Without the log of Orbax and its threads about a damaged checkpoint, or one of a `CheckpointManager`."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels, hook = [logger.level for logger in loggers], threading.excepthook
-    threading.excepthook = lambda _: None  # what went wrong is raised here too
+    threading.excepthook = lambda _: None  # the error is raised here too
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
@@ -175,7 +175,7 @@ def _quietly() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _arrays(tree: Any) -> dict[str, np.ndarray]:
+def _as_arrays(tree: Any) -> dict[str, np.ndarray]:
     if not isinstance(tree, Mapping):
         raise CheckpointError(f"expected a mapping of arrays, got {type(tree).__name__}")
     arrays = {name: np.asarray(value) for name, value in flatten(tree).items()}

@@ -1,4 +1,4 @@
-"""Architectures by name: what a zoo's `model.json` may ask for. Nothing named in a file is imported."""
+"""Architectures by name, for the `model.json` of a zoo. Nothing named in a file is imported."""
 
 import functools
 import inspect
@@ -28,7 +28,7 @@ def register_architecture(name: str, factory: Callable[..., nn.Module | nnx.Modu
     """Makes an architecture known to zoos.
 
     Args:
-      name: what `"architecture"` in `model.json` says. A name that is taken is replaced.
+      name: for `"architecture"` in `model.json`. A known name is replaced.
       factory: called with `"config"` of `model.json` as keyword arguments; returns a linen module,
         or an NNX module if it also takes `rngs`.
     """
@@ -42,12 +42,12 @@ def architectures() -> list[str]:
 
 
 def custom_architectures() -> dict[str, Callable[..., nn.Module | nnx.Module]]:
-    """Architectures that were registered by users: another process does not know them by itself."""
+    """Architectures that users registered. Another process has to register them again."""
     return {name: factory for name, factory in _factories.items() if factory is not paper_cnn}
 
 
 def code_of_architectures() -> str:
-    """A fingerprint of what users registered: equal files are other models with other code."""
+    """A fingerprint of the architectures that users registered: with other code, equal files are other models."""
     custom = sorted(custom_architectures().items())
     return digest_of(code_of(custom))[:16] if custom else ""
 
@@ -86,13 +86,13 @@ def _template(architecture: str, config: str, input_shape: tuple[int, ...]) -> A
             "Register your own with nrjax.register_architecture(name, factory) before loading."
         )
     with neutral_config():
-        return _built(factory, architecture, config, input_shape)
+        return _build_template(factory, architecture, config, input_shape)
 
 
-def _built(factory: Any, architecture: str, config: str, input_shape: tuple[int, ...]) -> Any:
+def _build_template(factory: Any, architecture: str, config: str, input_shape: tuple[int, ...]) -> Any:
     try:
-        takes = inspect.signature(factory.__init__ if inspect.isclass(factory) else factory).parameters
-        if "rngs" in takes:
+        parameters = inspect.signature(factory.__init__ if inspect.isclass(factory) else factory).parameters
+        if "rngs" in parameters:
             return factory(**(json.loads(config) | {"rngs": nnx.Rngs(0)}))
         module = factory(**json.loads(config))
         images = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)

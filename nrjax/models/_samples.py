@@ -1,4 +1,4 @@
-"""The door for samples: images, texts or arrays, checked once before any model runs."""
+"""Checks samples once before any model runs: images, texts or arrays."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Samples = np.ndarray | Images | list[str]
 
 
 def check_samples(samples: Any) -> tuple[Kind, Samples]:
-    """What the samples are, and they themselves as models take them.
+    """The kind of the samples, and the samples as models take them.
 
     Args:
       samples: texts, in any sequence; images of several sizes, as `datasets.Images` or a list of arrays or pictures;
@@ -25,29 +25,29 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     if isinstance(samples, Images):
         return "image", samples
     if is_frame(samples):
-        return "array", check_images(_numbers(samples))
-    if holds_labels(samples) and not isinstance(samples, str):
+        return "array", check_images(_numbers_of(samples))
+    if isinstance(samples, str):
+        raise ValueError("samples must be a sequence of texts; got one text. Read a file with load_dataset(path, ...).")
+    if holds_labels(samples):
         raise ValueError(
             f"samples must be a sequence or an array; got {type(samples).__name__}. Give its samples alone, such as "
             "one column, or leave labels out where it has them."
         )
-    if isinstance(samples, str):
-        raise ValueError("samples must be a sequence of texts; got one text. Read a file with load_dataset(path, ...).")
     if _are_texts(samples):
-        return "text", check_texts(samples)
+        return "text", _check_texts(samples)
     if isinstance(samples, (list, tuple)) and len(samples) and hasattr(samples[0], "getexif"):
         return "image", Images.of([of_picture(picture, f"image {i}") for i, picture in enumerate(samples)])
-    if isinstance(samples, (list, tuple)) and len({getattr(one, "shape", None) for one in samples}) > 1:
+    if isinstance(samples, (list, tuple)) and len({getattr(sample, "shape", None) for sample in samples}) > 1:
         return "image", Images.of(list(samples))
     images = check_images(samples)
-    if images.ndim == 3 and images.dtype == np.uint8:  # grey ones without an axis for their one channel
+    if images.ndim == 3 and images.dtype == np.uint8:  # grey images without an axis of channels
         images = images[..., None]
     if images.dtype == np.uint8:
         images = channels_last(images)
     return ("image" if images.ndim == 4 and images.dtype == np.uint8 else "array"), images
 
 
-def _numbers(frame: Any) -> np.ndarray:
+def _numbers_of(frame: Any) -> np.ndarray:
     try:
         return numbers_of_frame("samples", frame)
     except ValueError as error:
@@ -61,23 +61,23 @@ def _are_texts(samples: Any) -> bool:
     if isinstance(first, str) or (
         isinstance(samples, (list, tuple))
         and not hasattr(first, "shape")
-        and any(isinstance(one, str) for one in samples)
+        and any(isinstance(sample, str) for sample in samples)
     ):
         return True
     kind = getattr(getattr(samples, "dtype", None), "kind", "")
     if kind in ("O", "T") or str(getattr(samples, "dtype", "")).lower().startswith(("str", "large_string")):
-        return any(isinstance(one, str) for one in samples)
+        return any(isinstance(sample, str) for sample in samples)
     return kind == "U"
 
 
-def check_texts(texts: Any) -> list[str]:
-    """Texts, each a str that says something.
+def _check_texts(texts: Any) -> list[str]:
+    """Texts as a list of str.
 
     Raises:
-      ValueError: one is missing, is none, or is empty; the first is named, and how many there are.
+      ValueError: one is no str, no Unicode, or empty; names the first, and how many there are.
     """
-    texts = [str(one) if isinstance(one, str) else one for one in texts]
-    wrong = [i for i, one in enumerate(texts) if not isinstance(one, str)]
+    texts = [str(text) if isinstance(text, str) else text for text in texts]
+    wrong = [i for i, text in enumerate(texts) if not isinstance(text, str)]
     if wrong:
         raise ValueError(
             f"texts must be str; text {wrong[0]} is {type(texts[wrong[0]]).__name__} ({len(wrong)} of {len(texts)} "
@@ -89,7 +89,7 @@ def check_texts(texts: Any) -> list[str]:
             f"texts must be Unicode; text {halves[0]} has half a character (a lone surrogate), which no tokenizer "
             f"takes ({len(halves)} of {len(texts)} texts). Mend them: text.encode(errors='replace').decode()."
         )
-    empty = [i for i, one in enumerate(texts) if not one.strip()]
+    empty = [i for i, text in enumerate(texts) if not text.strip()]
     if empty:
         raise ValueError(
             f"texts must not be empty; text {empty[0]} is ({len(empty)} of {len(texts)} texts). Leave those out, and "
@@ -107,17 +107,36 @@ def _is_unicode(text: str) -> bool:
 
 
 def check_images(images: Any) -> np.ndarray:
-    """Images, or whatever the models take, as an array `[samples, ...]` of finite numbers.
+    """Images, or other arrays, as an array `[samples, ...]` of finite numbers.
 
     Raises:
-      ValueError: there are none; they are integers of another range than 0 to 255; or not finite, and then the first
-        of them is named.
+      ValueError: there are none; images are integers of another range than 0 to 255; or one is not finite, and then
+        the first is named.
     """
     if np.ma.isMaskedArray(images):
         raise ValueError("images must not be a masked array, whose mask would be lost. Fill it: images.filled(value).")
     images = np.asarray(images)
     if images.ndim < 2 or not len(images):
         raise ValueError(f"images must be an array (samples, ...) with at least one sample; got shape {images.shape}.")
+    _check_dtype(images)
+    if images.dtype.kind not in "biu":
+        if images.dtype.itemsize < 4:  # float16, bfloat16
+            images = images.astype(np.float32)
+        with np.errstate(all="ignore"):
+            largest = np.abs(images.reshape(len(images), -1)).max(axis=1)
+            wrong = np.flatnonzero(~(largest <= np.finfo(np.float32).max))
+        if len(wrong):
+            image = images[wrong[0]]
+            bad = image[~(np.abs(image) <= np.finfo(np.float32).max)][0]
+            raise ValueError(
+                f"images must be finite in float32; image {wrong[0]} has {bad} ({len(wrong)} of "
+                f"{len(images)} images). Leave those out, and their labels."
+            )
+    return images
+
+
+def _check_dtype(images: np.ndarray) -> None:
+    """Raises ValueError unless an array holds numbers, and images uint8 or floating-point ones."""
     if images.dtype.kind in "US":
         raise ValueError(
             f"samples must be texts, images or arrays of numbers; got text of shape {images.shape}. Join the texts of "
@@ -131,17 +150,3 @@ def check_images(images: Any) -> np.ndarray:
         raise ValueError(f"images must be numbers; got dtype {images.dtype}.")
     if images.ndim == 4 and images.dtype.kind in "iub" and images.dtype != np.uint8:
         raise ValueError(f"images must be uint8 (0 to 255) or floating point; got {images.dtype}.")
-    if images.dtype.kind not in "biu":
-        if images.dtype.itemsize < 4:  # float16, bfloat16
-            images = images.astype(np.float32)
-        with np.errstate(all="ignore"):
-            most = np.abs(images.reshape(len(images), -1)).max(axis=1)
-            wrong = np.flatnonzero(~(most <= np.finfo(np.float32).max))
-        if len(wrong):
-            value = images[wrong[0]]
-            bad = value[~(np.abs(value) <= np.finfo(np.float32).max)][0]
-            raise ValueError(
-                f"images must be finite in float32; image {wrong[0]} has {bad} ({len(wrong)} of "
-                f"{len(images)} images). Leave those out, and their labels."
-            )
-    return images

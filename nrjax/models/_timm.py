@@ -1,4 +1,4 @@
-"""Models of timm, with the preprocessing that their configuration names."""
+"""Models of timm, with the preprocessing of their configuration."""
 
 # pyright: reportMissingImports=false
 
@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
-from nrjax.models._frameworks import framework, local_folder
-from nrjax.models._model import PENULTIMATE, Inputs
+from nrjax.models._image_inputs import image_inputs
+from nrjax.models._layer_choice import PENULTIMATE
+from nrjax.models._model import Inputs
+from nrjax.models._model_folders import local_folder
 from nrjax.models._preprocessing import Preprocessing, pictures
-from nrjax.models._torch import TorchModel, image_inputs
-from nrjax.models._torch_heads import Call
+from nrjax.models._torch import TorchModel
+from nrjax.models._torch_calls import Call
 from nrjax.models._torch_runs import described, on_accelerator
 
 
@@ -25,11 +28,11 @@ class TimmModel(TorchModel):
 
     config: str = ""
 
-    def _penultimate(self, calls: list[Call], answer: Any, batch: Any) -> dict[str, Any]:
-        found = super()._penultimate(calls, answer, batch)
+    def _penultimate(self, calls: list[Call], main: Any, batch: Any) -> dict[str, Any]:
+        penultimate = super()._penultimate(calls, main, batch)
         if any(call.name == self._head for call in calls):
-            return found
-        # The head is made of several, or there is none; the library knows what it would read.
+            return penultimate
+        # There is no head, or several; timm knows what they would read.
         features = self.module.forward_features(batch)
         return {PENULTIMATE: self.module.forward_head(features, pre_logits=True)}
 
@@ -50,15 +53,15 @@ def load_timm(
     who = f"timm:{where}"
     timm = framework("timm", who)
     folder = local_folder(where, base, who)
-    local = folder is not None
-    if not local and not timm.is_model(where.partition(".")[0]):
+    is_local = folder is not None
+    if not is_local and not timm.is_model(where.partition(".")[0]):
         near = difflib.get_close_matches(where, timm.list_models(), n=5)
         raise ValueError(f"{who}: timm knows no such model{'; near it are ' + ', '.join(near) if near else ''}.")
     try:
-        with _offline(not (local or download)):
-            module = timm.create_model(f"local-dir:{folder}" if local else where, pretrained=True)
+        with _offline(not (is_local or download)):
+            module = timm.create_model(f"local-dir:{folder}" if is_local else where, pretrained=True)
     except Exception as error:
-        if local:
+        if is_local:
             raise ValueError(f"{who}: it cannot be loaded: {first_line(error)}") from error
         raise ValueError(
             f'{who}: its weights are not in the cache of the hub; get them first (python -c "import timm; '
@@ -89,31 +92,31 @@ def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None
     if preprocessing is not None:
         return image_inputs((height, width, channels), preprocessing, channels_first=True)
     transform = timm.data.create_transform(**data, is_training=False)
-    as_they_are = image_inputs(None, Preprocessing(), channels_first=True)
+    untransformed = image_inputs(None, Preprocessing(), channels_first=True)
 
     def prepare(images: Any) -> np.ndarray:
-        if isinstance(images, np.ndarray) and images.dtype != np.uint8:  # somebody's own transform made them
-            return as_they_are.prepare(images)
-        return np.stack([np.asarray(transform(one)) for one in pictures(images, grey=channels == 1)])
+        if isinstance(images, np.ndarray) and images.dtype != np.uint8:  # the user has transformed them
+            return untransformed.prepare(images)
+        return np.stack([np.asarray(transform(picture)) for picture in pictures(images, grey=channels == 1)])
 
     words = f"timm {json.dumps({key: data[key] for key in sorted(data)}, default=str)}"
     return Inputs("image", (height, width, channels), words, prepare)
 
 
 class _offline:
-    """While entered, the hub is not asked: what its cache lacks is missing at once."""
+    """While entered, the hub is not asked, so that a file that its cache lacks is an error at once."""
 
-    def __init__(self, wanted: bool):
-        self._wanted = wanted
+    def __init__(self, enabled: bool):
+        self._enabled = enabled
 
     def __enter__(self) -> None:
-        if self._wanted:
+        if self._enabled:
             from huggingface_hub import constants
 
             self._before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
 
     def __exit__(self, *_: Any) -> None:
-        if self._wanted:
+        if self._enabled:
             from huggingface_hub import constants
 
             constants.HF_HUB_OFFLINE = self._before

@@ -1,9 +1,9 @@
-"""How PyTorch modules run: on which device, in which precision and mode; and what their weights are."""
+"""How PyTorch modules run: device, precision, mode; and their weights as arrays."""
 
 # pyright: reportMissingImports=false
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from nrjax.models._model import Description, Precision
 
 @contextlib.contextmanager
 def computing_in(precision: Precision, device: Any) -> Iterator[None]:
-    """PyTorch with this precision. On CUDA it rounds convolutions to TF32 by itself, which float32 is not."""
+    """PyTorch in this precision. By itself it rounds convolutions on CUDA to TF32, which is less than float32."""
     import torch
 
     if precision == "bfloat16":
@@ -22,7 +22,7 @@ def computing_in(precision: Precision, device: Any) -> Iterator[None]:
         return
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     rounds = precision == "tensorfloat32"
-    if hasattr(matmul, "fp32_precision"):  # since PyTorch 2.9; to read the older switches beside it is an error
+    if hasattr(matmul, "fp32_precision"):  # since PyTorch 2.9, which raises where the older switches are read as well
         switches, name, value = (matmul, cudnn.conv, cudnn.rnn), "fp32_precision", "tf32" if rounds else "ieee"
     else:
         switches, name, value = (matmul, cudnn), "allow_tf32", rounds
@@ -50,21 +50,21 @@ def is_program(module: Any) -> bool:
 
 
 def _is_exported(module: Any) -> bool:
-    """Whether a module came of `torch.export`, in whose mode it stays."""
+    """Whether a module was made by `torch.export`; its mode cannot be changed."""
     import torch
 
     return isinstance(module, torch.fx.GraphModule) and "train" in vars(module)
 
 
 def is_lazy(module: Any) -> bool:
-    """Whether some of a module's weights are made by its first batch."""
+    """Whether a module has weights that its first batch initialises."""
     import torch
 
     return any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in module.parameters())
 
 
 def described(module: Any, source: str = "", **more: Any) -> Description:
-    """What a module's weights are."""
+    """The description of a module by its weights."""
     if is_lazy(module):
         return Description(source=source, **more)
     weights = list(module.parameters())
@@ -74,7 +74,7 @@ def described(module: Any, source: str = "", **more: Any) -> Description:
 
 
 def on_accelerator(module: Any) -> Any:
-    """A module that was loaded from files, where it runs fastest; a live one stays on its own device."""
+    """A module that was loaded from files, in inference mode on the fastest device. Live modules stay on their own."""
     import torch
 
     return module.eval().to("cuda" if torch.cuda.is_available() else "cpu")
@@ -82,26 +82,42 @@ def on_accelerator(module: Any) -> Any:
 
 @contextlib.contextmanager
 def in_inference(module: Any) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every submodule is in the mode that it was in."""
+    """Evaluation mode without gradients; restores the mode of every submodule afterwards."""
     import torch
 
-    before = [] if _is_exported(module) else [(one, one.training) for one in module.modules()]
+    before = [] if _is_exported(module) else [(part, part.training) for part in module.modules()]
     if before:
         module.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
-        for one, training in before:
-            if one.training != training:
-                if type(one).train is torch.nn.Module.train:
-                    one.training = training
+        for part, training in before:
+            if part.training != training:
+                if type(part).train is torch.nn.Module.train:
+                    part.training = training
                 else:  # it does more than that, such as taking adapters out of the weights again
-                    one.train(training)
+                    part.train(training)
 
 
-def numpy_of(value: Any) -> np.ndarray:
-    """A tensor of the state as NumPy has it; bfloat16 by its bits."""
+def tensors_on(device: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Arrays as tensors on a device."""
+    import torch
+
+    return {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in arrays.items()}
+
+
+def weight_parts(module: Any) -> Iterator[str | np.ndarray]:
+    """Parts of a fingerprint: the weights of a module, by name."""
+    state = module.state_dict()
+    for name in sorted(state):
+        array = _as_array(state[name])
+        yield f"{name} {array.dtype} {array.shape}"
+        yield np.atleast_1d(array)
+
+
+def _as_array(value: Any) -> np.ndarray:
+    """An entry of a state as an array; bfloat16 by its bits."""
     import torch
 
     if not isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Which candidates are taken: a small expression over what is known of a model, never `eval`."""
+"""Expressions that choose candidates by what is known of them; a small language, never `eval`."""
 
 import ast
 import operator
@@ -14,7 +14,7 @@ HELP = "such as \"parameters < 10e6 and license == 'apache-2.0'\" (names, number
 
 
 def parse_where(text: str) -> Callable[[Mapping[str, Any]], bool]:
-    """A test of what is known of a model, by name; what is not known makes every comparison false.
+    """A test of the known fields of a model; a field that is not known makes every comparison false.
 
     Raises:
       ValueError: it is no such expression.
@@ -25,45 +25,48 @@ def parse_where(text: str) -> Callable[[Mapping[str, Any]], bool]:
         tree = ast.parse(text.strip(), mode="eval").body
         _check(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        said = f"; {error.args[0]}" if isinstance(error, ValueError) and error.args else ""
-        raise ValueError(f"where must be an expression {HELP}; got {text[:80]!r}{said}.") from error
-    return lambda known: bool(_value(tree, known))
+        reason = f"; {error.args[0]}" if isinstance(error, ValueError) and error.args else ""
+        raise ValueError(f"where must be an expression {HELP}; got {text[:80]!r}{reason}.") from error
+    return lambda known: bool(_evaluate(tree, known))
 
 
 def _check(node: ast.AST) -> None:
+    """Raises ValueError where an expression has anything beyond names, constants, lists and comparisons."""
     allowed = (
         ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Name, ast.Load, ast.Constant,
         ast.List, ast.Tuple, *_COMPARE,
     )  # fmt: skip
-    for one in ast.walk(node):
-        if not isinstance(one, allowed):
-            raise ValueError(f"{type(one).__name__} is not allowed in it")
-        if isinstance(one, ast.Constant) and not isinstance(one.value, (str, int, float, bool)):
-            raise ValueError(f"{one.value!r} is not allowed in it")
-        if isinstance(one, ast.UnaryOp) and isinstance(one.op, ast.USub) and not isinstance(one.operand, ast.Constant):
-            raise ValueError("a minus belongs before a number")
+    for part in ast.walk(node):
+        if not isinstance(part, allowed):
+            raise ValueError(f"{type(part).__name__} is not allowed in it")
+        if isinstance(part, ast.Constant) and not isinstance(part.value, (str, int, float, bool)):
+            raise ValueError(f"{part.value!r} is not allowed in it")
+        match part:
+            case ast.UnaryOp(op=ast.USub(), operand=operand) if not isinstance(operand, ast.Constant):
+                raise ValueError("a minus belongs before a number")
 
 
-def _value(node: ast.AST, known: Mapping[str, Any]) -> Any:
+def _evaluate(node: ast.AST, known: Mapping[str, Any]) -> Any:
+    """The value of an expression that `_check` allows."""
     match node:
         case ast.Constant():
             return node.value
         case ast.Name():
             return known.get(node.id)
         case ast.List() | ast.Tuple():
-            return [_value(one, known) for one in node.elts]
+            return [_evaluate(element, known) for element in node.elts]
         case ast.UnaryOp(op=ast.Not()):
-            return not _value(node.operand, known)
+            return not _evaluate(node.operand, known)
         case ast.UnaryOp():
-            value = _value(node.operand, known)
+            value = _evaluate(node.operand, known)
             return -value if isinstance(value, (int, float)) else None
         case ast.BoolOp():
-            values = (_value(one, known) for one in node.values)
+            values = (_evaluate(value, known) for value in node.values)
             return all(values) if isinstance(node.op, ast.And) else any(values)
         case ast.Compare():
-            left = _value(node.left, known)
+            left = _evaluate(node.left, known)
             for op, right in zip(node.ops, node.comparators, strict=True):
-                other = _value(right, known)
+                other = _evaluate(right, known)
                 try:
                     if left is None or other is None or not _COMPARE[type(op)](left, other):
                         return False
@@ -71,9 +74,9 @@ def _value(node: ast.AST, known: Mapping[str, Any]) -> Any:
                     return False
                 left = other
             return True
-    raise AssertionError  # _check lets nothing else through
+    raise AssertionError  # _check allows nothing else
 
 
 def names_in(text: str) -> set[str]:
-    """What an expression asks about."""
+    """Names of the fields in an expression."""
     return {node.id for node in ast.walk(ast.parse(text.strip(), mode="eval")) if isinstance(node, ast.Name)}

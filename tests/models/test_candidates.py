@@ -143,11 +143,11 @@ def test_layers_that_are_averaged():
 
 
 def test_features_beyond_the_memory_lie_in_a_file(monkeypatch):
-    from nrjax.models import _extract as extract
+    from nrjax.models import _feature_storage
 
     zoo = nrjax.load_demo().zoo
     expected = nrjax.rank(zoo, X, Y, layer="best", progress=False).by_layer
-    monkeypatch.setattr(extract, "IN_MEMORY", 1000)
+    monkeypatch.setattr(_feature_storage, "IN_MEMORY", 1000)
     assert isinstance(nrjax.extract_features(zoo["F10"], X), np.memmap)
     assert nrjax.rank(zoo, X, Y, layer="best", progress=False).by_layer == expected
 

@@ -1,48 +1,14 @@
-"""Frameworks that are not installed with nrjax: asked for when a model needs one, and only then."""
+"""Folders of one model: checked before any framework opens a file in them."""
 
-import importlib
 import json
-import os
 from pathlib import Path
-from types import ModuleType
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
 
-EXTRAS = {  # module, which is also the name of what is installed, and the extra that brings it
-    "torch": "torch", "timm": "timm", "torchvision": "timm", "transformers": "huggingface", "datasets": "huggingface",
-    "onnx": "onnx", "onnxruntime": "onnx", "keras": "keras", "tensorflow_datasets": "tfds", "pyarrow": "tables",
-    "ray": "ray",
-}  # fmt: skip
 TEXT, MOST_TEXT = (".json", ".txt"), 1 << 28  # bytes of a configuration or a vocabulary
 INDEX = ".index.json"  # of weights in several files
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5")
-
-
-class MissingFramework(ValueError):
-    """A model whose framework is not installed."""
-
-
-def framework(name: str, who: str) -> ModuleType:
-    """The module of a framework.
-
-    Raises:
-      MissingFramework: it is not installed, or does not import; says how to get it.
-    """
-    if name == "keras":
-        os.environ.setdefault("KERAS_BACKEND", "jax")
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == name:
-            raise MissingFramework(
-                f"{who} needs {name}, which is not installed: pip install 'nrjax[{EXTRAS[name]}]'."
-            ) from error
-        raise MissingFramework(f"{who} needs {name}, which does not import: {first_line(error)}") from error
-    except Exception as error:  # builds that do not fit each other
-        raise MissingFramework(
-            f"{who} needs {name}, which does not import: {type(error).__name__}: {first_line(error)}"
-        ) from error
 
 
 def local_folder(where: str, base: Path, who: str) -> Path | None:

@@ -1,0 +1,127 @@
+"""One pass of all samples through a model: several layers at once, smaller batches where memory runs out."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nrjax._utils.jax_config import neutral_config
+from nrjax._utils.memory import is_out_of_memory
+from nrjax._utils.messages import printable
+from nrjax.models._batches import Batches
+from nrjax.models._feature_storage import allocate_features
+from nrjax.models._layer_choice import LAST, MEAN, LayerChoice, LayerError
+from nrjax.models._model import Model, Precision
+from nrjax.models._samples import Samples
+from nrjax.models._steadiness import TOLERANCES, relative_difference
+
+REPEATED = 4  # samples that run a second time
+
+
+class ForwardPass:
+    """One pass of all samples through a model; it goes on from where the memory did not suffice.
+
+    Args:
+      model: that runs.
+      samples: that `check_samples` returned.
+      order: indices of the samples, in the order in which they run.
+      layers: requested ones.
+      precision: of the forward pass.
+      on_batch: called with the number of samples after every batch.
+      on_widths: called with the dims of the layers after the first batch.
+    """
+
+    def __init__(
+        self, model: Model, samples: Samples, order: np.ndarray, layers: Sequence[LayerChoice], precision: Precision,
+        on_batch: Callable[[int], None], on_widths: Callable[[list[int]], None],
+    ):  # fmt: skip
+        self._model, self._order = model, order
+        self._batches = Batches(model, samples, order)
+        self._precision: Precision = precision
+        self._sources = [_sources_of(model, layer) for layer in layers]
+        self._outputs = tuple(dict.fromkeys(name for names in self._sources for name in names))
+        self._on_batch, self._on_widths = on_batch, on_widths
+        self._done, self._size = 0, 0
+        self._features: list[np.ndarray] = []
+
+    def run(self, size: int) -> list[np.ndarray]:
+        """Features of every layer, `[samples, dims]`; starts with batches of `size`."""
+        while self._done < len(self._order):
+            self._size = size
+            try:
+                self._run_from(self._done, size)
+            except Exception as error:
+                if not is_out_of_memory(error) or size == 1 or self._model.batch:
+                    raise
+                self._model.fits = size = max(1, size // 2)
+                self._model.release()
+                warnings.warn(
+                    f"a batch does not fit the memory; going on with {size} samples at once.",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+        return self._features
+
+    def check_steady(self) -> None:
+        """Runs the first samples again, alone.
+
+        Raises:
+          ValueError: their features change, so the model is random, changes, or mixes the samples of a batch.
+        """
+        if self._model.pure:
+            return
+        count = min(REPEATED, len(self._order), self._model.batch or REPEATED)
+        size = self._size if self._model.compiled else self._model.batch or count
+        rows = self._order[:count]
+        outputs = self._model.outputs(self._batches.prepare(rows, size), self._outputs, self._precision)
+        for names, features, again in zip(self._sources, self._features, self._layers(outputs, count), strict=True):
+            difference = relative_difference(features[rows], again)
+            if np.isfinite(difference) and difference > TOLERANCES[self._precision]:
+                raise ValueError(
+                    f"the model gives other outputs for the same samples when they come again (by {difference:.1g} of "
+                    f"their size, {printable(str(names[0]))}): it is random, changes when it runs, or mixes the "
+                    "samples of a batch, so nothing can be said of its features."
+                )
+
+    def _run_from(self, start: int, size: int) -> None:
+        running: tuple[int, Sequence[Any]] | None = None
+        with neutral_config():
+            for count, batch in self._batches.iterate(start, size):
+                outputs = self._model.outputs(batch, self._outputs, self._precision)  # may return before it has run
+                if running:
+                    self._store(*running)  # the batch before is fetched while this one runs
+                running = count, outputs
+            if running:
+                self._store(*running)
+
+    def _store(self, count: int, outputs: Sequence[Any]) -> None:
+        layers = self._layers(outputs, count)
+        if not self._features:
+            self._on_widths([batch.shape[1] for batch in layers])
+            self._features = allocate_features(len(self._order), layers)
+        rows = self._order[self._done : self._done + count]
+        is_ascending = bool((np.diff(rows) == 1).all())
+        for features, batch in zip(self._features, layers, strict=True):
+            features[slice(rows[0], rows[-1] + 1) if is_ascending else rows] = batch
+        self._done += count
+        self._on_batch(count)
+
+    def _layers(self, outputs: Sequence[Any], count: int) -> list[np.ndarray]:
+        """Features of every requested layer in a batch, from the model's outputs; rows that fill up are dropped."""
+        by_name = dict(zip(self._outputs, outputs, strict=True))
+        return [_mean([np.asarray(by_name[name])[:count] for name in names]) for names in self._sources]
+
+
+def _sources_of(model: Model, layer: LayerChoice) -> tuple[LayerChoice, ...]:
+    """The model's layers whose mean is a requested layer: the layer itself, all blocks, or the last block."""
+    if layer not in (MEAN, LAST) or layer in [known.name for known in model.layers()]:
+        return (layer,)
+    blocks = model.blocks()
+    if not blocks:
+        raise LayerError(f"The model has no blocks of one width, of which {layer!r} could be.")
+    return tuple(blocks) if layer == MEAN else (blocks[-1],)
+
+
+def _mean(outputs: list[np.ndarray]) -> np.ndarray:
+    return outputs[0] if len(outputs) == 1 else np.asarray(np.mean(outputs, axis=0, dtype=np.float32))
