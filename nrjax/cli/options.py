@@ -213,7 +213,8 @@ def data_options(command):
     @functools.wraps(command)
     def gathered(*args, **options):
         names = (
-            "text", "image", "label", "groups", "task", "split", "classes", "image_size", "grayscale", "max_samples", "seed", "data_dir",
+            "text", "image", "label", "groups", "task",
+            "split", "classes", "image_size", "grayscale", "max_samples", "seed", "data_dir",
             "skip_broken",
         )  # fmt: skip
         return command(*args, target={name: options.pop(name) for name in names}, **options)
@@ -226,10 +227,11 @@ def data_options(command):
                      help="Column of texts of a table; several, joined by commas, are one text.  [default: text, "
                      "sentence, content]"),
         click.option("--image", metavar="COLUMN", help="Column of paths of images.  [default: image, path, file]"),
-        click.option("--label", metavar="COLUMN", help="Column of labels; several, joined by commas, are several numbers "
-                     "or, of 0 and 1, labels.  [default: label, target, class, category]"),
-        click.option("--groups", metavar="COLUMN", help="Column of what samples belong to, such as a patient: probe and "
-                     "knn then leave out the whole group."),
+        click.option("--label", metavar="COLUMN", 
+                     help="Column of labels; several, joined by commas, are several numbers or, of 0 and 1, labels.  "
+                     "[default: label, target, class, category]"),
+        click.option("--groups", metavar="COLUMN", 
+                     help="Column of what samples belong to, such as a patient: probe and knn leave out whole groups."),
         click.option("--task", type=click.Choice(["classification", "regression", "multilabel"]),
                      help="What labels are.  [default: told by their values]"),
         click.option("--split", default="test", show_default=True, help="Split of the dataset, such as train+test."),

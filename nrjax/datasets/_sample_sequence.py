@@ -14,9 +14,11 @@ class SampleSequence(Sequence[Any], abc.ABC):
 
     Attributes:
       kind: of the samples.
+      batch_size: samples that go through a model at once on a CPU; None goes by the size of one sample.
     """
 
     kind: Kind
+    batch_size: int | None = None
 
     @abc.abstractmethod
     def take(self, rows: np.ndarray) -> Self:

@@ -1,6 +1,7 @@
 """Networks of many frameworks as models with named layers; zoos, lists of candidates, and features of samples."""
 
 from nrjax._utils.frameworks import EXTRAS, MissingFramework, framework
+from nrjax.datasets import Kind
 from nrjax.models._batches import BATCH_SIZE
 from nrjax.models._candidates import Candidates
 from nrjax.models._capture import Trace
@@ -19,7 +20,7 @@ from nrjax.models._layers import layers
 from nrjax.models._live import as_model
 from nrjax.models._load import load_model
 from nrjax.models._load_candidates import load_candidates
-from nrjax.models._model import Description, Inputs, Kind, Model, Precision
+from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import CheckpointError
 from nrjax.models._registry import architectures, build_model, custom_architectures, register_architecture

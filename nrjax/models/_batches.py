@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from nrjax.models._model import Kind, Model
+from nrjax.datasets import Kind, SampleSequence
+from nrjax.models._model import Model
 from nrjax.models._samples import Samples
 
 BATCH_SIZE = 256  # at most, unless the user asks for more
@@ -24,6 +25,8 @@ THREADS = os.cpu_count() or 1  # that decode, resize and tokenize; all of it rel
 
 def choose_batch_size(model: Model, kind: Kind, samples: Samples) -> int:
     """Samples at once, by the size of one: a power of two."""
+    if isinstance(samples, SampleSequence) and samples.batch_size:
+        return samples.batch_size * (ACCELERATED if model.accelerated else 1)
     if kind == "text":
         return TEXTS * (ACCELERATED if model.accelerated else 1)
     shape = np.shape(model.inputs.prepare(samples[:1]))[1:] if kind == "image" else np.shape(samples[0])
@@ -34,6 +37,8 @@ def choose_batch_size(model: Model, kind: Kind, samples: Samples) -> int:
 
 def choose_order(kind: Kind, samples: Samples) -> np.ndarray:
     """Indices of all samples. Texts of one length come together, because a batch is as long as its longest text."""
+    if isinstance(samples, SampleSequence):
+        return samples.batch_order()
     if kind == "text":
         return np.argsort([len(text) for text in samples], kind="stable")[::-1]  # what does not fit shows at once
     return np.arange(len(samples))

@@ -11,7 +11,7 @@ from nrjax.models._batches import choose_batch_size, choose_order
 from nrjax.models._forward_pass import ForwardPass
 from nrjax.models._layer_choice import LayerChoice
 from nrjax.models._live import as_model
-from nrjax.models._model import SAMPLES_OF, Kind, Model, Precision
+from nrjax.models._model import SAMPLES_OF, Model, Precision
 from nrjax.models._samples import check_samples
 
 

@@ -7,10 +7,11 @@ import numpy as np
 from scipy import special
 
 from nrjax._utils.messages import reason_of
+from nrjax.datasets import Kind
 from nrjax.models._extract import check_kind, extract_layers
 from nrjax.models._jax import JaxModel
 from nrjax.models._layer_choice import LayerChoice, LayerError
-from nrjax.models._model import Kind, Model, Precision
+from nrjax.models._model import Model, Precision
 from nrjax.models._samples import Samples
 
 _LAST = -1  # index of the layer whose softmax are the probabilities

@@ -8,13 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nrjax.datasets import Kind
 from nrjax.models._code import package_of
 from nrjax.models._layer_choice import Layer, LayerChoice
 
-Kind = Literal["image", "text", "array"]
-AnyKind = Literal["image", "text", "array", "any"]
+AnyKind = Kind | Literal["any"]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
-SAMPLES_OF = {"image": "images", "text": "texts", "array": "arrays"}
+SAMPLES_OF = {
+    "image": "images", "text": "texts", "array": "arrays", "words": "words of sentences", "pair": "pairs of texts",
+    "audio": "recordings", "position": "positions in images",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +26,12 @@ class Inputs:
 
     Attributes:
       kind: `image` (uint8 `[height, width, channels]`, of any size where the model has its own preprocessing),
-        `text` (str), `array` (numbers that enter as they are), or `any` of them.
+        `text` (str), `array` (numbers that enter as they are), `audio`, or `any` kind.
       shape: of one sample as the network takes it; None where it takes several.
       preprocessing: what is done to a sample, in words; equal words mean equal preprocessing.
       prepare: from a list of samples, or an array `[samples, ...]`, to a batch; called from several threads.
       ready: whether an array of this shape and type is a batch already.
+      others: further kinds that `prepare` makes batches of, such as `words` and `pair` of a model of texts.
     """
 
     kind: AnyKind
@@ -35,10 +39,11 @@ class Inputs:
     preprocessing: str
     prepare: Callable[[Any], Any]
     ready: Callable[[np.ndarray], bool] = lambda samples: False
+    others: tuple[Kind, ...] = ()
 
     def takes(self, kind: Kind) -> bool:
         """Whether samples of a kind may enter: images are arrays, and arrays may be images in other numbers."""
-        return self.kind in (kind, "any") or {kind, self.kind} == {"image", "array"}
+        return self.kind in (kind, "any") or kind in self.others or {kind, self.kind} == {"image", "array"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,10 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax._utils.frames import is_frame, numbers_of_frame
-from nrjax.datasets import Images, channels_last, holds_labels, of_picture
-from nrjax.models._model import Kind
+from nrjax.datasets import Images, Kind, SampleSequence, channels_last, holds_labels, of_picture
 
-Samples = np.ndarray | Images | list[str]
+Samples = np.ndarray | SampleSequence | list[str]
 
 
 def check_samples(samples: Any) -> tuple[Kind, Samples]:
@@ -22,8 +21,8 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     Raises:
       ValueError: there are none; a text that is empty or none; images of another range, or not finite.
     """
-    if isinstance(samples, Images):
-        return "image", samples
+    if isinstance(samples, SampleSequence):
+        return samples.kind, samples
     if is_frame(samples):
         return "array", check_images(_numbers_of(samples))
     if isinstance(samples, str):

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+from nrjax.datasets import ColumnChoice
 from nrjax.models import LayerChoice, Precision, load_candidates
 from nrjax.ranking._best_layer import best_layers
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec
@@ -14,6 +15,7 @@ from nrjax.scoring.build_ranking import build_ranking
 from nrjax.scoring.checks import named_models
 from nrjax.scoring.model_scores import Request
 from nrjax.scoring.scores import UNLABELLED, check_labelled
+from nrjax.target_tasks import TaskName
 
 SCORES = ("silhouette", "probe")
 
@@ -42,7 +44,8 @@ class Plan:
     def of(
         cls, models: Any, data: Any, labels: Any, *, task: TaskName | None, groups: Any, columns: ColumnChoice,
         layer: LayerChoice, layers: Sequence[LayerChoice] | None, where: str | None, batch_size: int | None,
-        precision: Precision, download: bool, scores: str | Sequence[str] | None, n_clusters: int | None, **options: Any,
+        precision: Precision, download: bool, scores: str | Sequence[str] | None, n_clusters: int | None,
+        **options: Any,
     ) -> "Plan":  # fmt: skip
         """Checks the arguments of `rank`; `options` are those of `check_request`.
 
@@ -55,7 +58,10 @@ class Plan:
         clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
         _check_layers(precision, layer, layers)
         candidates = load_candidates(models, where=where, download=download)
-        target = LabelledSamples.of(data, labels, clusters)
+        if clusters is None:
+            target = LabelledSamples.of(data, labels, task=task, groups=groups, columns=columns)
+        else:
+            target = LabelledSamples.unlabelled(data, clusters)
         if not candidates:
             raise ValueError("models must hold at least one model; got none.")
         named_models(candidates)
@@ -64,8 +70,7 @@ class Plan:
         probabilities = any(kind.reads == "probabilities" for kind in request.scores)
         extraction = ExtractionSpec(names, batch_size, precision, probabilities)
         described = "best" if all_layers else layer if layers is None else f"best of {', '.join(map(str, layers))}"
-        settings = {"samples": len(target), "classes": len(target.classes), "layer": described, "precision": precision}
-        settings |= {} if labelled else {"labels": None}
+        settings = {**target.target.made_with, "layer": described, "precision": precision}
         return cls(candidates, target, extraction, request, layers is not None or layer == "best", settings)
 
     def ranking(self, results: Mapping[str, CandidateResult], settings: Mapping[str, Any] | None = None) -> Ranking:
@@ -81,7 +86,7 @@ class Plan:
         made_with = {**self.settings, **(settings or {}), "preprocessing": preprocessing}
         layers = best.layers if self.several_layers else None
         return build_ranking(
-            list(results), best.scores, best.failed, self.request, made_with, self.target.classes, layers
+            list(results), best.scores, best.failed, self.request, made_with, self.target.target, layers
         )
 
 
