@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from nrjax.datasets import without_news
+from nrjax.datasets import Kind, without_news
 from nrjax.models._batches import choose_batch_size, choose_order
 from nrjax.models._forward_pass import ForwardPass
 from nrjax.models._layer_choice import LayerChoice
