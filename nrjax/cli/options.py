@@ -213,7 +213,7 @@ def data_options(command):
     @functools.wraps(command)
     def gathered(*args, **options):
         names = (
-            "text", "image", "label", "groups", "task",
+            "text", "image", "label", "groups", "tokens", "task",
             "split", "classes", "image_size", "grayscale", "max_samples", "seed", "data_dir",
             "skip_broken",
         )  # fmt: skip
@@ -232,6 +232,7 @@ def data_options(command):
                      "[default: label, target, class, category]"),
         click.option("--groups", metavar="COLUMN", 
                      help="Column of what samples belong to, such as a patient: probe and knn leave out whole groups."),
+        click.option("--tokens", metavar="COLUMN", help="Column of lists of words, whose labels are lists of tags."),
         click.option("--task", type=click.Choice(["classification", "regression", "multilabel"]),
                      help="What labels are.  [default: told by their values]"),
         click.option("--split", default="test", show_default=True, help="Split of the dataset, such as train+test."),

@@ -30,6 +30,7 @@ def load_dataset(
     image: str | None = None,
     label: str | Sequence[str] | None = None,
     groups: str | None = None,
+    tokens: str | None = None,
     task: TaskName | None = None,
     image_size: tuple[int, int] | None = None,
     grayscale: bool | None = None,
@@ -57,6 +58,8 @@ def load_dataset(
       label: column of labels; None takes `label`, `labels`, `target`, `class` or `category`. Several columns are
         several numbers a sample, or, of 0 and 1, several labels.
       groups: column of what samples belong to, such as a patient; `max_samples` then draws whole groups.
+      tokens: column of lists of words; `label` then names one of lists of tags, a tag a word. None takes `tokens` or
+        `words` beside lists in `ner_tags`, `tags` or `pos`.
       task: `classification`, `regression` or `multilabel` (lists of labels, texts such as `red|green`, columns of 0 and
         1); None tells by the values, and refuses to guess.
       image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
@@ -78,7 +81,7 @@ def load_dataset(
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
     name = expand_home(name)
-    source = open_source(name, split, data_dir, ColumnChoice(text, image, label, groups), task, skip_broken)
+    source = open_source(name, split, data_dir, ColumnChoice(text, image, label, groups, tokens), task, skip_broken)
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
     table = source if isinstance(source, Table) else None
     if table is not None:

@@ -24,12 +24,14 @@ class ColumnChoice:
       image: paths of images, or pictures.
       label: labels, or several columns of numbers or of 0 and 1.
       groups: what samples that belong together have in common.
+      tokens: lists of the words of sentences, whose labels are lists of a tag for each word.
     """
 
     text: Names = None
     image: str | None = None
     label: Names = None
     groups: str | None = None
+    tokens: str | None = None
 
     @property
     def is_empty(self) -> bool:

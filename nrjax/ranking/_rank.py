@@ -27,6 +27,7 @@ def rank(
     text: str | Sequence[str] | None = None,
     image: str | None = None,
     label: str | Sequence[str] | None = None,
+    tokens: str | None = None,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
     where: str | None = None,
@@ -63,9 +64,10 @@ def rank(
       task: `classification`, `regression` or `multilabel`; None tells by the values, and refuses to guess.
       groups: of samples that belong together, such as those of one patient: a column of a table, or one value per
         sample. What is left out of `probe` and `knn` is then a group, and resampling is one of groups.
-      text: column of texts of a table, as for `load_dataset`, and so are `image` and `label`.
+      text: column of texts of a table, as for `load_dataset`, and so are `image`, `label` and `tokens`.
       image: column of images.
       label: column of labels, or several.
+      tokens: column of lists of words, whose labels are lists of tags: words are scored, and sentences are the groups.
       layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, what the head reads (of a
         transformer its pooled output; of a network without a head its own output), `"last"` or `"mean"` of the blocks
         that a network repeats, or `"best"`: whichever layer of the model scores best.
@@ -102,8 +104,8 @@ def rank(
     """
     share_devices()
     plan = Plan.of(
-        models, data, labels, task=task, groups=groups, columns=ColumnChoice(text, image, label), layer=layer,
-        layers=layers, where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
+        models, data, labels, task=task, groups=groups, columns=ColumnChoice(text, image, label, tokens=tokens),
+               layers=layers, where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
         n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,

@@ -44,11 +44,17 @@ class LabelledSamples:
         if labels is None and not isinstance(data, Dataset):
             column, groups = (groups, None) if isinstance(groups, str) else (None, groups)
             data = load_dataset(
-                data, text=columns.text, image=columns.image, label=columns.label, groups=column, task=task
+                data,
+                text=columns.text,
+                image=columns.image,
+                label=columns.label,
+                groups=column,
+                tokens=columns.tokens,
+                task=task,
             )
         elif not columns.is_empty or isinstance(groups, str):
             raise ValueError(
-                "text, image, label and a name of groups are columns of a table; these samples have none. Pass labels "
+                "text, image, label, tokens and a name of groups are columns of a table; these samples have none. Pass labels "
                 "and groups as arrays."
             )
         if isinstance(data, Dataset):

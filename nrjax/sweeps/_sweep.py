@@ -49,6 +49,7 @@ def sweep(
     text: str | Sequence[str] | None = None,
     image: str | None = None,
     label: str | Sequence[str] | None = None,
+    tokens: str | None = None,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
     where: str | None = None,
@@ -98,6 +99,7 @@ def sweep(
       text: column of texts.
       image: column of images.
       label: column of labels, or several.
+      tokens: column of lists of words.
       layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `download`, `scores` and the rest.
       layers: several layers, or `"all"`.
       where: take candidates of which this holds.
@@ -129,8 +131,8 @@ def sweep(
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     share_devices()
     plan = Plan.of(
-        models, data, labels, task=task, groups=groups, columns=ColumnChoice(text, image, label), layer=layer,
-        layers=layers, where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
+        models, data, labels, task=task, groups=groups, columns=ColumnChoice(text, image, label, tokens=tokens),
+               layers=layers, where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
         n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
