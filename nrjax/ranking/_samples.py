@@ -54,8 +54,8 @@ class LabelledSamples:
             )
         elif not columns.is_empty or isinstance(groups, str):
             raise ValueError(
-                "text, image, label, tokens and a name of groups are columns of a table; these samples have none. Pass labels "
-                "and groups as arrays."
+                "text, image, label, tokens and a name of groups are columns of a table; these samples have none. Pass "
+                "labels and groups as arrays."
             )
         if isinstance(data, Dataset):
             if labels is not None:
