@@ -27,8 +27,8 @@ def encode_groups(groups: Any, samples: int, place: Callable[[int], str]) -> np.
     missing = [i for i, group in enumerate(array.tolist()) if is_missing(group) or group == ""]
     if missing:
         raise ValueError(
-            f"groups must not be missing; {place(missing[0])} has none ({len(missing)} in all). Remove those samples, or "
-            "give each a group of its own."
+            f"groups must not be missing; {place(missing[0])} has none ({len(missing)} in all). Remove those samples, "
+            "or give each a group of its own."
         )
     ids, names = encode_plainly(array, place)
     if len(names) < 2:

@@ -10,6 +10,7 @@ from nrjax._utils.spelling import MOST_FRACTIONS, plain_spelling
 from nrjax.labels import as_label_array, is_missing
 
 TaskName = Literal["classification", "regression", "multilabel", "clusters"]
+FEW_OF_ONE = 4  # samples of a class: whole numbers that have fewer, on average, may be counts or ages
 TASKS = ("classification", "regression", "multilabel")
 
 
@@ -31,12 +32,15 @@ def _task_of_column(array: np.ndarray) -> TaskName:
     if values is None or not np.isfinite(values).any():
         return "classification"  # whose door knows what is wrong
     values = values[np.isfinite(values)]
-    different, samples = len(np.unique(values)), len(values)
-    whole = bool((values == np.rint(values)).all())
-    many, most = different > MOST_FRACTIONS, 2 * different > samples
-    if not whole and many and most:
+    each, samples = np.unique(values), len(values)
+    different, many = len(each), len(each) > MOST_FRACTIONS
+    whole = bool((each == np.rint(each)).all())
+    if not whole and many:
         return "regression"
-    if (many and most) or (not whole and (many or (most and samples > 4))):
+    are_ids = each[0] in (0, 1) and each[-1] - each[0] == different - 1  # 0, 1, 2, ... without a gap
+    if (whole and many and not are_ids and FEW_OF_ONE * different > samples) or (
+        not whole and 2 * different > max(samples, 4)
+    ):
         kind = "whole numbers" if whole else "numbers with fractions"
         raise ValueError(
             f"labels could be numbers or classes: {different:,} different {kind} in {samples:,} samples. Pass "
@@ -90,7 +94,7 @@ def _as_numbers(array: np.ndarray) -> np.ndarray | None:
     if array.dtype.kind != "O" or array.ndim != 1:
         return None
     values = [np.nan if is_missing(value) else value for value in array.tolist()]
-    are_numbers = all(isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) for value in values)
+    are_numbers = all(isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_) for value in values)
     return np.array(values, np.float64) if are_numbers else None
 
 

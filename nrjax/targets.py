@@ -124,8 +124,9 @@ class Target:
 
     @functools.cached_property
     def strata(self) -> np.ndarray:
-        """Parts of the samples, int `[samples]`, that draws have in proportion: classes, deciles of the first number,
-        samples of the same labels.
+        """Parts of the samples, int `[samples]`, that draws have in proportion.
+
+        Classes, deciles of the first number, or samples of the same labels.
         """
         if self.values.ndim == 1:
             return self.values
@@ -161,11 +162,13 @@ class Target:
 
     @property
     def made_with(self) -> dict[str, Any]:
-        """What a ranking's settings say of it; `classes` are outputs for numbers, labels for several labels."""
-        made: dict[str, Any] = {"samples": len(self), "classes": self.n_classes}
+        """What a ranking's settings say of it."""
         if self.task == "clusters":
-            return made | {"labels": None}
-        made |= {} if self.task == "classification" else {"task": self.task}
+            return {"samples": len(self), "classes": self.n_classes, "labels": None}
+        if self.task == "classification":
+            made: dict[str, Any] = {"samples": len(self), "classes": self.n_classes}
+        else:
+            made = {"samples": len(self), "task": self.task, "outputs": self.n_classes}
         made |= {} if self.groups is None else {"groups": self.independent}
         return made
 

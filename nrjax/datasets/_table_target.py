@@ -7,7 +7,8 @@ import numpy as np
 
 from nrjax.datasets._cells import as_floats, is_missing
 from nrjax.datasets._class_ids import class_ids, rows_without_label
-from nrjax.target_tasks import TASKS, TaskName, as_matrix, as_multi_hot, task_of
+from nrjax.labels import as_label_array
+from nrjax.target_tasks import TASKS, TaskName, are_collections, as_matrix, as_multi_hot, task_of
 
 SEPARATORS = ("|", ";", ",")  # of several labels in one text, the first that occurs
 
@@ -54,9 +55,8 @@ def read_target(
     labels = [cells[i] for i in labelled]
     numbers = as_floats(labels) if class_names is None and labels and _is_numeric(labels) else None
     if task is None:
-        task = "classification" if class_names is not None or not labels else task_of(
-            labels if numbers is None else numbers
-        )  # fmt: skip
+        has_names = class_names is not None or not labels
+        task = "classification" if has_names else _task_of(labels if numbers is None else numbers)
     if task == "classification":
         unlabelled = rows_without_label(cells, class_names)
         labelled = np.setdiff1d(np.arange(len(cells)), unlabelled)
@@ -69,6 +69,10 @@ def read_target(
     values, outputs = read(given, lambda i: row(int(labelled[i])))
     outputs = [str(names[0])] if values.shape[1] == 1 else list(map(str, outputs))
     return _target_of_matrix(task, values, outputs, labelled, len(cells))
+
+
+def _task_of(labels: Sequence[Any] | np.ndarray) -> TaskName:
+    return "multilabel" if are_collections(labels) else task_of(as_label_array(labels))
 
 
 def _read_matrix(
