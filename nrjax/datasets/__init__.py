@@ -11,7 +11,19 @@ from nrjax.datasets._select import parse_classes
 from nrjax.datasets._tfds import data_folder, is_prepared
 
 __all__ = [
-    "BrokenImage", "Dataset", "FeatureFiles", "Images", "channels_last", "data_folder", "fit_images",
-    "holds_labels", "is_prepared", "load_dataset", "of_picture", "parse_classes", "read_labels", "stack",
+    "BrokenImage",
+    "Dataset",
+    "FeatureFiles",
+    "Images",
+    "channels_last",
+    "data_folder",
+    "fit_images",
+    "holds_labels",
+    "is_prepared",
+    "load_dataset",
+    "of_picture",
+    "parse_classes",
+    "read_labels",
+    "stack",
     "without_news",
-]  # fmt: skip
+]

@@ -56,11 +56,20 @@ class Dataset(NamedTuple):
 
 
 def load_dataset(
-    name: Any, split: str = "test", *, classes: str | Iterable[int | str] | None = None, text: str | Sequence[str] |
-    None = None, image: str | None = None, label: str | None = None, image_size: tuple[int, int] | None = None,
-    grayscale: bool | None = None, max_samples: int | None = None, seed: int = 0, data_dir: str | Path | None = None,
+    name: Any,
+    split: str = "test",
+    *,
+    classes: str | Iterable[int | str] | None = None,
+    text: str | Sequence[str] | None = None,
+    image: str | None = None,
+    label: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    grayscale: bool | None = None,
+    max_samples: int | None = None,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
     skip_broken: bool = False,
-) -> Dataset:  # fmt: skip
+) -> Dataset:
     """Labelled images, texts or arrays of one split.
 
     Args:
