@@ -42,7 +42,7 @@ def encode(labels: Any, place: Callable[[int], str] = "sample {}".format) -> tup
 
 
 def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
-    array = _as_array(labels)
+    array = as_label_array(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -55,6 +55,13 @@ def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.nd
         _refuse_missing(np.isnan(array) if array.dtype.kind in "fc" else np.isnat(array), array)
     if array.dtype.kind in "US":
         _refuse_missing(np.isin(array, np.array(TOLD_MISSING, array.dtype.kind)), array)
+    return encode_plainly(array, place)
+
+
+def encode_plainly(array: np.ndarray, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
+    """`encode` of values of one axis of which none is missing, as they are spelled."""
+    if array.dtype.kind == "O":
+        return _encode_objects(array.tolist(), place)
     classes, ids = np.unique(array, return_inverse=True)
     return ids.reshape(-1).astype(np.int32), classes
 
@@ -79,17 +86,17 @@ def _advice(labels: np.ndarray) -> str:
     return " Rank by one column at a time, labels[:, 0]."
 
 
-def _as_array(labels: Any) -> np.ndarray:
+def as_label_array(labels: Any, who: str = "labels") -> np.ndarray:
     """NumPy's view of the labels; a list whose entries are not of one kind stays a list of objects."""
     if np.ma.isMaskedArray(labels):
         raise ValueError(
-            "labels must not be a masked array, whose mask would be lost. Remove the masked samples, from the features "
+            f"{who} must not be a masked array, whose mask would be lost. Remove the masked samples, from the features "
             "too."
         )
     if hasattr(labels, "tocsr"):
-        raise TypeError("labels must be a sequence, a class per sample; got a sparse matrix. Use labels.toarray().")
+        raise TypeError(f"{who} must be a sequence, a class per sample; got a sparse matrix. Use {who}.toarray().")
     if isinstance(labels, (str, bytes, Mapping, set, frozenset)) or not isinstance(labels, Iterable):
-        raise TypeError(f"labels must be a sequence, a class per sample; got {type(labels).__name__}.")
+        raise TypeError(f"{who} must be a sequence, a class per sample; got {type(labels).__name__}.")
     if hasattr(labels, "isna") and hasattr(labels, "to_numpy"):  # pandas: categories, nullable and string columns
         column: Any = labels
         return np.asarray(column.astype(object), object)
@@ -97,12 +104,12 @@ def _as_array(labels: Any) -> np.ndarray:
         try:
             return np.asarray(labels)
         except Exception as error:
-            raise TypeError(f"labels: NumPy refuses this {type(labels).__name__}: {error}") from error
+            raise TypeError(f"{who}: NumPy refuses this {type(labels).__name__}: {error}") from error
     listed = list(labels)
     if any(
         getattr(label, "ndim", None) == 0 and not isinstance(label, np.generic) for label in listed
     ):  # of JAX, torch
-        listed = [label if _missing(label) or getattr(label, "ndim", None) != 0 else label.item() for label in listed]
+        listed = [label if is_missing(label) or getattr(label, "ndim", None) != 0 else label.item() for label in listed]
     kinds = {_kind(label) for label in listed}
     if len(kinds) <= 1 and not kinds & {"other", "missing"}:
         try:
@@ -113,13 +120,13 @@ def _as_array(labels: Any) -> np.ndarray:
             return array
     array = np.empty(len(listed), object)
     for i, label in enumerate(listed):
-        scalar = getattr(label, "ndim", None) == 0 and hasattr(label, "item") and not _missing(label)
+        scalar = getattr(label, "ndim", None) == 0 and hasattr(label, "item") and not is_missing(label)
         array[i] = label.item() if scalar else label
     return array
 
 
 def _kind(label: Any) -> str:
-    if _missing(label):
+    if is_missing(label):
         return "missing"
     for kind, types in (
         ("text", str), ("bytes", bytes), ("boolean", (bool, np.bool_)), ("integer", numbers.Integral),
@@ -130,7 +137,8 @@ def _kind(label: Any) -> str:
     return "row" if isinstance(label, (list, tuple)) or getattr(label, "ndim", 0) else "other"
 
 
-def _missing(label: Any) -> bool:
+def is_missing(label: Any) -> bool:
+    """Whether a label is one that is not there, as frames, text and numbers have it."""
     if label is None or label is np.ma.masked or type(label).__name__ in ("NAType", "NaTType"):
         return True
     try:
@@ -141,7 +149,7 @@ def _missing(label: Any) -> bool:
 
 
 def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
-    _refuse_missing(np.array([_missing(label) for label in labels], bool), labels)
+    _refuse_missing(np.array([is_missing(label) for label in labels], bool), labels)
     kinds = [_kind(label) for label in labels]
     found = set(kinds)
     if "boolean" in found and found & {"integer", "number"}:

@@ -7,6 +7,7 @@ from nrjax.results import Ranking
 from nrjax.scoring.build_ranking import build_ranking, split_failed
 from nrjax.scoring.model_scores import ModelScores, Request
 from nrjax.sweeps._jobs import CandidateResult
+from nrjax.targets import Target
 
 RAW = ("input", "0")  # the samples themselves, which say nothing of a model
 
@@ -44,9 +45,9 @@ def ranking_of(
     found: Mapping[str, CandidateResult],
     request: Request,
     made_with: Mapping[str, Any],
-    classes: tuple[Any, ...],
+    target: Target,
     several: bool,
 ) -> Ranking:
     """The ranking of models; `several` layers of each were asked for."""
     best, lost, told = best_of(found, request)
-    return build_ranking(list(found), best, lost, request, made_with, classes, told if several else None)
+    return build_ranking(list(found), best, lost, request, made_with, target, told if several else None)

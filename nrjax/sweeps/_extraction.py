@@ -171,7 +171,7 @@ class _Scoring:
     def __init__(self, target: LabelledSamples, asked: RoundSpec, at_once: bool):
         rows = np.sort(target.order[: asked.samples])
         self._samples, self._at_once = asked.samples, at_once
-        self._evaluator = ModelScorer(target.ids[rows], len(target.classes), asked.request)
+        self._evaluator = ModelScorer(target.scored_by.take(rows), asked.request)
         self._open: dict[str, tuple[CandidateResult, list[str]]] = {}
 
     def __call__(self, done: CandidateResult, extracted: Extracted) -> Iterator[CandidateResult]:

@@ -11,6 +11,7 @@ import numpy as np
 from nrjax.datasets import Dataset, Images, holds_labels, load_dataset
 from nrjax.models import Kind, Samples, check_samples
 from nrjax.scoring.checks import encode_labels
+from nrjax.targets import Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,13 @@ class LabelledSamples:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @functools.cached_property
+    def scored_by(self) -> Target:
+        """What scores are by."""
+        if self.n_clusters is not None:
+            return Target.unlabelled(len(self), self.n_clusters)
+        return Target.of_ids(self.ids, self.classes)
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -175,7 +175,7 @@ def sweep(
         }  # fmt: skip
         several = layers is not None or layer == "best"
         try:
-            ranking = ranking_of(found, request, made_with, target.classes, several)
+            ranking = ranking_of(found, request, made_with, target.scored_by, several)
         except ValueError as error:  # all of them failed
             if memory:
                 failed = {name: done.reason or str(done.layers) for name, done in found.items()}
