@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.groups import check_classes_of_groups, encode_groups, members_by_size
+from nrjax.groups import check_classes_of_groups, encode_groups, members_by_size, positions_in
 from nrjax.labels import as_label_array, encode
 from nrjax.target_tasks import TASKS, TaskName, are_collections, as_matrix, as_multi_hot, task_of
 
@@ -139,6 +139,11 @@ class Target:
     def members(self) -> tuple[np.ndarray, ...]:
         """Places of the samples of every group, see `members_by_size`; empty without groups."""
         return () if self.groups is None else members_by_size(self.groups)
+
+    @functools.cached_property
+    def positions(self) -> np.ndarray:
+        """Where each sample is among `members`."""
+        return positions_in(self.members, len(self))
 
     @property
     def independent(self) -> int:

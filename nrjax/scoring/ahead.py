@@ -81,7 +81,7 @@ class CompileAhead:
             together = tuple(kind for kind in kinds if first[kind] == method)
             labels = jax.ShapeDtypeStruct(values.shape, values.dtype if values.ndim == 1 else method.dtype)
             ids, *places = (jax.ShapeDtypeStruct(x, np.int32) for x in (shape[:1], *(m.shape for m in members)))
-            groups = Groups(ids, tuple(places)) if members else None  # pyright: ignore
+            groups = Groups(ids, tuple(places), ids) if members else None  # pyright: ignore
             arguments = shape, labels, groups, self._target.n_classes, together, method
             key = (*arguments[:1], values.shape, tuple(m.shape for m in members), *arguments[3:])
             needed[key] = functools.partial(compile_estimates, *arguments)
