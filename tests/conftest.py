@@ -17,6 +17,8 @@ COMPILED = Path(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home
 COMPILED_AT_MOST = 1 << 30  # bytes; then all are compiled anew
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # of processes that tests start
 nrjax.cache_compilations(COMPILED)
+MARK = "NRJAX_TESTS"  # a variable of all processes that this one started, and they
+os.environ[MARK] = str(os.getpid())
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a process for every core: more threads of BLAS and OpenMP would wait for each other, and spin meanwhile.
     threadpoolctl.threadpool_limits(1)

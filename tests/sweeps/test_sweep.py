@@ -1,6 +1,7 @@
 """Engines: whatever a candidate does to its process costs that candidate, and nothing else."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -8,9 +9,11 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 import nrjax
+from tests.conftest import MARK
 from tests.sweeps.faulty import Linear
 
 isolated = pytest.mark.parametrize("engine", ["local", "ray"], indirect=True)
@@ -144,8 +147,9 @@ def wait_for_workers_to_end():
 
 
 def _workers():
-    import psutil
-
+    """Those that this process started, or a process of its own; another may run sweeps at the same time."""
     return [
-        one for one in psutil.process_iter(["cmdline"]) if "nrjax.sweeps._serve" in " ".join(one.info["cmdline"] or [])
-    ]
+        process for process in psutil.process_iter(["cmdline", "environ"])
+        if "nrjax.sweeps._serve" in " ".join(process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get(MARK) == os.environ[MARK]
+    ]  # fmt: skip
