@@ -12,6 +12,7 @@ from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
 from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._tfds import data_folder, is_prepared
+from nrjax.datasets._words import Word, Words
 
 __all__ = [
     "BrokenImage",
@@ -21,6 +22,8 @@ __all__ = [
     "Images",
     "Kind",
     "SampleSequence",
+    "Word",
+    "Words",
     "channels_last",
     "data_folder",
     "fit_images",

@@ -44,7 +44,7 @@ class Dataset:
     def texts(self) -> list[str]:
         """All texts. Raises ValueError where they are none."""
         if self.kind != "text":
-            raise ValueError(f"the data set has {self.kind}s, no texts.")
+            raise ValueError(f"the data set has {self.kind.removesuffix('s')}s, no texts.")
         return self.samples
 
     @property

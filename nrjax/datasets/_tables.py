@@ -12,7 +12,7 @@ from PIL import Image
 from nrjax._utils.messages import printable, shortened
 from nrjax.datasets._cells import as_floats, is_missing, may_number_rows, text_problem
 from nrjax.datasets._colours import BrokenImage
-from nrjax.datasets._columns import Columns
+from nrjax.datasets._columns import Columns, row_name
 from nrjax.datasets._table_columns import ColumnChoice, choose_columns
 from nrjax.datasets._table_target import read_target
 from nrjax.target_tasks import TaskName
@@ -123,8 +123,7 @@ class Table:
 
     def _row(self, index: int) -> str:
         """What the user calls a row."""
-        place = f" ({self._place(index)})" if self._place else ""
-        return f"row {index + 1}{place}"
+        return row_name(self._place, index)
 
     def _read_groups(self, cells: Sequence[Any], name: str) -> np.ndarray:
         groups = np.empty(len(cells), object)

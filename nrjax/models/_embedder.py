@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nrjax.datasets import Kind, Word
 from nrjax.models._content import code_of
 from nrjax.models._embedding_model import EmbeddingModel
 from nrjax.models._layer_choice import LayerChoice
@@ -15,8 +16,16 @@ class EmbedderModel(EmbeddingModel):
     """A function that gets samples as they are; its features stay as they come."""
 
     def __init__(self, embed: Callable[[Any], Any], kind: AnyKind, version: str):
-        self.inputs = Inputs(kind, None, "none", lambda samples: samples)
-        self._embed, self._version = embed, version
+        others: tuple[Kind, ...] = ("words",) if kind in ("text", "any") else ()
+        self.inputs = Inputs(kind, None, "none", self._prepare, others=others)
+        self._embed, self._version, self._lost_sentences = embed, version, False
+
+    def _prepare(self, samples: Any) -> Any:
+        """Samples as the function takes them; a function of texts gets words as texts."""
+        if isinstance(samples[0], Word) and self.inputs.kind != "words":
+            self._lost_sentences = True
+            return [word.text for word in samples]
+        return samples
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """What the function returns, once for every requested layer."""
@@ -37,6 +46,11 @@ class EmbedderModel(EmbeddingModel):
             )
         return features
 
+    def remarks(self) -> list[str]:
+        """That words came without their sentences."""
+        lost, self._lost_sentences = self._lost_sentences, False
+        return ["the function gets words alone, without their sentences; kind='words' gives both."] if lost else []
+
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The version that the user gave; without one, the function's code and all that it holds."""
         name = getattr(self._embed, "__qualname__", type(self._embed).__name__)
@@ -51,7 +65,8 @@ def from_embedder(embed: Callable[[Any], Any], kind: AnyKind = "any", *, version
     Args:
       embed: takes a list of texts, or of uint8 images `[height, width, channels]`, or an array, and returns
         `[samples, dims]`, dense or sparse. It is called batch by batch and must not depend on the batch.
-      kind: of samples that it takes: `text`, `image` or `array`; samples of another kind are then refused.
+      kind: of samples that it takes: `text`, `image`, `array`; samples of another kind are then refused. A function of
+        texts, or of any kind, gets words as texts; one of `words` gets them as `datasets.Word`, with their sentences.
       version: part of the fingerprint, instead of the function's code and all that it holds.
     """
     return EmbedderModel(embed, kind, version)

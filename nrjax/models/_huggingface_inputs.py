@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.messages import first_line
+from nrjax.datasets import Word
+from nrjax.models._huggingface_words import WordBatch, word_tokenizer
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._model import Inputs
 from nrjax.models._pooling import Sentences
@@ -58,7 +60,10 @@ def processed_images(
 def tokenized_texts(
     transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, sentences: Sentences
 ) -> Inputs:
-    """Texts by the model's own tokenizer, padded so that features do not depend on the other texts of a batch."""
+    """Texts by the model's own tokenizer, padded so that features do not depend on the other texts of a batch.
+
+    Words come in their sentences, without the prompt of texts.
+    """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
     except Exception as error:
@@ -74,8 +79,12 @@ def tokenized_texts(
     longest = min(n for n in (sentences.longest, tokenizer.model_max_length, positions, 1 << 30) if n and n > 0)
     longest = LONGEST if longest >= 1 << 20 else longest
     lock = threading.Lock()  # a fast tokenizer's settings are borrowed by one thread at a time
+    prepare_words = word_tokenizer(tokenizer, longest, sentences.lower, who)
 
-    def prepare(texts: Any) -> dict[str, np.ndarray]:
+    def prepare(samples: Any) -> dict[str, np.ndarray] | WordBatch:
+        return prepare_words(samples) if isinstance(samples[0], Word) else encode(samples)
+
+    def encode(texts: Sequence[str]) -> dict[str, np.ndarray]:
         texts = [sentences.prompt + (text.lower() if sentences.lower else text) for text in texts]
         with lock:
             encoded = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="np")
@@ -90,7 +99,7 @@ def tokenized_texts(
     exact = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     words = f"{type(tokenizer).__name__}, {longest} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
     words += f", prompt {sentences.prompt!r}" * bool(sentences.prompt) + ", lower case" * sentences.lower
-    return Inputs("text", None, words, prepare)
+    return Inputs("text", None, words, prepare, others=("words",))
 
 
 def run_by_length(

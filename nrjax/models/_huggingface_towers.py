@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nrjax.datasets import Word
 from nrjax.models._code import version_of
 from nrjax.models._embedding_model import EmbeddingModel
 from nrjax.models._huggingface_inputs import run_by_length
@@ -19,6 +20,8 @@ class TwoTowerModel(EmbeddingModel):
 
     def __init__(self, module: Any, images: Inputs, texts: Inputs, description: Description, config: str):
         def prepare(samples: Any) -> Any:
+            if isinstance(samples[0], Word):
+                raise ValueError("the model embeds whole texts; it has no vectors of words.")
             return (texts if isinstance(samples[0], str) else images).prepare(samples)
 
         words = f"images: {images.preprocessing}; texts: {texts.preprocessing}"
