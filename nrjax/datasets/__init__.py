@@ -11,6 +11,7 @@ from nrjax.datasets._objects import holds_labels
 from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
 from nrjax.datasets._table_columns import ColumnChoice
+from nrjax.datasets._text_pairs import Pair, Pairs
 from nrjax.datasets._tfds import data_folder, is_prepared
 from nrjax.datasets._words import Word, Words
 
@@ -21,6 +22,8 @@ __all__ = [
     "FeatureFiles",
     "Images",
     "Kind",
+    "Pair",
+    "Pairs",
     "SampleSequence",
     "Word",
     "Words",

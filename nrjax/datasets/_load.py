@@ -1,4 +1,4 @@
-"""`load_dataset`: labelled images, texts, words or arrays, from wherever they are."""
+"""`load_dataset`: labelled images, texts, pairs, words or arrays, from wherever they are."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -54,8 +54,8 @@ def load_dataset(
         data set of PyTorch.
       split: a split of the dataset, several joined by `+`, or `all`; a table has only one, whatever it is called.
       classes: class ids or names to keep, or a string such as `"0-4"`, `"0,3,7-9"` or `"cat,dog"`; None keeps all.
-      text: column of texts of a table, or several, which are joined by line breaks; None takes `text`, `sentence` or
-        `content`, if there is one.
+      text: column of texts of a table; two columns, such as `["premise", "hypothesis"]`, are pairs, and more are joined
+        by line breaks; None takes `text`, `sentence` or `content`, if there is one.
       image: column of paths of images, relative to the table, or of pictures; None takes `image`, `path` or `file`. A
         table with neither must hold numbers.
       label: column of labels; None takes `label`, `labels`, `target`, `class` or `category`. Several columns are

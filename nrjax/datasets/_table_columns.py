@@ -21,7 +21,7 @@ class ColumnChoice:
     """What a user says of the columns of a table; None leaves the choice to usual names.
 
     Attributes:
-      text: texts, or several columns of them.
+      text: texts, or several columns of them; two are pairs.
       image: paths of images, or pictures.
       label: labels, or several columns of numbers or of 0 and 1.
       groups: what samples that belong together have in common.

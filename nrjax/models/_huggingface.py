@@ -16,6 +16,7 @@ from nrjax.models._huggingface_inputs import run_by_length, without_padding
 from nrjax.models._huggingface_words import ROWS, WordBatch, WordRemarks, piece_states, word_vectors
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision
+from nrjax.models._pairs import PairBatch, combine
 from nrjax.models._pooling import pool
 from nrjax.models._steadiness import TOLERANCES, relative_difference
 from nrjax.models._torch_calls import record_calls
@@ -34,12 +35,14 @@ class HuggingFaceModel(Model):
       classes: whether it has a classifier; the penultimate layer is then what that reads.
       padding: the id of the token that texts are padded with.
       dims: of an embedding that is cut; None cuts nothing.
+      of_pairs: its classifier of texts, which takes pairs at once; None combines the vectors of both texts.
     """
 
     pools = False
     classes = False
     padding = 0
     dims: int | None = None
+    of_pairs: "HuggingFaceModel | None" = None
 
     def __init__(
         self, module: Any, inputs: Inputs, pooling: str | None, normalise: bool, description: Description, config: str
@@ -73,6 +76,10 @@ class HuggingFaceModel(Model):
         """`[samples, dims]` of every layer, float32 on the host."""
         if isinstance(batch, WordBatch):
             return self._word_features(batch, layers, precision)
+        if isinstance(batch, PairBatch):
+            if self.of_pairs is not None:
+                return self.of_pairs.outputs(batch.inputs, layers, precision)
+            return [combine(features) for features in self.outputs(batch.inputs, layers, precision)]
         if not isinstance(batch, Mapping) or "attention_mask" not in batch:
             return self._features(batch, layers, precision)
         if self._mixes is None:
@@ -136,12 +143,12 @@ class HuggingFaceModel(Model):
         yield f"{self._config}\n{self._pooling} {self._default} {self.pools} {self.classes}"
         yield f"{self._normalise} {self.dims}"
         yield version_of("transformers")
-        yield from weight_parts(self.module)
+        yield from weight_parts(self.module if self.of_pairs is None else self.of_pairs.module)
 
     def remarks(self) -> list[str]:
         """The number of texts that were truncated since the last call; once, that padding changes features."""
         truncated, seen, self._truncated, self._seen = self._truncated, self._seen, 0, 0
-        remarks = self._word_remarks.take()
+        remarks = self._word_remarks.take() + (self.of_pairs.remarks() if self.of_pairs else [])
         if truncated:
             remarks.append(f"{truncated:,} of {seen:,} texts are longer than the model takes and were truncated.")
         if self._mixes and not self._told_padding:
