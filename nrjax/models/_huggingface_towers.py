@@ -9,7 +9,7 @@ import numpy as np
 
 from nrjax.datasets import Pair, Word
 from nrjax.models._code import version_of
-from nrjax.models._embedding_model import EmbeddingModel
+from nrjax.models._embedder import EmbeddingModel
 from nrjax.models._huggingface_inputs import run_by_length
 from nrjax.models._model import Description, Inputs, Precision
 from nrjax.models._pairs import PairBatch, combine, prepare_apart
