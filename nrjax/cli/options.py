@@ -224,8 +224,8 @@ def data_options(command):
                      help="TFDS name, directory of images per class, .npz, or a table (.csv, .tsv, .parquet, .json, "
                      ".jsonl). Default: bundled images."),
         click.option("--text", metavar="COLUMN",
-                     help="Column of texts of a table; several, joined by commas, are one text.  [default: text, "
-                     "sentence, content]"),
+                     help="Column of texts of a table; two, joined by a comma, are pairs of texts, and more are one "
+                     "text.  [default: text, sentence, content]"),
         click.option("--image", metavar="COLUMN", help="Column of paths of images.  [default: image, path, file]"),
         click.option("--label", metavar="COLUMN", 
                      help="Column of labels; several, joined by commas, are several numbers or, of 0 and 1, labels.  "

@@ -11,7 +11,9 @@ from nrjax.datasets._objects import holds_labels
 from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
 from nrjax.datasets._table_columns import ColumnChoice
+from nrjax.datasets._text_pairs import Pair, Pairs
 from nrjax.datasets._tfds import data_folder, is_prepared
+from nrjax.datasets._words import Word, Words
 
 __all__ = [
     "BrokenImage",
@@ -20,7 +22,11 @@ __all__ = [
     "FeatureFiles",
     "Images",
     "Kind",
+    "Pair",
+    "Pairs",
     "SampleSequence",
+    "Word",
+    "Words",
     "channels_last",
     "data_folder",
     "fit_images",

@@ -32,8 +32,17 @@ class Columns(Mapping[str, Sequence[Any]]):
             raise KeyError(name)
         return self._read(name)
 
+    def row(self, index: int) -> str:
+        """What the user calls a row, such as `row 3 (line 4 of the file)`."""
+        return row_name(self.place, index)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def row_name(place: Place | None, index: int) -> str:
+    """What the user calls the row of an index."""
+    return f"row {index + 1} ({place(index)})" if place else f"row {index + 1}"

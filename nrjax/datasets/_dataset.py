@@ -15,8 +15,8 @@ class Dataset:
 
     Attributes:
       samples: images of one size, uint8 `[samples, height, width, channels]`; `Images` of several sizes, or of more
-        than fit the memory, which are decoded when they are looked up; texts, a list of str; arrays; or another
-        sequence that has a `kind`.
+        than fit the memory, which are decoded when they are looked up; texts, a list of str; `Words`; `Pairs` of
+        texts; arrays; or another sequence that has a `kind`.
       labels: class ids of the whole dataset, int64 `[samples]` (not renumbered when classes are chosen); numbers,
         float64 `[samples, outputs]`; or several labels a sample, bool `[samples, labels]`.
       class_names: name of every class id, of every output, or of every label.
@@ -44,7 +44,7 @@ class Dataset:
     def texts(self) -> list[str]:
         """All texts. Raises ValueError where they are none."""
         if self.kind != "text":
-            raise ValueError(f"the data set has {self.kind}s, no texts.")
+            raise ValueError(f"the data set has {self.kind.removesuffix('s')}s, no texts.")
         return self.samples
 
     @property

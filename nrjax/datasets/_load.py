@@ -1,4 +1,4 @@
-"""`load_dataset`: labelled images, texts or arrays, from wherever they are."""
+"""`load_dataset`: labelled images, texts, pairs, words or arrays, from wherever they are."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -18,6 +18,7 @@ from nrjax.datasets._open import expand_home, open_source
 from nrjax.datasets._select import resolve_classes, select
 from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._tables import Table
+from nrjax.datasets._word_tables import WordTable
 from nrjax.target_tasks import TaskName
 
 
@@ -31,6 +32,7 @@ def load_dataset(
     label: str | Sequence[str] | None = None,
     groups: str | None = None,
     tokens: str | None = None,
+    keep_prefixes: bool = False,
     task: TaskName | None = None,
     image_size: tuple[int, int] | None = None,
     grayscale: bool | None = None,
@@ -46,20 +48,22 @@ def load_dataset(
         directory with one folder of images per class, at any depth, in natural order (folders of splits, such as
         `train`, `training_set` or `seg_train`, are entered first); of a `.npz` file with arrays `images` and `labels`
         (and, if there, `class_names`), or such arrays of splits as MedMNIST and Keras write them; of a table, `.csv`,
-        `.tsv`, `.parquet`, `.json` or JSON lines (`.jsonl`); of a directory of Parquet files; or of a directory that
-        Hugging Face's `datasets` saved. Or an object: a frame of pandas, polars or pyarrow, a `datasets.Dataset`, a
+        `.tsv`, `.parquet`, `.json` or JSON lines (`.jsonl`); of a directory of Parquet files; of CoNLL files (`.conll`,
+        `.txt`: a word and its tag a line), one or a directory with one a split; or of a directory that Hugging Face's
+        `datasets` saved. Or an object: a frame of pandas, polars or pyarrow, a `datasets.Dataset`, a
         data set of PyTorch.
       split: a split of the dataset, several joined by `+`, or `all`; a table has only one, whatever it is called.
       classes: class ids or names to keep, or a string such as `"0-4"`, `"0,3,7-9"` or `"cat,dog"`; None keeps all.
-      text: column of texts of a table, or several, which are joined by line breaks; None takes `text`, `sentence` or
-        `content`, if there is one.
+      text: column of texts of a table; two columns, such as `["premise", "hypothesis"]`, are pairs, and more are joined
+        by line breaks; None takes `text`, `sentence` or `content`, if there is one.
       image: column of paths of images, relative to the table, or of pictures; None takes `image`, `path` or `file`. A
         table with neither must hold numbers.
       label: column of labels; None takes `label`, `labels`, `target`, `class` or `category`. Several columns are
         several numbers a sample, or, of 0 and 1, several labels.
       groups: column of what samples belong to, such as a patient; `max_samples` then draws whole groups.
       tokens: column of lists of words; `label` then names one of lists of tags, a tag a word. None takes `tokens` or
-        `words` beside lists in `ner_tags`, `tags` or `pos`.
+        `words` beside lists in `label`, `ner_tags`, `tags` or `pos`. Samples are then words, and sentences the groups.
+      keep_prefixes: whether tags keep `B-`, `I-`, `E-`, `L-`, `M-`, `S-`, `U-`: the place of a word in its chunk.
       task: `classification`, `regression` or `multilabel` (lists of labels, texts such as `red|green`, columns of 0 and
         1); None tells by the values, and refuses to guess.
       image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
@@ -81,9 +85,10 @@ def load_dataset(
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
     name = expand_home(name)
-    source = open_source(name, split, data_dir, ColumnChoice(text, image, label, groups, tokens), task, skip_broken)
+    choice = ColumnChoice(text, image, label, groups, tokens, keep_prefixes)
+    source = open_source(name, split, data_dir, choice, task, skip_broken)
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
-    table = source if isinstance(source, Table) else None
+    table = source if isinstance(source, (Table, WordTable)) else None
     if table is not None:
         table.check_labels(skip_broken=skip_broken)
     labels, groups_of_rows, class_names = source.labels, table.groups if table else None, tuple(source.class_names)
@@ -99,12 +104,15 @@ def load_dataset(
         # Rows without a label are in class 1, which is not chosen.
         unlabelled = np.isnan(labels.reshape(len(labels), -1)).any(axis=1).astype(int)
         indices = select(unlabelled, [0], max_samples, seed, groups_of_rows)
+    if isinstance(table, WordTable):
+        indices = table.of_several_groups(indices)
     if isinstance(source, Archive):
         return Dataset(source.fitted(indices, image_size, grayscale), source.labels[indices], class_names)
     if table is not None and table.kind != "image":
         usable, left_out = _usable_rows(table, indices, skip_broken)
         samples: Any = table.samples(usable)
     else:
+        assert not isinstance(source, WordTable)
         with without_news():
             checked = decode_all(source, indices, image_size, grayscale, skip_broken)
         usable, left_out = checked.indices, checked.left_out
@@ -116,7 +124,7 @@ def load_dataset(
     return Dataset(samples, labels[usable], class_names, task_of_data, groups_of_samples)
 
 
-def _usable_rows(table: Table, indices: np.ndarray, skip_broken: bool) -> tuple[np.ndarray, list[str]]:
+def _usable_rows(table: Table | WordTable, indices: np.ndarray, skip_broken: bool) -> tuple[np.ndarray, list[str]]:
     """The rows with a text or with finite numbers, and what is wrong with the others.
 
     Raises:
@@ -141,7 +149,7 @@ def _image_samples(
     return Images(source, checked.indices, image_size, grayscale, held, checked.depth)
 
 
-def _warn_of_left_out(source: ImageSource | Table, broken: list[str], count: int) -> None:
+def _warn_of_left_out(source: ImageSource | Table | WordTable, broken: list[str], count: int) -> None:
     """Warns once of all samples of a data set that are left out, and of the files beside them."""
     earlier = source.left_out if isinstance(source, Table) else []
     broken = [*earlier, *broken]

@@ -12,8 +12,9 @@ from nrjax._utils.messages import first_line
 from nrjax.datasets._columns import Columns, Place
 from nrjax.datasets._pairs import table_of_pairs
 from nrjax.datasets._splits import choose_splits
-from nrjax.datasets._table_columns import LABELS, ColumnChoice
+from nrjax.datasets._table_columns import LABELS, ColumnChoice, choose_word_columns
 from nrjax.datasets._tables import Table
+from nrjax.datasets._word_tables import WordTable, labelled_table
 from nrjax.target_tasks import TaskName
 
 SAVED_FILES = ("dataset_dict.json", "state.json")  # in a directory that Hugging Face's datasets saved
@@ -27,7 +28,9 @@ def holds_labels(data: Any) -> bool:
     return not isinstance(data, Sequence) and not hasattr(data, "__array__") and not hasattr(data, "dtype")
 
 
-def table_of(data: Any, split: str, choice: ColumnChoice, task: TaskName | None, skip_broken: bool) -> Table | None:
+def table_of(
+    data: Any, split: str, choice: ColumnChoice, task: TaskName | None, skip_broken: bool
+) -> Table | WordTable | None:  # fmt: skip
     """A table of an object that holds labelled data; None where it holds none.
 
     Raises:
@@ -49,7 +52,7 @@ def table_of(data: Any, split: str, choice: ColumnChoice, task: TaskName | None,
     if is_frame(data):
         names, read, index = columns_of_frame("The frame", data)
         columns = Columns(names, read, Place("index {}", index))
-        return Table(columns, "The frame", Path(), choice, task)
+        return labelled_table(columns, "The frame", Path(), choice, task)
     is_indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if is_indexed and not isinstance(data, (str, bytes, Sequence, Mapping)) and not hasattr(data, "dtype"):
         return table_of_pairs(data, task, skip_broken)
@@ -75,7 +78,7 @@ def _is_stream(data: Any) -> bool:
     return not isinstance(data, Mapping) and any(base.__name__ in STREAMS for base in type(data).__mro__)
 
 
-def _table_of_hugging_face(data: Any, choice: ColumnChoice, task: TaskName | None) -> Table:
+def _table_of_hugging_face(data: Any, choice: ColumnChoice, task: TaskName | None) -> Table | WordTable:
     kinds = {name: type(feature).__name__ for name, feature in data.features.items()}
     if choice.label is None and not any(name in kinds for name in LABELS):
         label = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
@@ -84,7 +87,6 @@ def _table_of_hugging_face(data: Any, choice: ColumnChoice, task: TaskName | Non
         image = next((name for name, kind in kinds.items() if kind == "Image"), None)
         choice = dataclasses.replace(choice, image=image)
     label = choice.label or next((name for name in LABELS if name in kinds), None)
-    class_names = getattr(data.features.get(label), "names", None) if isinstance(label, str) else None
     rows = data.with_format("arrow")  # as they are stored: nothing is decoded, and no tensors are made
 
     def read(name: str) -> Sequence[Any]:
@@ -92,7 +94,18 @@ def _table_of_hugging_face(data: Any, choice: ColumnChoice, task: TaskName | Non
         return _LazyColumn(column, name) if kinds[name] == "Image" else column[:].column(name).to_pylist()
 
     columns = Columns(kinds, read, Place("index {}"))
+    words = choose_word_columns("The data set", columns, choice)
+    label = words[1] if words else label
+    class_names = _class_names(data.features.get(label)) if isinstance(label, str) else None
+    if words:
+        return WordTable(columns, "The data set", words, choice, task, class_names)
     return Table(columns, "The data set", Path(), choice, task, class_names)
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    """Names of the ids of a column of classes, or of lists of classes."""
+    inner = feature[0] if isinstance(feature, list) and feature else getattr(feature, "feature", feature)
+    return getattr(inner, "names", None)
 
 
 class _LazyColumn(Sequence[Any]):

@@ -5,6 +5,7 @@ from typing import Any
 
 from nrjax._utils.messages import printable
 from nrjax.datasets._archives import Archive
+from nrjax.datasets._conll import conll_files, is_conll, open_conll
 from nrjax.datasets._decode import image_suffixes
 from nrjax.datasets._folders import Folders, is_folder_of_images
 from nrjax.datasets._lazy_images import ImageSource
@@ -14,6 +15,7 @@ from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._table_files import SUFFIXES, read_table
 from nrjax.datasets._tables import Table
 from nrjax.datasets._tfds import is_prepared, open_tfds, prepared_folder
+from nrjax.datasets._word_tables import WordTable, labelled_table
 from nrjax.target_tasks import TaskName
 
 
@@ -29,7 +31,7 @@ def expand_home(name: Any) -> Any:
 
 def open_source(
     name: Any, split: str, data_dir: str | Path | None, choice: ColumnChoice, task: TaskName | None, skip_broken: bool
-) -> ImageSource | Table:
+) -> ImageSource | Table | WordTable:
     """The source that a name, a path or an object stands for; see `load_dataset` for arguments and errors."""
     if not isinstance(name, (str, Path)):
         table = table_of(name, split, choice, task, skip_broken)
@@ -44,13 +46,15 @@ def open_source(
     path = Path(name)
     who = f"Dataset {printable(str(path))!r}"
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
-        return Table(read_table(path), who, path.parent, choice, task)
+        return labelled_table(read_table(path), who, path.parent, choice, task)
     if path.is_dir() and is_saved_dataset(path):
         table = table_of(load_saved_dataset(path), split, choice, task, skip_broken)
         assert table is not None  # datasets gives nothing else
         return table
     if path.is_dir() and not prepared_folder(path) and parquet_files(path):
-        return Table(open_parquet(who, path, split), who, path, choice, task)
+        return labelled_table(open_parquet(who, path, split), who, path, choice, task)
+    if is_conll(path) or (path.is_dir() and not prepared_folder(path) and conll_files(path)):
+        return labelled_table(open_conll(who, path, split), who, path, choice, task)
     if not choice.is_empty:
         raise ValueError(
             f"Dataset {str(name)!r} is no table, so it has no columns: leave text, image, label and groups out."

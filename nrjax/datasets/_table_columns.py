@@ -12,6 +12,7 @@ from nrjax.datasets._columns import Columns
 
 TEXTS, IMAGES = ("text", "sentence", "content"), ("image", "path", "file", "filename", "file_name", "image_path")
 LABELS = ("label", "labels", "target", "class", "category")
+TOKENS, TAGS = ("tokens", "words"), ("ner_tags", "tags", "pos", "pos_tags")
 Names = str | Sequence[str] | None  # of columns: one, several, or several joined by commas
 
 
@@ -20,11 +21,12 @@ class ColumnChoice:
     """What a user says of the columns of a table; None leaves the choice to usual names.
 
     Attributes:
-      text: texts, or several columns of them.
+      text: texts, or several columns of them; two are pairs.
       image: paths of images, or pictures.
       label: labels, or several columns of numbers or of 0 and 1.
       groups: what samples that belong together have in common.
       tokens: lists of the words of sentences, whose labels are lists of a tag for each word.
+      keep_prefixes: whether tags keep `B-`, `I-` and the like.
     """
 
     text: Names = None
@@ -32,6 +34,7 @@ class ColumnChoice:
     label: Names = None
     groups: str | None = None
     tokens: str | None = None
+    keep_prefixes: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -81,6 +84,38 @@ def choose_columns(who: str, columns: Columns, choice: ColumnChoice) -> Roles:
     return Roles(texts, next(iter(image), None), labels, next(iter(groups), None))
 
 
+def choose_word_columns(who: str, columns: Columns, choice: ColumnChoice) -> tuple[str, str] | None:
+    """The columns of words and of tags; None where the table has no words.
+
+    Without a name from the user both must hold lists.
+
+    Raises:
+      ValueError: a column that is not there, words without tags, or words beside texts or images.
+    """
+    listed = ", ".join(printable(shortened(str(name), 60)) for name in list(columns)[:20])
+    labels = _split_names(choice.label, columns)
+    if choice.tokens is None:
+        if choice.text is not None or choice.image is not None or len(labels) > 1:
+            return None
+        tokens = next((name for name in TOKENS if name in columns and _holds_lists(columns[name])), None)
+        tags = labels or [name for name in (*LABELS, *TAGS) if name in columns][:1]
+        if tokens is None or not tags or tags[0] not in columns or not _holds_lists(columns[tags[0]]):
+            return None
+        return tokens, tags[0]
+    if choice.text is not None or choice.image is not None:
+        raise ValueError(f"{who}: tokens names the samples, words; leave text and image out.")
+    labels = labels or [name for name in (*LABELS, *TAGS) if name in columns][:1]
+    if len(labels) != 1:
+        raise ValueError(
+            f"{who}: tokens needs one column of lists of tags; name it: label=, on the command line --label. It has "
+            f"{listed}."
+        )
+    for role, name in (("tokens", choice.tokens), ("label", labels[0])):
+        if name not in columns:
+            raise ValueError(f"{who} has no column {name!r} for the {role}; it has {listed}.")
+    return choice.tokens, labels[0]
+
+
 def _split_names(names: Names, columns: Mapping[str, Any]) -> list[str]:
     """Names of columns: one, or several in a list or joined by commas."""
     if names is None:
@@ -90,6 +125,11 @@ def _split_names(names: Names, columns: Mapping[str, Any]) -> list[str]:
     parts = [part.strip() for part in names.split(",")]
     are_several = names not in columns and len(parts) > 1 and all(part in columns for part in parts)
     return parts if are_several else [names]
+
+
+def _holds_lists(values: Sequence[Any]) -> bool:
+    first = next((value for value in values if value is not None), None)
+    return isinstance(first, (list, tuple)) or (isinstance(first, np.ndarray) and first.ndim == 1)
 
 
 def _holds_pictures(values: Sequence[Any]) -> bool:

@@ -12,9 +12,10 @@ from PIL import Image
 from nrjax._utils.messages import printable, shortened
 from nrjax.datasets._cells import as_floats, is_missing, may_number_rows, text_problem
 from nrjax.datasets._colours import BrokenImage
-from nrjax.datasets._columns import Columns
+from nrjax.datasets._columns import Columns, row_name
 from nrjax.datasets._table_columns import ColumnChoice, choose_columns
 from nrjax.datasets._table_target import read_target
+from nrjax.datasets._text_pairs import Pairs, pairs_of
 from nrjax.target_tasks import TaskName
 
 ROW_NUMBERS = re.compile(r"(unnamed: [\d.]+|__index_level_\d+__|index|idx|id|row)?", re.IGNORECASE)
@@ -24,7 +25,7 @@ class Table:
     """Columns of equal length: labels, and texts, images or numbers.
 
     Attributes:
-      kind: `text`, `image` or `array`.
+      kind: `text`, `pair`, `image` or `array`.
       task: of the target.
       labels: class ids, or numbers; -1 or NaN where a row has no label.
       class_names: in natural order of the values, or the table's own names; of numbers the columns' names.
@@ -40,7 +41,8 @@ class Table:
         self.left_out: list[str] = []
         self._features: list[str] = []  # names of the columns of numbers
         roles = choose_columns(who, columns, choice)
-        self.kind = "text" if roles.texts else "image" if roles.image is not None else "array"
+        of_texts = "pair" if len(roles.texts) == 2 else "text"
+        self.kind = of_texts if roles.texts else "image" if roles.image is not None else "array"
         self._label = ", ".join(roles.labels)
         try:
             target = read_target([columns[name] for name in roles.labels], roles.labels, class_names, task, self._row)
@@ -52,6 +54,8 @@ class Table:
             raise ValueError(f"{who} has no rows.")
         if self.kind == "array":
             self._values: Any = self._read_numbers(columns, [name for name in columns if name not in roles.of_target])
+        elif self.kind == "pair":
+            self._values = pairs_of([columns[name] for name in roles.texts])
         elif len(roles.texts) > 1:
             self._values = _join_texts([columns[name] for name in roles.texts])
         else:
@@ -80,7 +84,9 @@ class Table:
         self.left_out += [f"{self._row(i)} has no label." for i in self._unlabelled]
 
     def samples(self, indices: np.ndarray) -> Any:
-        """Texts or numbers of the rows at `indices`."""
+        """Texts, pairs of texts or numbers of the rows at `indices`."""
+        if self.kind == "pair":
+            return Pairs([self._values[int(i)] for i in indices])
         return self._values[indices] if self.kind == "array" else [str(self._values[int(i)]) for i in indices]
 
     def broken(self, indices: np.ndarray) -> dict[int, str]:
@@ -93,6 +99,9 @@ class Table:
         return {i: f"{self._who}: {self._row(i)} {problem}" for i, problem in problems if problem}
 
     def _text_problem(self, index: int) -> str | None:
+        if self.kind == "pair":
+            pair = self._values[index]
+            return text_problem(None) if pair is None else text_problem(pair.first) or text_problem(pair.second)
         try:
             return text_problem(self._values[index])
         except BrokenImage as error:
@@ -123,8 +132,7 @@ class Table:
 
     def _row(self, index: int) -> str:
         """What the user calls a row."""
-        place = f" ({self._place(index)})" if self._place else ""
-        return f"row {index + 1}{place}"
+        return row_name(self._place, index)
 
     def _read_groups(self, cells: Sequence[Any], name: str) -> np.ndarray:
         groups = np.empty(len(cells), object)

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from nrjax.datasets import Kind, Pair, Word
 from nrjax.models._content import code_of
 from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
 from nrjax.models._model import AnyKind, Inputs, Model, Precision
+from nrjax.models._pairs import PairBatch, combine, prepare_apart
 
 EMBEDDING = "embedding"
 
@@ -39,8 +41,18 @@ class EmbedderModel(EmbeddingModel):
     """A function that gets samples as they are; its features stay as they come."""
 
     def __init__(self, embed: Callable[[Any], Any], kind: AnyKind, version: str):
-        self.inputs = Inputs(kind, None, "none", lambda samples: samples)
-        self._embed, self._version = embed, version
+        others: tuple[Kind, ...] = ("words", "pair") if kind in ("text", "any") else ()
+        self.inputs = Inputs(kind, None, "none", self._prepare, others=others)
+        self._embed, self._version, self._lost_sentences = embed, version, False
+
+    def _prepare(self, samples: Any) -> Any:
+        """Samples as the function takes them; a function of texts gets words, and both texts of pairs, as texts."""
+        if isinstance(samples[0], Word) and self.inputs.kind != "words":
+            self._lost_sentences = True
+            return [word.text for word in samples]
+        if isinstance(samples[0], Pair) and self.inputs.kind != "pair":
+            return prepare_apart(samples, lambda texts: texts)
+        return samples
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """What the function returns, once for every requested layer."""
@@ -49,6 +61,8 @@ class EmbedderModel(EmbeddingModel):
         return super().outputs(batch, layers, precision)
 
     def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
+        if isinstance(batch, PairBatch):
+            return combine(self._embed_batch(batch.inputs, precision))
         features = self._embed(batch)
         features = np.asarray(features.toarray() if hasattr(features, "toarray") else features)
         if features.dtype.kind not in "biuf":
@@ -60,6 +74,11 @@ class EmbedderModel(EmbeddingModel):
                 f"the function must return (samples, dims) for {len(batch)} samples; got {features.shape}."
             )
         return features
+
+    def remarks(self) -> list[str]:
+        """That words came without their sentences."""
+        lost, self._lost_sentences = self._lost_sentences, False
+        return ["the function gets words alone, without their sentences; kind='words' gives both."] if lost else []
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The version that the user gave; without one, the function's code and all that it holds."""
@@ -75,7 +94,9 @@ def from_embedder(embed: Callable[[Any], Any], kind: AnyKind = "any", *, version
     Args:
       embed: takes a list of texts, or of uint8 images `[height, width, channels]`, or an array, and returns
         `[samples, dims]`, dense or sparse. It is called batch by batch and must not depend on the batch.
-      kind: of samples that it takes: `text`, `image` or `array`; samples of another kind are then refused.
+      kind: of samples that it takes: `text`, `image`, `array`; samples of another kind are then refused. A function of
+        texts, or of any kind, gets words as texts, and of pairs both texts, u and v, whose features are
+        `[u, v, abs(u - v), u * v]`. One of `words` gets `datasets.Word`, with their sentences, and one of `pair` pairs.
       version: part of the fingerprint, instead of the function's code and all that it holds.
     """
     return EmbedderModel(embed, kind, version)

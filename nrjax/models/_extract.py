@@ -33,9 +33,10 @@ def extract_features(
 
     Args:
       model: whatever `nrjax.rank` takes as one model.
-      samples: images, texts or arrays: `[samples, ...]`, a list of str, or `Dataset.samples`. uint8 images go through
-        the model's own preprocessing and, where it knows its input, come to that size; arrays of other numbers enter
-        as they are. Threads prepare a batch while the model works on the one before.
+      samples: images, texts or arrays: `[samples, ...]`, a list of str, `datasets.Words`, `datasets.Pairs`, or
+        `Dataset.samples`. uint8 images go through the model's own preprocessing and, where it knows its input, come to
+        that size; arrays of other numbers enter as they are. Threads prepare a batch while the model works on the one
+        before.
       layer: name, index (0 the input, -1 the last), `"penultimate"` (what the head reads), `"last"`
         (the last of the blocks that a network repeats), `"mean"` (their mean); or a list of them, all taken from one
         forward pass.

@@ -2,6 +2,7 @@
 
 # pyright: reportMissingImports=false
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.frameworks import framework
+from nrjax.models._batches import ACCELERATED
 from nrjax.models._code import version_of
 from nrjax.models._huggingface_inputs import run_by_length, without_padding
+from nrjax.models._huggingface_words import ROWS, WordBatch, WordRemarks, piece_states, word_vectors
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision
+from nrjax.models._pairs import PairBatch, combine
 from nrjax.models._pooling import pool
 from nrjax.models._steadiness import TOLERANCES, relative_difference
 from nrjax.models._torch_calls import record_calls
@@ -31,12 +35,14 @@ class HuggingFaceModel(Model):
       classes: whether it has a classifier; the penultimate layer is then what that reads.
       padding: the id of the token that texts are padded with.
       dims: of an embedding that is cut; None cuts nothing.
+      of_pairs: its classifier of texts, which takes pairs at once; None combines the vectors of both texts.
     """
 
     pools = False
     classes = False
     padding = 0
     dims: int | None = None
+    of_pairs: "HuggingFaceModel | None" = None
 
     def __init__(
         self, module: Any, inputs: Inputs, pooling: str | None, normalise: bool, description: Description, config: str
@@ -52,6 +58,7 @@ class HuggingFaceModel(Model):
         self._truncated, self._seen = 0, 0  # texts since the last remark
         self._head: str | None = None  # of the classifier, as the first batch showed it
         self._told_padding = False
+        self._word_remarks = WordRemarks()
         self._mixes: bool | None = None  # whether the padding of a batch changes texts; None is not known yet
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
@@ -67,6 +74,12 @@ class HuggingFaceModel(Model):
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """`[samples, dims]` of every layer, float32 on the host."""
+        if isinstance(batch, WordBatch):
+            return self._word_features(batch, layers, precision)
+        if isinstance(batch, PairBatch):
+            if self.of_pairs is not None:
+                return self.of_pairs.outputs(batch.inputs, layers, precision)
+            return [combine(features) for features in self.outputs(batch.inputs, layers, precision)]
         if not isinstance(batch, Mapping) or "attention_mask" not in batch:
             return self._features(batch, layers, precision)
         if self._mixes is None:
@@ -75,9 +88,26 @@ class HuggingFaceModel(Model):
             return self._features(batch, layers, precision)
         return run_by_length(batch, lambda texts: self._features(texts, layers, precision))
 
-    def _features(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision) -> list[np.ndarray]:
+    def _word_features(
+        self, batch: WordBatch, layers: Sequence[LayerChoice], precision: Precision
+    ) -> list[np.ndarray]:  # fmt: skip
+        self._word_remarks.add(batch)
+        if self._mixes is None:
+            self._mixes = self._is_changed_by_padding(batch.tokens)
+
+        def run(tokens: dict[str, np.ndarray], rows: np.ndarray, places: np.ndarray) -> list[np.ndarray]:
+            pool_words = functools.partial(piece_states, rows=rows, places=places)
+            return self._features(tokens, layers, precision, pool_words)
+
+        rows = ROWS * (ACCELERATED if self.accelerated else 1)
+        return word_vectors(batch, run, by_length=bool(self._mixes), rows=rows)
+
+    def _features(
+        self, batch: Any, layers: Sequence[LayerChoice], precision: Precision,
+        pool_words: Callable[[Any, Any], Any] | None = None,
+    ) -> list[np.ndarray]:  # fmt: skip
         needs_states = any(layer not in (PENULTIMATE, POOLED) for layer in layers)
-        outputs = self._run(batch, precision, needs_states)
+        outputs = self._run(batch, precision, needs_states, pool_words)
         names = [layer_name(layer, list(outputs), has_penultimate=True) for layer in layers]
         with framework("torch", "Hugging Face").inference_mode():
             return [outputs[POOLED if name == PENULTIMATE else name]().float().cpu().numpy() for name in names]
@@ -113,12 +143,12 @@ class HuggingFaceModel(Model):
         yield f"{self._config}\n{self._pooling} {self._default} {self.pools} {self.classes}"
         yield f"{self._normalise} {self.dims}"
         yield version_of("transformers")
-        yield from weight_parts(self.module)
+        yield from weight_parts(self.module if self.of_pairs is None else self.of_pairs.module)
 
     def remarks(self) -> list[str]:
         """The number of texts that were truncated since the last call; once, that padding changes features."""
         truncated, seen, self._truncated, self._seen = self._truncated, self._seen, 0, 0
-        remarks = []
+        remarks = self._word_remarks.take() + (self.of_pairs.remarks() if self.of_pairs else [])
         if truncated:
             remarks.append(f"{truncated:,} of {seen:,} texts are longer than the model takes and were truncated.")
         if self._mixes and not self._told_padding:
@@ -127,9 +157,13 @@ class HuggingFaceModel(Model):
         return remarks
 
     def _run(
-        self, batch: Mapping[str, np.ndarray] | np.ndarray, precision: Precision, needs_states: bool = True
+        self, batch: Mapping[str, np.ndarray] | np.ndarray, precision: Precision, needs_states: bool = True,
+        pool_words: Callable[[Any, Any], Any] | None = None,
     ) -> dict[str, Callable[[], Any]]:  # fmt: skip
-        """Functions that pool the layers, by name: all, or the last; only requested layers are pooled."""
+        """Functions that pool the layers, by name: all, or the last; only requested layers are pooled.
+
+        With `pool_words` that pools a state, by the mask, instead of what pools texts.
+        """
         arrays = dict(batch) if isinstance(batch, Mapping) else {"pixel_values": batch}
         if "truncated" in arrays:
             self._truncated += int(arrays.pop("truncated").sum())
@@ -151,9 +185,10 @@ class HuggingFaceModel(Model):
         mask = tensors.get("attention_mask")
         pooling = self._pooling or self._default
         states = output.hidden_states if needs_states else ()
-        layers = {
-            f"hidden_states.{i}": lambda state=state: pool(state, mask, pooling) for i, state in enumerate(states)
-        }
+        pool_state = pool_words or functools.partial(pool, pooling=pooling)
+        layers = {f"hidden_states.{i}": functools.partial(pool_state, state, mask) for i, state in enumerate(states)}
+        if pool_words:
+            return {**layers, POOLED: lambda: pool_words(output.last_hidden_state, mask)}
         return {**layers, POOLED: lambda: self._penultimate(output, read, mask)}
 
     def _penultimate(self, output: Any, read: Any, mask: Any) -> Any:

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.messages import first_line
+from nrjax.datasets import Pair, Word
+from nrjax.models._huggingface_words import WordBatch, word_tokenizer
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._model import Inputs
+from nrjax.models._pairs import PairBatch, prepare_apart
 from nrjax.models._pooling import Sentences
 from nrjax.models._preprocessing import Preprocessing, pictures
 
@@ -56,9 +59,14 @@ def processed_images(
 
 
 def tokenized_texts(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, sentences: Sentences
-) -> Inputs:
-    """Texts by the model's own tokenizer, padded so that features do not depend on the other texts of a batch."""
+    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, sentences: Sentences, *,
+    takes_pairs: bool = False,
+) -> Inputs:  # fmt: skip
+    """Texts by the model's own tokenizer, padded so that features do not depend on the other texts of a batch.
+
+    Words come in their sentences, without the prompt of texts. Pairs come as two texts at once to a model that takes
+    them so, else as texts of their own.
+    """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
     except Exception as error:
@@ -74,15 +82,25 @@ def tokenized_texts(
     longest = min(n for n in (sentences.longest, tokenizer.model_max_length, positions, 1 << 30) if n and n > 0)
     longest = LONGEST if longest >= 1 << 20 else longest
     lock = threading.Lock()  # a fast tokenizer's settings are borrowed by one thread at a time
+    prepare_words = word_tokenizer(tokenizer, longest, sentences.lower, who)
 
-    def prepare(texts: Any) -> dict[str, np.ndarray]:
-        texts = [sentences.prompt + (text.lower() if sentences.lower else text) for text in texts]
+    def prepare(samples: Any) -> dict[str, np.ndarray] | WordBatch | PairBatch:
+        if isinstance(samples[0], Word):
+            return prepare_words(samples)
+        if not isinstance(samples[0], Pair):
+            return encode(samples)
+        return PairBatch(encode(*zip(*samples, strict=True))) if takes_pairs else prepare_apart(samples, encode)
+
+    def encode(*columns: Sequence[str]) -> dict[str, np.ndarray]:
+        given = [
+            [sentences.prompt + (text.lower() if sentences.lower else text) for text in texts] for texts in columns
+        ]
         with lock:
-            encoded = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="np")
+            encoded = tokenizer(*given, padding=True, truncation=True, max_length=longest, return_tensors="np")
             if encoded.is_fast:
                 truncated = [bool(encoding.overflowing) for encoding in encoded.encodings]
             else:
-                truncated = [len(tokens) > longest for tokens in tokenizer(texts)["input_ids"]]
+                truncated = [len(tokens) > longest for tokens in tokenizer(*given)["input_ids"]]
         arrays = {key: np.asarray(value, np.int64) for key, value in encoded.items()}
         return arrays | {"truncated": np.array(truncated)}
 
@@ -90,7 +108,8 @@ def tokenized_texts(
     exact = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     words = f"{type(tokenizer).__name__}, {longest} tokens, {hashlib.sha256(exact.encode()).hexdigest()[:16]}"
     words += f", prompt {sentences.prompt!r}" * bool(sentences.prompt) + ", lower case" * sentences.lower
-    return Inputs("text", None, words, prepare)
+    words += ", pairs at once" * takes_pairs
+    return Inputs("text", None, words, prepare, others=("words", "pair"))
 
 
 def run_by_length(

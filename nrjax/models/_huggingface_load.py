@@ -24,6 +24,7 @@ TEXT_TOWERS = {  # types of models that pool by themselves, and their classes
     "clip_text_model": "CLIPTextModel", "siglip_text_model": "SiglipTextModel",
     "siglip2_text_model": "Siglip2TextModel",
 }  # fmt: skip
+PAIR_CLASSIFIER = "ForSequenceClassification"
 LOCAL_KEYS = ("transformers_version", "_name_or_path")  # of a configuration: they differ between machines
 
 
@@ -71,17 +72,33 @@ def load_huggingface(
             if preprocessing is not None:
                 raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
             sentences = sentence_settings(folder, who)
-            inputs = tokenized_texts(transformers, name, who, options, config, sentences)
+            classifier = module if type(module).__name__.endswith(PAIR_CLASSIFIER) else None
+            encoder = _encoder(module, config) if classifier is None else module.base_model
+            inputs = tokenized_texts(
+                transformers, name, who, options, config, sentences, takes_pairs=classifier is not None
+            )
             is_tower = getattr(config, "model_type", "") in TEXT_TOWERS
             pooling = pooling or sentences.pooling or (None if is_tower else "mean")
-            model = HuggingFaceModel(_encoder(module, config), inputs, pooling, sentences.normalise, **shared)
+            model = HuggingFaceModel(encoder, inputs, pooling, sentences.normalise, **shared)
             model.pools, model.dims = is_tower, sentences.dims
             model.padding = int(getattr(config, "pad_token_id", None) or 0)
+            if classifier is not None:
+                model.of_pairs = _pair_model(classifier, encoder, inputs, shared)
+                model.of_pairs.padding = model.padding
         else:
             raise ValueError(
                 f"{who}: it takes {printable(str(kind))}, neither images nor texts; extract features yourself."
             )
     model.files = walk_files(folder) if folder is not None else ()
+    return model
+
+
+def _pair_model(classifier: Any, encoder: Any, inputs: Any, shared: Mapping[str, Any]) -> HuggingFaceModel:
+    """A classifier as a model of pairs, whose penultimate layer is what the classifier reads."""
+    if hasattr(classifier, "score"):  # of a decoder: a matrix that reads the state of the last token
+        return HuggingFaceModel(encoder, inputs, "last", False, **shared)
+    model = HuggingFaceModel(classifier, inputs, "mean", False, **shared)
+    model.classes = True
     return model
 
 
@@ -106,11 +123,16 @@ def _load_config(transformers: Any, name: str, who: str, is_local: bool, options
 def _load_module(
     transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, *, with_classifier: bool
 ) -> tuple[Any, set[str]]:  # fmt: skip
-    """The network, on request with its classifier of images, and names of weights that the files lack."""
+    """The network, on request with its classifier of images or texts, and names of weights that the files lack.
+
+    A classifier of texts whose weights are not there is left out.
+    """
     kind = TEXT_TOWERS.get(getattr(config, "model_type", "")) or "AutoModel"
     architectures = getattr(config, "architectures", None) or ()
     if with_classifier and any(architecture.endswith("ForImageClassification") for architecture in architectures):
         kind = "AutoModelForImageClassification"
+    if with_classifier and any(architecture.endswith(PAIR_CLASSIFIER) for architecture in architectures):
+        kind = kind if getattr(config, "is_encoder_decoder", False) else f"AutoModel{PAIR_CLASSIFIER}"
     if hasattr(config, "mask_ratio"):  # of an autoencoder, which hides patches while it is trained
         config.mask_ratio = 0.0
     try:
@@ -121,6 +143,8 @@ def _load_module(
         raise ValueError(f"{who}: its weights cannot be loaded: {first_line(error)}") from error
     missing = set(report["missing_keys"])
     wrong = [key for key in sorted(missing) if not key.startswith("pooler.")]
+    if wrong and kind.endswith(PAIR_CLASSIFIER):
+        return _load_module(transformers, name, who, options, config, with_classifier=False)
     wrong += [str(key[0] if isinstance(key, tuple) else key) for key in report.get("mismatched_keys", ())]
     if wrong:
         raise ValueError(f"{who}: its weights do not fit the architecture: {', '.join(wrong[:5])} would be random.")

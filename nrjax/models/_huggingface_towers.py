@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from nrjax.datasets import Pair, Word
 from nrjax.models._code import version_of
 from nrjax.models._embedder import EmbeddingModel
 from nrjax.models._huggingface_inputs import run_by_length
 from nrjax.models._model import Description, Inputs, Precision
+from nrjax.models._pairs import PairBatch, combine, prepare_apart
 from nrjax.models._torch_runs import computing_in, in_inference, is_accelerated, tensors_on, weight_parts
 
 
@@ -19,6 +21,10 @@ class TwoTowerModel(EmbeddingModel):
 
     def __init__(self, module: Any, images: Inputs, texts: Inputs, description: Description, config: str):
         def prepare(samples: Any) -> Any:
+            if isinstance(samples[0], Word):
+                raise ValueError("the model embeds whole texts; it has no vectors of words.")
+            if isinstance(samples[0], Pair):
+                return prepare_apart(samples, texts.prepare)
             return (texts if isinstance(samples[0], str) else images).prepare(samples)
 
         words = f"images: {images.preprocessing}; texts: {texts.preprocessing}"
@@ -26,6 +32,8 @@ class TwoTowerModel(EmbeddingModel):
         self.module, self.description, self._config = module, description, config
 
     def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
+        if isinstance(batch, PairBatch):
+            return combine(self._embed_batch(batch.inputs, precision))
         if not isinstance(batch, Mapping):
             return self._embed(self.module.get_image_features, precision, {"pixel_values": batch})
 
