@@ -8,6 +8,7 @@ from nrjax.datasets._image_arrays import channels_last, fit_images, stack
 from nrjax.datasets._lazy_images import Images
 from nrjax.datasets._load import load_dataset
 from nrjax.datasets._objects import holds_labels
+from nrjax.datasets._recordings import Recording, Recordings
 from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
 from nrjax.datasets._table_columns import ColumnChoice
@@ -20,6 +21,8 @@ __all__ = [
     "FeatureFiles",
     "Images",
     "Kind",
+    "Recording",
+    "Recordings",
     "SampleSequence",
     "channels_last",
     "data_folder",
