@@ -85,7 +85,9 @@ def load_dataset(
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
     name = expand_home(name)
-    source = open_source(name, split, data_dir, ColumnChoice(text, image, label, groups, tokens, audio), task, skip_broken)
+    source = open_source(
+        name, split, data_dir, ColumnChoice(text, image, label, groups, tokens, audio), task, skip_broken
+    )
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
     table = source if isinstance(source, Table) else None
     if table is not None:

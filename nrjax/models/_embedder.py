@@ -1,10 +1,12 @@
 """A model that is nothing but a Python function from samples to features: TF-IDF, an encoder's `encode`, a service."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from nrjax.datasets import Recording
 from nrjax.models._content import code_of
 from nrjax.models._embedding_model import EmbeddingModel
 from nrjax.models._layer_choice import LayerChoice
@@ -14,8 +16,9 @@ from nrjax.models._model import AnyKind, Inputs, Precision
 class EmbedderModel(EmbeddingModel):
     """A function that gets samples as they are; its features stay as they come."""
 
-    def __init__(self, embed: Callable[[Any], Any], kind: AnyKind, version: str):
-        self.inputs = Inputs(kind, None, "none", lambda samples: samples)
+    def __init__(self, embed: Callable[[Any], Any], kind: AnyKind, version: str, rate: int | None = None):
+        words = "none" if rate is None else f"{rate} samples a second"
+        self.inputs = Inputs(kind, None, words, functools.partial(_as_given, rate=rate))
         self._embed, self._version = embed, version
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
@@ -45,13 +48,26 @@ class EmbedderModel(EmbeddingModel):
             yield from code_of(self._embed)
 
 
-def from_embedder(embed: Callable[[Any], Any], kind: AnyKind = "any", *, version: str = "") -> EmbedderModel:
+def _as_given(samples: Any, rate: int | None) -> Any:
+    """Samples as they are; recordings as waveforms at a rate, or with their own."""
+    if not len(samples) or not isinstance(samples[0], Recording):
+        return samples
+    return [(recording.read(), recording.rate) if rate is None else recording.at_rate(rate) for recording in samples]
+
+
+def from_embedder(
+    embed: Callable[[Any], Any], kind: AnyKind = "any", *, version: str = "", rate: int | None = None
+) -> EmbedderModel:
     """Any Python function from samples to features, such as `encoder.encode` or the `transform` of a pipeline.
+
+    Recordings come whole, in one channel, float32 `[time]`: a list of waveforms at `rate`, or without one a list of
+    pairs of a waveform and its own rate.
 
     Args:
       embed: takes a list of texts, or of uint8 images `[height, width, channels]`, or an array, and returns
         `[samples, dims]`, dense or sparse. It is called batch by batch and must not depend on the batch.
-      kind: of samples that it takes: `text`, `image` or `array`; samples of another kind are then refused.
+      kind: of samples that it takes: `text`, `image`, `array` or `audio`; samples of another kind are then refused.
       version: part of the fingerprint, instead of the function's code and all that it holds.
+      rate: samples a second of the waveforms that it takes.
     """
-    return EmbedderModel(embed, kind, version)
+    return EmbedderModel(embed, kind, version, rate)
