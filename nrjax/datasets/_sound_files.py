@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.frameworks import framework
-from nrjax._utils.messages import first_line
+from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import check_regular
 from nrjax.datasets._resample import MOST_TERMS, ratio
 
@@ -48,8 +48,9 @@ def open_sound(source: bytes | Path, who: str) -> Iterator[Any]:
     except BrokenRecording:
         raise
     except (soundfile.SoundFileError, ValueError, OSError, RuntimeError, TypeError) as error:
-        text = first_line(error, 200)
-        raise BrokenRecording(text if who in text else f"{who} cannot be read as a recording: {text}") from error
+        text = shortened(getattr(error, "error_string", first_line(error)), 200)  # libsndfile's, without the path
+        text = text if text.startswith(who) else f"{who} cannot be read as a recording: {text}"
+        raise BrokenRecording(text) from error
 
 
 def blocks_of(file: Any, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:

@@ -49,7 +49,7 @@ class SoundInputs(abc.ABC):
         )
 
     def of(self, waveforms: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """What the network takes; `lengths` `[windows]`, samples without padding; `filled`, whether it was too short."""
+        """What the network takes; `lengths` `[windows]`, samples without padding; `filled`, which were too short."""
         lengths = np.array([len(wave) for wave in waveforms])
         for i in np.flatnonzero(lengths < self.shortest):
             waveforms[i] = np.pad(waveforms[i], (0, self.shortest - lengths[i]))
@@ -76,7 +76,8 @@ class WaveInputs(SoundInputs):
 
     def __init__(self, extractor: Any, config: Any):
         super().__init__(extractor, config)
-        self.is_masked = getattr(config, "feat_extract_norm", "layer") != "group"  # which normalises over padding, too
+        normalises_padding = getattr(config, "feat_extract_norm", "layer") == "group"
+        self.is_masked = not normalises_padding and not getattr(config, "add_adapter", False)  # which reads padding
         self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.shortest = 1
         for kernel, stride in reversed(self._convolutions):
