@@ -221,8 +221,8 @@ def data_options(command):
 
     for option in reversed((
         click.option("--data", metavar="NAME",
-                     help="TFDS name, directory of images or recordings per class, .npz, or a table (.csv, .tsv, .parquet, .json, "
-                     ".jsonl). Default: bundled images."),
+                     help="TFDS name, directory of images or recordings per class, .npz, or a table (.csv, .tsv, "
+                     ".parquet, .json, .jsonl). Default: bundled images."),
         click.option("--text", metavar="COLUMN",
                      help="Column of texts of a table; several, joined by commas, are one text.  [default: text, "
                      "sentence, content]"),

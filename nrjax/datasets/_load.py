@@ -45,8 +45,8 @@ def load_dataset(
 
     Args:
       name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`) or the folder that TFDS prepared; the path of a
-        directory with one folder of images (or of recordings: WAV, FLAC, OGG, MP3) per class, at any depth, in natural order (folders of splits, such as
-        `train`, `training_set` or `seg_train`, are entered first); of a `.npz` file with arrays `images` and `labels`
+        directory with one folder of images, or of recordings (WAV, FLAC, OGG, MP3), per class, at any depth, in natural
+        order (folders of splits, such as `train`, `training_set` or `seg_train`, are entered first); of a `.npz` file with arrays `images` and `labels`
         (and, if there, `class_names`), or such arrays of splits as MedMNIST and Keras write them; of a table, `.csv`,
         `.tsv`, `.parquet`, `.json` or JSON lines (`.jsonl`); of a directory of Parquet files; or of a directory that
         Hugging Face's `datasets` saved. Or an object: a frame of pandas, polars or pyarrow, a `datasets.Dataset`, a
@@ -71,8 +71,8 @@ def load_dataset(
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
       seed: chooses the samples when `max_samples` does.
       data_dir: where TFDS keeps its datasets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
-      skip_broken: leave out images that cannot be read, recordings that are silent or broken, texts that are missing or empty, rows without a number or
-        a label, with a warning that counts and names them.
+      skip_broken: leave out images that cannot be read, recordings that are silent or broken, texts that are
+        missing or empty, rows without a number or a label, with a warning that counts and names them.
 
     Returns:
       A `Dataset`, which unpacks as `samples, labels, class_names`, samples in the order of the dataset.

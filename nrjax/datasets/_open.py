@@ -78,7 +78,8 @@ def _open_folder(name: str | Path, split: str, data_dir: str | Path | None) -> I
     if path.is_file() and (path.suffix or not is_plain_name):
         raise ValueError(
             f"Dataset {str(name)!r} is a file of no format that is read: {', '.join(SUFFIXES)}, .npz, or a folder with "
-            f"one folder of images ({', '.join(sorted(image_suffixes())[:6])}, ...) or of recordings ({', '.join(sorted(SOUND_SUFFIXES))}) per class."
+            f"one folder of images ({', '.join(sorted(image_suffixes())[:6])}, ...) or of recordings "
+            f"({', '.join(sorted(SOUND_SUFFIXES))}) per class."
         )
     if len(path.parts) > 2 or path.is_absolute() or str(name).startswith("."):
         raise FileNotFoundError(f"Dataset {str(name)!r}: there is no such directory or .npz file.")

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -37,5 +38,5 @@ def resample(waveform: np.ndarray, rate: int, to: int) -> np.ndarray:
 def _filter(factor: int) -> np.ndarray:
     from scipy import signal
 
-    coefficients = signal.firwin(2 * ZEROS * factor + 1, CUTOFF / factor, window=("kaiser", BETA))
-    return coefficients.astype(np.float32)
+    window: Any = ("kaiser", BETA)
+    return np.asarray(signal.firwin(2 * ZEROS * factor + 1, CUTOFF / factor, window=window), np.float32)

@@ -150,8 +150,8 @@ class Table:
         counters = [name for name in names if ROW_NUMBERS.fullmatch(name) and may_number_rows(arrays[name])]
         if wrong or len(counters) == len(names):
             raise ValueError(
-                f"{self._who} has no column of texts, images or recordings; name it (text=, image=, audio=; on the command "
-                f"line --text, --image, --audio), or leave numbers alone, which "
+                f"{self._who} has no column of texts, images or recordings; name it (text=, image=, audio=; on the "
+                f"command line --text, --image, --audio), or leave numbers alone, which "
                 f"{', '.join(printable(str(name)) for name in (wrong or names)[:5])} is not."
             )
         if counters:

@@ -1,5 +1,6 @@
 """Recordings in windows that a model takes, and the average of the windows' vectors."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ def split_evenly(recording: Recording, row: int, seconds: float) -> list[Window]
     length = len(recording)
     count = -(-length // max(1, round(seconds * recording.rate)))
     bounds = [length * i // count for i in range(count + 1)]
-    return [Window(row, *pair) for pair in zip(bounds, bounds[1:], strict=False)]
+    return [Window(row, *pair) for pair in itertools.pairwise(bounds)]
 
 
 class WindowBatch:

@@ -105,7 +105,7 @@ class HuggingFaceAudioModel(HuggingFaceModel):
         return remarks
 
     def _run(
-        self, batch: Mapping[str, np.ndarray], precision: Precision, needs_states: bool = True
+        self, batch: Any, precision: Precision, needs_states: bool = True
     ) -> dict[str, Callable[[], Any]]:  # fmt: skip
         """Functions that average the layers over time, by name."""
         lengths = batch["lengths"]

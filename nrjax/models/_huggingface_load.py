@@ -90,8 +90,8 @@ def load_huggingface(
             model.padding = int(getattr(config, "pad_token_id", None) or 0)
         else:
             raise ValueError(
-                f"{who}: it takes {printable(str(kind))}, neither images, texts nor recordings in a way that is known; give a function, "
-                "nrjax.from_embedder(function, kind)."
+                f"{who}: it takes {printable(str(kind))}, neither images, texts nor recordings in a way that "
+                "is known; give a function, nrjax.from_embedder(function, kind)."
             )
     model.files = walk_files(folder) if folder is not None else ()
     return model

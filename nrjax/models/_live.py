@@ -49,7 +49,7 @@ def as_model(model: Any) -> Model:
 
 def _is_sound(model: Any) -> bool:
     """Whether a model is a network of recordings of Hugging Face, or a pair of it and its feature extractor."""
-    module = model[0] if isinstance(model, tuple) and len(model) == 2 else model
+    module: Any = model[0] if isinstance(model, tuple) and len(model) == 2 else model
     if not _is_instance(module, "transformers", "PreTrainedModel"):
         return False
     from nrjax.models._huggingface_sound import SOUND

@@ -219,7 +219,7 @@ def test_a_frame_of_bytes_and_waveforms():
     cells = [encoded(tone(8000), 8000), {"bytes": encoded(tone(8000, 300), 8000), "path": "x.wav"},
              {"array": tone(16000), "sampling_rate": 16000}, {"bytes": None, "path": None}]  # fmt: skip
     frame = pandas.DataFrame({"audio": cells, "label": [0, 1, 0, 1]})
-    with pytest.raises(ValueError, match="row 4.*has no recording"):
+    with pytest.raises(ValueError, match=r"row 4.*has no recording"):
         nrjax.load_dataset(frame)
     data = nrjax.load_dataset(frame[:3])
     assert [recording.rate for recording in data.samples] == [8000, 8000, 16000]

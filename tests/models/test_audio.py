@@ -1,5 +1,7 @@
 """Models of recordings: features are the framework's own of each recording alone, whatever else is in the batch."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
@@ -122,7 +124,7 @@ def test_long_recordings_are_averaged_over_windows(monkeypatch, name):
     waves = noise(40001, 8000)
     parts = -(-40001 // int(seconds * RATE))
     bounds = [40001 * i // parts for i in range(parts + 1)]
-    windows = [waves[0][a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    windows = [waves[0][a:b] for a, b in itertools.pairwise(bounds)]
     vectors = [alone(net, extractor, window)["penultimate"] for window in windows]
     right = np.average(vectors, axis=0, weights=[len(window) for window in windows])
     with pytest.warns(RuntimeWarning, match="1 of 2 recordings are longer than"):
