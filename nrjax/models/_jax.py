@@ -150,12 +150,9 @@ class JaxModel(Model):
 
 
 def from_function(
-    apply: Callable[[Any, jax.Array], Any],
-    params: Any,
-    *,
-    input_shape: Sequence[int] | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
-) -> JaxModel:
+    apply: Callable[[Any, jax.Array], Any], params: Any, *, input_shape: Sequence[int] | None = None, preprocessing:
+    Preprocessing = Preprocessing(),
+) -> JaxModel:  # fmt: skip
     """Any function in JAX: Equinox, Haiku, your own.
 
     Args:
@@ -191,16 +188,9 @@ def _trace_function(definition: Definition, params: Any, batch: jax.Array) -> Tr
 
 @functools.partial(jax.jit, static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision"))
 def _forward(
-    variables: Any,
-    images: jax.Array,
-    *,
-    trace: Callable,
-    definition: Definition,
-    digest: str,
-    preprocessing: Preprocessing,
-    layers: tuple[LayerChoice, ...],
-    precision: Precision = "float32",
-) -> tuple[jax.Array, ...]:
+    variables: Any, images: jax.Array, *, trace: Callable, definition: Definition, digest: str,
+    preprocessing: Preprocessing, layers: tuple[LayerChoice, ...], precision: Precision = "float32",
+) -> tuple[jax.Array, ...]:  # fmt: skip
     """The chosen layers of one batch, flattened. Weights are an argument: models of one definition share a program.
 
     `digest` is that of the definition: a function whose globals changed is the same object, and needs another program.
