@@ -44,13 +44,13 @@ def load_dataset(
     """Labelled images, texts, recordings or arrays of one split.
 
     Args:
-      name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`) or the folder that TFDS prepared; the path of a
-        directory with one folder of images, or of recordings (WAV, FLAC, OGG, MP3), per class, at any depth, in natural
-        order (folders of splits, such as `train`, `training_set` or `seg_train`, are entered first); of a `.npz` file with
+      name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`) or the folder that TFDS prepared; the path of a directory
+        with one folder of images, or of recordings (WAV, FLAC, OGG, MP3), per class, at any depth, in natural order
+        (folders of splits, such as `train`, `training_set` or `seg_train`, are entered first); of a `.npz` file with
         arrays `images` and `labels` (and, if there, `class_names`), or such arrays of splits as MedMNIST and Keras
         write them; of a table, `.csv`, `.tsv`, `.parquet`, `.json` or JSON lines (`.jsonl`); of a directory of Parquet
-        files; or of a directory that Hugging Face's `datasets` saved. Or an object: a frame of pandas, polars or pyarrow, a `datasets.Dataset`, a
-        data set of PyTorch.
+        files; or of a directory that Hugging Face's `datasets` saved. Or an object: a frame of pandas, polars or
+        pyarrow, a `datasets.Dataset`, a data set of PyTorch.
       split: a split of the dataset, several joined by `+`, or `all`; a table has only one, whatever it is called.
       classes: class ids or names to keep, or a string such as `"0-4"`, `"0,3,7-9"` or `"cat,dog"`; None keeps all.
       text: column of texts of a table, or several, which are joined by line breaks; None takes `text`, `sentence` or
