@@ -8,6 +8,7 @@ from nrjax.datasets._image_arrays import channels_last, fit_images, stack
 from nrjax.datasets._lazy_images import Images
 from nrjax.datasets._load import load_dataset
 from nrjax.datasets._objects import holds_labels
+from nrjax.datasets._recordings import Recording, Recordings
 from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
 from nrjax.datasets._table_columns import ColumnChoice
@@ -24,6 +25,8 @@ __all__ = [
     "Kind",
     "Pair",
     "Pairs",
+    "Recording",
+    "Recordings",
     "SampleSequence",
     "Word",
     "Words",

@@ -12,7 +12,7 @@ from nrjax._utils.messages import first_line
 from nrjax.datasets._columns import Columns, Place
 from nrjax.datasets._pairs import table_of_pairs
 from nrjax.datasets._splits import choose_splits
-from nrjax.datasets._table_columns import LABELS, ColumnChoice, choose_word_columns
+from nrjax.datasets._table_columns import LABELS, TEXTS, ColumnChoice, choose_word_columns
 from nrjax.datasets._tables import Table
 from nrjax.datasets._word_tables import WordTable, labelled_table
 from nrjax.target_tasks import TaskName
@@ -83,15 +83,18 @@ def _table_of_hugging_face(data: Any, choice: ColumnChoice, task: TaskName | Non
     if choice.label is None and not any(name in kinds for name in LABELS):
         label = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
         choice = dataclasses.replace(choice, label=label)
-    if choice.text is None and choice.image is None:
+    if choice.text is None and choice.image is None and choice.audio is None:
         image = next((name for name, kind in kinds.items() if kind == "Image"), None)
         choice = dataclasses.replace(choice, image=image)
+        if image is None and not any(name in kinds for name in TEXTS):
+            audio = next((name for name, kind in kinds.items() if kind == "Audio"), None)
+            choice = dataclasses.replace(choice, audio=audio)
     label = choice.label or next((name for name in LABELS if name in kinds), None)
     rows = data.with_format("arrow")  # as they are stored: nothing is decoded, and no tensors are made
 
     def read(name: str) -> Sequence[Any]:
         column = rows.select_columns([name])
-        return _LazyColumn(column, name) if kinds[name] == "Image" else column[:].column(name).to_pylist()
+        return _LazyColumn(column, name) if kinds[name] in ("Image", "Audio") else column[:].column(name).to_pylist()
 
     columns = Columns(kinds, read, Place("index {}"))
     words = choose_word_columns("The data set", columns, choice)
@@ -109,7 +112,7 @@ def _class_names(feature: Any) -> list[str] | None:
 
 
 class _LazyColumn(Sequence[Any]):
-    """A column that is read row by row, so that encoded images need not be in memory."""
+    """A column that is read row by row, so that encoded images and recordings need not be in memory."""
 
     def __init__(self, rows: Any, name: str):
         self._rows, self._name = rows, name
