@@ -3,11 +3,13 @@
 from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import of_picture, without_news
+from nrjax.datasets._draw_positions import draw_positions
 from nrjax.datasets._files import FeatureFiles, read_labels
 from nrjax.datasets._image_arrays import channels_last, fit_images, stack
 from nrjax.datasets._lazy_images import Images
 from nrjax.datasets._load import load_dataset
 from nrjax.datasets._objects import holds_labels
+from nrjax.datasets._positions import Position, Positions
 from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
 from nrjax.datasets._table_columns import ColumnChoice
@@ -20,9 +22,12 @@ __all__ = [
     "FeatureFiles",
     "Images",
     "Kind",
+    "Position",
+    "Positions",
     "SampleSequence",
     "channels_last",
     "data_folder",
+    "draw_positions",
     "fit_images",
     "holds_labels",
     "is_prepared",

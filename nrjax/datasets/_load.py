@@ -14,6 +14,7 @@ from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import without_news
 from nrjax.datasets._image_arrays import stack
 from nrjax.datasets._lazy_images import Images, ImageSource
+from nrjax.datasets._load_positions import load_positions
 from nrjax.datasets._open import expand_home, open_source
 from nrjax.datasets._select import resolve_classes, select
 from nrjax.datasets._table_columns import ColumnChoice
@@ -31,6 +32,7 @@ def load_dataset(
     label: str | Sequence[str] | None = None,
     groups: str | None = None,
     tokens: str | None = None,
+    mask: str | None = None,
     task: TaskName | None = None,
     image_size: tuple[int, int] | None = None,
     grayscale: bool | None = None,
@@ -60,8 +62,11 @@ def load_dataset(
       groups: column of what samples belong to, such as a patient; `max_samples` then draws whole groups.
       tokens: column of lists of words; `label` then names one of lists of tags, a tag a word. None takes `tokens` or
         `words` beside lists in `ner_tags`, `tags` or `pos`.
+      mask: column of masks for `task="positions"`; None takes `mask`, `annotation` or `segmentation`.
       task: `classification`, `regression` or `multilabel` (lists of labels, texts such as `red|green`, columns of 0 and
-        1); None tells by the values, and refuses to guess.
+        1); None tells by the values, and refuses to guess. `positions` are classes of places in pictures, of a pair
+        `(images, masks)`, of a directory with folders `images` and `masks`, whose files have the same names, or of a
+        table with a column of each. Masks are class ids, 255 for none; see `draw_positions`.
       image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
       grayscale: True for one channel, False for three, None for what the images have.
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
@@ -81,7 +86,15 @@ def load_dataset(
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
     name = expand_home(name)
-    source = open_source(name, split, data_dir, ColumnChoice(text, image, label, groups, tokens), task, skip_broken)
+    choice = ColumnChoice(text, image, label, groups, tokens, mask=mask)
+    if task == "positions":
+        if image_size is not None:
+            raise ValueError("positions are fractions of a picture as it is; leave image_size out.")
+        return load_positions(
+            name, split, choice, classes=classes, max_samples=max_samples, seed=seed, grayscale=grayscale,
+            skip_broken=skip_broken,
+        )  # fmt: skip
+    source = open_source(name, split, data_dir, choice, task, skip_broken)
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
     table = source if isinstance(source, Table) else None
     if table is not None:

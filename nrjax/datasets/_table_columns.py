@@ -25,6 +25,7 @@ class ColumnChoice:
       label: labels, or several columns of numbers or of 0 and 1.
       groups: what samples that belong together have in common.
       tokens: lists of the words of sentences, whose labels are lists of a tag for each word.
+      mask: masks beside the images, class ids for every pixel.
     """
 
     text: Names = None
@@ -32,6 +33,7 @@ class ColumnChoice:
     label: Names = None
     groups: str | None = None
     tokens: str | None = None
+    mask: str | None = None
 
     @property
     def is_empty(self) -> bool:
