@@ -41,7 +41,7 @@ def whole_pictures(
         low, high = (process([picture], **options)[0] for picture in (black, white))
         values = np.asarray(noise, np.float32).reshape(height, width, -1).transpose(2, 0, 1) / 255
         batch = process([noise], **options)[0]
-        if batch.shape != low.shape or not np.allclose(
+        if batch.shape != values.shape or not np.allclose(
             batch, low + values * (high - low), atol=TOLERANCE * np.ptp(np.stack([low, high]))
         ):
             raise ValueError(

@@ -52,7 +52,7 @@ class Plan:
         Raises:
           ValueError, TypeError: as `rank` says.
         """
-        labelled = has_labels(data, labels)
+        labelled = task == "positions" or has_labels(data, labels)
         default = SCORES if labelled else UNLABELLED
         request = check_request(scores=default if scores is None else scores, **options)
         clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
