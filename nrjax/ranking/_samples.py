@@ -12,7 +12,9 @@ from nrjax.models import Kind, Samples, check_samples
 from nrjax.target_tasks import TaskName
 from nrjax.targets import Target
 
-NOUNS = {"image": "image", "text": "text", "array": "image", "position": "position"}  # what messages call a sample of a kind
+NOUNS = {  # what messages call a sample of a kind
+    "image": "image", "text": "text", "array": "image", "position": "position",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
