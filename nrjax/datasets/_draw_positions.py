@@ -81,8 +81,10 @@ def _read_masks(
     source: MaskedPictures, checked: CheckedImages, grayscale: bool | None, grid: int, skip_broken: bool
 ) -> tuple[Images, Cells, np.ndarray, list[str]]:
     """Pictures, cells of their masks, ids that occur in the masks, and what is wrong with masks that are left out."""
-    held = None if checked.held is None else list(checked.held)
-    images = Images(source, checked.indices, None, grayscale, held, checked.depth)
+    if checked.held is None:
+        images = Images(source, checked.indices, None, grayscale, None, checked.depth)
+    else:
+        images = Images.of(list(checked.held))
     parts, ids, broken = [], set[int](), []
     for picture, index in enumerate(checked.indices.tolist()):
         name, content = source.mask(index)
