@@ -163,7 +163,7 @@ def as_multi_hot(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, 
         for i, row in enumerate(given):
             if not isinstance(row, (list, tuple, set, frozenset)):
                 raise ValueError(
-                    f"labels must be a list or a set of labels for every sample; {place(i)} has {str(row)[:60]!r}. Give "
+                    f"labels must be a list or a set of labels for every sample; {place(i)} has {str(row)[:60]}. Give "
                     "samples without a label an empty list."
                 )
         entries = [entry for row in given for entry in row]

@@ -17,22 +17,26 @@ from nrjax.scoring.silhouette_programs import Task
 
 SHAPE, CLASSES = (300, 200), 10
 LINES = 600  # of StableHLO a program
-LONGER = {"logme": 900, "transrate": 650, "clusters": 1700, "stability": 2700, "influences": 750, "bias": 700}
+LONGER = {"balanced_knn": 650, "clusters": 1700, "stability": 2700, "influences": 750, "bias": 700}
 HEAVY = ("flax", "tensorflow_datasets", "torch", "transformers", "ray", "scipy.stats", "scipy.linalg", "matplotlib")
 MODULES = 80  # that `import nrjax` loads beyond those of `import jax`
 
 FEATURES = jax.ShapeDtypeStruct(SHAPE, np.float32)
 LABELS = jax.ShapeDtypeStruct(SHAPE[:1], np.int32)
+OUTPUTS = jax.ShapeDtypeStruct((SHAPE[0], 3), np.float32)
 
 
 def programs():
     """What is compiled, by name; as lowered by JAX."""
-    for name, kind in available_scores().items():
-        if kind.reads in ("features", "probabilities") and name != "silhouette":
+    for name, base in available_scores().items():
+        for kind in (base, *base.others):
+            if kind.reads not in ("features", "probabilities") or name == "silhouette":
+                continue
+            labels = LABELS if kind.task == "classification" else OUTPUTS
             yield (
-                name,
-                lambda kind=kind: estimates_of_model.lower(
-                    FEATURES, labels=LABELS, n_classes=CLASSES, kinds=(kind,), solver="gram", rounding=1e-7
+                name if kind is base else f"{name} of {kind.task}",
+                lambda kind=kind, labels=labels: estimates_of_model.lower(
+                    FEATURES, labels=labels, n_classes=CLASSES, kinds=(kind,), solver="gram", rounding=1e-7
                 ),
             )
     for solver in ("gram", "svd"):

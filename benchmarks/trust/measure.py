@@ -10,6 +10,7 @@ import nrjax
 from benchmarks.paper.transfer import transfer_hits
 from nrjax.scoring.api import check_request, evaluate
 from nrjax.scoring.model_scores import ModelScores
+from nrjax.targets import Target
 
 SAMPLES = 2000  # labelled images of a target: the scores see them, and the head is trained on them
 COMPONENTS = (2, 5, 10, 20, 50, 100, 200, 500)
@@ -78,7 +79,7 @@ def _truth(
 def _evaluated(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> ModelScores:
     request = check_request(scores=SCORES, confidence=True)
     classes, ids = np.unique(labels, return_inverse=True)
-    ((_, evaluated),) = evaluate([("it", features, theta)], ids, len(classes), request)
+    ((_, evaluated),) = evaluate([("it", features, theta)], Target.of_ids(ids, classes), request)
     assert isinstance(evaluated, ModelScores)
     return evaluated
 

@@ -63,11 +63,7 @@ def class_ids(
 
 
 def class_ids_of_array(labels: np.ndarray, class_names: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
-    """Class ids of an array of labels, and the name of each class.
-
-    Args:
-      labels: `[samples]`.
-      class_names: names of ids; used where the labels are ids, and there are enough names.
+    """Class ids of an array of labels, and the name of each class: of ids those in `class_names`, if there are enough.
 
     Raises:
       ValueError: labels that are no classes.

@@ -33,8 +33,8 @@ class Images(SampleSequence):
     kind = "image"
 
     def __init__(
-        self, source: ImageSource, indices: np.ndarray, image_size: tuple[int, int] | None, grayscale: bool | None,
-        held: list[np.ndarray] | None = None, depth: BitDepth | None = None,
+        self, source: ImageSource | None, indices: np.ndarray, image_size: tuple[int, int] | None,
+        grayscale: bool | None, held: list[np.ndarray] | None = None, depth: BitDepth | None = None,
     ):  # fmt: skip
         self._source, self._indices, self._size, self._grayscale = source, indices, image_size, grayscale
         self.held, self._depth = held, depth
@@ -54,7 +54,7 @@ class Images(SampleSequence):
                     f"images of several sizes must be uint8 (height, width, 1 or 3); image {i} is {image.dtype} "
                     f"{image.shape}."
                 )
-        return cls(_NoSource(), np.arange(len(held)), None, None, held)
+        return cls(None, np.arange(len(held)), None, None, held)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -77,22 +77,13 @@ class Images(SampleSequence):
             return [self[i] for i in range(*index.indices(len(self)))]
         if self.held is not None:
             return self.held[index]
+        assert self._source is not None  # images without a source are held
         ((who, item),) = self._source.images(self._indices[[index]])
         return decode_item(who, item, self._size, self._grayscale, self._depth)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of them. Raises ValueError where the sizes differ."""
         return stack(self).astype(dtype or np.uint8, copy=False)
-
-
-class _NoSource:
-    """The source of images that are all in memory."""
-
-    class_names: list[str] = []  # noqa: RUF012
-    labels = np.zeros(0, np.int64)
-
-    def images(self, indices: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        raise AssertionError  # all of them are held
 
 
 def decode_item(

@@ -9,11 +9,12 @@ from nrjax.kernels.clusters import clusters, stability
 from nrjax.kernels.distances import Distance
 from nrjax.kernels.gbc import gbc
 from nrjax.kernels.h_score import h_score, regularized_h_score
-from nrjax.kernels.knn import knn
+from nrjax.kernels.knn import balanced_knn, knn
 from nrjax.kernels.leep import leep, nce
+from nrjax.kernels.linear_mse import linear_mse
 from nrjax.kernels.logme import logme
 from nrjax.kernels.pca import Projection, Solver, pca
-from nrjax.kernels.probe import probe
+from nrjax.kernels.probe import average_precision, balanced_probe, probe
 from nrjax.kernels.score import Score, ScoreSettings, score, score_models
 from nrjax.kernels.silhouette import Definition, Method, silhouette_samples, silhouette_score
 from nrjax.kernels.transrate import transrate
@@ -26,11 +27,15 @@ __all__ = [
     "Score",
     "ScoreSettings",
     "Solver",
+    "average_precision",
+    "balanced_knn",
+    "balanced_probe",
     "clusters",
     "gbc",
     "h_score",
     "knn",
     "leep",
+    "linear_mse",
     "logme",
     "nce",
     "pca",

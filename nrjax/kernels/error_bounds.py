@@ -17,11 +17,15 @@ class Estimate(NamedTuple):
       value: of one model, or one per sample, whose mean is the score.
       error: of the score, absolute; an estimate from rank, cancellation and condition, or a bound.
       predicted: for a classifier, the class that it predicts for every sample.
+      by_output: where it is not a mean over samples, what it is a mean of: the value of every output, label or class.
+      influences: of the samples on a value that is not a mean over them, the fits being as they are.
     """
 
     value: Float[Array, "*samples"]
     error: Float[Array, ""]
     predicted: Int[Array, " samples"] | None = None
+    by_output: Float[Array, " outputs"] | None = None
+    influences: Float[Array, " samples"] | None = None
 
 
 def subspace_error(

@@ -27,8 +27,18 @@ def largest(value, axis_name: str | None):
 
 def exponent_of(rows: Float[Array, "samples dims"], axis_name: str | None = None) -> Int[Array, ""]:
     """Exponent of the power of two above the largest entry; rows divided by it have squares that do not overflow."""
-    limit = 2 - jnp.finfo(rows.dtype).maxexp  # the power and its inverse are normal numbers
-    return jnp.clip(jnp.frexp(largest(jnp.max(jnp.abs(rows)), axis_name))[1], limit, -limit)
+    info = jnp.finfo(rows.dtype)
+    bits = lax.bitcast_convert_type(largest(jnp.max(jnp.abs(rows)), axis_name), f"int{info.bits}")
+    # The power and its inverse are normal numbers; of zeros it is 1.
+    exponent = jnp.clip((bits >> info.nmant) + (2 - info.maxexp), 2 - info.maxexp, info.maxexp - 2)
+    return jnp.where(bits > 0, exponent, 0).astype(jnp.int32)
+
+
+def power_of_two(exponent: Int[Array, ""], dtype) -> Float[Array, ""]:
+    """2^exponent, of exponents of normal numbers; four instructions, where `jnp.ldexp` has sixty."""
+    info = jnp.finfo(dtype)
+    bits = exponent.astype(jnp.int64 if info.bits == 64 else jnp.int32) + (info.maxexp - 1)
+    return lax.bitcast_convert_type(bits << info.nmant, dtype)
 
 
 def root(squares):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from nrjax.kernels.linalg import centre, exponent_of, matmul
+from nrjax.kernels.linalg import centre, exponent_of, matmul, power_of_two
 
 Factorisation = Literal["gram", "svd"]
 ROUNDINGS = 5  # what features are off by that were themselves computed in the type that they came in: sums of products
@@ -104,7 +104,7 @@ def _noise(given: Rows, left: Float[Array, "samples width"], right) -> Float[Arr
 
 def scaled(features: Float[Array, "samples dims"]) -> Float[Array, "samples dims"]:
     """Features divided by the power of two above their largest entry."""
-    return features * jnp.ldexp(jnp.ones((), features.dtype), -exponent_of(features))
+    return features * power_of_two(-exponent_of(features), features.dtype)
 
 
 def varying(features: Float[Array, "samples dims"]) -> Float[Array, "samples dims"]:

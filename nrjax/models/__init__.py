@@ -4,7 +4,6 @@ from nrjax._utils.frameworks import EXTRAS, MissingFramework, framework
 from nrjax.datasets import Kind
 from nrjax.models._batches import BATCH_SIZE
 from nrjax.models._candidates import Candidates
-from nrjax.models._capture import Trace
 from nrjax.models._checkpoints import load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
 from nrjax.models._content import FingerprintError, code_of, digest_of
@@ -16,70 +15,24 @@ from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._jax import Definition, JaxModel, from_function
 from nrjax.models._keras import from_keras
 from nrjax.models._layer_choice import Layer, LayerChoice, LayerError
-from nrjax.models._layers import layers
-from nrjax.models._live import as_model
+from nrjax.models._live import as_model, layers
 from nrjax.models._load import load_model
 from nrjax.models._load_candidates import load_candidates
 from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import CheckpointError
-from nrjax.models._registry import architectures, build_model, custom_architectures, register_architecture
-from nrjax.models._samples import Samples, check_images, check_samples
+from nrjax.models._registry import architectures, custom_architectures, register_architecture
+from nrjax.models._samples import Samples, check_samples
 from nrjax.models._torch import from_torch
 from nrjax.models._zoo import Zoo, load_zoo, save_model
-from nrjax.models._zoo_description import ModelInfo, ZooError
+from nrjax.models._zoo_description import ZooError
 
 __all__ = [
-    "BATCH_SIZE",
-    "EXTRAS",
-    "Candidates",
-    "CheckpointError",
-    "Definition",
-    "Description",
-    "Extracted",
-    "FeatureBatches",
-    "Features",
-    "FingerprintError",
-    "Inputs",
-    "JaxModel",
-    "Kind",
-    "Layer",
-    "LayerChoice",
-    "LayerError",
-    "MissingFramework",
-    "Model",
-    "ModelInfo",
-    "PaperCNN",
-    "Precision",
-    "Preprocessing",
-    "Samples",
-    "Trace",
-    "Zoo",
-    "ZooError",
-    "architectures",
-    "as_model",
-    "build_model",
-    "check_images",
-    "check_samples",
-    "code_of",
-    "custom_architectures",
-    "digest_of",
-    "extract_features",
-    "framework",
-    "from_embedder",
-    "from_function",
-    "from_keras",
-    "from_linen",
-    "from_nnx",
-    "from_torch",
-    "layers",
-    "load_candidates",
-    "load_model",
-    "load_variables",
-    "load_zoo",
-    "paper_cnn",
-    "register_architecture",
-    "same_convolution",
-    "save_model",
-    "save_variables",
-]
+    "BATCH_SIZE", "EXTRAS", "Candidates", "CheckpointError", "Definition", "Description", "Extracted",
+    "FeatureBatches", "Features", "FingerprintError", "Inputs", "JaxModel", "Kind", "Layer", "LayerChoice",
+    "LayerError", "MissingFramework", "Model", "PaperCNN", "Precision", "Preprocessing", "Samples", "Zoo",
+    "ZooError", "architectures", "as_model", "check_samples", "code_of", "custom_architectures", "digest_of",
+    "extract_features", "framework", "from_embedder", "from_function", "from_keras", "from_linen", "from_nnx",
+    "from_torch", "layers", "load_candidates", "load_model", "load_variables", "load_zoo", "paper_cnn",
+    "register_architecture", "same_convolution", "save_model", "save_variables",
+]  # fmt: skip

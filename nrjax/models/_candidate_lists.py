@@ -18,21 +18,12 @@ _FIELDS = {
 
 
 class Entry(NamedTuple):
-    """One entry of a list.
+    """One entry of a list; None is the model's own."""
 
-    Attributes:
-      model: a name with a prefix, or the folder of a zoo.
-      has_prefix: whether it is a name with a prefix.
-      name: in the ranking; None takes the model's own.
-      fields: license, source and tags, as far as the entry has them.
-      preprocessing: of images; None is the model's own.
-      pooling: of tokens; None is the model's own.
-    """
-
-    model: str
+    model: str  # a name with a prefix, or the folder of a zoo
     has_prefix: bool
-    name: str | None
-    fields: dict[str, Any]
+    name: str | None  # in the ranking
+    fields: dict[str, Any]  # license, source and tags, as far as the entry has them
     preprocessing: Preprocessing | None
     pooling: str | None
 

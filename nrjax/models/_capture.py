@@ -91,14 +91,7 @@ def trace_nnx(definition: Any, variables: Any, images: jax.Array) -> Trace:
 
 
 def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: Any, images: jax.Array) -> Trace:
-    """The trace of a network.
-
-    Args:
-      run: from variables and images to the network's output, its calls, and what these sowed; pure.
-      matrices: paths of its weights with two axes or more.
-      variables: of the network.
-      images: a batch.
-    """
+    """The trace of a network: `run` returns its output, calls and sown values; `matrices` are paths of weights."""
     output, calls, sown = run(variables, images)
     main = main_output(output, len(images))
     head = None if main is None else calls.head(main, images, matrices)

@@ -31,20 +31,16 @@ class _Place(NamedTuple):
     names: dict[str, str]  # from names in the checkpoint to expected names
 
 
-def find_weights(
-    path: Path, arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]
-) -> dict[str, np.ndarray]:  # fmt: skip
+def find_weights(path: Path, arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Arrays under their expected names, from the place in the checkpoint that holds most of them.
 
-    A place is a path that all of them share, with or without the level `params`; of equal places the outer one.
+    A place is a path that all of them share, with or without the level `params`; of equal places the outer one. Arrays
+    at that place that are not expected are returned, too, where they belong to the network.
 
     Args:
       path: of the checkpoint, for errors.
       arrays: of the checkpoint, by plain name.
       expected: arrays of the architecture, or their shapes, by name.
-
-    Returns:
-      The arrays at that place; among them those that no expected name has, where they belong to the network.
 
     Raises:
       CheckpointError: several places hold as many.

@@ -1,14 +1,38 @@
-"""A model that is nothing but a Python function from samples to features: TF-IDF, an encoder's `encode`, a service."""
+"""Models whose only layer is an embedding; one of them is any Python function from samples to features."""
 
+import abc
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from nrjax.models._content import code_of
-from nrjax.models._embedding_model import EmbeddingModel
-from nrjax.models._layer_choice import LayerChoice
-from nrjax.models._model import AnyKind, Inputs, Precision
+from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
+from nrjax.models._model import AnyKind, Inputs, Model, Precision
+
+EMBEDDING = "embedding"
+
+
+class EmbeddingModel(Model):
+    """A model whose only layer is an embedding; its width is known once something was embedded."""
+
+    _dims: int | None = None
+
+    def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
+        """The embedding."""
+        return [Layer(EMBEDDING, (self._dims,) if self._dims else ())]
+
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+        """The embedding `[samples, dims]`, once for every requested layer."""
+        for layer in layers:
+            layer_name(layer, [EMBEDDING], has_penultimate=True)
+        embedding = self._embed_batch(batch, precision)
+        self._dims = embedding.shape[1]
+        return [embedding] * len(layers)
+
+    @abc.abstractmethod
+    def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
+        """`[samples, dims]` on the host."""
 
 
 class EmbedderModel(EmbeddingModel):

@@ -26,14 +26,9 @@ def extract_features(
     on_batch: Callable[[int], None] = ...,
 ) -> dict[LayerChoice, np.ndarray]: ...  # fmt: skip
 def extract_features(
-    model: Any,
-    samples: Any,
-    layer: LayerChoice | list[LayerChoice] = "penultimate",
-    *,
-    batch_size: int | None = None,
-    precision: Precision = "float32",
-    on_batch: Callable[[int], None] = lambda samples: None,
-) -> np.ndarray | dict[LayerChoice, np.ndarray]:
+    model: Any, samples: Any, layer: LayerChoice | list[LayerChoice] = "penultimate", *, batch_size: int | None = None,
+    precision: Precision = "float32", on_batch: Callable[[int], None] = lambda samples: None,
+) -> np.ndarray | dict[LayerChoice, np.ndarray]:  # fmt: skip
     """Features of one model: the outputs of a layer for every sample.
 
     Args:

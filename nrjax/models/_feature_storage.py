@@ -11,12 +11,7 @@ IN_MEMORY = machine_memory() // 4  # bytes of features of one model; larger ones
 
 
 def allocate_features(samples: int, layers: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """An empty array `[samples, dims]` for every layer, float64 where its first batch is, else float32.
-
-    Args:
-      samples: of all batches.
-      layers: the first batch of every layer.
-    """
+    """An empty array `[samples, dims]` for the first batch of every layer: float64 where that is, else float32."""
     dtypes = [np.dtype(np.float64 if batch.dtype == np.float64 else np.float32) for batch in layers]
     shapes = [(samples, batch.shape[1]) for batch in layers]
     total = samples * sum(dtype.itemsize * dims for dtype, (_, dims) in zip(dtypes, shapes, strict=True))

@@ -14,22 +14,14 @@ from nrjax.models._preprocessing import Preprocessing
 
 # Names that networks give to the switch between training and inference.
 _INFERENCE = {
-    "train": False,
-    "training": False,
-    "is_training": False,
-    "deterministic": True,
-    "use_running_average": True,
-}
+    "train": False, "training": False, "is_training": False, "deterministic": True, "use_running_average": True,
+}  # fmt: skip
 
 
 def from_linen(
-    module: nn.Module,
-    variables: Mapping[str, Any],
-    *,
-    input_shape: Sequence[int] | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
-    call_kwargs: Mapping[str, Any] | None = None,
-) -> JaxModel:
+    module: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequence[int] | None = None, preprocessing:
+    Preprocessing = Preprocessing(), call_kwargs: Mapping[str, Any] | None = None,
+) -> JaxModel:  # fmt: skip
     """A linen module and its variables, in inference mode.
 
     Args:
@@ -45,12 +37,9 @@ def from_linen(
 
 
 def from_nnx(
-    module: nnx.Module,
-    *,
-    input_shape: Sequence[int] | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
+    module: nnx.Module, *, input_shape: Sequence[int] | None = None, preprocessing: Preprocessing = Preprocessing(),
     call_kwargs: Mapping[str, Any] | None = None,
-) -> JaxModel:
+) -> JaxModel:  # fmt: skip
     """An NNX module, in inference mode; the module itself is left as it is. Arguments: see `from_linen`."""
     inference = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graphdef, *state = nnx.split(inference, nnx.RngState, ...)

@@ -20,17 +20,7 @@ REPEATED = 4  # samples that run a second time
 
 
 class ForwardPass:
-    """One pass of all samples through a model; it goes on from where the memory did not suffice.
-
-    Args:
-      model: that runs.
-      samples: that `check_samples` returned.
-      order: indices of the samples, in the order in which they run.
-      layers: requested ones.
-      precision: of the forward pass.
-      on_batch: called with the number of samples after every batch.
-      on_widths: called with the dims of the layers after the first batch.
-    """
+    """One pass of all samples through a model, in an order; it goes on from where the memory did not suffice."""
 
     def __init__(
         self, model: Model, samples: Samples, order: np.ndarray, layers: Sequence[LayerChoice], precision: Precision,

@@ -166,13 +166,7 @@ class HuggingFaceModel(Model):
         return {**layers, POOLED: lambda: self._penultimate(output, read, mask)}
 
     def _penultimate(self, output: Any, read: Any, mask: Any) -> Any:
-        """The penultimate layer `[samples, dims]`.
-
-        Args:
-          output: of the module.
-          read: what the classifier read; None where it is not known, or there is none.
-          mask: of the tokens.
-        """
+        """The penultimate layer `[samples, dims]`; `read` is what the classifier read, as far as that is known."""
         if self.classes:
             return (output.logits if read is None else read).flatten(1)
         pooler_output: Any = getattr(output, "pooler_output", None)

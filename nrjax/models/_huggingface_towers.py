@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nrjax.models._code import version_of
-from nrjax.models._embedding_model import EmbeddingModel
+from nrjax.models._embedder import EmbeddingModel
 from nrjax.models._huggingface_inputs import run_by_length
 from nrjax.models._model import Description, Inputs, Precision
 from nrjax.models._torch_runs import computing_in, in_inference, is_accelerated, tensors_on, weight_parts

@@ -188,12 +188,9 @@ class JaxModel(Model):
 
 
 def from_function(
-    apply: Callable[[Any, jax.Array], Any],
-    params: Any,
-    *,
-    input_shape: Sequence[int] | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
-) -> JaxModel:
+    apply: Callable[[Any, jax.Array], Any], params: Any, *, input_shape: Sequence[int] | None = None, preprocessing:
+    Preprocessing = Preprocessing(),
+) -> JaxModel:  # fmt: skip
     """Any function in JAX: Equinox, Haiku, your own.
 
     Args:
@@ -232,18 +229,10 @@ def _trace_function(definition: Definition, params: Any, batch: jax.Array) -> Tr
     static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision", "layouts"),
 )
 def _forward(
-    variables: Any,
-    images: jax.Array,
-    cells: tuple[Any, ...] = (),
-    *,
-    trace: Callable,
-    definition: Definition,
-    digest: str,
-    preprocessing: Preprocessing,
-    layers: tuple[LayerChoice, ...],
-    precision: Precision = "float32",
+    variables: Any, images: jax.Array, cells: tuple[Any, ...] = (), *, trace: Callable, definition: Definition,
+    digest: str, preprocessing: Preprocessing, layers: tuple[LayerChoice, ...], precision: Precision = "float32",
     layouts: tuple[Layout, ...] | None = None,
-) -> tuple[jax.Array, ...]:
+) -> tuple[jax.Array, ...]:  # fmt: skip
     """The chosen layers of one batch, flattened, or their vectors at cells of maps.
 
     Weights are an argument: models of one definition share a program.

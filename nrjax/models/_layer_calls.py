@@ -11,21 +11,13 @@ MAIN_OUTPUTS = (LOGITS, "output", "out")  # names of the output that is preferre
 
 
 class Call(NamedTuple):
-    """One call of a layer.
+    """One call of a layer."""
 
-    Attributes:
-      key: `<call number>|<path>`, under which its output is sown.
-      path: of the layer; empty for the network.
-      is_dense: whether the layer is one of Flax' dense layers.
-      given: its first array.
-      output: an array.
-    """
-
-    key: str
-    path: tuple[str, ...]
+    key: str  # `<call number>|<path>`, under which its output is sown
+    path: tuple[str, ...]  # empty for the network
     is_dense: bool
-    given: Any
-    output: Any
+    given: Any  # the first array that it reads
+    output: jax.Array
 
 
 class LayerCalls:
@@ -54,13 +46,7 @@ class LayerCalls:
         return output
 
     def head(self, main: jax.Array, images: jax.Array, matrices: set[tuple[str, ...]]) -> str | None:
-        """The key of the innermost call that returned the main output, if it has a weight matrix and reads vectors.
-
-        Args:
-          main: the network's main output.
-          images: that entered the network.
-          matrices: paths of its weights with two axes or more.
-        """
+        """The key of the innermost call that returned the main output, if it has a weight matrix and reads vectors."""
         call = self.returning(main)
         if call is None or call.given is None or not has_vectors(call.given.shape, len(images)):
             return None

@@ -1,7 +1,8 @@
-"""A `Model` from a live object of any framework."""
+"""A `Model` from a live object of any framework, and its layers."""
 
 import functools
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from flax import linen as nn
@@ -9,6 +10,7 @@ from flax import nnx
 
 from nrjax.models._embedder import from_embedder
 from nrjax.models._flax import from_linen, from_nnx
+from nrjax.models._layer_choice import Layer
 from nrjax.models._load import load_model
 from nrjax.models._model import Model
 
@@ -38,6 +40,20 @@ def as_model(model: Any) -> Model:
         "timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE, or what load_zoo, from_linen, from_nnx, from_function "
         f"and from_torch return; got {type(model).__name__}."
     )
+
+
+def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
+    """Layers of a model in order of execution, the input first where it is one of numbers.
+
+    Args:
+      model: whatever `nrjax.rank` takes as one model.
+      input_shape: of one sample; needed where the model does not carry its own.
+
+    Returns:
+      Names and shapes (of one sample). A layer is chosen by name, by its index in this list
+      (0 the first, -1 the last), or as `"penultimate"`: what the head reads.
+    """
+    return as_model(model).layers(input_shape)
 
 
 def _encoded(encoder: Any, texts: Any) -> Any:

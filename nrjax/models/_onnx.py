@@ -123,13 +123,7 @@ class OnnxModel(Model):
 
 
 def _inputs(sizes: tuple[int | None, ...], dtype: Any, preprocessing: Preprocessing) -> Inputs:
-    """Inputs of a graph.
-
-    Args:
-      sizes: of the input's axes behind that of the samples; None where any size is taken.
-      dtype: of the input.
-      preprocessing: of images.
-    """
+    """Inputs of a graph; `sizes` are those of one sample, None where any is taken."""
     default = Preprocessing()
     values = (preprocessing.mean, preprocessing.std, preprocessing.scale)
     if dtype == np.uint8 and values != (default.mean, default.std, default.scale):

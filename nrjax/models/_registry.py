@@ -53,12 +53,9 @@ def code_of_architectures() -> str:
 
 
 def build_model(
-    architecture: str,
-    config: Mapping[str, Any],
-    weights: Path,
-    input_shape: Sequence[int],
-    preprocessing: Preprocessing = Preprocessing(),
-) -> JaxModel:
+    architecture: str, config: Mapping[str, Any], weights: Path, input_shape: Sequence[int], preprocessing:
+    Preprocessing = Preprocessing(),
+) -> JaxModel:  # fmt: skip
     """A registered architecture with weights from a file.
 
     Raises:

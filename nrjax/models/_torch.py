@@ -62,11 +62,11 @@ class TorchModel(Model):
             return vectors_of(self._map_outputs(batch.pictures, maps.choose(layers), precision), maps, layers, batch)
         known = self._names
         if known is None:
-            kept = None if any(isinstance(layer, int) for layer in layers) else set(layers)
+            keep = None if any(isinstance(layer, int) for layer in layers) else set(layers)
         else:
             places = range(-len(known), len(known))
-            kept = {known[layer] if isinstance(layer, int) and layer in places else layer for layer in layers}
-        outputs = self._run(batch, kept, precision, penultimate=PENULTIMATE in layers)
+            keep = {known[layer] if isinstance(layer, int) and layer in places else layer for layer in layers}
+        outputs = self._run(batch, keep, precision, penultimate=PENULTIMATE in layers)
         chosen = [layer_name(layer, self._names or [], PENULTIMATE in outputs) for layer in layers]
         for name in chosen:
             if name not in outputs:
@@ -118,26 +118,19 @@ class TorchModel(Model):
         return max([*blocks, []], key=len)
 
     def _run(
-        self, batch: Any, kept: set | None, precision: Precision = "float32", *, penultimate: bool = False
+        self, batch: Any, keep: set | None, precision: Precision = "float32", *, penultimate: bool = False
     ) -> dict[str, Any]:  # fmt: skip
-        """Outputs by layer, the input first.
-
-        Args:
-          batch: prepared samples.
-          kept: names of the layers whose outputs are kept; None keeps all.
-          precision: of the forward pass.
-          penultimate: whether the penultimate layer is wanted.
-        """
+        """Outputs by layer, the input first: of the layers in `keep` or all, and on request the penultimate layer."""
         tensor = self._tensor(batch)
         self._initialise_lazy_layers(tensor)
         samples = len(tensor)
         outputs: dict[str, Any] = {}
         names: list[str] = []
 
-        def keep(name: str, value: Any) -> None:
+        def record(name: str, value: Any) -> None:
             name = unique_name(name, names)
             names.append(name)
-            if kept is None or name in kept:
+            if keep is None or name in keep:
                 outputs[name] = value.clone()  # a later module may change it in place
 
         def hook(path: str) -> Callable[..., None]:
@@ -146,11 +139,11 @@ class TorchModel(Model):
                 for suffix, value in tensors_of(output).items():
                     is_new = getattr(layer, "inplace", False) or not any(value is arg for arg in args)
                     if value.ndim and value.shape[0] == samples and is_new:
-                        keep(f"{path}{suffix}", value)
+                        record(f"{path}{suffix}", value)
 
             return after
 
-        keep("input", tensor)
+        record("input", tensor)
         with in_inference(self.module), self._computing_in(precision):
             recorded = self.module if penultimate else None
             with hooked(self.module, hook), record_calls(recorded, samples, self._head) as calls:
@@ -160,7 +153,7 @@ class TorchModel(Model):
                 raise ValueError(f"the module answers with {type(output).__name__}, in which there is no tensor.")
             for suffix, value in tensors.items():
                 if value.ndim and value.shape[0] == samples:
-                    keep(f"{OUTPUT}{suffix}", value)
+                    record(f"{OUTPUT}{suffix}", value)
             if penultimate:
                 outputs |= self._penultimate(calls, main_output(tensors, samples), tensor)
         self._names = self._names or names
@@ -224,11 +217,8 @@ class TorchModel(Model):
 
 
 def from_torch(
-    module: Any,
-    *,
-    input_shape: Sequence[int] | None = None,
-    preprocessing: Preprocessing | None = None,
-) -> TorchModel:
+    module: Any, *, input_shape: Sequence[int] | None = None, preprocessing: Preprocessing | None = None,
+) -> TorchModel:  # fmt: skip
     """A live PyTorch module, in inference mode; its own mode comes back after every batch.
 
     Layers are its modules by path, in the order in which they run, after `input` and before `output`; those of a

@@ -13,19 +13,12 @@ from nrjax.models._torch_runs import is_program
 
 
 class Call(NamedTuple):
-    """One call of a module in a forward pass.
+    """One call of a module in a forward pass."""
 
-    Attributes:
-      name: of the layer, another one for every call.
-      module: that was called.
-      given: its first floating-point tensor.
-      output: its first floating-point tensor.
-    """
-
-    name: str
+    name: str  # of the layer, another one for every call
     module: Any
-    given: Any
-    output: Any
+    given: Any  # the first floating-point tensor that it reads
+    output: Any  # the first one that it returns
 
 
 @contextlib.contextmanager

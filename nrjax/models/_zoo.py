@@ -93,19 +93,10 @@ def load_zoo(path: str | Path) -> Zoo:
 
 
 def save_model(
-    zoo: str | Path,
-    name: str,
-    variables: Mapping[str, Any],
-    *,
-    architecture: str,
-    config: Mapping[str, Any],
-    input_shape: Sequence[int],
-    preprocessing: Preprocessing = Preprocessing(),
-    weights: str = "weights.safetensors",
-    tags: Mapping[str, Any] | None = None,
-    license: str = "",
-    source: str = "",
-) -> Path:
+    zoo: str | Path, name: str, variables: Mapping[str, Any], *, architecture: str, config: Mapping[str, Any],
+    input_shape: Sequence[int], preprocessing: Preprocessing = Preprocessing(), weights: str = "weights.safetensors",
+    tags: Mapping[str, Any] | None = None, license: str = "", source: str = "",
+) -> Path:  # fmt: skip
     """Writes a model into a zoo, replacing one of that name; a crash leaves the old one or none, never half.
 
     Args:

@@ -3,14 +3,13 @@
 from nrjax.ranking._best_layer import best_layers
 from nrjax.ranking._extraction import Extraction, rows_of
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec, Job, Listener, ModelRecord, RoundSpec, state_of
-from nrjax.ranking._plan import SCORES, Plan
+from nrjax.ranking._plan import Plan
 from nrjax.ranking._progress import Progress, progress_of
 from nrjax.ranking._rank import rank
 from nrjax.ranking._runner import CandidateRunner
 from nrjax.ranking._samples import LabelledSamples
 
 __all__ = [
-    "SCORES",
     "CandidateResult",
     "CandidateRunner",
     "Extraction",

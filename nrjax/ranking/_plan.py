@@ -14,10 +14,9 @@ from nrjax.scoring.api import check_request
 from nrjax.scoring.build_ranking import build_ranking
 from nrjax.scoring.checks import named_models
 from nrjax.scoring.model_scores import Request
-from nrjax.scoring.scores import UNLABELLED, check_labelled
+from nrjax.scoring.defaults import UNLABELLED, default_scores, why_default
+from nrjax.scoring.scores import check_labelled, check_scores, check_task
 from nrjax.target_tasks import TaskName
-
-SCORES = ("silhouette", "probe")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,16 +51,15 @@ class Plan:
         Raises:
           ValueError, TypeError: as `rank` says.
         """
-        labelled = task == "positions" or has_labels(data, labels)
-        default = SCORES if labelled else UNLABELLED
-        request = check_request(scores=default if scores is None else scores, **options)
-        clusters = check_labelled(request.scores, labels if not labelled else "", n_clusters)
+        check_request(scores="silhouette" if scores is None else scores, **{**options, "by": None})  # before the data
         _check_layers(precision, layer, layers)
         candidates = load_candidates(models, where=where, download=download)
-        if clusters is None:
-            target = LabelledSamples.of(data, labels, task=task, groups=groups, columns=columns)
-        else:
-            target = LabelledSamples.unlabelled(data, clusters)
+        target = _labelled_samples(data, labels, task, groups, columns, scores, n_clusters)
+        if scores is None:
+            scores, reason = default_scores(target.target, beside=True), why_default(target.target, beside=True)
+            target = target.with_remark(reason) if reason else target
+        request = check_request(scores=scores, **options)
+        check_task(request.by, target.target)
         if not candidates:
             raise ValueError("models must hold at least one model; got none.")
         named_models(candidates)
@@ -88,6 +86,19 @@ class Plan:
         return build_ranking(
             list(results), best.scores, best.failed, self.request, made_with, self.target.target, layers
         )
+
+
+def _labelled_samples(
+    data: Any, labels: Any, task: TaskName | None, groups: Any, columns: ColumnChoice, scores: Any, n_clusters: Any
+) -> LabelledSamples:
+    if task == "positions" or has_labels(data, labels):
+        if n_clusters is not None:
+            raise ValueError("n_clusters is of samples without labels; leave it out, or the labels.")
+        return LabelledSamples.of(data, labels, task=task, groups=groups, columns=columns)
+    if task is not None or groups is not None:
+        raise ValueError("task and groups are of samples with labels; leave them out, or pass labels.")
+    kinds, _ = check_scores(UNLABELLED if scores is None else scores, None)
+    return LabelledSamples.unlabelled(data, check_labelled(kinds, None, n_clusters) or 0)
 
 
 def _check_layers(precision: Any, layer: Any, layers: Any) -> None:

@@ -87,6 +87,11 @@ class LabelledSamples:
             raise ValueError(f"labels must be one per {noun}; got {len(target)} labels for {len(samples)} {noun}s.")
         return cls(kind, samples, target)
 
+    def with_remark(self, remark: str) -> "LabelledSamples":
+        """The same; a ranking by it has to say the remark."""
+        target = dataclasses.replace(self.target, remarks=(*self.target.remarks, remark))
+        return dataclasses.replace(self, target=target)
+
     def __len__(self) -> int:
         return len(self.target)
 

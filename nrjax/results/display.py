@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_FAILURES = 20  # that are told one by one
+UNEVEN = 1.5  # times its even share: from there on the largest class is said
 
 
 def as_text(ranking: Outcome) -> str:
@@ -109,11 +110,12 @@ def remarks(ranking: Outcome) -> list[str]:
             "Without labels: how well the features cluster, which need not be what you want to tell apart. See "
             "'Without labels' in docs/guides/confidence.md."
         )
+    lines += ranking.settings.get("remarks", ())
     return lines + _disagreement(ranking) + _agreement(ranking)
 
 
 def _disagreement(ranking: Outcome) -> list[str]:
-    """Which scores put another model first, and what that is worth in points of accuracy."""
+    """Which scores put another model first, and what that is worth by the probe."""
     firsts, by = _first_by_score(ranking), ranking.settings["by"]
     firsts.pop("stability", None)  # how sure clusters are, which is no order of models
     others = {name: first for name, first in firsts.items() if first != ranking.best}
@@ -125,12 +127,16 @@ def _disagreement(ranking: Outcome) -> list[str]:
     if rival is not None and ranking.best in probe and rival in probe:
         name = "probe" if "probe" in others else next(iter(others))
         more, less = sorted((ranking.best, rival), key=lambda model: -probe[model])
-        points = 100 * (probe[more] - probe[less])
-        lines.append(
-            f"Two first choices: {ranking.best} by {by}, {rival} by {name}. A linear probe is right on "
-            f"{100 * probe[more]:.1f} % of the samples with {more} and on {100 * probe[less]:.1f} % with {less}: "
-            f"{points:.1f} points of accuracy."
-        )
+        said = f"Two first choices: {ranking.best} by {by}, {rival} by {name}. A linear probe "
+        if "task" in ranking.settings:
+            what = {"regression": "R²", "multilabel": "mean average precision"}[ranking.settings["task"]]
+            said += f"has a {what} of {probe[more]:.3f} with {more} and of {probe[less]:.3f} with {less}."
+        else:
+            said += (
+                f"is right on {100 * probe[more]:.1f} % of the samples with {more} and on {100 * probe[less]:.1f} % "
+                f"with {less}: {100 * (probe[more] - probe[less]):.1f} points of accuracy."
+            )
+        lines.append(said)
         del others[name]
     if others:
         lines.append(f"{'Also' if lines else 'The scores disagree'}: "
@@ -159,7 +165,7 @@ def how(ranking: Outcome) -> str:
         parts = [f"{made['distance']} silhouette ({made['definition']}) of {made['n_components']} principal components"]
         parts += [f"to within {made['tolerance']:g}"] if made.get("tolerance", TIE) != TIE else []
     parts += [f"layer {made['layer']}"] if "layer" in made else []
-    parts += [f"{made['samples']:,} samples in {_classes(made)}"]
+    parts += [f"{made['samples']:,} samples {_classes(made)}"]
     said = ranking.statements
     sure = (
         f" Intervals hold with probability {made['confidence']:g}; they and {said['p_first']} are about "
@@ -171,9 +177,21 @@ def how(ranking: Outcome) -> str:
 
 
 def _classes(made: Mapping[str, Any]) -> str:
-    if "labels" not in made:
-        return f"{made['classes']:,} classes"
-    return f"{made['classes']:,} clusters" if made["classes"] else "as many clusters as are most apart"
+    """What the samples are of, how many groups, and where an uneven share of classes makes chance high."""
+    if "labels" in made:
+        return f"in {made['classes']:,} clusters" if made["classes"] else "in as many clusters as are most apart"
+    of = f"in {made['classes']:,} classes" if "classes" in made else _outputs(made["task"], made["outputs"])
+    of += f" and {made['groups']:,} groups, each left out whole" if "groups" in made else ""
+    majority, chance = made.get("majority"), made.get("chance", {}).get(made["by"])
+    if majority is not None and majority * made["classes"] > UNEVEN:
+        of += f", {100 * majority:.1f} % of them in the largest"
+        of += f" (chance {chance:.3f})" if chance is not None else ""
+    return of
+
+
+def _outputs(task: str, outputs: int) -> str:
+    noun = {"regression": "number", "multilabel": "label"}[task]
+    return f"with a {noun} each" if outputs == 1 else f"with {outputs:,} {noun}s"
 
 
 def _by(ranking: Outcome) -> str:

@@ -47,7 +47,8 @@ class ScoredModel:
       uncertain: for each whose value may be off by more than it promises, what makes it so, by name.
       interval: in which the score of many more such samples (of as many, for other scores than the silhouette)
         lies with the probability `settings["confidence"]`.
-      by_class: of each score that is a mean over the samples, the mean over those of every class, by name.
+      by_class: of each score that is a mean over the samples, the mean over those of every class, by name; of
+        numbers and of several labels the score of every output or label.
       confused: of each score that is a classifier, the pairs of classes that it confuses most, as places of a class
         and of the one that it is taken for, and how many samples; by name.
       p_first: probability that the model comes first by the score that orders: about that score, not about accuracy.
@@ -86,7 +87,8 @@ class Outcome:
       models: every model, as `ScoredModel`.
       settings: what it was made with.
       about: meaning, range and direction of every score, by name.
-      classes: the labels' classes, whose places `ScoredModel.by_class` and `confused` go by.
+      classes: the labels' classes, of numbers the outputs' names, whose places `ScoredModel.by_class` and `confused`
+        go by.
     """
 
     models: tuple[ScoredModel, ...]

@@ -66,8 +66,9 @@ def write_page(
     if ranking.by_layer:
         layers = _heat_map(ranking.by_layer, ranking.settings["by"])
         sections.append(("Score by layer", _image(layers, "Score of every layer of every model")))
+    of = {"regression": "output", "multilabel": "label"}.get(ranking.settings.get("task"), "class")
     for score, table in ranking.by_class.items():
-        sections.append((f"By class: {score}", _by_class(score, table)))
+        sections.append((f"By {of}: {score}", _by_class(score, table, of)))
     for score, table in ranking.confused.items():
         sections.append((f"What {score} takes for something else", _confused(table)))
     if projections:
@@ -130,18 +131,19 @@ def _scores(ranking: Ranking) -> "Figure":
     return figure
 
 
-def _by_class(score: str, table: Mapping[str, Mapping[Any, float]]) -> str:
-    """The first models by the classes that the first of them is worst at."""
+def _by_class(score: str, table: Mapping[str, Mapping[Any, float]], of: str = "class") -> str:
+    """The first models by the classes, outputs or labels that the first of them is worst at."""
     models = list(table)[:MOST_CELLS]
     classes = sorted(table[models[0]], key=table[models[0]].__getitem__)[:MOST_CELLS]
     classes = [label for label in table[models[0]] if label in classes]
     shown_of = f"the first {len(models)} of {len(table)} models" if len(models) < len(table) else "every model"
     left_out = len(table[models[0]]) - len(classes)
-    worst = f", on the {len(classes)} classes at which the first is worst" if left_out else " on every class"
+    worst = f", on the {len(classes)} of them at which the first is worst" if left_out else f" on every {of}"
     said = str if len(set(map(str, classes))) == len(classes) else repr  # "1" and 1 are two classes
     figure = _heat_map({model: {said(label): table[model][label] for label in classes} for model in models}, score)
-    return f"<p>Mean over the samples of a class, of {shown_of}{worst}; bold: the highest of a class.</p>" + _image(
-        figure, f"{score} of every model on every class"
+    what = "Mean over the samples of a class" if of == "class" else f"Value of a single {of}"
+    return f"<p>{what}, of {shown_of}{worst}; bold: the highest of a {of}.</p>" + _image(
+        figure, f"{score} of every model on every {of}"
     )
 
 

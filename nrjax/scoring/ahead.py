@@ -10,13 +10,15 @@ from typing import Any
 import jax
 import numpy as np
 
+from nrjax.kernels import ScoreSettings
 from nrjax.kernels.krylov import block_width
+from nrjax.kernels.ridge import Groups
 from nrjax.scoring.checks import components_of, working_dtype
 from nrjax.scoring.components import OTHERS, suits_krylov
 from nrjax.scoring.compute import compile_context, one_by_one
 from nrjax.scoring.estimates import compile_estimates, methods_of
 from nrjax.scoring.operators import programs, wide_dtype
-from nrjax.scoring.scores import ScoreKind
+from nrjax.scoring.scores import ScoreKind, undefined
 from nrjax.scoring.silhouette_programs import (
     Task,
     displaced_rows,
@@ -26,6 +28,7 @@ from nrjax.scoring.silhouette_programs import (
     reduced,
     silhouettes_of_model,
 )
+from nrjax.targets import Target
 
 MOST_THREADS = 4
 _FUTURES: dict[Any, Future[None]] = {}  # of this process, by what is compiled
@@ -34,11 +37,10 @@ _FUTURES: dict[Any, Future[None]] = {}  # of this process, by what is compiled
 class CompileAhead:
     """Compiles each program once; only on a CPU, for on accelerators shapes depend on how many models are batched."""
 
-    def __init__(self, task: Task, kinds: Sequence[ScoreKind]):
-        self._task = task
+    def __init__(self, target: Target, settings: ScoreSettings, kinds: Sequence[ScoreKind]):
+        self._target, self._settings = target, settings
         self._kinds = tuple(kind for kind in kinds if kind.reads == "features" and kind.name != "silhouette")
-        self._silhouette = any(kind.name == "silhouette" for kind in kinds)
-        self._counts = np.bincount(task.ids, minlength=task.n_classes)
+        self._silhouette = target.task == "classification" and any(kind.name == "silhouette" for kind in kinds)
         self._needed: dict[tuple[int, ...], list[Future[None]]] = {}
         self._threads: ThreadPoolExecutor | None = None
 
@@ -70,14 +72,19 @@ class CompileAhead:
     def _compilations(self, shape: tuple[int, int], dtype: np.dtype) -> dict[Any, Callable[[], None]]:
         needed = {}
         if self._silhouette and working_dtype(dtype) == np.float32:
-            settings = self._task.settings
-            settings = dataclasses.replace(settings, n_components=components_of(settings, shape))
-            needed |= _compilations(shape, dataclasses.replace(self._task, settings=settings))
-        kinds = [kind for kind in self._kinds if not kind.undefined(*shape, self._counts)]
-        for method in dict.fromkeys(methods_of(kind, dtype)[0] for kind in kinds):
-            together = tuple(kind for kind in kinds if methods_of(kind, dtype)[0] == method)
-            key = shape, self._task.n_classes, together, method
-            needed[key] = functools.partial(compile_estimates, *key)
+            settings = dataclasses.replace(self._settings, n_components=components_of(self._settings, shape))
+            needed |= _compilations(shape, Task(self._target.values, self._target.n_classes, settings))
+        kinds = [kind for kind in self._kinds if not undefined(kind, self._target, shape)]
+        first = {kind: methods_of(kind, dtype, self._target.groups is not None)[0] for kind in kinds}
+        values, members = self._target.values, self._target.members
+        for method in dict.fromkeys(first.values()):
+            together = tuple(kind for kind in kinds if first[kind] == method)
+            labels = jax.ShapeDtypeStruct(values.shape, values.dtype if values.ndim == 1 else method.dtype)
+            ids, *places = (jax.ShapeDtypeStruct(x, np.int32) for x in (shape[:1], *(m.shape for m in members)))
+            groups = Groups(ids, tuple(places)) if members else None  # pyright: ignore
+            arguments = shape, labels, groups, self._target.n_classes, together, method
+            key = (*arguments[:1], values.shape, tuple(m.shape for m in members), *arguments[3:])
+            needed[key] = functools.partial(compile_estimates, *arguments)
         return needed
 
 

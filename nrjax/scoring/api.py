@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from nrjax import kernels
@@ -27,17 +26,21 @@ from nrjax.scoring.checks import (
     named_models,
     working_dtype,
 )
+from nrjax.scoring.defaults import default_scores
 from nrjax.scoring.model_scores import ModelScorer, ModelScores, Request
-from nrjax.scoring.scores import LABELLED, UNLABELLED, check_labelled, check_scores
+from nrjax.scoring.scores import check_labelled, check_scores, check_task
 from nrjax.scoring.sharding import check_mesh, score_on_mesh
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import score_arrays
+from nrjax.targets import Target, TaskName
 
 
 def rank_batch(
     features: Mapping[str, Any] | Any,
     labels: Any,
     *,
+    task: TaskName | None = None,
+    groups: Any = None,
     n_components: int = 10,
     distance: kernels.Distance = "cosine",
     definition: kernels.Definition = "rousseeuw",
@@ -58,7 +61,14 @@ def rank_batch(
         `[models, samples, dims]` whose models are then called "0", "1", ... NumPy, JAX, or anything
         with `__array__` or DLPack; integers and low-precision floats are computed in float32. A mapping
         is read one model at a time, so it may compute features on access.
-      labels: one per sample, of any type; None ranks by how well the features cluster, which says far less.
+      labels: one per sample: a class, of any type; a number, or several, `[samples, outputs]`; or several labels, a
+        list or set of each sample or a matrix of 0 and 1. None ranks by how well the features cluster, which says far
+        less.
+      task: `classification`, `regression` (numbers) or `multilabel`; None tells by the labels, and where they could
+        be two things the error has both ways out.
+      groups: one per sample, such as the patient, the video, the author or the picture that a copy is of. Whatever
+        leaves a sample out (`probe`, `knn`, and those made of them) then leaves out its group, and `confidence` draws
+        groups. Without groups it is said where many samples have a twin.
       n_components: principal components kept; a model that has fewer uses those, and the result says so.
       distance: of the silhouette: `cosine` (the paper's), `euclidean` or `sqeuclidean`.
       definition: `rousseeuw` (the paper's tables) or `centroid` (its Eq. 4).
@@ -70,9 +80,11 @@ def rank_batch(
       tolerance: how far a silhouette may be off, from 1e-6 (default) to 1e-3; coarser is faster. It is certified like
         the default, and part of the result's settings: do not compare scores of different tolerances closer than that.
       scores: to compute, of `nrjax.available_scores()`: `silhouette` (the default; the paper's, the only one that the
-        settings above concern), `probe`, `knn`, `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`, `leep`,
-        `nce`, `mean_rank` (the mean place by all the others asked for), and your own (`nrjax.register_score`); without
-        labels `clusters` and `stability`.
+        settings above concern), `probe`, `knn`, `balanced_probe`, `balanced_knn`, `average_precision` (of the rarer of
+        two classes), `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`, `leep`, `nce`, `mean_rank` (the
+        mean place by all the others asked for), and your own (`nrjax.register_score`); without labels `clusters` and
+        `stability`. Of numbers and of several labels there are `probe` (the default), `knn`, `logme` and `mean_rank`,
+        of numbers also `linear_mse`.
         They share what they have in common.
         The silhouette alone is enough to find a good first choice among networks of one kind; beside others (raw
         pixels, other sizes and families) ask for `probe` too, as `nrjax.rank` does.
@@ -98,33 +110,34 @@ def rank_batch(
       models of a batch iterate together, it does by less than `tolerance`.
 
     Raises:
-      ValueError: labels or settings that fit no model, `confidence` with fewer than 20 samples, an empty mapping,
-        or no model that can be scored.
+      ValueError: labels or settings that fit no model, labels that could be of two tasks, groups that are missing or
+        that hold a class each, `confidence` with fewer than 20 samples or 8 groups, an empty mapping, or no model that
+        can be scored.
       TypeError: a setting or a model name of the wrong type.
 
     Source: Algorithm 1 of the neuralRank paper; `PCA(n_components)` then
     `silhouette_score(metric="cosine")` of scikit-learn.
     """
-    default = UNLABELLED if labels is None else LABELLED
+    if labels is None and (task is not None or groups is not None):
+        raise ValueError("task and groups are of samples with labels; leave them out, or pass labels.")
+    target = Target.unlabelled(0) if labels is None else Target.of(labels, task=task, groups=groups)
     request = check_request(
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, tolerance=tolerance, scores=default if scores is None else scores, by=by,
+        block_size=block_size, tolerance=tolerance, scores=default_scores(target) if scores is None else scores, by=by,
         confidence=confidence,
     )  # fmt: skip
     clusters = check_labelled(request.scores, labels, n_clusters)
     models = named_models(features)
-    if clusters is None:
-        ids, classes = encode_labels(labels)
-    else:
-        ids, classes = np.zeros(len(models[next(iter(models))]), np.int32), np.arange(clusters)
+    if clusters is not None:
+        target = Target.unlabelled(len(models[next(iter(models))]), clusters)
+    check_task(request.by, target)
     probabilities = {} if probabilities is None else probabilities
     units = (
-        (name, checked, _probabilities(probabilities, name, len(ids)))
-        for name, checked in each_checked(models, len(ids))
+        (name, checked, _probabilities(probabilities, name, len(target)))
+        for name, checked in each_checked(models, len(target))
     )
-    evaluated, failed = split_failed(dict(evaluate(units, ids, len(classes), request, _shapes(features))), request)
-    made_with = {"samples": len(ids), "classes": len(classes)} | ({} if clusters is None else {"labels": None})
-    return build_ranking(list(models), evaluated, failed, request, made_with, classes.tolist())
+    evaluated, failed = split_failed(dict(evaluate(units, target, request, _shapes(features))), request)
+    return build_ranking(list(models), evaluated, failed, request, target.made_with, target)
 
 
 def _shapes(features: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
@@ -153,8 +166,7 @@ def check_request(
 
 def evaluate(
     units: Iterable[tuple[Hashable, Any, Any]],
-    ids: np.ndarray,
-    n_classes: int,
+    target: Target,
     request: Request,
     shapes: Iterable[tuple[tuple[int, ...], Any]] = (),
 ) -> Iterator[tuple[Any, ModelScores | str]]:
@@ -162,12 +174,11 @@ def evaluate(
 
     Args:
       units: key, checked features and probabilities, or the reason why there are none.
-      ids: class ids of the samples.
-      n_classes: of the labels.
+      target: of the samples, as their door has checked it.
       request: what to compute.
       shapes: of features that will come, and their types: what they need is compiled meanwhile.
     """
-    scorer = ModelScorer(ids, n_classes, request)
+    scorer = ModelScorer(target, request)
     for shape, dtype in shapes:
         scorer.expect(shape, dtype)
     for key, features, probabilities in units:

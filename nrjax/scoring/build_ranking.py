@@ -13,6 +13,10 @@ from nrjax.scoring.confidence import LEVEL, confidence, possible_interval
 from nrjax.scoring.mean_rank import add_mean_rank
 from nrjax.scoring.model_scores import ModelScores, Request
 from nrjax.scoring.near_best import p_near_best
+from nrjax.scoring.score_kind import WORDS, ScoreKind
+from nrjax.targets import Target
+
+ONLY_CLASSES = "P(within 1 point) is about the accuracy of retrained heads, so it is left out: the labels are {}."
 
 
 def split_failed(
@@ -33,13 +37,16 @@ def build_ranking(
     failed: Mapping[str, str],
     request: Request,
     made_with: Mapping[str, Any],
-    classes: Sequence[Any],
+    target: Target,
     layers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Ranking:
-    """The ranking of evaluated models; `layers` has more fields of `ScoredModel` by model."""
+    """The ranking of evaluated models by a target; `layers` has more fields of `ScoredModel` by model.
+
+    `made_with` goes into the settings, where it should hold `target.made_with`.
+    """
     if not evaluated:
         raise ValueError(f"None of the models could be scored. {_by_reason(failed)}")
-    by = request.by
+    by = request.by.of(target)
     sign = by.sign
     order = sorted(
         (name for name in names if name in evaluated), key=lambda name: -sign * evaluated[name].values[by.name]
@@ -65,22 +72,42 @@ def build_ranking(
                 continue
             low, high = sorted(sign * bound for bound in sure.interval)
             hits, value = evaluated[name].hits.get(by.name), evaluated[name].values[by.name]
-            interval = possible_interval((low, high), hits, value, by.bounds(made_with["classes"]))
+            interval = possible_interval((low, high), hits, value, by.bounds(target.n_classes))
             models[name] = dataclasses.replace(models[name], interval=interval, p_first=sure.p_first, group=sure.group)
     if request.confidence:
-        for name, probability in _agreement(evaluated).items():
+        for name, probability in (_agreement(evaluated) if target.task == "classification" else {}).items():
             models[name] = dataclasses.replace(models[name], p_near_best=probability)
     settings = {
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
         "confidence": LEVEL if request.confidence else None, **made_with, "backend": jax.default_backend(),
     }  # fmt: skip
-    about = {kind.name: kind.about(made_with["classes"]) for kind in request.scores}
+    kinds = [kind.of(target) for kind in request.scores]
+    settings |= _chances(kinds, target)
+    remarks = list(target.remarks)
+    if (
+        request.confidence
+        and target.task in WORDS
+        and target.task != "classification"
+        and "probe" in settings["scores"]
+    ):
+        remarks.append(ONLY_CLASSES.format(WORDS[target.task]))
+    settings |= {"remarks": remarks} if remarks else {}
+    about = {kind.name: kind.about(target.n_classes) for kind in kinds}
     lost = {name: failed[name] for name in names if name in failed}
-    return Ranking.of([models[name] for name in order], lost, settings, about, classes)
+    return Ranking.of([models[name] for name in order], lost, settings, about, target.classes)
+
+
+def _chances(kinds: Sequence[ScoreKind], target: Target) -> dict[str, Any]:
+    """The largest class's share, and the value of every score that it is known of where features say nothing."""
+    if target.task == "clusters":
+        return {}
+    shares = target.counts / len(target)
+    chances = {kind.name: kind.chance(shares) for kind in kinds if kind.chance is not None and kind.task == target.task}
+    return ({} if target.majority is None else {"majority": target.majority}) | {"chance": chances}
 
 
 def _agreement(evaluated: Mapping[str, ModelScores]) -> dict[str, float]:
-    """Of the models that have a probe and influences on it."""
+    """Of the models that have a probe of classes and influences on it."""
     probed = {name: one for name, one in evaluated.items() if np.isfinite(one.influences.get("probe", np.nan)).all()}
     if not probed:
         return {}

@@ -17,15 +17,19 @@ from nrjax.scoring.compute import ShapeBatcher
 from nrjax.scoring.confidence import (
     FEW,
     FEWEST,
+    FEWEST_GROUPS,
+    by_unit,
     influences_of_accuracy,
-    influences_of_groups,
+    influences_of_parts,
     influences_of_samples,
     interval_of_share,
 )
 from nrjax.scoring.estimates import estimate_scores
-from nrjax.scoring.scores import ScoreKind
+from nrjax.scoring.scores import ScoreKind, check_task, undefined
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import score_arrays
+from nrjax.scoring.twins import doubt_of_twins
+from nrjax.targets import Target
 
 NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and there are none"
 NO_INTERVAL = "it has no interval, for too many classes have one sample only, whose silhouette is 0 by definition"
@@ -95,21 +99,33 @@ class _Model(NamedTuple):
 
 
 class ModelScorer:
-    """Scores models one at a time on a CPU; on accelerators those of one shape together."""
+    """Scores models one at a time on a CPU; on accelerators those of one shape together.
 
-    def __init__(self, ids: np.ndarray, n_classes: int, request: Request):
-        if request.confidence and len(ids) < FEWEST:
-            raise ValueError(f"confidence needs at least {FEWEST} samples; got {len(ids)}. Leave it out.")
-        self._ids, self._n_classes, self._request = ids, n_classes, request
-        self._counts = np.bincount(ids, minlength=n_classes)
-        # Of a silhouette's interval: the bias of classes of one or two is not known, it may be as large as chance is.
-        too_few = np.mean(self._counts == 1) > MOST_OF_ONE
-        self._widening = np.nan if too_few else 1 + float(np.mean(self._counts[ids] <= 2))
+    Raises:
+      ValueError: `confidence` of fewer samples or groups than it needs, a score to order by that means nothing for
+        the target's task.
+    """
+
+    def __init__(self, target: Target, request: Request):
+        check_task(request.by, target)
+        if request.confidence and len(target) < FEWEST:
+            raise ValueError(f"confidence needs at least {FEWEST} samples; got {len(target)}. Leave it out.")
+        if request.confidence and target.independent < FEWEST_GROUPS:
+            raise ValueError(
+                f"confidence needs at least {FEWEST_GROUPS} groups; got {target.independent}. Leave it out."
+            )
+        self._target, self._request = target, request
+        self._kinds, self._by = tuple(kind.of(target) for kind in request.scores), request.by.of(target)
+        self._widening = 1.0
+        if self._is_classified:
+            # The bias of a silhouette of classes of one or two is not known, it may be as large as chance is.
+            too_few = np.mean(target.counts == 1) > MOST_OF_ONE
+            self._widening = np.nan if too_few else 1 + float(np.mean(target.counts[target.values] <= 2))
         self._silhouettes, self._others = ShapeBatcher[_Model](), ShapeBatcher[_Model]()
         self._added: dict[Hashable, ModelScores] = {}
         self._waiting: Counter[Hashable] = Counter()  # how many batches a model is still in
         self._staging = Staging()
-        self._ahead = CompileAhead(Task(ids, n_classes, request.settings), request.scores)
+        self._ahead = CompileAhead(target, request.settings, self._kinds)
 
     def expect(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
         """Begins to compile what features of this shape and type need, in threads."""
@@ -120,10 +136,10 @@ class ModelScorer:
         scores = self._added[key] = ModelScores(features.shape[1])
         self._ahead.wait(features.shape)
         kinds = []
-        for kind in self._request.scores:
+        for kind in self._kinds:
             if kind.reads == "scores":  # of all models, in the end
                 continue
-            reason = kind.undefined(len(features), features.shape[1], self._counts)
+            reason = undefined(kind, self._target, features.shape)
             if kind.reads == "probabilities":
                 reason = NO_PROBABILITIES if probabilities is None else reason
                 reason = probabilities if isinstance(probabilities, str) else reason
@@ -138,6 +154,8 @@ class ModelScorer:
                 self._add_silhouettes(self._silhouettes.add(group, _Model(key, scores, features), features.nbytes))
             else:
                 kinds.append(kind)
+        twins = doubt_of_twins(features) if self._target.groups is None and any(k.leaves_out for k in kinds) else None
+        scores.uncertain |= {kind.name: twins for kind in kinds if kind.leaves_out and twins}
         if kinds:
             group = tuple(kinds), features.shape, str(features.dtype), rounding_of(features)
             self._waiting[key] += 1
@@ -166,7 +184,7 @@ class ModelScorer:
         settings = self._request.settings
         settings = dataclasses.replace(settings, n_components=components_of(settings, batch[0].array.shape))
         influence = self._request.confidence and self._request.by.name == "silhouette"
-        task = Task(self._ids, self._n_classes, settings, influence)
+        task = Task(self._target.values, self._target.n_classes, settings, influence)
         results = score_arrays([model.array for model in batch], task, self._staging)
         for (_, scores, array), score in zip(batch, results, strict=True):
             scores.add("silhouette", score.value, score.by_class)
@@ -174,7 +192,8 @@ class ModelScorer:
             doubt = _doubt_of_variation(score.variation, array) or score.doubt(settings.tolerance)
             scores.uncertain |= {"silhouette": doubt} if doubt else {}
             if score.influence is not None:
-                scores.influences["silhouette"] = np.asarray(score.influence.influences) * self._widening
+                influences = np.asarray(score.influence.influences) * self._widening
+                scores.influences["silhouette"] = by_unit(influences, self._target.groups)
                 scores.bias = float(score.influence.bias)
                 if np.isnan(self._widening):
                     scores.uncertain.setdefault("silhouette", NO_INTERVAL)
@@ -185,16 +204,19 @@ class ModelScorer:
             return
         arrays = [model.array for model in batch]
         sampled = [
-            kind for kind in kinds if self._request.confidence and (kind == self._request.by or kind.name == "probe")
+            kind
+            for kind in kinds
+            if self._request.confidence and (kind == self._by or (kind.name == "probe" and self._is_classified))
         ]
         try:
-            estimates = estimate_scores(arrays, self._ids, self._n_classes, kinds)
+            estimates = estimate_scores(arrays, self._target, kinds)
             for kind in sampled:
                 for i, (_, scores, array) in enumerate(batch):
                     scores.influences[kind.name] = self._influences(kind, array, estimates[i, kind])
                     values = np.asarray(estimates[i, kind].value)
                     if values.ndim and np.isin(values, (0, 1)).all():
-                        scores.hits[kind.name] = interval_of_share(float(values.mean(dtype=np.float64)), len(values))
+                        share = float(values.mean(dtype=np.float64))
+                        scores.hits[kind.name] = interval_of_share(share, self._target.independent)
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it
             if len(kinds) > 1:
                 for kind in kinds:
@@ -207,7 +229,10 @@ class ModelScorer:
         constant = [_nearly_constant(without_constants(array)) for array in arrays]
         for (i, kind), estimate in estimates.items():
             scores, values = batch[i].scores, np.asarray(estimate.value, np.float64)
-            scores.add(kind.name, float(values.mean()), self._means_by_class(values) if values.ndim else None)
+            by_class = self._means_by_class(values) if values.ndim else None
+            if estimate.by_output is not None and len(estimate.by_output) > 1:
+                by_class = np.asarray(estimate.by_output, np.float64)
+            scores.add(kind.name, float(values.mean()), by_class)
             if estimate.predicted is not None and kind.name in scores.values:
                 scores.confused[kind.name] = self._confused(np.asarray(estimate.predicted))
             doubt = constant[i] if kind.reads == "features" and kind.estimate is not None else None
@@ -215,27 +240,35 @@ class ModelScorer:
             if doubt and kind.name in scores.values:
                 scores.uncertain[kind.name] = doubt
 
+    @property
+    def _is_classified(self) -> bool:
+        return self._target.task == "classification"
+
     def _means_by_class(self, values: np.ndarray) -> np.ndarray:
-        return np.bincount(self._ids, values, self._n_classes) / self._counts
+        return np.bincount(self._target.values, values, self._target.n_classes) / self._target.counts
 
     def _confused(self, predicted: np.ndarray) -> list[tuple[int, int, int]]:
-        wrong = self._ids != predicted
-        pairs, counts = np.unique(self._ids[wrong] * np.int64(self._n_classes) + predicted[wrong], return_counts=True)
+        ids, n_classes = self._target.values, self._target.n_classes
+        wrong = ids != predicted
+        pairs, counts = np.unique(ids[wrong] * np.int64(n_classes) + predicted[wrong], return_counts=True)
         most = np.argsort(-counts, kind="stable")[:MOST_CONFUSED]
-        return [(*divmod(int(pairs[i]), self._n_classes), int(counts[i])) for i in most]
+        return [(*divmod(int(pairs[i]), n_classes), int(counts[i])) for i in most]
 
     def _influences(self, kind: ScoreKind, array: Any, estimate: Estimate) -> np.ndarray:
-        value = np.asarray(estimate.value)
-        if value.ndim and len(value) >= FEW:
-            return influences_of_samples(value)
+        """Of samples, or of groups where there are any, or of parts of them."""
+        value, target = np.asarray(estimate.value), self._target
+        of_samples = influences_of_samples(value) if value.ndim else estimate.influences
+        of_units = None if of_samples is None else by_unit(np.asarray(of_samples, np.float64), target.groups)
+        if of_units is not None and len(target) >= FEW:
+            return of_units
 
         def score_of(chosen: np.ndarray) -> float:
-            estimates = estimate_scores([array[chosen]], self._ids[chosen], self._n_classes, (kind,))
+            estimates = estimate_scores([array[chosen]], target.take(chosen), (kind,))
             return float(np.mean(estimates[0, kind].value, dtype=np.float64))
 
-        return influences_of_accuracy(value, score_of, self._ids) if value.ndim else influences_of_groups(
-            score_of, self._ids
-        )  # fmt: skip
+        if of_units is not None and self._is_classified:
+            return influences_of_accuracy(of_units, score_of, target.strata, target.groups)
+        return influences_of_parts(score_of, target.strata, target.groups)
 
 
 def _nearly_constant(array: Any) -> str | None:

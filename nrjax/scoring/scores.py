@@ -1,6 +1,5 @@
-"""The registry of scores: which there are, what each means, and where it means nothing."""
+"""The registry of scores: which there are, what each means for every task, and where it means nothing."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -12,80 +11,28 @@ from nrjax import kernels
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.kernels.gbc import estimate_gbc
 from nrjax.kernels.h_score import estimate_h_score, estimate_regularized_h_score
-from nrjax.kernels.knn import NEIGHBOURS, estimate_knn
+from nrjax.kernels.knn import (
+    estimate_balanced_knn,
+    estimate_knn,
+    estimate_knn_of_labels,
+    estimate_knn_of_numbers,
+)
 from nrjax.kernels.leep import estimate_leep, estimate_nce
-from nrjax.kernels.logme import estimate_logme
-from nrjax.kernels.probe import estimate_probe
-from nrjax.kernels.spectrum import Factorisation
+from nrjax.kernels.linear_mse import estimate_linear_mse
+from nrjax.kernels.logme import estimate_logme, estimate_logme_of_columns
+from nrjax.kernels.neighbours import NEIGHBOURS
+from nrjax.kernels.probe import (
+    estimate_average_precision,
+    estimate_balanced_probe,
+    estimate_probe,
+    estimate_probe_of_labels,
+    estimate_probe_of_numbers,
+)
 from nrjax.kernels.transrate import estimate_transrate
-from nrjax.results import ScoreMeaning
-
-Kernel = Callable[..., jax.Array]
-
-
-def _unbounded(classes: int) -> tuple[float, float]:
-    return -math.inf, math.inf
-
-
-def _always(samples: int, dims: int, counts: np.ndarray) -> None:
-    return None
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoreKind:
-    """A score that models can be ranked by.
-
-    Attributes:
-      name: as in `rank_batch(scores=...)`.
-      kernel: pure and traceable, `kernel(features [samples, dims], labels [samples], *, n_classes)`, labels
-        being ids in `0..n_classes-1`. Returns a number, or `[samples]` numbers whose mean is the score.
-      meaning: in a few words.
-      bounds: of its values, from the number of classes.
-      higher_is_better: its direction.
-      source: DOI, arXiv or library call.
-      undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
-      reads: `features`, `probabilities` of the model's own classes `[samples, source_classes]`, or the other `scores`
-        asked for, of all models (`scoring.mean_rank`).
-      estimate: the kernel that also says how far its value may be off, with `solver` and `rounding` as further
-        options; None for a kernel that does not.
-      tolerance: error up to which a value is certain,
-      relative: of the value itself, or absolute.
-      solvers: factorisations that `estimate` is tried with in float64, one after the other.
-      begins_in_float32: whether it is tried in float32 first.
-      scale_free: whether it is the same for features times any number.
-      labelled: whether it reads the labels; the others are all there is where there are none.
-    """
-
-    name: str
-    kernel: Kernel
-    meaning: str
-    bounds: Callable[[int], tuple[float, float]] = _unbounded
-    higher_is_better: bool = True
-    source: str = ""
-    undefined: Callable[[int, int, np.ndarray], str | None] = _always
-    reads: Literal["features", "probabilities", "scores"] = "features"
-    estimate: Callable[..., Estimate] | None = None
-    tolerance: float = math.inf
-    relative: bool = False
-    solvers: tuple[Factorisation, ...] = ("gram",)
-    begins_in_float32: bool = False
-    scale_free: bool = False
-    labelled: bool = True
-
-    def certain(self, found: Estimate) -> bool:
-        """Whether a value is as good as this score promises."""
-        size = abs(float(np.mean(found.value))) if self.relative else 1.0
-        return bool(found.error <= self.tolerance * size)
-
-    @property
-    def sign(self) -> int:
-        """What turns its values into ones of which higher is better."""
-        return 1 if self.higher_is_better else -1
-
-    def about(self, n_classes: int) -> ScoreMeaning:
-        """What it says of a target with so many classes."""
-        low, high = (bound if math.isfinite(bound) else None for bound in self.bounds(n_classes))
-        return ScoreMeaning(self.meaning, low, high, self.higher_is_better)
+from nrjax.scoring.defaults import UNLABELLED as UNLABELLED
+from nrjax.scoring.score_kind import Kernel, ScoreKind, always, unbounded
+from nrjax.target_tasks import TaskName
+from nrjax.targets import Target
 
 
 def register_score(
@@ -93,10 +40,10 @@ def register_score(
     kernel: Kernel,
     meaning: str = "",
     *,
-    bounds: Callable[[int], tuple[float, float]] = _unbounded,
+    bounds: Callable[[int], tuple[float, float]] = unbounded,
     higher_is_better: bool = True,
     source: str = "",
-    undefined: Callable[[int, int, np.ndarray], str | None] = _always,
+    undefined: Callable[[int, int, np.ndarray], str | None] = always,
     reads: Literal["features", "probabilities"] = "features",
     labelled: bool = True,
 ) -> ScoreKind:
@@ -134,9 +81,6 @@ def available_scores() -> dict[str, ScoreKind]:
     return dict(_KINDS)
 
 
-LABELLED, UNLABELLED = ("silhouette",), ("clusters", "stability")  # scores that are computed where none are named
-
-
 def check_labelled(kinds: Sequence[ScoreKind], labels: Any, n_clusters: Any) -> int | None:
     """Clusters to look for where there are no labels, 0 to choose; None where there are. Raises ValueError."""
     if labels is not None:
@@ -171,6 +115,19 @@ def check_scores(scores: Any, by: Any) -> tuple[tuple[ScoreKind, ...], ScoreKind
     return kinds, _KINDS[by or names[0]]
 
 
+def undefined(kind: ScoreKind, target: Target, shape: tuple[int, ...]) -> str | None:
+    """Why a score means nothing for features of this shape; without the largest group where groups are left out."""
+    samples = shape[0] if target.groups is None or not kind.leaves_out else target.fewest_left + 1
+    return kind.undefined(samples, shape[1], target.counts)
+
+
+def check_task(by: ScoreKind, target: Target) -> None:
+    """Raises ValueError where the score to order by means nothing for the task."""
+    kind = by.of(target)
+    if kind.reads != "scores" and kind.labelled and target.task not in ("clusters", kind.task):
+        raise ValueError(f"by must be a score of the labels' task; {by.name!r}: {kind.undefined(0, 0, target.counts)}.")
+
+
 def _silhouette(features: jax.Array, labels: jax.Array, *, n_classes: int) -> jax.Array:
     settings = kernels.ScoreSettings(min(10, len(features) - 1, features.shape[1]))
     return kernels.score(features, labels, n_classes=n_classes, settings=settings).value
@@ -196,6 +153,42 @@ def _too_few_for_neighbours(samples: int, dims: int, counts: np.ndarray) -> str 
     return f"{NEIGHBOURS} neighbours need more samples than that; got {samples}" if few else None
 
 
+def _not_two(samples: int, dims: int, counts: np.ndarray) -> str | None:
+    several = len(counts) != 2
+    return f"it is of two classes, and there are {len(counts)}: take balanced_probe" if several else (
+        _classes_of_one(samples, dims, counts)
+    )  # fmt: skip
+
+
+def _shares(bounds: int) -> tuple[float, float]:
+    return 0, 1
+
+
+def _majority(shares: np.ndarray) -> float:
+    return float(shares.max())
+
+
+def _evenly(shares: np.ndarray) -> float:
+    return 1 / len(shares)
+
+
+def _mean_share(shares: np.ndarray) -> float:
+    return float(shares.mean())
+
+
+def _nothing(shares: np.ndarray) -> float:
+    return 0.0
+
+
+def _kind_of(task: TaskName, name: str, estimate: Callable[..., Estimate], meaning: str, **fields: Any) -> ScoreKind:
+    """A score of numbers or of several labels; its kernel is the estimate without its error."""
+    eps = float(np.finfo(np.float32).eps)
+    return ScoreKind(
+        name, lambda features, labels, **options: estimate(features, labels, rounding=eps, **options).value, meaning,
+        estimate=estimate, task=task, solvers=("gram", "svd"), **fields,
+    )  # fmt: skip
+
+
 _KINDS: dict[str, ScoreKind] = {}
 _register(
     "silhouette", _silhouette, "silhouette of the samples on the leading principal components",
@@ -203,20 +196,86 @@ _register(
 )  # fmt: skip
 _register(
     "probe", kernels.probe, "accuracy of a linear probe, leaving one sample out",
-    bounds=lambda classes: (0, 1), undefined=_classes_of_one,
+    bounds=_shares, undefined=_classes_of_one,
     source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
     estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
+    leaves_out=True, chance=_majority,
+    others=(
+        _kind_of(
+            "regression", "probe", estimate_probe_of_numbers, "R² of a linear probe, leaving one sample out",
+            bounds=lambda outputs: (-math.inf, 1), source="sklearn.linear_model.RidgeCV after StandardScaler",
+            tolerance=1e-3, scale_free=True, leaves_out=True, chance=_nothing,
+        ),
+        _kind_of(
+            "multilabel", "probe", estimate_probe_of_labels,
+            "mean average precision of a linear probe, leaving one sample out",
+            bounds=_shares, source="sklearn.metrics.average_precision_score of sklearn.linear_model.RidgeCV",
+            tolerance=1e-3, begins_in_float32=True, scale_free=True, leaves_out=True, chance=_mean_share,
+        ),
+    ),
 )  # fmt: skip
 _register(
     "knn", kernels.knn, "accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
-    bounds=lambda classes: (0, 1), undefined=_too_few_for_neighbours,
+    bounds=_shares, undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
     estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
+    leaves_out=True, chance=_majority,
+    others=(
+        _kind_of(
+            "regression", "knn", estimate_knn_of_numbers,
+            "correlation with the mean of the 5 nearest neighbours (cosine), leaving one sample out",
+            bounds=lambda outputs: (-1, 1), undefined=_too_few_for_neighbours, source="numpy.corrcoef of "
+            'sklearn.neighbors.KNeighborsRegressor(5, metric="cosine")',
+            tolerance=1e-3, scale_free=True, leaves_out=True, chance=_nothing,
+        ),
+        _kind_of(
+            "multilabel", "knn", estimate_knn_of_labels,
+            "mean average precision of the 5 nearest neighbours' share (cosine), leaving one sample out",
+            bounds=_shares, undefined=_too_few_for_neighbours, source="sklearn.metrics.average_precision_score of "
+            'sklearn.neighbors.KNeighborsRegressor(5, metric="cosine")',
+            tolerance=1e-3, begins_in_float32=True, scale_free=True, leaves_out=True, chance=_mean_share,
+        ),
+    ),
 )  # fmt: skip
 _register(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
     source="arXiv:2102.11005",
     estimate=estimate_logme, tolerance=1e-4, solvers=("gram", "svd"), scale_free=True,
+    others=tuple(
+        _kind_of(
+            task, "logme", estimate_logme_of_columns, f"log evidence of the {what} per sample (LogME)",
+            source="arXiv:2102.11005", tolerance=1e-4, scale_free=True,
+        ) for task, what in (("regression", "numbers"), ("multilabel", "labels"))
+    ),
+)  # fmt: skip
+_KINDS["linear_mse"] = _kind_of(
+    "regression", "linear_mse", estimate_linear_mse,
+    "negative mean squared error of a linear regression, its weights penalised (LinMSE)",
+    bounds=lambda outputs: (-math.inf, 0), source="arXiv:2312.00656", tolerance=1e-4, relative=True,
+)  # fmt: skip
+_register(
+    "balanced_probe", kernels.balanced_probe,
+    "mean over the classes of the accuracy of a linear probe, leaving one sample out",
+    bounds=_shares, undefined=_classes_of_one,
+    source="sklearn.metrics.balanced_accuracy_score of sklearn.linear_model.RidgeClassifierCV",
+    estimate=estimate_balanced_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
+    leaves_out=True, chance=_evenly,
+)  # fmt: skip
+_register(
+    "balanced_knn", kernels.balanced_knn,
+    "mean over the classes of the accuracy of the 5 nearest neighbours (cosine), leaving one sample out",
+    bounds=_shares, undefined=_too_few_for_neighbours,
+    source='sklearn.metrics.balanced_accuracy_score of sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
+    estimate=estimate_balanced_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
+    leaves_out=True, chance=_evenly,
+)  # fmt: skip
+_register(
+    "average_precision", kernels.average_precision,
+    "average precision of the rarer of two classes by a linear probe, leaving one sample out",
+    bounds=_shares, undefined=_not_two,
+    source="sklearn.metrics.average_precision_score of sklearn.linear_model.RidgeClassifierCV",
+    estimate=estimate_average_precision, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
+    scale_free=True, leaves_out=True, chance=lambda shares: float(shares.min()),
 )  # fmt: skip
 _register(
     "h_score", kernels.h_score, "between-class share of the features' covariance (H-score)",

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nrjax._utils.memory import in_slices, models_that_fit
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.silhouette import LINEAR_DISTANCES
 from nrjax.scoring.array_features import ArrayFeatures
@@ -51,7 +52,8 @@ def spec(mesh: Mesh) -> PartitionSpec:
 def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh) -> np.ndarray:
     """Scores of `[models, samples, dims]`, the same on every process.
 
-    Every process runs the same loop on the same sums, so they agree on when it ends.
+    Every process runs the same loop on the same sums, so they agree on when it ends. Of a NumPy array as many models go
+    at once as fit the devices.
 
     Args:
       features: a NumPy array, the same on every process, or a `jax.Array` over the devices of `mesh`.
@@ -63,13 +65,37 @@ def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: Scor
     Raises:
       ValueError: features that are not finite.
     """
+    if isinstance(features, jax.Array):
+        return _score_together(features, ids, n_classes, settings, mesh, 0)
+    bytes_per_device = features[0].nbytes // mesh.shape.get("samples", 1)
+    size = models_that_fit(bytes_per_device) * mesh.shape.get("models", 1)
+    if jax.process_count() > 1:  # which must agree on every piece
+        from jax.experimental import multihost_utils
+
+        size = int(multihost_utils.process_allgather(np.array(size)).min())
+        scores = [
+            _score_together(features[start : start + size], ids, n_classes, settings, mesh, start)
+            for start in range(0, len(features), size)
+        ]
+        return np.concatenate(scores)
+
+    def run(piece: np.ndarray) -> np.ndarray:
+        return _score_together(features[piece[0] : piece[-1] + 1], ids, n_classes, settings, mesh, int(piece[0]))
+
+    return np.concatenate([scores for _, scores in in_slices(run, np.arange(len(features)), size)])
+
+
+def _score_together(
+    features: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh, first: int
+) -> np.ndarray:
+    """Scores of models that are on the devices at once; `first` is the number of the first one."""
     models = len(features)
     with compute_context():
         placed, weights, labels = _placed(features, ids, mesh)
         broken = np.flatnonzero(np.asarray(_not_finite(placed, mesh))[:models])
         if len(broken):
             raise ValueError(
-                f"Model {broken[0]}: features must be finite ({len(broken)} of {models} models have others)."
+                f"Model {first + broken[0]}: features must be finite ({len(broken)} of {models} models have others)."
             )
         rounding = float(np.finfo(placed.dtype).eps)
         on_mesh = ArrayFeatures(placed, weights, mesh, rounding=rounding)

@@ -136,7 +136,7 @@ def timm(folder: Path) -> Source:
 
     x, (net, model) = images(), make(0)
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(net), is_training=False)
-    batch = torch.stack([transform(Image.fromarray(one)) for one in x])
+    batch = torch.stack([transform(Image.fromarray(image)) for image in x])
     with torch.no_grad():
         expected = net.forward_head(net.forward_features(batch), pre_logits=True).numpy()
     return Source(model, x, expected, ["input", "conv1", "layer1.0", "fc", "output"], lambda: make(1)[1])
@@ -243,7 +243,7 @@ def onnx(folder: Path) -> Source:
     from onnx import numpy_helper
 
     x, proto = images(), save_onnx(folder / "net.onnx")
-    head = {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}["head"]
+    head = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}["head"]
     session = runtime.InferenceSession(folder / "net.onnx", providers=["CPUExecutionProvider"])
     logits = session.run(None, {"image": x.transpose(0, 3, 1, 2).astype(np.float32) / 255})[0]
 
@@ -253,7 +253,7 @@ def onnx(folder: Path) -> Source:
 
     model = nrjax.load_model(f"onnx:{folder / 'net.onnx'}")
     assert np.allclose(nrjax.extract_features(model, x) @ head, logits, atol=1e-5)
-    kernel = {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}
+    kernel = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float32) / 255, (3, 3), axis=(1, 2))
     conv = np.einsum("nhwcij,ocij->nhwo", windows, kernel["kernel"]) + kernel["bias"]
     expected = np.maximum(conv, 0).mean(axis=(1, 2))

@@ -21,7 +21,7 @@ def zoo(tmp_path, save_tiny):
 
 
 def embedder(scale):
-    return nrjax.from_embedder(lambda some: np.stack([scale * one.mean((0, 1)) for one in some]), "image")
+    return nrjax.from_embedder(lambda images: np.stack([scale * image.mean((0, 1)) for image in images]), "image")
 
 
 def test_mixtures_of_all(zoo):
@@ -52,10 +52,10 @@ def test_lists(tmp_path, zoo, suffix):
         net = {"name": "net", "model": "onnx:net.onnx", "tags": {"family": "hand"}}
         net["preprocessing"] = {"mean": [0.5], "std": [0.5]}
         path.write_text(json.dumps([{"model": "zoo", "license": "mit"}, net]))
-    found = load_candidates(path)
-    assert list(found) == ["a", "b", "net"]
-    assert found.known("a")["license"] == "mit"
-    assert found.known("net") == {"name": "net", "source": "onnx:net.onnx", "family": "hand"}
+    candidates = load_candidates(path)
+    assert list(candidates) == ["a", "b", "net"]
+    assert candidates.known("a")["license"] == "mit"
+    assert candidates.known("net") == {"name": "net", "source": "onnx:net.onnx", "family": "hand"}
     assert list(load_candidates(path, where="family == 'hand'")) == ["net"]
     assert load_candidates(path)["a"].description.license == "mit"
     pytest.importorskip("onnxruntime", exc_type=ImportError)
@@ -65,7 +65,7 @@ def test_lists(tmp_path, zoo, suffix):
     assert ranking.settings["preprocessing"]["net"] == "32x32x3 bilinear, /255, mean 0.5 std 0.5"
 
 
-@pytest.mark.parametrize(("text", "said"), [
+@pytest.mark.parametrize(("text", "message"), [
     ("[[models]]\nname = 'x'", "model 1 must be a table with model ="), ("models = 3", 'expected a list "models"'),
     ("[[models]]\nmodel = 'zoo'\ncolour = 1", "'colour', which is no field"), ("[[", "is not TOML"),
     ("[[models]]\nmodel = 'zoo'\ntags = 1", "tags must be a dict"),
@@ -74,9 +74,9 @@ def test_lists(tmp_path, zoo, suffix):
     ("[[models]]\nmodel = 'onnx:x'\npreprocessing = {std = [0]}", "std must be positive"),
     ("[[models]]\nmodel = 'onnx:x'\npreprocessing = {size = 3}", "preprocessing: .*size"),
 ])  # fmt: skip
-def test_lists_that_are_refused(tmp_path, text, said):
+def test_lists_that_are_refused(tmp_path, text, message):
     (tmp_path / "list.toml").write_text(text)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load_candidates(tmp_path / "list.toml")
 
 
@@ -91,8 +91,8 @@ def test_filters(zoo):
     assert list(load_candidates(zoo, where="size > 0 and license == 'apache-2.0'")) == ["b"]
     assert list(load_candidates(zoo, where="family in ['tiny', 'large'] and not name == 'a'")) == ["b"]
     assert list(load_candidates(zoo, where="parameters < 10e6")) == ["a", "b"]
-    found = load_candidates(zoo, where="bytes < 1e9 and size < 1")
-    assert found.known("a")["parameters"] > 100
+    candidates = load_candidates(zoo, where="bytes < 1e9 and size < 1")
+    assert candidates.known("a")["parameters"] > 100
     with pytest.raises(ValueError, match="holds of none of 2 models"):
         load_candidates(zoo, where="parameters < 10")
     assert set(nrjax.rank(zoo, X, Y, where="size == 1", progress=False).order) == {"b"}
@@ -133,9 +133,11 @@ def test_layers_that_are_averaged():
     model = nrjax.from_function(apply, params, input_shape=(32, 32, 3))
     assert model.blocks() == [f"block{i}" for i in range(4)]
     names = ["mean", "last", "block3", *model.blocks()[:3]]
-    found = nrjax.extract_features(model, X, names, batch_size=7)
-    np.testing.assert_allclose(found["mean"], np.mean([found[name] for name in model.blocks()], axis=0), atol=1e-6)
-    np.testing.assert_array_equal(found["last"], found["block3"])
+    features = nrjax.extract_features(model, X, names, batch_size=7)
+    np.testing.assert_allclose(
+        features["mean"], np.mean([features[name] for name in model.blocks()], axis=0), atol=1e-6
+    )
+    np.testing.assert_array_equal(features["last"], features["block3"])
     for layer in ("mean", "last", "best"):
         assert nrjax.rank({"m": model}, X, Y, layer=layer, progress=False).settings["layer"] == layer
     every = nrjax.rank({"m": model}, X, Y, layers="all", progress=False)

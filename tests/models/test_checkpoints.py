@@ -159,8 +159,8 @@ def test_state_of_an_nnx_module_is_saved_as_it_is(weights, tmp_path):
         weights=weights,
     )  # fmt: skip
     inputs = X.reshape(40, -1)[:, :4]
-    found = nrjax.extract_features(nrjax.load_zoo(tmp_path)["m"], inputs, "penultimate")
-    np.testing.assert_allclose(found, nnx.relu(module.hidden(inputs)), atol=1e-6)
+    features = nrjax.extract_features(nrjax.load_zoo(tmp_path)["m"], inputs, "penultimate")
+    np.testing.assert_allclose(features, nnx.relu(module.hidden(inputs)), atol=1e-6)
 
 
 def test_an_nnx_state_in_orbax(tmp_path):

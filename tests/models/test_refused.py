@@ -73,8 +73,8 @@ def test_directories_of_hugging_face(tmp_path, transformers):
     for name in ("code", "unknown"):
         (tmp_path / name / "model.safetensors").write_bytes(b"")
     os.mkfifo(tmp_path / "pipe" / "model.safetensors")
-    for folder, said in cases.values():
-        with pytest.raises(ValueError, match=said):
+    for folder, message in cases.values():
+        with pytest.raises(ValueError, match=message):
             load_model(f"hf:{folder}")
     with pytest.raises(ValueError, match="there is no directory"):
         load_model("hf:./nowhere")
@@ -134,26 +134,28 @@ def test_poolings(bert):
 
 def test_long_texts_are_said_once(bert):
     long = [*T[:-2], "cat " * 100, "dog " * 100]
-    with pytest.warns(RuntimeWarning, match="2 of 24 texts are longer than the model takes and were truncated") as said:
-        found = nrjax.extract_features(load_model(f"hf:{bert}"), long, batch_size=5)
-    assert len(said) == 1
+    with pytest.warns(
+        RuntimeWarning, match="2 of 24 texts are longer than the model takes and were truncated"
+    ) as warned:
+        features = nrjax.extract_features(load_model(f"hf:{bert}"), long, batch_size=5)
+    assert len(warned) == 1
     cut = [" ".join(text.split()[:14]) for text in long]
-    np.testing.assert_allclose(found, nrjax.extract_features(load_model(f"hf:{bert}"), cut), atol=1e-5)
+    np.testing.assert_allclose(features, nrjax.extract_features(load_model(f"hf:{bert}"), cut), atol=1e-5)
 
 
-@pytest.mark.parametrize(("texts", "said"), [
+@pytest.mark.parametrize(("texts", "message"), [
     (["a", "", "b"], r"text 1 is \(1 of 3 texts\)"), (["a", "b", "  "], "must not be empty; text 2"),
     (["a", None, "b"], "texts must be str; text 1 is NoneType"), (["a", "b", 3.0], "text 2 is float"),
     ("one text", "got one text"),
 ])  # fmt: skip
-def test_texts_that_are_none(texts, said):
-    with pytest.raises(ValueError, match=said):
+def test_texts_that_are_none(texts, message):
+    with pytest.raises(ValueError, match=message):
         nrjax.rank({"a": nrjax.from_embedder(lambda some: np.zeros((len(some), 2)))}, texts, [0, 1, 0])
 
 
 def test_the_wrong_kind_of_samples_costs_only_that_model():
     embed = nrjax.from_embedder(
-        lambda some: np.array([[len(one), one.count("a"), one.count("e")] for one in some]), "text"
+        lambda texts: np.array([[len(text), text.count("a"), text.count("e")] for text in texts]), "text"
     )
     zoo = nrjax.load_demo().zoo
     ranking = nrjax.rank({"words": embed, "images": zoo["F10"]}, T, Y, progress=False)
@@ -162,11 +164,11 @@ def test_the_wrong_kind_of_samples_costs_only_that_model():
     assert ranking.failed == {"words": "the model takes texts; the samples are images."}
 
 
-@pytest.mark.parametrize(("returned", "said"), [
+@pytest.mark.parametrize(("returned", "message"), [
     (np.zeros(3), r"must return \(samples, dims\)"), (np.zeros((2, 2)), r"for \d+ samples; got \(2, 2\)"),
 ])  # fmt: skip
-def test_embedders_that_return_something_else(returned, said):
-    with pytest.raises(ValueError, match=said):
+def test_embedders_that_return_something_else(returned, message):
+    with pytest.raises(ValueError, match=message):
         nrjax.extract_features(nrjax.from_embedder(lambda some: returned), T)
 
 
@@ -209,9 +211,9 @@ class TestTorch:
         }  # fmt: skip
         for make in answers.values():
             model = nrjax.from_torch(net(make), input_shape=(32, 32, 3))
-            found = nrjax.extract_features(model, X, ["output", "penultimate"])
-            np.testing.assert_array_equal(found["output"], plain[-1])
-            np.testing.assert_array_equal(found["penultimate"], plain["penultimate"])
+            features = nrjax.extract_features(model, X, ["output", "penultimate"])
+            np.testing.assert_array_equal(features["output"], plain[-1])
+            np.testing.assert_array_equal(features["penultimate"], plain["penultimate"])
             assert [layer.name for layer in model.layers()][-1].startswith("output.")
         with pytest.raises(ValueError, match="answers with str, in which there is no tensor"):
             nrjax.extract_features(net(lambda a, b: "nothing"), X)
@@ -264,10 +266,10 @@ class TestTorch:
                     raise torch.OutOfMemoryError("CUDA out of memory.")
                 return x.mean((2, 3))
 
-        with pytest.warns(RuntimeWarning, match="going on with") as said:
-            found = nrjax.extract_features(Small(), X, -1, batch_size=16)
-        assert "with 4 samples at once" in str(said[-1].message)
-        np.testing.assert_allclose(found, X.mean((1, 2)) / 255, atol=1e-5)
+        with pytest.warns(RuntimeWarning, match="going on with") as warned:
+            features = nrjax.extract_features(Small(), X, -1, batch_size=16)
+        assert "with 4 samples at once" in str(warned[-1].message)
+        np.testing.assert_allclose(features, X.mean((1, 2)) / 255, atol=1e-5)
 
 
 class TestOnnx:
@@ -327,8 +329,8 @@ class TestOnnx:
             "two": r"takes 2 \(image, other\)", "outside": r"data outside its folder \(../secret.bin\)",
             "damaged": "damaged or no ONNX file", "pipe": "not a regular file", "missing": "is not there",
         }  # fmt: skip
-        for name, said in cases.items():
-            with pytest.raises(ValueError, match=said):
+        for name, message in cases.items():
+            with pytest.raises(ValueError, match=message):
                 load_model(f"onnx:{tmp_path / name}.onnx")
         assert nrjax.extract_features(f"onnx:{tmp_path / 'headless.onnx'}", X).shape[0] == len(X)  # its own output
 
@@ -337,8 +339,8 @@ class TestOnnx:
         onnx.save_model(
             proto, tmp_path / "two.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
         )  # fmt: skip
-        found = [nrjax.extract_features(f"onnx:{tmp_path / name}.onnx", X) for name in ("one", "two")]
-        np.testing.assert_array_equal(*found)
+        features = [nrjax.extract_features(f"onnx:{tmp_path / name}.onnx", X) for name in ("one", "two")]
+        np.testing.assert_array_equal(*features)
         (tmp_path / "weights.bin").write_bytes(b"")
         with pytest.raises(ValueError, match=r"its data cannot be read|cannot run it"):
             load_model(f"onnx:{tmp_path / 'two.onnx'}")
@@ -363,6 +365,6 @@ class TestKeras:
             "old.h5": "expected a .keras file", "code.keras": r"names code outside Keras \(os\)",
             "missing.keras": "is not there",
         }  # fmt: skip
-        for name, said in cases.items():
-            with pytest.raises(ValueError, match=said):
+        for name, message in cases.items():
+            with pytest.raises(ValueError, match=message):
                 load_model(f"keras:{tmp_path / name}")

@@ -17,8 +17,8 @@ ROWS = RNG.normal(size=(6, 4)).astype(np.float32)
 TEXTS = ["a b c d e f", "a b", "c d e", "j"]
 
 
-def close(found, right, size=1e-5):
-    np.testing.assert_allclose(found, np.asarray(right), atol=size, rtol=1e-4)
+def close(features, right, size=1e-5):
+    np.testing.assert_allclose(features, np.asarray(right), atol=size, rtol=1e-4)
 
 
 def test_every_text_has_its_own_row():
@@ -26,8 +26,8 @@ def test_every_text_has_its_own_row():
     for seed in range(20):
         lengths = np.random.default_rng(seed).permutation(50)[:11] + 1
         for size in (2, 3, 4, 11):
-            found = extract_features(model, ["x" * n for n in lengths], batch_size=size)
-            np.testing.assert_array_equal(found[:, 0], lengths)
+            features = extract_features(model, ["x" * n for n in lengths], batch_size=size)
+            np.testing.assert_array_equal(features[:, 0], lengths)
 
 
 def test_grey_images_without_an_axis_for_their_channel():
@@ -320,9 +320,9 @@ class TestHuggingFace:
 
     def test_a_panic_costs_one_model(self, bert, tmp_path):
         shutil.copytree(bert, tmp_path / "bad")
-        said = json.loads((tmp_path / "bad" / "tokenizer.json").read_text())
-        said["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "/////w=="}
-        (tmp_path / "bad" / "tokenizer.json").write_text(json.dumps(said))
+        settings = json.loads((tmp_path / "bad" / "tokenizer.json").read_text())
+        settings["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "/////w=="}
+        (tmp_path / "bad" / "tokenizer.json").write_text(json.dumps(settings))
         models = {"bad": f"hf:{tmp_path / 'bad'}", "good": f"hf:{bert}"}
         ranking = nrjax.rank(models, TEXTS * 3, [0, 1, 1, 0] * 3, progress=False)
         assert list(ranking.failed) == ["bad"]
@@ -336,11 +336,11 @@ class TestHuggingFace:
         (folder / "1_Pooling").mkdir()
         (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
         (folder / "sentence_roberta_config.json").write_text(json.dumps({"max_seq_length": 5, "do_lower_case": True}))
-        said = {"prompts": {"query": "j "}, "default_prompt_name": "query"}
-        (folder / "config_sentence_transformers.json").write_text(json.dumps(said))
+        settings = {"prompts": {"query": "j "}, "default_prompt_name": "query"}
+        (folder / "config_sentence_transformers.json").write_text(json.dumps(settings))
         with pytest.warns(RuntimeWarning, match="were truncated"):
-            found = extract_features(f"hf:{folder}", ["A B C D E F", "C"])
-        close(found, extract_features(f"hf:{bert}", ["j a b", "j c"]))
+            features = extract_features(f"hf:{folder}", ["A B C D E F", "C"])
+        close(features, extract_features(f"hf:{bert}", ["j a b", "j c"]))
 
     @pytest.mark.parametrize("network", ["mpnet", "xlnet"])
     def test_texts_as_long_as_the_positions_last(self, bert, tmp_path, network):
@@ -359,7 +359,7 @@ class TestHuggingFace:
         long = " ".join("abcdefghij" * 2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # that texts were truncated
-            found = extract_features(f"hf:{tmp_path / network}", [long, "a b"])
+            features = extract_features(f"hf:{tmp_path / network}", [long, "a b"])
         tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / network)
         right = []
         for text in (long, "a b"):
@@ -367,7 +367,7 @@ class TestHuggingFace:
             taken = {key: value for key, value in read.items() if network == "xlnet" or key != "token_type_ids"}
             with torch.no_grad():
                 right.append(module(**taken).last_hidden_state.mean(dim=1)[0])
-        close(found, torch.stack(right), 1e-5)
+        close(features, torch.stack(right), 1e-5)
 
     def test_an_encoder_keeps_its_mode(self, bert):
         sentences = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
@@ -396,6 +396,12 @@ class TestKeras:
         adapted.adapt(pixels / 255)
         model = keras.Model(outer, layers.Dense(2)(layers.Flatten()(adapted(outer))))
         close(extract_features(model, IMAGES, -1), model(pixels / 255), 1e-3)
+
+    def test_inverted_images_are_not_scaled_by_the_network(self, keras):
+        """Of `1 - x` the factor is large and negative, as in ONNX files: the network takes images from 0 to 1."""
+        layers, entry = keras.layers, keras.Input((32, 32, 3))
+        model = keras.Model(entry, layers.Dense(2)(layers.Flatten()(layers.Rescaling(-1.0, 1.0)(entry))))
+        close(extract_features(model, IMAGES, -1), model(IMAGES.astype(np.float32) / 255), 1e-3)
 
     def test_a_dense_layer_that_is_called_twice(self, keras):
         entry, dense = keras.Input((4,)), keras.layers.Dense(4, name="dense")
@@ -520,7 +526,7 @@ def test_precisions(precision):
     module = torch.nn.Linear(4, 3)
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     for model in (module, nrjax.from_function(lambda p, x: x @ p, np.asarray(module.weight.detach()).T)):
-        exact, found = (extract_features(model, ROWS, -1, precision=p) for p in ("float32", precision))
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, exact, atol={"bfloat16": 0.1}.get(precision, 1e-6))
+        exact, features = (extract_features(model, ROWS, -1, precision=p) for p in ("float32", precision))
+        assert features.dtype == np.float32
+        np.testing.assert_allclose(features, exact, atol={"bfloat16": 0.1}.get(precision, 1e-6))
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before

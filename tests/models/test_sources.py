@@ -20,9 +20,9 @@ def features(source, layer="penultimate", **options):
 
 
 def test_penultimate_features_are_the_frameworks_own(source):
-    found = features(source)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, source.expected, atol=ATOL * max(1, np.abs(source.expected).max()))
+    outputs = features(source)
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs, source.expected, atol=ATOL * max(1, np.abs(source.expected).max()))
 
 
 def test_layers_in_order_of_execution(source):
@@ -30,10 +30,10 @@ def test_layers_in_order_of_execution(source):
     names = [layer.name for layer in listed]
     places = [names.index(name) for name in source.order]
     assert places == sorted(places)
-    found = features(source, names)
-    assert {name: found[name].shape[1] for name in names} == {layer.name: layer.dims for layer in listed}
+    outputs = features(source, names)
+    assert {name: outputs[name].shape[1] for name in names} == {layer.name: layer.dims for layer in listed}
     for place in (0, 1, -1):
-        np.testing.assert_array_equal(features(source, place), found[names[place]])
+        np.testing.assert_array_equal(features(source, place), outputs[names[place]])
 
 
 def test_batches_change_nothing(source):

@@ -10,6 +10,7 @@ import pytest
 from jax.sharding import Mesh
 
 import nrjax
+from nrjax.scoring import sharding
 from tests.oracles import F32_ATOL, blobs, neuralrank
 from tests.scoring.mesh_data import labels, stack
 
@@ -100,10 +101,36 @@ def test_bad_input(case):
         nrjax.score_batch(np.ones((2, 60, 40)), np.arange(60) % 3, **options)
 
 
+@pytest.mark.parametrize("guard", ["by their size", "by the device's refusal"])
+def test_models_that_do_not_fit_go_one_part_after_another(monkeypatch, guard):
+    features, classes = np.stack([blobs(60, 40, 3, seed=s)[0] for s in range(5)]), blobs(60, 40, 3)[1]
+    alone, parts = nrjax.score_batch(features, classes), []
+    score = sharding._score_together
+
+    def counted(part, *rest):
+        if guard == "by the device's refusal" and len(part) > 2:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        parts.append(len(part))
+        return score(part, *rest)
+
+    monkeypatch.setattr(sharding, "_score_together", counted)
+    if guard == "by their size":
+        monkeypatch.setattr(sharding, "models_that_fit", lambda size: 2 if size == features[0].nbytes else 99)
+        on_mesh = nrjax.score_batch(features, classes, mesh=one_device("models"))
+    else:
+        with pytest.warns(RuntimeWarning, match="5 models at once do not fit"):
+            on_mesh = nrjax.score_batch(features, classes, mesh=one_device("models"))
+    assert parts == [2, 2, 1]
+    np.testing.assert_allclose(on_mesh, alone, atol=1e-6)
+
+
 def test_features_that_are_not_finite_name_the_model():
     features = np.random.default_rng(0).normal(size=(3, 60, 40))
     features[1, 7, 7] = np.nan
     with pytest.raises(ValueError, match=r"Model 1: features must be finite \(1 of 3"):
         nrjax.score_batch(features, np.arange(60) % 3, mesh=one_device("samples"))
+    features[1, 7, 7], features[2, 3, 3] = 0, np.inf
+    with pytest.raises(ValueError, match=r"Model 2: features must be finite"):
+        nrjax.score_batch(features, np.arange(60) % 3, mesh=one_device("models"))
     with pytest.raises(ValueError, match=r"one row for each of the 50 labels; got \(3, 60, 40\)"):
         nrjax.score_batch(features, np.arange(50) % 3, mesh=one_device("samples"))

@@ -1,0 +1,116 @@
+"""Classes of very different sizes: what the majority hides, and which score shows it."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import average_precision_score, balanced_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
+
+import nrjax
+from nrjax.scoring.defaults import default_scores, why_default
+from nrjax.targets import Target
+from tests.scoring.test_targets import left_out
+
+ONE_SAMPLE = 1e-9  # scores are shares of samples: none may be off
+
+
+def rare(samples=300, share=0.1, dims=6, seed=0, apart=1.5):
+    rng = np.random.default_rng(seed)
+    ids = (rng.permutation(samples) < share * samples).astype(int)
+    return rng.normal(size=(samples, dims)) + apart * ids[:, None] * np.eye(dims)[0], ids
+
+
+def test_balanced_scores_by_refitting():
+    rng = np.random.default_rng(0)
+    ids = rng.permutation(np.repeat([0, 1, 2], [70, 20, 10]))
+    features = rng.normal(size=(100, 5)) + 1.5 * np.eye(5)[ids]
+    named = left_out(features, 2 * np.eye(3)[ids] - 1).argmax(axis=1)
+    voted = np.array([
+        KNeighborsClassifier(5, metric="cosine").fit(np.delete(features, i, 0), np.delete(ids, i)).predict(
+            features[i : i + 1]
+        )[0] for i in range(100)
+    ])  # fmt: skip
+    ranking = nrjax.rank_batch({"m": features}, ids, scores=("balanced_probe", "balanced_knn", "probe"))
+    scores = ranking.models[0].scores
+    assert scores["balanced_probe"] == pytest.approx(balanced_accuracy_score(ids, named), abs=ONE_SAMPLE)
+    assert scores["balanced_knn"] == pytest.approx(balanced_accuracy_score(ids, voted), abs=ONE_SAMPLE)
+    assert ranking.by_class["balanced_probe"]["m"] == pytest.approx(ranking.by_class["probe"]["m"])
+    assert ranking.confused["balanced_probe"] == ranking.confused["probe"]
+
+
+def test_average_precision_of_the_rare_class():
+    features, ids = rare(120)
+    values = left_out(features, 2 * np.eye(2)[ids] - 1)[:, 1]
+    for labels in (ids, 1 - ids):  # whatever the rare class is called
+        score = nrjax.rank_batch({"m": features}, labels, scores="average_precision").scores["m"]
+        assert score == pytest.approx(average_precision_score(ids, values), abs=1e-9)
+    ranking = nrjax.rank_batch({"m": features}, np.arange(120) % 3, scores=("probe", "average_precision"))
+    assert ranking.models[0].missing["average_precision"].endswith("take balanced_probe")
+
+
+def test_the_majority_hides_a_feature_and_the_balanced_scores_show_it():
+    """3.3 % positives."""
+    features, ids = rare(1500, 0.033, apart=2.0)
+    noise = features[:, 1:]
+    names = ("probe", "balanced_knn", "average_precision")
+    ranking = nrjax.rank_batch({"noise": noise, "informative": features}, ids, scores=names)
+    by_name = {model.name: model.scores for model in ranking.models}
+    assert by_name["informative"]["probe"] - by_name["noise"]["probe"] < 0.01
+    assert by_name["informative"]["average_precision"] > by_name["noise"]["average_precision"] + 0.2
+    assert by_name["informative"]["balanced_knn"] > by_name["noise"]["balanced_knn"] + 0.05
+    assert ranking.settings["majority"] == pytest.approx(1 - ids.mean())
+    chances = {"probe": 1 - ids.mean(), "balanced_knn": 0.5, "average_precision": ids.mean()}
+    assert ranking.settings["chance"] == pytest.approx(chances)
+    assert "96.7 % of them in the largest (chance 0.967)" in str(ranking)
+
+
+def test_nothing_is_said_of_classes_of_like_sizes():
+    features, _ = rare()
+    ranking = nrjax.rank_batch({"m": features}, np.arange(300) % 3, scores="probe")
+    assert "300 samples in 3 classes; from 0 to 1" in str(ranking)
+    assert ranking.settings["chance"] == {"probe": pytest.approx(1 / 3)}
+
+
+@pytest.mark.parametrize(
+    ("counts", "imbalanced"),
+    [([50, 50], False), ([74, 26], False), ([97, 3], True), ([25, 25, 25, 25], False), ([31, *[10] * 7], False),
+     ([70, *[5] * 6], True), ([40, *[6] * 10], True), ([20, *[8] * 10], False)],
+)  # fmt: skip
+def test_the_default_where_the_largest_class_has_three_times_its_share(counts, imbalanced):
+    target = Target.of(np.repeat(np.arange(len(counts)), counts))
+    assert target.is_imbalanced == imbalanced
+    assert default_scores(target) == ("silhouette",)
+    assert default_scores(target, beside=True)[0] == ("balanced_probe" if imbalanced else "silhouette")
+    assert (why_default(target, beside=True) is not None) == imbalanced
+    assert why_default(target) is None
+
+
+def test_the_defaults_of_other_targets():
+    assert default_scores(Target.unlabelled(10)) == ("clusters", "stability")
+    for labels in (np.random.default_rng(0).normal(size=50), [["a"], ["a", "b"], []]):
+        assert default_scores(Target.of(labels)) == default_scores(Target.of(labels), beside=True) == ("probe",)
+
+
+@pytest.mark.parametrize("name", ["balanced_probe", "average_precision"])
+def test_intervals_hold(name):
+    """Nine in ten should; of 40 draws 36 +- 2 do. The truth is that of a probe fitted on all of the population."""
+    features, ids = rare(20_000, 0.15)
+    fitted = RidgeClassifier(100.0).fit(features, ids)
+    values = fitted.decision_function(features)
+    truth = {
+        "balanced_probe": balanced_accuracy_score(ids, values > 0),
+        "average_precision": average_precision_score(ids, values),
+    }[name]
+    rng, held = np.random.default_rng(0), []
+    for _ in range(40):
+        rows = rng.choice(len(ids), 1200, replace=False)
+        (model,) = nrjax.rank_batch({"m": features[rows]}, ids[rows], confidence=True, scores=name).models
+        held.append(model.interval[0] <= truth <= model.interval[1])
+    assert 0.78 <= np.mean(held)
+
+
+def test_intervals_of_few_samples_lie_within_bounds():
+    features, ids = rare(80, 0.2)
+    for name in ("balanced_probe", "balanced_knn", "average_precision"):
+        (model,) = nrjax.rank_batch({"m": features}, ids, confidence=True, scores=name).models
+        assert 0 <= model.interval[0] < model.score < model.interval[1] <= 1
