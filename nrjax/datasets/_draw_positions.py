@@ -36,7 +36,8 @@ def draw_positions(
       images: uint8 `[pictures, height, width, channels]`, or a sequence of pictures of several sizes.
       masks: integers `[pictures, height, width]`, or a sequence of those. 255 and negative ids are no class.
       grid: cells along each edge of a picture. The middles of those that hold one class are the positions.
-      max_samples: positions in all, 4096 unless it is given. No class gets more than its even share.
+      max_samples: positions in all, 4096 unless it is given. No class gets more than its even share, nor more than
+        twice the median of the others, unless that is below 64.
       per_picture: positions of a picture at most; None is twice the even share of a picture, at least 8.
       seed: of the draw.
 

@@ -6,6 +6,7 @@ import numpy as np
 
 GRID = 16  # cells along each edge of a picture
 MOST = 4096  # positions in all, unless the user asks for another number
+TIMES, FLOOR = 2, 64  # cells of a class: at most so many times the median of the others, which is not below the floor
 
 
 class Cells(NamedTuple):
@@ -54,7 +55,8 @@ def _of_parts(mask: np.ndarray, parts: int, reduce: np.ufunc, axis: int) -> np.n
 def draw(cells: Cells, most: int, per_picture: int, seed: int) -> np.ndarray:
     """Indices, ascending, of the cells that are drawn; deterministic by seed.
 
-    Every class gets at most an even share of `most`, the rarest first. A class is spread evenly over its pictures.
+    Every class gets at most an even share of `most`, and at most twice the median of the classes without the largest,
+    but 64. The rarest draws first, and each is spread evenly over its pictures.
 
     Args:
       cells: to draw from.
@@ -66,7 +68,8 @@ def draw(cells: Cells, most: int, per_picture: int, seed: int) -> np.ndarray:
     labels, counts = np.unique(cells.label, return_counts=True)
     room = np.full(int(cells.picture.max(initial=-1)) + 1, per_picture)
     chosen: list[int] = []
-    share = max(1, most // max(1, len(labels)))
+    usual = TIMES * int(np.median(np.sort(counts)[:-1])) if len(counts) > 1 else 0
+    share = max(1, min(most // max(1, len(labels)), max(usual, FLOOR)))
     for label in labels[np.argsort(counts, kind="stable")]:
         members = rng.permutation(np.flatnonzero(cells.label == label))
         by_turn = members[np.argsort(_turn(cells.picture[members]), kind="stable")]

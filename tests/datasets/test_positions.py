@@ -73,6 +73,15 @@ def test_the_draw_is_balanced_and_by_seed():
     assert set(coarse.samples.row) <= {0.125, 0.375, 0.625, 0.875}
 
 
+def test_a_large_background_gets_at_most_twice_what_the_others_have():
+    images, masks = scenes(16, classes=5)
+    counts = np.bincount(draw_positions(images, masks, per_picture=256).labels)
+    assert counts[0] == 2 * np.median(counts[1:])
+    masks[:] = 0
+    masks[:3, :4, :4] = 1
+    assert np.bincount(draw_positions(images, masks).labels).tolist() == [64, 3]
+
+
 def test_classes_in_one_picture_are_left_out_and_said():
     images, masks = scenes()
     masks[0, :16, :16] = 9
