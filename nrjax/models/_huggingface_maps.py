@@ -45,14 +45,16 @@ def maps_of(module: Any, outputs: Mapping[str, Any], batch: PositionBatch, poole
 
 def run_encoder(module: Any, pictures: np.ndarray, precision: Precision, needs_states: bool = True) -> dict[str, Any]:
     """Hidden states by name, and the last as `penultimate`, of the network without its head."""
-    encoder = getattr(module, getattr(module, "base_model_prefix", ""), module)
+    base = getattr(module, getattr(module, "base_model_prefix", ""), module)
+    encoder = base if hasattr(base, "main_input_name") else module  # some wrap a network of another library
+    needs_states = needs_states or "ForImageClassification" in type(encoder).__name__
     device = next(module.parameters()).device
     (pixels,) = tensors_on(device, {"pixels": pictures}).values()
     with in_inference(module), computing_in(precision, device):
         output = encoder(pixels, output_hidden_states=needs_states, return_dict=True, **_in_order(encoder, pixels))
     states = (output.hidden_states or ()) if needs_states else ()
     named = {f"{STATES}.{i}": state for i, state in enumerate(states)}
-    last = getattr(output, "last_hidden_state", None)
+    last = getattr(output, "last_hidden_state", states[-1] if states else None)
     return named | ({} if last is None else {PENULTIMATE: last})
 
 

@@ -49,6 +49,8 @@ class Inputs:
 
     def takes(self, kind: Kind) -> bool:
         """Whether samples of a kind may enter: images are arrays, and arrays may be images in other numbers."""
+        if kind == "position":  # not any model of any samples has maps
+            return kind in (self.kind, *self.others)
         return self.kind in (kind, "any") or kind in self.others or {kind, self.kind} == {"image", "array"}
 
 

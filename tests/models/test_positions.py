@@ -1,5 +1,6 @@
 """Vectors at positions in pictures: against every framework's own feature maps, and geometry."""
 
+import cloudpickle
 import numpy as np
 import pytest
 from PIL import Image
@@ -345,3 +346,51 @@ def test_models_without_maps_refuse_positions():
     samples = positions(pictures())
     with pytest.raises(ValueError, match="the model takes texts; the samples are positions in images"):
         nrjax.extract_features(nrjax.from_embedder(lambda texts: np.zeros((len(texts), 2)), "text"), samples)
+    with pytest.raises(ValueError, match="the model has no feature maps that nrjax knows"):
+        nrjax.extract_features(nrjax.from_embedder(lambda images: np.zeros((len(images), 2))), samples)
+
+
+def means(params, batch):
+    """Mean colours of cells of 4x4 pixels, mixed; and their mean over the picture."""
+    samples, height, width, channels = batch.shape
+    cells = batch.reshape(samples, height // 4, 4, width // 4, 4, channels).mean((2, 4)) @ params
+    return {"map": cells, "pooled": cells.mean((1, 2))}
+
+
+def scenes():
+    """Pictures of which the left part, of some width, is darker, and masks of that part."""
+    rng = np.random.default_rng(0)
+    masks = (np.arange(32)[None, None] < rng.integers(8, 24, (12, 1, 1))).repeat(32, 1).astype(int)
+    colours = np.where(masks[..., None] == 1, 80, 150)
+    return (colours + rng.normal(0, 30, (12, 32, 32, 3))).clip(0, 255).astype(np.uint8), masks
+
+
+def test_models_are_ranked_by_positions():
+    images, masks = scenes()
+    blind = np.array([[1, 0], [-1, 1], [0, -1]], np.float32)  # differences of channels: the parts have the same
+    models = {"blind": nrjax.from_function(means, blind, input_shape=(32, 32, 3)),
+              "seeing": nrjax.from_function(means, np.eye(3, dtype=np.float32), input_shape=(32, 32, 3))}  # fmt: skip
+    ranking = nrjax.rank(models, (images, masks), task="positions", scores="probe", progress=False)
+    assert ranking.best == "seeing"
+    scores = {model.name: model.score for model in ranking.models}
+    assert scores["seeing"] > 0.95
+    assert scores["blind"] < 0.65
+    assert ranking.settings["groups"] == 12
+    assert ranking.settings["preprocessing"]["seeing"] == "32x32x3 bilinear, /255"
+    dataset = nrjax.load_dataset((images, masks), task="positions")
+    for data, labels, options in ((images, masks, {"task": "positions"}), (dataset, None, {}),
+                                  (dataset, None, {"task": "positions"})):  # fmt: skip
+        again = nrjax.rank(models, data, labels, scores="probe", progress=False, **options)
+        assert [model.score for model in again.models] == [model.score for model in ranking.models]
+    layers = nrjax.rank({"seeing": models["seeing"]}, dataset, layers="all", scores="probe", progress=False)
+    assert set(layers.by_layer["seeing"]) == {"input", "map"}
+    with pytest.raises(ValueError, match="the groups of positions are their pictures"):
+        nrjax.rank(models, (images, masks), task="positions", groups=np.arange(12))
+
+
+def test_positions_travel_to_other_processes():
+    images, masks = scenes()
+    samples = nrjax.load_dataset((images, masks), task="positions").samples
+    again = cloudpickle.loads(cloudpickle.dumps(samples))
+    model = nrjax.from_function(means, np.eye(3, dtype=np.float32), input_shape=(32, 32, 3))
+    np.testing.assert_array_equal(nrjax.extract_features(model, again), nrjax.extract_features(model, samples))
