@@ -3,11 +3,13 @@
 from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import of_picture, without_news
+from nrjax.datasets._draw_positions import draw_positions
 from nrjax.datasets._files import FeatureFiles, read_labels
 from nrjax.datasets._image_arrays import channels_last, fit_images, stack
 from nrjax.datasets._lazy_images import Images
 from nrjax.datasets._load import load_dataset
 from nrjax.datasets._objects import holds_labels
+from nrjax.datasets._positions import Position, Positions
 from nrjax.datasets._recordings import Recording, Recordings
 from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
@@ -25,6 +27,8 @@ __all__ = [
     "Kind",
     "Pair",
     "Pairs",
+    "Position",
+    "Positions",
     "Recording",
     "Recordings",
     "SampleSequence",
@@ -32,6 +36,7 @@ __all__ = [
     "Words",
     "channels_last",
     "data_folder",
+    "draw_positions",
     "fit_images",
     "holds_labels",
     "is_prepared",

@@ -15,6 +15,7 @@ from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import without_news
 from nrjax.datasets._image_arrays import stack
 from nrjax.datasets._lazy_images import Images, ImageSource
+from nrjax.datasets._load_positions import load_positions
 from nrjax.datasets._open import expand_home, open_source
 from nrjax.datasets._select import resolve_classes, select
 from nrjax.datasets._table_columns import ColumnChoice
@@ -35,6 +36,7 @@ def load_dataset(
     tokens: str | None = None,
     keep_prefixes: bool = False,
     audio: str | None = None,
+    mask: str | None = None,
     task: TaskName | None = None,
     image_size: tuple[int, int] | None = None,
     grayscale: bool | None = None,
@@ -68,8 +70,11 @@ def load_dataset(
       keep_prefixes: whether tags keep `B-`, `I-`, `E-`, `L-`, `M-`, `S-`, `U-`: the place of a word in its chunk.
       audio: column of paths of recordings, within the table's folder, or of the bytes of files; None takes `audio`, or
         `path` or `file` where its files are called like recordings.
+      mask: column of masks for `task="positions"`; None takes `mask`, `annotation` or `segmentation`.
       task: `classification`, `regression` or `multilabel` (lists of labels, texts such as `red|green`, columns of 0 and
-        1); None tells by the values, and refuses to guess.
+        1); None tells by the values, and refuses to guess. `positions` are classes of places in pictures, of a pair
+        `(images, masks)`, of a directory with folders `images` and `masks`, whose files have the same names, or of a
+        table with a column of each. Masks are class ids, 255 for none; see `draw_positions`.
       image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
       grayscale: True for one channel, False for three, None for what the images have.
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
@@ -89,7 +94,14 @@ def load_dataset(
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
     name = expand_home(name)
-    choice = ColumnChoice(text, image, label, groups, tokens, keep_prefixes, audio)
+    choice = ColumnChoice(text, image, label, groups, tokens, keep_prefixes, audio, mask)
+    if task == "positions":
+        if image_size is not None:
+            raise ValueError("positions are fractions of a picture as it is; leave image_size out.")
+        return load_positions(
+            name, split, choice, classes=classes, max_samples=max_samples, seed=seed, grayscale=grayscale,
+            skip_broken=skip_broken,
+        )  # fmt: skip
     source = open_source(name, split, data_dir, choice, task, skip_broken)
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
     table = source if isinstance(source, (Table, WordTable)) else None

@@ -36,10 +36,7 @@ def table_of(
     Raises:
       ValueError: a column that is not there, a split that has to be chosen, a stream.
     """
-    if isinstance(data, Mapping) and data and all(hasattr(value, "column_names") for value in data.values()):
-        parts = [data[name] for name in choose_splits("The data set", split, list(data))]
-        concatenate: Any = importlib.import_module("datasets").concatenate_datasets
-        data = parts[0] if len(parts) == 1 else concatenate(parts)
+    data = joined_splits(data, split)
     if _is_stream(data):
         raise ValueError(
             f"The data set is a stream ({type(data).__name__}), which has no length. Take a part of it, such as "
@@ -57,6 +54,15 @@ def table_of(
     if is_indexed and not isinstance(data, (str, bytes, Sequence, Mapping)) and not hasattr(data, "dtype"):
         return table_of_pairs(data, task, skip_broken)
     return None
+
+
+def joined_splits(data: Any, split: str) -> Any:
+    """The requested splits of a `DatasetDict` of Hugging Face as one data set; anything else as it is."""
+    if not (isinstance(data, Mapping) and data and all(hasattr(value, "column_names") for value in data.values())):
+        return data
+    parts = [data[name] for name in choose_splits("The data set", split, list(data))]
+    concatenate: Any = importlib.import_module("datasets").concatenate_datasets
+    return parts[0] if len(parts) == 1 else concatenate(parts)
 
 
 def is_saved_dataset(path: Path) -> bool:
@@ -90,19 +96,25 @@ def _table_of_hugging_face(data: Any, choice: ColumnChoice, task: TaskName | Non
             audio = next((name for name, kind in kinds.items() if kind == "Audio"), None)
             choice = dataclasses.replace(choice, audio=audio)
     label = choice.label or next((name for name in LABELS if name in kinds), None)
-    rows = data.with_format("arrow")  # as they are stored: nothing is decoded, and no tensors are made
-
-    def read(name: str) -> Sequence[Any]:
-        column = rows.select_columns([name])
-        return _LazyColumn(column, name) if kinds[name] in ("Image", "Audio") else column[:].column(name).to_pylist()
-
-    columns = Columns(kinds, read, Place("index {}"))
+    columns = columns_of_hugging_face(data)
     words = choose_word_columns("The data set", columns, choice)
     label = words[1] if words else label
     class_names = _class_names(data.features.get(label)) if isinstance(label, str) else None
     if words:
         return WordTable(columns, "The data set", words, choice, task, class_names)
     return Table(columns, "The data set", Path(), choice, task, class_names)
+
+
+def columns_of_hugging_face(data: Any) -> Columns:
+    """The columns of a data set of Hugging Face; those of pictures and recordings are read row by row."""
+    kinds = {name: type(feature).__name__ for name, feature in data.features.items()}
+    rows = data.with_format("arrow")  # as they are stored: nothing is decoded, and no tensors are made
+
+    def read(name: str) -> Sequence[Any]:
+        column = rows.select_columns([name])
+        return _LazyColumn(column, name) if kinds[name] in ("Image", "Audio") else column[:].column(name).to_pylist()
+
+    return Columns(kinds, read, Place("index {}"))
 
 
 def _class_names(feature: Any) -> list[str] | None:

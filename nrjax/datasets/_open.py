@@ -11,6 +11,7 @@ from nrjax.datasets._folders import Folders, is_folder_of_samples
 from nrjax.datasets._lazy_images import ImageSource
 from nrjax.datasets._objects import is_saved_dataset, load_saved_dataset, table_of
 from nrjax.datasets._parquet_folders import open_parquet, parquet_files
+from nrjax.datasets._position_sources import mask_folders
 from nrjax.datasets._sound_files import SOUND_SUFFIXES
 from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._table_files import SUFFIXES, read_table
@@ -56,6 +57,11 @@ def open_source(
         return labelled_table(open_parquet(who, path, split), who, path.absolute(), choice, task)
     if is_conll(path) or (path.is_dir() and not prepared_folder(path) and conll_files(path)):
         return labelled_table(open_conll(who, path, split), who, path, choice, task)
+    if task is None and path.is_dir() and mask_folders(path):
+        raise ValueError(
+            f"{who} has folders {' and '.join(folder.name for folder in mask_folders(path) or ())}, which could be "
+            'pictures with masks or two classes: pass task="positions" for masks, task="classification" for classes.'
+        )
     if not choice.is_empty:
         raise ValueError(
             f"Dataset {str(name)!r} is no table, so it has no columns: leave text, image, audio, label and groups out."

@@ -31,6 +31,7 @@ class ColumnChoice:
       tokens: lists of the words of sentences, whose labels are lists of a tag for each word.
       keep_prefixes: whether tags keep `B-`, `I-` and the like.
       audio: paths of recordings, or recordings.
+      mask: masks beside the images, class ids for every pixel.
     """
 
     text: Names = None
@@ -40,6 +41,7 @@ class ColumnChoice:
     tokens: str | None = None
     keep_prefixes: bool = False
     audio: str | None = None
+    mask: str | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -64,8 +64,11 @@ class Features:
         """
         check_kind(model, self._kind)
         samples = self._fit(model)
-        shape = None if model.inputs.shape or self._kind == "text" else np.shape(samples[0])
-        chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
+        if self._kind == "position":
+            chosen = list(self._layers or model.map_layers(model.inputs.prepare(samples[:1])))
+        else:
+            shape = None if model.inputs.shape or self._kind == "text" else np.shape(samples[0])
+            chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
         features = self._extract(model, samples, chosen, on_batch, on_widths)
         probabilities: np.ndarray | str | None = None
         if self._probabilities:

@@ -12,7 +12,9 @@ from nrjax.models import Kind, Samples, check_samples
 from nrjax.target_tasks import TaskName
 from nrjax.targets import Target
 
-NOUNS = {"image": "image", "text": "text", "array": "image"}  # what messages call a sample of a kind
+NOUNS = {  # what messages call a sample of a kind
+    "image": "image", "text": "text", "array": "image", "position": "position",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,8 @@ class LabelledSamples:
             table.
         """
         columns = columns or ColumnChoice()
+        if task == "positions":
+            data, labels, columns, task = _positions_of(data, labels, groups, columns), None, ColumnChoice(), None
         if labels is None and not isinstance(data, Dataset):
             column, groups = (groups, None) if isinstance(groups, str) else (None, groups)
             data = load_dataset(
@@ -136,6 +140,24 @@ class LabelledSamples:
         if isinstance(self.samples, np.ndarray):
             return self.samples[rows]
         return self.samples.take(rows) if isinstance(self.samples, SampleSequence) else [self.samples[i] for i in rows]
+
+
+def _positions_of(data: Any, masks: Any, groups: Any, columns: ColumnChoice) -> Dataset:
+    """Positions of pictures with masks; a data set of positions stays as it is.
+
+    Raises:
+      ValueError: groups, which are the pictures; or a data set of something else.
+    """
+    if groups is not None:
+        raise ValueError("the groups of positions are their pictures; leave groups out.")
+    if isinstance(data, Dataset):
+        if data.kind != "position":
+            raise ValueError(f"the data set has {data.kind}s; load_dataset(..., task='positions').")
+        return data
+    return load_dataset(
+        data if masks is None else (data, masks), text=columns.text, image=columns.image, label=columns.label,
+        tokens=columns.tokens, mask=columns.mask, task="positions",
+    )  # fmt: skip
 
 
 def has_labels(data: Any, labels: Any) -> bool:
