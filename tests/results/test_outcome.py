@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -43,7 +44,8 @@ def test_by_class_has_the_means_of_every_class(ranking):
 def test_confused_are_the_pairs_of_the_classifiers_own_mistakes(ranking):
     """Of scikit-learn's ridge classifier and neighbours, each fitted without the sample."""
     rows = StandardScaler().fit_transform(FEATURES.astype(float))
-    (alpha,) = {fit_probe(jnp.asarray(FEATURES), jnp.asarray(IDS), n_classes=4).alpha.item()}
+    fit = jax.jit(fit_probe, static_argnames="n_classes")
+    alpha = fit(jnp.asarray(FEATURES), jnp.asarray(IDS), n_classes=4).alpha.item()
     named = {
         "probe": cross_val_predict(RidgeClassifier(alpha), rows, IDS, cv=LeaveOneOut()),
         "knn": cross_val_predict(KNeighborsClassifier(5, metric="cosine"), FEATURES, IDS, cv=LeaveOneOut()),

@@ -165,9 +165,10 @@ def test_iris(name, expected):
 
 @pytest.mark.parametrize(("samples", "dims"), [(200, 20), (60, 200), (150, 150)])
 def test_probe_picks_the_alpha_of_scikit_learn(samples, dims):
+    fit = jax.jit(fit_probe, static_argnames="n_classes")
     for separation in (0.1, 0.4, 2.0):
         features, labels = blobs(samples, dims, 4, separation=separation)
-        ours = fit_probe(jnp.asarray(features), jnp.asarray(labels), n_classes=4)
+        ours = fit(jnp.asarray(features), jnp.asarray(labels), n_classes=4)
         accuracy, alpha = references.probe(features, labels)
         assert float(ours.alpha) == pytest.approx(alpha)
         assert float(ours.hits.mean()) == pytest.approx(accuracy, abs=1e-3)
