@@ -1,6 +1,7 @@
 """Labelled images, texts and arrays: TFDS without TensorFlow, directories, tables; features that lie in files."""
 
 from nrjax.datasets._colours import BrokenImage
+from nrjax.datasets._columns import columns_of_words
 from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import of_picture, without_news
 from nrjax.datasets._draw_positions import draw_positions
@@ -35,6 +36,7 @@ __all__ = [
     "Word",
     "Words",
     "channels_last",
+    "columns_of_words",
     "data_folder",
     "draw_positions",
     "fit_images",

@@ -5,6 +5,7 @@ from typing import Any
 
 from nrjax._utils.messages import printable
 from nrjax.datasets._archives import Archive
+from nrjax.datasets._columns import Columns
 from nrjax.datasets._conll import conll_files, is_conll, open_conll
 from nrjax.datasets._decode import image_suffixes
 from nrjax.datasets._folders import Folders, is_folder_of_samples
@@ -35,6 +36,8 @@ def open_source(
     name: Any, split: str, data_dir: str | Path | None, choice: ColumnChoice, task: TaskName | None, skip_broken: bool
 ) -> ImageSource | Table | WordTable:
     """The source that a name, a path or an object stands for; see `load_dataset` for arguments and errors."""
+    if isinstance(name, Columns):
+        return labelled_table(name, "The data set", Path(), choice, task)
     if not isinstance(name, (str, Path)):
         table = table_of(name, split, choice, task, skip_broken)
         if table is None:

@@ -28,6 +28,7 @@ def rank(
     image: str | None = None,
     label: str | Sequence[str] | None = None,
     tokens: str | None = None,
+    audio: str | None = None,
     mask: str | None = None,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
@@ -66,10 +67,12 @@ def rank(
         are classes of places in pictures: `data` are then a pair `(images, masks)`, or what `load_dataset` takes.
       groups: of samples that belong together, such as those of one patient: a column of a table, or one value per
         sample. What is left out of `probe` and `knn` is then a group, and resampling is one of groups.
-      text: column of texts of a table, as for `load_dataset`, and so are `image`, `label`, `tokens` and `mask`.
+      text: column of texts of a table, as for `load_dataset`, and so are `image`, `label`, `tokens`, `audio` and
+        `mask`.
       image: column of images.
       label: column of labels, or several.
       tokens: column of lists of words, whose labels are lists of tags: words are scored, and sentences are the groups.
+      audio: column of recordings.
       mask: column of masks beside the images, for `positions`.
       layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, what the head reads (of a
         transformer its pooled output; of a network without a head its own output), `"last"` or `"mean"` of the blocks
@@ -108,7 +111,7 @@ def rank(
     share_devices()
     plan = Plan.of(
         models, data, labels, task=task, groups=groups,
-        columns=ColumnChoice(text, image, label, tokens=tokens, mask=mask), layer=layer, layers=layers, where=where,
+        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers, where=where,
         batch_size=batch_size, precision=precision, download=download, scores=scores, n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
