@@ -13,8 +13,8 @@ from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns
 from nrjax.datasets._decode import image_suffixes
 from nrjax.datasets._masks import MASK_SUFFIXES
-from nrjax.datasets._split_folders import suffix_of
 from nrjax.datasets._splits import choose_splits
+from nrjax.datasets._suffixes import suffix_of
 from nrjax.datasets._table_columns import IMAGES, ColumnChoice
 
 MASKS = ("mask", "annotation", "segmentation")  # names of columns

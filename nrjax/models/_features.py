@@ -67,7 +67,7 @@ class Features:
         if self._kind == "position":
             chosen = list(self._layers or model.map_layers(model.inputs.prepare(samples[:1])))
         else:
-            shape = None if model.inputs.shape or self._kind == "text" else np.shape(samples[0])
+            shape = np.shape(samples[0]) if self._kind in ("image", "array") and not model.inputs.shape else None
             chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
         features = self._extract(model, samples, chosen, on_batch, on_widths)
         probabilities: np.ndarray | str | None = None

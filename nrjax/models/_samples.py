@@ -15,8 +15,8 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     """The kind of the samples, and the samples as models take them.
 
     Args:
-      samples: texts, in any sequence; pairs of texts; images of several sizes, as `datasets.Images` or a list of arrays or pictures;
-        else whatever makes an array `[samples, ...]`.
+      samples: texts, in any sequence; pairs of texts; images of several sizes, as `datasets.Images` or a list of arrays
+        or pictures; a `SampleSequence`; else whatever makes an array `[samples, ...]`.
 
     Raises:
       ValueError: there are none; a text that is empty or none; images of another range, or not finite.

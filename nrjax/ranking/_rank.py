@@ -111,8 +111,9 @@ def rank(
     share_devices()
     plan = Plan.of(
         models, data, labels, task=task, groups=groups,
-        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers, where=where,
-        batch_size=batch_size, precision=precision, download=download, scores=scores, n_clusters=n_clusters,
+        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
+        where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
+        n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
     )  # fmt: skip

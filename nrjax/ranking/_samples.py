@@ -53,8 +53,8 @@ class LabelledSamples:
             data = load_dataset(data, **dataclasses.asdict(columns), task=task)
         elif not columns.is_empty or isinstance(groups, str):
             raise ValueError(
-                "text, image, label, tokens, audio, mask and a name of groups are columns of a table; these samples have "
-                "none. Pass labels and groups as arrays."
+                "text, image, label, tokens, audio, mask and a name of groups are columns of a table; these samples "
+                "have none. Pass labels and groups as arrays."
             )
         if isinstance(data, Dataset):
             if labels is not None:
