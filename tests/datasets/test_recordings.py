@@ -3,6 +3,7 @@
 import io
 import shutil
 import struct
+import sys
 import warnings
 import wave
 
@@ -245,7 +246,7 @@ def test_texts_go_before_recordings_that_are_not_asked_for(clips):
         nrjax.load_dataset(frame, audio="audio", text="text")
 
 
-def test_nothing_is_decoded_before_it_is_read(clips, monkeypatch):
+def test_nothing_is_decoded_before_it_is_read(clips):
     data = nrjax.load_dataset(clips)
     shutil.rmtree(clips / "high")
     assert len(data.samples[3].read()) == 4000
@@ -258,6 +259,12 @@ def test_a_file_that_changed_since(clips):
     soundfile.write(clips / "high" / "0.wav", tone(8000, seconds=0.25), 8000)
     with pytest.raises(ValueError, match="other content than when it was checked"):
         data.samples[0].read()
+
+
+def test_without_soundfile_one_sentence(clips, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(ValueError, match=r"needs soundfile, which is not installed: pip install 'nrjax\[audio\]'"):
+        nrjax.load_dataset(clips)
 
 
 def test_pythons_own_wav_files(tmp_path):
