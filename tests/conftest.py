@@ -116,7 +116,7 @@ def paper_tiny(monkeypatch):
     monkeypatch.setattr(train, "load_dataset", load_dataset)
     monkeypatch.setattr(nrjax, "load_dataset", load_dataset, raising=False)
     monkeypatch.setattr(
-        evaluate, "COMPONENTS", (1, 2, 10, 500)
+        evaluate, "COMPONENTS", (1, 2, 5, 10, 50, 500)
     )  # a number of components is a program; 500 are too many
 
 

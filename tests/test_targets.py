@@ -6,6 +6,8 @@ import pytest
 
 from nrjax.targets import Target
 
+pytestmark = pytest.mark.filterwarnings("ignore:labels are numbers with fractions:RuntimeWarning")
+
 RNG = np.random.default_rng(0)
 NUMBERS = RNG.normal(size=60)
 FEW = RNG.integers(0, 3, 60)

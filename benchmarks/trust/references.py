@@ -10,7 +10,7 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from nrjax.kernels.probe import ALPHAS
+from nrjax.kernels.ridge import ALPHAS
 
 REFIT_AT_MOST = 500  # samples
 

@@ -8,7 +8,7 @@ import numpy as np
 from nrjax.kernels.linalg import matmul
 
 MOST_TWINS = 0.01  # of the samples
-SAME = 1e-5  # of a column's largest value: copies that went through a network in other batches differ by less
+SAME = 1e-5  # of the largest value of column and row: copies that came in other batches differ by less
 CELLS = 1e4  # of a projection's spread: rows in one are compared
 
 
@@ -35,7 +35,8 @@ def share_of_twins(features: Any) -> float:
         return 0.0
     first = np.repeat(order[starts], sizes)
     own, other, rows = order[shared], first[shared], np.asarray(features)
-    same = (np.abs(rows[own] - rows[other]) <= SAME * scale).all(axis=1) & (own != other)
+    size = np.minimum(scale, np.abs(rows[own]).max(axis=1, keepdims=True))  # of one sample far out the others' are none
+    same = (np.abs(rows[own] - rows[other]) <= SAME * size).all(axis=1) & (own != other)
     with_twin = np.unique(np.r_[own[same], other[same]])
     share = len(with_twin) / len(rows)
     return share if share > MOST_TWINS else 0.0

@@ -3,6 +3,7 @@
 import io
 import json
 import unicodedata
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -198,17 +199,18 @@ def test_labels_that_are_told_apart_are_not_remarked_on(labels):
 
 
 VALUES = RNG.uniform(0, 100, 300).round(1)
+TOLD = {  # no classes, and nothing else they could be
+    "floats": (VALUES, "regression"),
+    "float32": (VALUES.astype(np.float32), "regression"),
+    "lists": ([["a"], ["a", "b"], ["b", "a"]] * 3, "multilabel"),
+    "tuples": ([("a",), ("a", "b"), ("b", "a")] * 3, "multilabel"),
+}
 NO_CLASSES = {
-    "floats": (VALUES, "continuous target"),
-    "float32": (VALUES.astype(np.float32), "continuous target"),
     "whole floats": (np.arange(100.0), "continuous target"),
-    "text of floats": (VALUES.astype(str), "continuous target"),
-    "few floats": ([0.1, 0.7, 0.3, 0.9, 0.2, 0.4], "continuous target"),
-    "lists": ([["a"], ["a", "b"], ["b", "a"]] * 3, "told apart.*has \\['a'\\]"),
-    "lists of one length": ([["a", "b"], ["b", "a"]] * 3, "one axis.*Choose one class"),
+    "few floats": ([0.1, 0.7, 0.3, 0.9, 0.2, 0.4], "numbers or classes: 6 different numbers with fractions"),
+    "lists of one length": ([["a", "b"], ["b", "a"]] * 3, 'task="multilabel" for several labels'),
     "lists as text": (["['a']", "['a', 'b']"] * 3, "list that is written as text"),
     "JSON as text": (['{"tags": true}'] * 3, "list that is written as text"),
-    "tuples": ([("a",), ("a", "b"), ("b", "a")] * 3, "tuples of several"),
     "dicts": ([{"boxes": [0, 1]}] * 4, "told apart"),
     "pictures": ([Image.new("L", (4, 4)) for _ in range(4)], "told apart"),
     "masks": ([np.zeros((4, 4))] * 4, "one axis"),
@@ -229,6 +231,17 @@ def test_what_is_no_class_is_refused_at_every_door(case, door):
     with pytest.raises(ValueError, match=words) as raised:
         DOORS[door](labels)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("case", TOLD)
+@pytest.mark.parametrize("door", DOORS)
+def test_what_can_be_one_thing_is_taken_for_it_and_numbers_are_said(case, door):
+    labels, task = TOLD[case]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        result = DOORS[door](labels)
+    assert (result.settings["task"] if door == "rank_batch" else result.task) == task
+    assert [str(w.message).startswith("labels are numbers") for w in said] == [True] * (task == "regression")
 
 
 @pytest.mark.parametrize("labels", [[0.5, 1.0, 1.5] * 4, [1.0, 2.0] * 5, [2019.0, 2020.0] * 20])
@@ -330,7 +343,9 @@ def test_numbers_of_rows_are_no_feature(tmp_path, name):
 def test_several_columns_of_texts(tmp_path):
     path = write(tmp_path, "p.csv", "premise,hypothesis,label\na,b,0\nc,d,1\n")
     for text in (["premise", "hypothesis"], "premise, hypothesis"):
-        assert load(path, text=text).texts == ["a\nb", "c\nd"]
+        assert list(load(path, text=text).samples) == [("a", "b"), ("c", "d")]
+    three = write(tmp_path, "t.csv", "a,b,c,label\nx,y,z,0\nu,v,w,1\n")
+    assert load(three, text="a,b,c").texts == ["x\ny\nz", "u\nv\nw"]
     with pytest.raises(ValueError, match="no column 'x' for the text"):
         load(path, text=["premise", "x"])
 
@@ -573,7 +588,7 @@ def test_rank_reads_a_frame_and_never_the_names_of_its_columns():
         with pytest.raises(ValueError, match=words):
             nrjax.rank(models, samples, LABELS, progress=False)
     with pytest.raises(ValueError, match="Join the texts"):
-        nrjax.rank(models, [("a", "b")] * 30, LABELS, progress=False)
+        nrjax.rank(models, [("a", "b", "c")] * 30, LABELS, progress=False)
     with pytest.raises(ValueError, match="text 3 has half a character"):
         nrjax.rank(models, [*TEXTS[:3], "\ud83d", *TEXTS[4:]], LABELS, progress=False)
 

@@ -7,6 +7,7 @@ import nrjax
 from nrjax.datasets import ColumnChoice
 from nrjax.ranking import LabelledSamples
 
+SAID = "ignore:labels are numbers with fractions:RuntimeWarning"
 pandas = pytest.importorskip("pandas", reason="pandas is not installed")
 
 
@@ -20,11 +21,13 @@ PRICES = np.random.default_rng(1).normal(size=40).round(4)
 
 
 def test_numbers_are_told_by_their_fractions():
-    data = nrjax.load_dataset(frame(price=PRICES), label="price")
+    with pytest.warns(RuntimeWarning, match=r"taken as numbers \(regression\)"):
+        data = nrjax.load_dataset(frame(price=PRICES), label="price")
     assert (data.task, data.class_names, data.samples.shape) == ("regression", ("price",), (40, 2))
     np.testing.assert_array_equal(data.labels, PRICES)
 
 
+@pytest.mark.filterwarnings(SAID)
 def test_numbers_in_text(tmp_path):
     lines = ["text,price"] + [f"word {i},{price}" for i, price in enumerate(PRICES)]
     (tmp_path / "t.csv").write_text("\n".join(lines))
@@ -33,6 +36,7 @@ def test_numbers_in_text(tmp_path):
     np.testing.assert_array_equal(data.labels, PRICES)
 
 
+@pytest.mark.filterwarnings(SAID)
 def test_several_numbers():
     data = nrjax.load_dataset(frame(x=PRICES, y=2 * PRICES), label=["x", "y"])
     assert (data.task, data.class_names) == ("regression", ("x", "y"))
@@ -96,6 +100,7 @@ def test_groups_are_a_column_and_no_feature():
         ({"y": [1.5, None, *PRICES[2:]]}, {"label": "y"}, "row 2 has no label in column 'y'"),
     ],
 )
+@pytest.mark.filterwarnings(SAID)
 def test_what_bad_targets_get(columns, options, words):
     with pytest.raises(ValueError, match=words):
         nrjax.load_dataset(frame(**columns), **options)
@@ -104,7 +109,7 @@ def test_what_bad_targets_get(columns, options, words):
 def test_rows_without_a_number_may_be_left_out():
     table = frame(y=[1.5, None, *PRICES[2:]])
     with pytest.warns(RuntimeWarning, match="Left out 1 of 40 rows"):
-        data = nrjax.load_dataset(table, label="y", skip_broken=True)
+        data = nrjax.load_dataset(table, label="y", task="regression", skip_broken=True)
     np.testing.assert_array_equal(data.labels, [1.5, *PRICES[2:]])
 
 

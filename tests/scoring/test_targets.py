@@ -10,12 +10,15 @@ from sklearn.metrics import average_precision_score, r2_score
 from sklearn.model_selection import LeaveOneOut
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 import nrjax
 from nrjax.kernels.agreement import average_precision
 from nrjax.kernels.knn import estimate_knn_of_numbers
 from nrjax.kernels.linear_mse import linear_mse
 from nrjax.kernels.ridge import ALPHAS
+
+pytestmark = pytest.mark.filterwarnings("ignore:labels are numbers with fractions:RuntimeWarning")
 
 EXACT = 1e-9  # of float64: spectra are as good as eps of their largest entry, beside a penalty of 0.1
 NAMES = {"regression": ("probe", "knn", "logme", "linear_mse"), "multilabel": ("probe", "knn", "logme")}
@@ -25,6 +28,7 @@ def standardised(array):
     return (array - array.mean(axis=0)) / array.std(axis=0)
 
 
+@threadpool_limits.wrap(limits=1)  # hundreds of small fits: threads of OpenBLAS would wait for each other
 def left_out(features, targets, splits=None):
     """Values that ridge gives each sample, refitted without it; the penalty of the least squared error so."""
     features = StandardScaler().fit_transform(features)
@@ -33,12 +37,14 @@ def left_out(features, targets, splits=None):
     for alpha in ALPHAS:
         values = np.empty(targets.shape)
         for train, test in splits:
-            values[test] = Ridge(alpha).fit(features[train], targets[train]).predict(features[test])
+            fitted = Ridge(alpha).fit(features[train], targets[train]).predict(features[test])
+            values[test] = fitted.reshape(values[test].shape)
         error = np.mean((values - targets) ** 2)
         best = (error, alpha, values) if best is None or error < best[0] else best
     return best[2]
 
 
+@threadpool_limits.wrap(limits=1)
 def neighbours(features, targets, k=5, metric="cosine", splits=None):
     values = np.empty(targets.shape)
     for train, test in LeaveOneOut().split(features) if splits is None else splits:
