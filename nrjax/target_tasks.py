@@ -159,7 +159,8 @@ def as_matrix(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, tup
         raise ValueError(f"labels must be of at least 3 samples for regression; got {len(values)}.")
     constant = np.flatnonzero((values == values[0]).all(axis=0))
     if len(constant):
-        which = f"output {names[constant[0]]!r} is" if values.shape[1] > 1 else "they are"
+        output = [*names][constant[0]]
+        which = f"output {output!r} is" if len(names) > 1 else "they are"
         raise ValueError(f"labels must vary; {which} {values[0, constant[0]]:g} for every sample. Leave it out.")
     return values, names
 

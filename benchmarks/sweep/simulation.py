@@ -33,6 +33,7 @@ from nrjax.scoring.api import check_request
 from nrjax.scoring.model_scores import ModelScores
 from nrjax.sweeps._rounds import SweepRounds
 from nrjax.sweeps._store import Store
+from nrjax.targets import Target
 
 CANDIDATES, DEVICES = 100_000, 64
 RESULTS = 2000  # that show what one costs the driver
@@ -107,7 +108,7 @@ def _driver(sure: bool) -> float:
             one.influences = dict.fromkeys(("silhouette", "probe"), rng.normal(size=SAMPLES))
         about = ModelRecord(f"{i:064}", Description(1, 1, "simulated"), "none", {f"/zoo/{i}": [1, 2, 3, 4]})
         packed.append(pickle.dumps(CandidateResult(Job(f"m{i}", about.fingerprint), {"penultimate": one}, about=about)))
-    target = LabelledSamples("array", np.zeros((SAMPLES, 1)), np.arange(SAMPLES, dtype=np.int32) % 10, tuple(range(10)))
+    target = LabelledSamples("array", np.zeros((SAMPLES, 1)), Target.of_ids(np.arange(SAMPLES) % 10, 10))
     request = check_request(scores=("silhouette", "probe"), confidence=sure)
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "r.db") as store:

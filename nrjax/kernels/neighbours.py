@@ -65,7 +65,7 @@ def of_every_sample(
     def of(place: Int[Array, ""]) -> tuple[Array, Array]:
         far = squares[place] + squares - 2 * matmul(around, around[place])
         far = jnp.where((is_zero > 0) | (is_zero[place] > 0), 2, far).at[place].set(jnp.inf)
-        others = samples - 1
+        others, is_own = samples - 1, None
         if groups is not None:
             is_own = groups.ids == groups.ids[place]
             far, others = jnp.where(is_own, jnp.inf, far), samples - jnp.sum(is_own)
@@ -73,7 +73,7 @@ def of_every_sample(
         differences = rows[seen] - rows[place]
         distances = jnp.sum(differences * differences, axis=1)
         distances = jnp.where((is_zero[seen] > 0) | (is_zero[place] > 0), 2, distances)
-        if groups is not None:
+        if is_own is not None:
             distances = jnp.where(is_own[seen], jnp.inf, distances)
         fifth = jnp.sort(distances)[k - 1]
         margin = 4 * eps * (fifth + jnp.sqrt(fifth))

@@ -105,7 +105,7 @@ class HuggingFaceAudioModel(HuggingFaceModel):
         return remarks
 
     def _run(
-        self, batch: Any, precision: Precision, needs_states: bool = True, pool_words: None = None
+        self, batch: Any, precision: Precision, needs_states: bool = True, pool_words: Any = None
     ) -> dict[str, Callable[[], Any]]:  # fmt: skip
         """Functions that average the layers over time, by name."""
         lengths = batch["lengths"]

@@ -66,7 +66,7 @@ def write_page(
     if ranking.by_layer:
         layers = _heat_map(ranking.by_layer, ranking.settings["by"])
         sections.append(("Score by layer", _image(layers, "Score of every layer of every model")))
-    of = {"regression": "output", "multilabel": "label"}.get(ranking.settings.get("task"), "class")
+    of = {"regression": "output", "multilabel": "label"}.get(ranking.settings.get("task", ""), "class")
     for score, table in ranking.by_class.items():
         sections.append((f"By {of}: {score}", _by_class(score, table, of)))
     for score, table in ranking.confused.items():

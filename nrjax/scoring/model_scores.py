@@ -260,17 +260,16 @@ class ModelScorer:
         value, target = np.asarray(estimate.value), self._target
         of_samples = influences_of_samples(value) if value.ndim else estimate.influences
         of_units = None if of_samples is None else by_unit(np.asarray(of_samples, np.float64), target.groups)
-        teaching = len(target)  # samples, of which the smallest class decides where all classes count alike
-        if kind.name.startswith("balanced_"):
-            teaching = target.n_classes * int(target.counts.min())
-        if of_units is not None and teaching >= FEW:
+        is_balanced = kind.name.startswith("balanced_")  # then the smallest class decides
+        samples = target.n_classes * int(target.counts.min()) if is_balanced else len(target)
+        if of_units is not None and min(samples, target.independent) >= FEW:
             return of_units
 
         def score_of(chosen: np.ndarray) -> float:
             estimates = estimate_scores([array[chosen]], target.take(chosen), (kind,))
             return float(np.mean(estimates[0, kind].value, dtype=np.float64))
 
-        if of_units is not None and self._is_classified and teaching < len(target):
+        if of_units is not None and self._is_classified and is_balanced:
             return influences_of_halves(score_of, target.strata, target.groups)
         if of_units is not None and self._is_classified:
             return influences_of_accuracy(of_units, score_of, target.strata, target.groups)

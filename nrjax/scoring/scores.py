@@ -237,6 +237,7 @@ _register(
         ),
     ),
 )  # fmt: skip
+_COLUMNS: tuple[tuple[TaskName, str], ...] = (("regression", "numbers"), ("multilabel", "labels"))
 _register(
     "logme", kernels.logme, "log evidence of the labels per sample (LogME)",
     source="arXiv:2102.11005",
@@ -245,7 +246,7 @@ _register(
         _kind_of(
             task, "logme", estimate_logme_of_columns, f"log evidence of the {what} per sample (LogME)",
             source="arXiv:2102.11005", tolerance=1e-4, scale_free=True,
-        ) for task, what in (("regression", "numbers"), ("multilabel", "labels"))
+        ) for task, what in _COLUMNS
     ),
 )  # fmt: skip
 _KINDS["linear_mse"] = _kind_of(

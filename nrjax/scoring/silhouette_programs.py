@@ -106,7 +106,9 @@ def sensitivity(task: Task, images: Any, tangents: np.ndarray, noise: np.ndarray
     images = images[..., rows, :]
     ids, weights = (None if x is None else x[..., rows] for x in (task.ids, task.weights))
     if on_host(task, settings, images):
-        return np.asarray(host_silhouettes.largest_move(images, ids, task.n_classes, settings, tangents, noise))
+        return np.asarray(
+            host_silhouettes.largest_move(images, np.asarray(ids), task.n_classes, settings, tangents, noise)
+        )
     program = program_of(largest_move, images.ndim > 2, task.mesh, task.n_classes, reduced(settings), wide)
     dtype = np.float64 if wide else np.float32
     with jax.enable_x64(wide or images.dtype == np.float64):
