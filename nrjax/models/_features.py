@@ -64,7 +64,8 @@ class Features:
         """
         check_kind(model, self._kind)
         samples = self._fit(model)
-        shape = None if model.inputs.shape or self._kind == "text" else np.shape(samples[0])
+        has_shape = self._kind in ("image", "array") and not model.inputs.shape
+        shape = np.shape(samples[0]) if has_shape else None
         chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
         features = self._extract(model, samples, chosen, on_batch, on_widths)
         probabilities: np.ndarray | str | None = None
