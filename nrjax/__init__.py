@@ -16,7 +16,7 @@ from nrjax.scoring.scores import ScoreKind, available_scores, register_score
 from nrjax.scoring.streaming import score_stream
 
 if TYPE_CHECKING:
-    from nrjax.datasets import Dataset, load_dataset
+    from nrjax.datasets import Dataset, Recordings, load_dataset
     from nrjax.demo import load_demo
     from nrjax.models import (
         FeatureBatches,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Dataset": "datasets",
+    "Recordings": "datasets",
     "load_dataset": "datasets",
     "load_demo": "demo",
     "FeatureBatches": "models",
@@ -74,6 +75,7 @@ __all__ = [
     "Model",
     "Preprocessing",
     "Ranking",
+    "Recordings",
     "ScoreKind",
     "ScoredModel",
     "Sweep",

@@ -7,6 +7,8 @@ import numpy as np
 
 from nrjax.labels import as_label_array, encode_plainly, is_missing
 
+SMALL = 16  # samples of a group
+
 
 def encode_groups(groups: Any, samples: int, place: Callable[[int], str]) -> np.ndarray | None:
     """Dense group ids, int32 `[samples]`; None where every sample is a group of its own.
@@ -55,13 +57,13 @@ def check_classes_of_groups(ids: np.ndarray, classes: np.ndarray, groups: np.nda
 def members_by_size(groups: np.ndarray) -> tuple[np.ndarray, ...]:
     """Places of every group's samples, int32 `[groups, size]`; `samples` fills up.
 
-    Groups of which the sizes have the same next power of two share an array, so that one large group costs the small
-    ones nothing.
+    Groups of up to `SMALL` samples share an array, those of up to four times as many another, and so on, so that one
+    large group costs the small ones nothing. Every array is a part of the program.
     """
     sizes = np.bincount(groups)
     order = np.argsort(groups, kind="stable").astype(np.int32)
     starts = np.cumsum(sizes) - sizes
-    exponents = np.ceil(np.log2(np.maximum(sizes, 1))).astype(int)
+    exponents = np.ceil(np.log2(np.maximum(sizes, SMALL) / SMALL) / 2).astype(int)
     arrays = []
     for exponent in np.unique(exponents[sizes > 0]):
         chosen = np.flatnonzero((exponents == exponent) & (sizes > 0))
@@ -70,3 +72,12 @@ def members_by_size(groups: np.ndarray) -> tuple[np.ndarray, ...]:
         inside = np.arange(width) < sizes[chosen][:, None]
         arrays.append(np.where(inside, order[np.minimum(places, len(groups) - 1)], len(groups)).astype(np.int32))
     return tuple(arrays)
+
+
+def positions_in(members: tuple[np.ndarray, ...], samples: int) -> np.ndarray:
+    """Where each sample is among the members, all arrays flat and one after the other, int32 `[samples]`."""
+    flat = np.concatenate([array.reshape(-1) for array in members])
+    inside = np.flatnonzero(flat < samples)
+    positions = np.empty(samples, np.int32)
+    positions[flat[inside]] = inside
+    return positions

@@ -1,6 +1,7 @@
 """What labels are of: classes, numbers or several labels a sample; told by their values where they leave no choice."""
 
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -9,9 +10,20 @@ import numpy as np
 from nrjax._utils.spelling import MOST_FRACTIONS, plain_spelling
 from nrjax.labels import as_label_array, is_missing
 
-TaskName = Literal["classification", "regression", "multilabel", "clusters"]
+TaskName = Literal["classification", "regression", "multilabel", "clusters", "positions"]
 FEW_OF_ONE = 4  # samples of a class: whole numbers that have fewer, on average, may be counts or ages
 TASKS = ("classification", "regression", "multilabel")
+
+
+def told_task(array: np.ndarray) -> TaskName:
+    """`task_of`, with a warning where classes might have been meant."""
+    task = task_of(array)
+    if task == "regression":
+        warnings.warn(
+            'labels are numbers with fractions, taken as numbers (regression); task="regression" says so, '
+            'task="classification" takes each for a class.', RuntimeWarning, stacklevel=4,
+        )  # fmt: skip
+    return task
 
 
 def task_of(array: np.ndarray) -> TaskName:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.groups import check_classes_of_groups, encode_groups, members_by_size
+from nrjax.groups import check_classes_of_groups, encode_groups, members_by_size, positions_in
 from nrjax.labels import as_label_array, encode
-from nrjax.target_tasks import TASKS, TaskName, are_collections, as_matrix, as_multi_hot, task_of
+from nrjax.target_tasks import TASKS, TaskName, are_collections, as_matrix, as_multi_hot, told_task
 
 STRATA = 10  # parts of the range of a number, which draws of samples have in proportion
 FEW_TIMES, MOST_SHARE = 3, 0.75  # of the largest class: times its even share, or share of all, above which few count
@@ -63,7 +63,7 @@ class Target:
         if task is None and are_collections(labels):
             task = "multilabel"
         array = None if task == "multilabel" else as_label_array(labels)
-        task = task_of(array) if task is None else task  # pyright: ignore
+        task = told_task(array) if task is None else task  # pyright: ignore
         if task == "classification":
             values, classes = encode(array, place)
             if not 2 <= len(classes) <= len(values) - 1:
@@ -140,6 +140,11 @@ class Target:
         """Places of the samples of every group, see `members_by_size`; empty without groups."""
         return () if self.groups is None else members_by_size(self.groups)
 
+    @functools.cached_property
+    def positions(self) -> np.ndarray:
+        """Where each sample is among `members`."""
+        return positions_in(self.members, len(self))
+
     @property
     def independent(self) -> int:
         """Groups, or samples where there are none."""
@@ -168,7 +173,7 @@ class Target:
         if self.task == "classification":
             made: dict[str, Any] = {"samples": len(self), "classes": self.n_classes}
         else:
-            made = {"samples": len(self), "task": self.task, "outputs": self.n_classes}
+            made = {"samples": len(self), "classes": None, "task": self.task, "outputs": self.n_classes}
         made |= {} if self.groups is None else {"groups": self.independent}
         return made
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import threadpoolctl
 
 import nrjax
 from nrjax.datasets import Dataset
@@ -16,7 +17,13 @@ COMPILED = Path(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home
 COMPILED_AT_MOST = 1 << 30  # bytes; then all are compiled anew
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # of processes that tests start
 nrjax.cache_compilations(COMPILED)
-if "PYTEST_XDIST_WORKER" in os.environ:  # Ray joins what runs on the machine already, such as the cluster of another
+MARK = "NRJAX_TESTS"  # a variable of all processes that this one started, and they
+os.environ[MARK] = str(os.getpid())
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a process for every core: more threads of BLAS and OpenMP would wait for each other, and spin meanwhile.
+    threadpoolctl.threadpool_limits(1)
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of what is loaded later, and of processes
+    # Ray joins what runs on the machine already, such as the cluster of another.
     os.environ.setdefault("RAY_TMPDIR", f"/tmp/ray-{os.environ['PYTEST_XDIST_WORKER']}-{os.getuid()}")
 TINY = {"classes": 3, "conv_features": [2, 3], "dense_features": 8}
 
@@ -91,10 +98,9 @@ def tiny_images():
 
 
 @pytest.fixture
-def paper_smoke(monkeypatch, tmp_path):
-    """`python -m benchmarks.paper` on small networks and on images that differ in brightness; no data set needed."""
-    from benchmarks.paper import train, zoos
-    from benchmarks.paper.__main__ import main
+def paper_tiny(monkeypatch):
+    """The paper's zoos are of small networks, and its images differ in brightness; no data set is needed."""
+    from benchmarks.paper import evaluate, train, zoos
 
     tiny = {"full": ((2, 3), 40), "lite": ((2,), 40), "512": ((2, 3), 20)}
     monkeypatch.setattr(
@@ -109,6 +115,15 @@ def paper_smoke(monkeypatch, tmp_path):
 
     monkeypatch.setattr(train, "load_dataset", load_dataset)
     monkeypatch.setattr(nrjax, "load_dataset", load_dataset, raising=False)
+    monkeypatch.setattr(
+        evaluate, "COMPONENTS", (1, 2, 10, 500)
+    )  # a number of components is a program; 500 are too many
+
+
+@pytest.fixture
+def paper_smoke(paper_tiny, tmp_path):
+    """`python -m benchmarks.paper` on `paper_tiny`."""
+    from benchmarks.paper.__main__ import main
 
     def run(*words, out="out"):
         arguments = ["--cache", tmp_path / "cache", "--out", tmp_path / out, "--steps", 4, *words]

@@ -62,9 +62,20 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path):
 def test_the_command_keeps_programs_unless_it_is_told_not_to(tmp_path):
     environment = {key: value for key, value in os.environ.items() if "COMPILATION_CACHE" not in key}
     environment |= {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "m.npy", np.random.default_rng(0).normal(size=(60, 40)))
+    np.save(tmp_path / "y.npy", np.arange(60) % 3)
     for choice, kept in (("off", False), (None, True)):
         more = {} if choice is None else {"NRJAX_COMPILATION_CACHE": choice}
-        command = [sys.executable, "-m", "nrjax", "rank", "--scores", "silhouette", "--max-samples", "60"]
+        command = [
+            sys.executable,
+            "-m",
+            "nrjax",
+            "rank-features",
+            tmp_path / "features",
+            "--labels",
+            tmp_path / "y.npy",
+        ]
         subprocess.run(command, env=environment | more, check=True, capture_output=True)
         folders = list(tmp_path.rglob("jax-*"))
         assert bool(folders) == kept

@@ -213,7 +213,7 @@ def data_options(command):
     @functools.wraps(command)
     def gathered(*args, **options):
         names = (
-            "text", "image", "label", "groups", "tokens", "task",
+            "text", "image", "label", "groups", "tokens", "audio", "mask", "task",
             "split", "classes", "image_size", "grayscale", "max_samples", "seed", "data_dir",
             "skip_broken",
         )  # fmt: skip
@@ -221,8 +221,8 @@ def data_options(command):
 
     for option in reversed((
         click.option("--data", metavar="NAME",
-                     help="TFDS name, directory of images per class, .npz, or a table (.csv, .tsv, .parquet, .json, "
-                     ".jsonl). Default: bundled images."),
+                     help="TFDS name, directory of images or recordings per class, .npz, or a table (.csv, .tsv, "
+                     ".parquet, .json, .jsonl). Default: bundled images."),
         click.option("--text", metavar="COLUMN",
                      help="Column of texts of a table; two, joined by a comma, are pairs of texts, and more are one "
                      "text.  [default: text, sentence, content]"),
@@ -233,7 +233,9 @@ def data_options(command):
         click.option("--groups", metavar="COLUMN", 
                      help="Column of what samples belong to, such as a patient: probe and knn leave out whole groups."),
         click.option("--tokens", metavar="COLUMN", help="Column of lists of words, whose labels are lists of tags."),
-        click.option("--task", type=click.Choice(["classification", "regression", "multilabel"]),
+        click.option("--audio", metavar="COLUMN", help="Column of paths of recordings.  [default: audio, path, file]"),
+        click.option("--mask", metavar="COLUMN", help="Column of masks beside the images, with --task positions."),
+        click.option("--task", type=click.Choice(["classification", "regression", "multilabel", "positions"]),
                      help="What labels are.  [default: told by their values]"),
         click.option("--split", default="test", show_default=True, help="Split of the dataset, such as train+test."),
         click.option("--classes", type=Classes(), metavar="IDS",

@@ -46,3 +46,17 @@ class Columns(Mapping[str, Sequence[Any]]):
 def row_name(place: Place | None, index: int) -> str:
     """What the user calls the row of an index."""
     return f"row {index + 1} ({place(index)})" if place else f"row {index + 1}"
+
+
+def columns_of_words(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[Any]]) -> Columns:
+    """Sentences and the tags of their words, as a table that `load_dataset` takes.
+
+    Raises:
+      ValueError: not one list of tags for each sentence.
+    """
+    if len(sentences) != len(tags):
+        raise ValueError(
+            f"labels must be one list of tags for each sentence; got {len(tags)} for {len(sentences)} sentences."
+        )
+    values = {"tokens": sentences, "tags": tags}
+    return Columns(values, values.__getitem__)

@@ -36,8 +36,8 @@ class Dataset:
     @property
     def images(self) -> np.ndarray:
         """All images as one array. Raises ValueError where they differ in size, or are none."""
-        if self.kind == "text":
-            raise ValueError("the data set has texts, no images.")
+        if self.kind not in ("image", "array"):
+            raise ValueError(f"the data set has {self.kind.removesuffix('s')}s, no images.")
         return np.asarray(self.samples)
 
     @property

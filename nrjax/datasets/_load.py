@@ -1,4 +1,4 @@
-"""`load_dataset`: labelled images, texts, pairs, words or arrays, from wherever they are."""
+"""`load_dataset`: labelled images, texts, pairs, words, recordings or arrays, from wherever they are."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -10,10 +10,12 @@ import numpy as np
 from nrjax._utils.messages import printable
 from nrjax.datasets._archives import Archive
 from nrjax.datasets._check_images import WAY_OUT, CheckedImages, decode_all
+from nrjax.datasets._check_recordings import check_all
 from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import without_news
 from nrjax.datasets._image_arrays import stack
 from nrjax.datasets._lazy_images import Images, ImageSource
+from nrjax.datasets._load_positions import load_positions
 from nrjax.datasets._open import expand_home, open_source
 from nrjax.datasets._select import resolve_classes, select
 from nrjax.datasets._table_columns import ColumnChoice
@@ -33,6 +35,8 @@ def load_dataset(
     groups: str | None = None,
     tokens: str | None = None,
     keep_prefixes: bool = False,
+    audio: str | None = None,
+    mask: str | None = None,
     task: TaskName | None = None,
     image_size: tuple[int, int] | None = None,
     grayscale: bool | None = None,
@@ -41,17 +45,17 @@ def load_dataset(
     data_dir: str | Path | None = None,
     skip_broken: bool = False,
 ) -> Dataset:
-    """Labelled images, texts or arrays of one split.
+    """Labelled images, texts, recordings or arrays of one split.
 
     Args:
-      name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`) or the folder that TFDS prepared; the path of a
-        directory with one folder of images per class, at any depth, in natural order (folders of splits, such as
-        `train`, `training_set` or `seg_train`, are entered first); of a `.npz` file with arrays `images` and `labels`
-        (and, if there, `class_names`), or such arrays of splits as MedMNIST and Keras write them; of a table, `.csv`,
-        `.tsv`, `.parquet`, `.json` or JSON lines (`.jsonl`); of a directory of Parquet files; of CoNLL files (`.conll`,
-        `.txt`: a word and its tag a line), one or a directory with one a split; or of a directory that Hugging Face's
-        `datasets` saved. Or an object: a frame of pandas, polars or pyarrow, a `datasets.Dataset`, a
-        data set of PyTorch.
+      name: a TFDS name (`"fashion_mnist"`, `"cifar10:3.0.2"`) or the folder that TFDS prepared; the path of a directory
+        with one folder of images, or of recordings (WAV, FLAC, OGG, MP3), per class, at any depth, in natural order
+        (folders of splits, such as `train`, `training_set` or `seg_train`, are entered first); of a `.npz` file with
+        arrays `images` and `labels` (and, if there, `class_names`), or such arrays of splits as MedMNIST and Keras
+        write them; of a table, `.csv`, `.tsv`, `.parquet`, `.json` or JSON lines (`.jsonl`); of a directory of Parquet
+        files; of CoNLL files (`.conll`, `.txt`: a word and its tag a line), one or a directory with one a split; or of
+        a directory that Hugging Face's `datasets` saved. Or an object: a frame of pandas, polars or pyarrow, a
+        `datasets.Dataset`, a data set of PyTorch.
       split: a split of the dataset, several joined by `+`, or `all`; a table has only one, whatever it is called.
       classes: class ids or names to keep, or a string such as `"0-4"`, `"0,3,7-9"` or `"cat,dog"`; None keeps all.
       text: column of texts of a table; two columns, such as `["premise", "hypothesis"]`, are pairs, and more are joined
@@ -64,15 +68,20 @@ def load_dataset(
       tokens: column of lists of words; `label` then names one of lists of tags, a tag a word. None takes `tokens` or
         `words` beside lists in `label`, `ner_tags`, `tags` or `pos`. Samples are then words, and sentences the groups.
       keep_prefixes: whether tags keep `B-`, `I-`, `E-`, `L-`, `M-`, `S-`, `U-`: the place of a word in its chunk.
+      audio: column of paths of recordings, within the table's folder, or of the bytes of files; None takes `audio`, or
+        `path` or `file` where its files are called like recordings.
+      mask: column of masks for `task="positions"`; None takes `mask`, `annotation` or `segmentation`.
       task: `classification`, `regression` or `multilabel` (lists of labels, texts such as `red|green`, columns of 0 and
-        1); None tells by the values, and refuses to guess.
+        1); None tells by the values, and refuses to guess. `positions` are classes of places in pictures, of a pair
+        `(images, masks)`, of a directory with folders `images` and `masks`, whose files have the same names, or of a
+        table with a column of each. Masks are class ids, 255 for none; see `draw_positions`.
       image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
       grayscale: True for one channel, False for three, None for what the images have.
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
       seed: chooses the samples when `max_samples` does.
       data_dir: where TFDS keeps its datasets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
-      skip_broken: leave out images that cannot be read, texts that are missing or empty, rows without a number or
-        a label, with a warning that counts and names them.
+      skip_broken: leave out images that cannot be read, recordings that are silent or broken, texts that are
+        missing or empty, rows without a number or a label, with a warning that counts and names them.
 
     Returns:
       A `Dataset`, which unpacks as `samples, labels, class_names`, samples in the order of the dataset.
@@ -85,7 +94,14 @@ def load_dataset(
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
     name = expand_home(name)
-    choice = ColumnChoice(text, image, label, groups, tokens, keep_prefixes)
+    choice = ColumnChoice(text, image, label, groups, tokens, keep_prefixes, audio, mask)
+    if task == "positions":
+        if image_size is not None:
+            raise ValueError("positions are fractions of a picture as it is; leave image_size out.")
+        return load_positions(
+            name, split, choice, classes=classes, max_samples=max_samples, seed=seed, grayscale=grayscale,
+            skip_broken=skip_broken,
+        )  # fmt: skip
     source = open_source(name, split, data_dir, choice, task, skip_broken)
     who = f"Dataset {printable(str(name)[:200])!r}" if isinstance(name, (str, Path)) else "The data set"
     table = source if isinstance(source, (Table, WordTable)) else None
@@ -106,11 +122,14 @@ def load_dataset(
         indices = select(unlabelled, [0], max_samples, seed, groups_of_rows)
     if isinstance(table, WordTable):
         indices = table.of_several_groups(indices)
+    samples: Any
     if isinstance(source, Archive):
         return Dataset(source.fitted(indices, image_size, grayscale), source.labels[indices], class_names)
-    if table is not None and table.kind != "image":
+    if getattr(source, "kind", "image") == "audio":
+        samples, usable, left_out = check_all(source, indices, skip_broken, who)  # pyright: ignore
+    elif table is not None and table.kind != "image":
         usable, left_out = _usable_rows(table, indices, skip_broken)
-        samples: Any = table.samples(usable)
+        samples = table.samples(usable)
     else:
         assert not isinstance(source, WordTable)
         with without_news():
@@ -155,7 +174,8 @@ def _warn_of_left_out(source: ImageSource | Table | WordTable, broken: list[str]
     broken = [*earlier, *broken]
     remark = getattr(source, "remark", None)
     if broken:
-        noun = "rows" if isinstance(source, Table) and source.kind != "image" else "images"
+        kind = getattr(source, "kind", "image")
+        noun = {"image": "images", "audio": "recordings"}.get(kind, "rows")
         listed = " ".join(broken[:10]) + (" ..." if len(broken) > 10 else "")
         total = count + len(earlier)
         warnings.warn(f"Left out {len(broken)} of {total} {noun}: {listed}", RuntimeWarning, stacklevel=3)

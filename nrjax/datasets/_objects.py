@@ -12,7 +12,7 @@ from nrjax._utils.messages import first_line
 from nrjax.datasets._columns import Columns, Place
 from nrjax.datasets._pairs import table_of_pairs
 from nrjax.datasets._splits import choose_splits
-from nrjax.datasets._table_columns import LABELS, ColumnChoice, choose_word_columns
+from nrjax.datasets._table_columns import LABELS, TEXTS, ColumnChoice, choose_word_columns
 from nrjax.datasets._tables import Table
 from nrjax.datasets._word_tables import WordTable, labelled_table
 from nrjax.target_tasks import TaskName
@@ -36,10 +36,7 @@ def table_of(
     Raises:
       ValueError: a column that is not there, a split that has to be chosen, a stream.
     """
-    if isinstance(data, Mapping) and data and all(hasattr(value, "column_names") for value in data.values()):
-        parts = [data[name] for name in choose_splits("The data set", split, list(data))]
-        concatenate: Any = importlib.import_module("datasets").concatenate_datasets
-        data = parts[0] if len(parts) == 1 else concatenate(parts)
+    data = joined_splits(data, split)
     if _is_stream(data):
         raise ValueError(
             f"The data set is a stream ({type(data).__name__}), which has no length. Take a part of it, such as "
@@ -57,6 +54,15 @@ def table_of(
     if is_indexed and not isinstance(data, (str, bytes, Sequence, Mapping)) and not hasattr(data, "dtype"):
         return table_of_pairs(data, task, skip_broken)
     return None
+
+
+def joined_splits(data: Any, split: str) -> Any:
+    """The requested splits of a `DatasetDict` of Hugging Face as one data set; anything else as it is."""
+    if not (isinstance(data, Mapping) and data and all(hasattr(value, "column_names") for value in data.values())):
+        return data
+    parts = [data[name] for name in choose_splits("The data set", split, list(data))]
+    concatenate: Any = importlib.import_module("datasets").concatenate_datasets
+    return parts[0] if len(parts) == 1 else concatenate(parts)
 
 
 def is_saved_dataset(path: Path) -> bool:
@@ -83,23 +89,32 @@ def _table_of_hugging_face(data: Any, choice: ColumnChoice, task: TaskName | Non
     if choice.label is None and not any(name in kinds for name in LABELS):
         label = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
         choice = dataclasses.replace(choice, label=label)
-    if choice.text is None and choice.image is None:
+    if choice.text is None and choice.image is None and choice.audio is None:
         image = next((name for name, kind in kinds.items() if kind == "Image"), None)
         choice = dataclasses.replace(choice, image=image)
+        if image is None and not any(name in kinds for name in TEXTS):
+            audio = next((name for name, kind in kinds.items() if kind == "Audio"), None)
+            choice = dataclasses.replace(choice, audio=audio)
     label = choice.label or next((name for name in LABELS if name in kinds), None)
-    rows = data.with_format("arrow")  # as they are stored: nothing is decoded, and no tensors are made
-
-    def read(name: str) -> Sequence[Any]:
-        column = rows.select_columns([name])
-        return _LazyColumn(column, name) if kinds[name] == "Image" else column[:].column(name).to_pylist()
-
-    columns = Columns(kinds, read, Place("index {}"))
+    columns = columns_of_hugging_face(data)
     words = choose_word_columns("The data set", columns, choice)
     label = words[1] if words else label
     class_names = _class_names(data.features.get(label)) if isinstance(label, str) else None
     if words:
         return WordTable(columns, "The data set", words, choice, task, class_names)
     return Table(columns, "The data set", Path(), choice, task, class_names)
+
+
+def columns_of_hugging_face(data: Any) -> Columns:
+    """The columns of a data set of Hugging Face; those of pictures and recordings are read row by row."""
+    kinds = {name: type(feature).__name__ for name, feature in data.features.items()}
+    rows = data.with_format("arrow")  # as they are stored: nothing is decoded, and no tensors are made
+
+    def read(name: str) -> Sequence[Any]:
+        column = rows.select_columns([name])
+        return _LazyColumn(column, name) if kinds[name] in ("Image", "Audio") else column[:].column(name).to_pylist()
+
+    return Columns(kinds, read, Place("index {}"))
 
 
 def _class_names(feature: Any) -> list[str] | None:
@@ -109,7 +124,7 @@ def _class_names(feature: Any) -> list[str] | None:
 
 
 class _LazyColumn(Sequence[Any]):
-    """A column that is read row by row, so that encoded images need not be in memory."""
+    """A column that is read row by row, so that encoded images and recordings need not be in memory."""
 
     def __init__(self, rows: Any, name: str):
         self._rows, self._name = rows, name

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from nrjax._utils.messages import printable
 from nrjax._utils.paths import is_system_file
-from nrjax.datasets._decode import image_suffixes
 from nrjax.datasets._splits import choose_splits, split_word
+from nrjax.datasets._suffixes import kind_of_file
 
 PLAIN_SPLITS = {"train", "test", "val", "valid", "validation", "dev", "eval"}  # no class is usually called so
 
@@ -17,12 +17,12 @@ class Contents(NamedTuple):
     """What lies right below a folder, without what systems leave behind."""
 
     folders: list[Path]
-    images: list[Path]
+    samples: list[Path]  # images and recordings
     others: list[Path]
 
 
 def contents_of(folder: Path) -> Contents:
-    """Folders, images and other files right below a folder."""
+    """Folders, samples and other files right below a folder."""
     contents = Contents([], [], [])
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -30,23 +30,18 @@ def contents_of(folder: Path) -> Contents:
                 continue
             if os.path.isdir(entry.path):
                 contents.folders.append(Path(entry.path))
-            elif suffix_of(entry.name) in image_suffixes():
-                contents.images.append(Path(entry.path))
+            elif kind_of_file(entry.name):
+                contents.samples.append(Path(entry.path))
             else:
                 contents.others.append(Path(entry.path))
     return contents
-
-
-def suffix_of(name: str) -> str:
-    """The suffix of a file's name in lower case."""
-    return os.path.splitext(name)[1].lower()
 
 
 def split_folders(root: Path, split: str) -> list[Path]:
     """The folders of the requested splits; the root itself where it has no splits.
 
     A split holds folders of classes and is called like a split. Where other folders hold folders too, there are splits
-    only if two or more are called like one. A class may be called `train`, too: it holds images.
+    only if two or more are called like one. A class may be called `train`, too: it holds samples.
     """
     folders = {folder.name: folder for folder in contents_of(root).folders}
     named = [name for name in folders if split_word(name)]
@@ -75,22 +70,22 @@ def split_folders(root: Path, split: str) -> list[Path]:
 
 def split_folders_of_class(folder: Path, split: str) -> list[Path]:
     """The folders of the requested splits within that of a class; the folder itself where it holds anything else."""
-    inner, images, _ = contents_of(folder)
-    if images or not inner or not all(split_word(path.name) for path in inner):
+    inner, samples, _ = contents_of(folder)
+    if samples or not inner or not all(split_word(path.name) for path in inner):
         return [folder]
     return [folder / name for name in choose_splits(f"Class {str(folder)!r}", split, [path.name for path in inner])]
 
 
 def _unwrap(folder: Path) -> Path:
     """Of `seg_train/seg_train/...`, as archives are often packed, the folder that holds the classes."""
-    inner, images, _ = contents_of(folder)
-    is_wrapped = len(inner) == 1 and not images and split_word(inner[0].name) == split_word(folder.name) is not None
+    inner, samples, _ = contents_of(folder)
+    is_wrapped = len(inner) == 1 and not samples and split_word(inner[0].name) == split_word(folder.name) is not None
     return _unwrap(inner[0]) if is_wrapped else folder
 
 
 def _holds_classes(folder: Path) -> bool:
-    folders, images, _ = contents_of(folder)
-    return bool(folders) and not images
+    folders, samples, _ = contents_of(folder)
+    return bool(folders) and not samples
 
 
 def _warn_of_unnamed_splits(root: Path, folders: list[Path]) -> None:

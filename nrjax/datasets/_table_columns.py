@@ -1,7 +1,8 @@
-"""Which columns of a table are its labels, its texts and its images."""
+"""Which columns of a table are its labels, its texts, its images and its recordings."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from PIL import Image
 
 from nrjax._utils.messages import printable, shortened
 from nrjax.datasets._columns import Columns
+from nrjax.datasets._suffixes import kind_of_file
 
 TEXTS, IMAGES = ("text", "sentence", "content"), ("image", "path", "file", "filename", "file_name", "image_path")
+AUDIO, OF_IMAGES = ("audio", "audio_path"), ("image", "image_path")
 LABELS = ("label", "labels", "target", "class", "category")
 TOKENS, TAGS = ("tokens", "words"), ("ner_tags", "tags", "pos", "pos_tags")
 Names = str | Sequence[str] | None  # of columns: one, several, or several joined by commas
@@ -27,6 +30,8 @@ class ColumnChoice:
       groups: what samples that belong together have in common.
       tokens: lists of the words of sentences, whose labels are lists of a tag for each word.
       keep_prefixes: whether tags keep `B-`, `I-` and the like.
+      audio: paths of recordings, or recordings.
+      mask: masks beside the images, class ids for every pixel.
     """
 
     text: Names = None
@@ -35,6 +40,8 @@ class ColumnChoice:
     groups: str | None = None
     tokens: str | None = None
     keep_prefixes: bool = False
+    audio: str | None = None
+    mask: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -44,10 +51,11 @@ class ColumnChoice:
 
 @dataclasses.dataclass(frozen=True)
 class Roles:
-    """Names of columns; without texts and an image the other columns are numbers."""
+    """Names of columns; without texts, an image and a recording the other columns are numbers."""
 
     texts: list[str]
     image: str | None
+    audio: str | None
     labels: list[str]
     groups: str | None
 
@@ -65,8 +73,8 @@ def choose_columns(who: str, columns: Columns, choice: ColumnChoice) -> Roles:
     """
     texts, labels = _split_names(choice.text, columns), _split_names(choice.label, columns)
     listed = ", ".join(printable(shortened(str(name), 60)) for name in list(columns)[:20])
-    image, groups = _split_names(choice.image, columns)[:1], _split_names(choice.groups, columns)[:1]
-    for role, names in (("text", texts), ("image", image), ("label", labels), ("groups", groups)):
+    image, audio, groups = (_split_names(n, columns)[:1] for n in (choice.image, choice.audio, choice.groups))
+    for role, names in (("text", texts), ("image", image), ("audio", audio), ("label", labels), ("groups", groups)):
         for name in names:
             if name not in columns:
                 raise ValueError(f"{who} has no column {name!r} for the {role}; it has {listed}.")
@@ -75,13 +83,30 @@ def choose_columns(who: str, columns: Columns, choice: ColumnChoice) -> Roles:
         raise ValueError(
             f"{who} has no column of labels; name it: label=, on the command line --label. It has {listed}."
         )
-    if not texts and not image:
+    if audio and (texts or image):
+        raise ValueError(f"{who}: audio={audio[0]!r} makes recordings the samples; leave text and image out.")
+    if not texts and not image and not audio:
         others = [name for name in columns if name not in (*labels, *groups)]
         texts = [name for name in TEXTS if name in others][:1]
         image = [name for name in IMAGES if name in others][:1]
         if texts and image:  # pictures go before texts, and texts before paths
             texts, image = ([], image) if _holds_pictures(columns[image[0]]) else (texts, [])
-    return Roles(texts, next(iter(image), None), labels, next(iter(groups), None))
+        if not texts:
+            image, audio = _image_or_audio(columns, image, others)
+    return Roles(texts, next(iter(image), None), next(iter(audio), None), labels, next(iter(groups), None))
+
+
+def _image_or_audio(columns: Columns, image: list[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The column of images or that of recordings: by their own names, else by the suffix of the first path."""
+    if image and image[0] in OF_IMAGES:
+        return image, []
+    audio = [name for name in AUDIO if name in others][:1]
+    if audio and isinstance(_first(columns[audio[0]]), (str, bytes, Path, Mapping)):
+        return [], audio
+    value = _first(columns[image[0]]) if image else None
+    if isinstance(value, (str, Path)) and kind_of_file(str(value)) == "audio":
+        return [], image
+    return image, []
 
 
 def choose_word_columns(who: str, columns: Columns, choice: ColumnChoice) -> tuple[str, str] | None:
@@ -133,5 +158,8 @@ def _holds_lists(values: Sequence[Any]) -> bool:
 
 
 def _holds_pictures(values: Sequence[Any]) -> bool:
-    first = next((value for value in values if value is not None), None)
-    return isinstance(first, (bytes, Mapping, Image.Image, np.ndarray))
+    return isinstance(_first(values), (bytes, Mapping, Image.Image, np.ndarray))
+
+
+def _first(values: Sequence[Any]) -> Any:
+    return next((value for value in values if value is not None), None)

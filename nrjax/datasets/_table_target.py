@@ -8,7 +8,7 @@ import numpy as np
 from nrjax.datasets._cells import as_floats, is_missing
 from nrjax.datasets._class_ids import class_ids, rows_without_label
 from nrjax.labels import as_label_array
-from nrjax.target_tasks import TASKS, TaskName, are_collections, as_matrix, as_multi_hot, task_of
+from nrjax.target_tasks import TASKS, TaskName, are_collections, as_matrix, as_multi_hot, told_task
 
 SEPARATORS = ("|", ";", ",")  # of several labels in one text, the first that occurs
 
@@ -72,7 +72,7 @@ def read_target(
 
 
 def _task_of(labels: Sequence[Any] | np.ndarray) -> TaskName:
-    return "multilabel" if are_collections(labels) else task_of(as_label_array(labels))
+    return "multilabel" if are_collections(labels) else told_task(as_label_array(labels))
 
 
 def _read_matrix(
@@ -84,7 +84,7 @@ def _read_matrix(
         raise ValueError(f"several columns of labels must be numbers, or 0 and 1; {', '.join(wrong)} is text.")
     matrix = np.stack([np.asarray(values) for values in numbers.values()], axis=1)
     labelled = np.flatnonzero(~np.isnan(matrix).any(axis=1))
-    task = task or task_of(matrix[labelled])
+    task = task or told_task(matrix[labelled])
     if task == "classification":
         raise ValueError(f"a class a sample is one column; got {len(columns)} columns, {', '.join(names)}.")
     read = as_matrix if task == "regression" else as_multi_hot

@@ -1,4 +1,4 @@
-"""Tables with a label in every row, beside texts, images or numbers."""
+"""Tables with a label in every row, beside texts, images, recordings or numbers."""
 
 import re
 import warnings
@@ -13,6 +13,7 @@ from nrjax._utils.messages import printable, shortened
 from nrjax.datasets._cells import as_floats, is_missing, may_number_rows, text_problem
 from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns, row_name
+from nrjax.datasets._recording_cells import recordings_of_cells
 from nrjax.datasets._table_columns import ColumnChoice, choose_columns
 from nrjax.datasets._table_target import read_target
 from nrjax.datasets._text_pairs import Pairs, pairs_of
@@ -22,10 +23,10 @@ ROW_NUMBERS = re.compile(r"(unnamed: [\d.]+|__index_level_\d+__|index|idx|id|row
 
 
 class Table:
-    """Columns of equal length: labels, and texts, images or numbers.
+    """Columns of equal length: labels, and texts, images, recordings or numbers.
 
     Attributes:
-      kind: `text`, `pair`, `image` or `array`.
+      kind: `text`, `pair`, `image`, `audio` or `array`.
       task: of the target.
       labels: class ids, or numbers; -1 or NaN where a row has no label.
       class_names: in natural order of the values, or the table's own names; of numbers the columns' names.
@@ -42,7 +43,8 @@ class Table:
         self._features: list[str] = []  # names of the columns of numbers
         roles = choose_columns(who, columns, choice)
         of_texts = "pair" if len(roles.texts) == 2 else "text"
-        self.kind = of_texts if roles.texts else "image" if roles.image is not None else "array"
+        of_files = "image" if roles.image is not None else "audio" if roles.audio is not None else "array"
+        self.kind = of_texts if roles.texts else of_files
         self._label = ", ".join(roles.labels)
         try:
             target = read_target([columns[name] for name in roles.labels], roles.labels, class_names, task, self._row)
@@ -59,7 +61,7 @@ class Table:
         elif len(roles.texts) > 1:
             self._values = _join_texts([columns[name] for name in roles.texts])
         else:
-            self._values = columns[roles.texts[0] if roles.texts else roles.image or ""]
+            self._values = columns[roles.texts[0] if roles.texts else roles.image or roles.audio or ""]
 
     def use_numbers(self, values: np.ndarray) -> None:
         """Makes arrays `[rows, ...]` the samples of the table."""
@@ -130,6 +132,11 @@ class Table:
             else:
                 yield row, BrokenImage(f"{row} has no image; it has {shortened(repr(value), 60)}.")
 
+    def recordings(self, indices: np.ndarray) -> Iterator[tuple[str, Any]]:
+        """Name and content of the recordings of rows; see `RecordingSource`."""
+        rows = ((int(i), f"{self._who}: {self._row(int(i))}") for i in indices)
+        return recordings_of_cells(self._values, self._base, rows)
+
     def _row(self, index: int) -> str:
         """What the user calls a row."""
         return row_name(self._place, index)
@@ -152,8 +159,8 @@ class Table:
         counters = [name for name in names if ROW_NUMBERS.fullmatch(name) and may_number_rows(arrays[name])]
         if wrong or len(counters) == len(names):
             raise ValueError(
-                f"{self._who} has neither a column of texts nor of images; name it (text=, image=; on the command line "
-                f"--text, --image), or leave numbers alone, which "
+                f"{self._who} has no column of texts, images or recordings; name it (text=, image=, audio=; on the "
+                f"command line --text, --image, --audio), or leave numbers alone, which "
                 f"{', '.join(printable(str(name)) for name in (wrong or names)[:5])} is not."
             )
         if counters:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nrjax.kernels.linalg import matmul, one_hot, root, total, units
+from nrjax.kernels.linalg import matmul, one_hot, or_one, root, total, units
 
 Distance = Literal["cosine", "euclidean", "sqeuclidean"]
 LINEAR_ENTRIES = 1 << 22  # samples x classes held at once
@@ -24,7 +24,7 @@ class Points(NamedTuple):
 
 
 class Classes(NamedTuple):
-    """Counts and means of every class. `shift` was subtracted from the vectors before they were averaged."""
+    """Counts and means of every class. `shift` was subtracted from all vectors."""
 
     counts: Float[Array, " classes"]
     means: Float[Array, "classes dims"]
@@ -54,12 +54,11 @@ def class_sums(
 
 def class_means(points: Points, shift: Float[Array, " dims"], n_classes: int, axis_name: str | None) -> Classes:
     """Counts, means and mean squares of every class, by products with one-hot labels."""
-    vectors = points.vectors - shift
-    squares = jnp.sum(vectors * vectors, axis=1, keepdims=True)
-    columns = jnp.concatenate([vectors, squares, points.is_zero[:, None], jnp.ones_like(squares)], axis=1)
+    squares = jnp.sum(points.vectors * points.vectors, axis=1, keepdims=True)
+    columns = jnp.concatenate([points.vectors, squares, points.is_zero[:, None], jnp.ones_like(squares)], axis=1)
     sums = class_sums(columns * points.weights[:, None], points.labels, n_classes, axis_name)
     counts = sums[:, -1]
-    means = sums[:, :-1] / jnp.where(counts > 0, counts, 1)[:, None]
+    means = sums[:, :-1] / or_one(counts)[:, None]
     return Classes(counts, means[:, :-2], means[:, -2], means[:, -1], shift)
 
 
@@ -67,11 +66,10 @@ def distances_by_class_sums(
     points: Points, classes: Classes, distance: Distance
 ) -> tuple[Float[Array, "rows classes"], Float[Array, " rows"]]:
     """Mean distance to the members of every class, itself included, and the rounding error of the differences."""
-    vectors = points.vectors - classes.shift
-    own = jnp.sum(vectors * vectors, axis=1, keepdims=True)
+    own = jnp.sum(points.vectors * points.vectors, axis=1, keepdims=True)
     eps = jnp.finfo(own.dtype).eps
     squares = own + classes.mean_squares
-    mean_distances = squares - 2 * matmul(vectors, classes.means.T)
+    mean_distances = squares - 2 * matmul(points.vectors, classes.means.T)
     mean_distances = jnp.where(mean_distances > 4 * eps * squares, mean_distances, 0)
     rounding = 4 * eps * (own[:, 0] + jnp.max(classes.mean_squares))
     if distance == "cosine":
@@ -95,7 +93,7 @@ def distances_by_pairs(
     dtype = rows.vectors.dtype
     start = jnp.zeros((len(rows.labels), n_classes), dtype), jnp.zeros(n_classes, dtype)
     (sums, counts), _ = lax.scan(add, start, blocks)
-    return sums / jnp.where(counts > 0, counts, 1)
+    return sums / or_one(counts)
 
 
 def pairwise_distances(rows: Points, others: Points, distance: Distance) -> Float[Array, "rows others"]:
@@ -114,6 +112,6 @@ def centroids_of(
     """Mean point of every class, in the form that distances need."""
     columns = jnp.concatenate([points, jnp.ones_like(points[:, :1])], axis=1)
     sums = class_sums(columns * weights[:, None], labels, n_classes, axis_name)
-    means = sums[:, :-1] / jnp.where(sums[:, -1:] > 0, sums[:, -1:], 1)
+    means = sums[:, :-1] / or_one(sums[:, -1:])
     means, is_zero = units(means) if distance == "cosine" else (means, jnp.zeros(n_classes, points.dtype))
     return Points(means, is_zero, jnp.arange(n_classes), jnp.ones(n_classes, points.dtype), jnp.arange(n_classes))

@@ -5,7 +5,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels.error_bounds import Estimate
-from nrjax.kernels.linalg import exponent_of, matmul, one_hot
+from nrjax.kernels.linalg import exponent_of, matmul, one_hot, power_of_two
 from nrjax.kernels.spectrum import Factorisation, centred, spectrum, varying
 
 N_COMPONENTS, FLOOR = 64, 1e-4
@@ -34,7 +34,8 @@ def estimate_gbc(
     variances = matmul(indicators.T, around * around) / counts
     # In units of `centred`, where nothing overflows; the floor is of the features' own.
     most = jnp.finfo(features.dtype).maxexp - 8
-    floor = FLOOR * jnp.ldexp(jnp.ones((), features.dtype), -jnp.clip(2 * exponent_of(varying(features)), -most, most))
+    exponent = jnp.clip(2 * exponent_of(varying(features)), -most, most)
+    floor = FLOOR * power_of_two(-exponent, features.dtype)
     above = jnp.any(jnp.sum(variances, axis=1) > floor)
     variances = jnp.maximum(variances, floor)
 

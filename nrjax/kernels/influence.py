@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels.distances import Distance
-from nrjax.kernels.linalg import matmul
+from nrjax.kernels.linalg import matmul, or_one
 from nrjax.kernels.silhouette import Definition, Method, silhouette_samples, silhouette_score
 
 SPLITS = 4  # into two halves each
@@ -72,8 +73,9 @@ def silhouette_influence(
         "n_classes": n_classes, "distance": distance, "definition": definition, "method": method,
         "block_size": block_size,
     }  # fmt: skip
-    influences = _influences(points, labels, others, **options)  # two programs, which compile side by side
-    return Influence(influences, _bias(points, labels, others, **options))
+    influences = _influences(points, labels, others, **options)
+    chances = jnp.asarray(np.random.default_rng(0).random((SPLITS, len(points)), np.float32))
+    return Influence(influences, _bias(points, labels, others, chances, **options))
 
 
 @functools.partial(jax.jit, static_argnames=STATIC)
@@ -98,16 +100,19 @@ def _influences(
 @functools.partial(jax.jit, static_argnames=STATIC)
 def _bias(
     points: Float[Array, "samples components"], labels: Int[Array, " samples"],
-    others: Float[Array, "samples others"] | None, *, n_classes: int, **options: Any,
+    others: Float[Array, "samples others"] | None, chances: Float[Array, "splits samples"], *, n_classes: int,
+    **options: Any,
 ) -> Float[Array, ""]:  # fmt: skip
-    """`Influence.bias`, from halves of the samples with the components that each half has."""
+    """`Influence.bias`, from halves of the samples with the components that each half has.
+
+    `chances` are at random in [0, 1): a split puts samples of a class in its halves in turn, in their order.
+    """
     samples, components = points.shape
     is_alone = jnp.bincount(labels, length=n_classes)[labels] == 1  # in both halves, or half of the classes were gone
 
     def silhouettes(place: Int[Array, ""]) -> tuple[Float[Array, " samples"], Float[Array, " samples"]]:
         """Of a half, two of each split, and at last of all samples; and which of them count."""
-        key = jax.random.fold_in(jax.random.key(0), place >> 1)
-        shuffled = jnp.argsort(labels + jax.random.uniform(key, (samples,), jnp.float32))  # class after class
+        shuffled = jnp.argsort(labels + chances[jnp.minimum(place >> 1, SPLITS - 1)])  # class after class
         chosen = is_alone.at[shuffled].max(((jnp.arange(samples) ^ place) & 1 == 0) | (place == 2 * SPLITS))
         weights = chosen.astype(points.dtype)
         images = points if others is None else _anew(points, others, weights)[:, :components]
@@ -127,7 +132,7 @@ def _by_turning(
     """What a sample's weight does to the score by turning the components."""
     gaps = jnp.sum(points**2, axis=0)[:, None] - jnp.sum(others**2, axis=0)
     chance = jnp.sqrt(gaps**2 + matmul((points**2).T, others**2))
-    turning = matmul(by_place.T, others) / jnp.where(chance > 0, chance, 1)
+    turning = matmul(by_place.T, others) / or_one(chance)
     return jnp.sum(matmul(points, turning) * others, axis=1)
 
 

@@ -27,31 +27,40 @@ def largest(value, axis_name: str | None):
 
 def exponent_of(rows: Float[Array, "samples dims"], axis_name: str | None = None) -> Int[Array, ""]:
     """Exponent of the power of two above the largest entry; rows divided by it have squares that do not overflow."""
-    info = jnp.finfo(rows.dtype)
-    bits = lax.bitcast_convert_type(largest(jnp.max(jnp.abs(rows)), axis_name), f"int{info.bits}")
-    # The power and its inverse are normal numbers; of zeros it is 1.
-    exponent = jnp.clip((bits >> info.nmant) + (2 - info.maxexp), 2 - info.maxexp, info.maxexp - 2)
-    return jnp.where(bits > 0, exponent, 0).astype(jnp.int32)
+    size = largest(jnp.max(jnp.abs(lax.stop_gradient(rows))), axis_name)
+    whole, limits = _whole(rows.dtype), jnp.finfo(rows.dtype)
+    exponent = (lax.bitcast_convert_type(size, whole) >> limits.nmant).astype(jnp.int32) + (2 - limits.maxexp)
+    return jnp.clip(exponent, 2 - limits.maxexp, limits.maxexp - 2)  # the power and its inverse are normal numbers
 
 
 def power_of_two(exponent: Int[Array, ""], dtype) -> Float[Array, ""]:
-    """2^exponent, of exponents of normal numbers; four instructions, where `jnp.ldexp` has sixty."""
-    info = jnp.finfo(dtype)
-    bits = exponent.astype(jnp.int64 if info.bits == 64 else jnp.int32) + (info.maxexp - 1)
-    return lax.bitcast_convert_type(bits << info.nmant, dtype)
+    """2^exponent, of an exponent as `exponent_of` gives it; `jnp.ldexp` is a program of 30 lines."""
+    whole, limits = _whole(dtype), jnp.finfo(dtype)
+    return lax.bitcast_convert_type((exponent + (limits.maxexp - 1)).astype(whole) << limits.nmant, jnp.dtype(dtype))
+
+
+def _whole(dtype) -> jnp.dtype:
+    """Whole numbers of as many bytes as floats have: of a positive float they are exponent and fraction."""
+    return jnp.dtype(f"int{8 * jnp.dtype(dtype).itemsize}")
+
+
+def or_one(values):
+    """Values that are not negative, with 1 in place of 0, to divide by."""
+    return values + (values == 0).astype(values.dtype)
 
 
 def root(squares):
     """Square root whose derivative at 0 is 0."""
-    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
 
 
 def units(points: Float[Array, "rows dims"]) -> tuple[Float[Array, "rows dims"], Float[Array, " rows"]]:
     """Rows scaled to length 1, and 1 where a row is zero. Each row is divided by its largest entry first."""
     extent = jnp.max(jnp.abs(points), axis=1, keepdims=True)
-    scaled = points / jnp.where(extent > 0, extent, 1)
+    scaled = points / or_one(extent)
     norms = root(jnp.sum(scaled * scaled, axis=1, keepdims=True))
-    return scaled / jnp.where(norms > 0, norms, 1), (extent[:, 0] == 0).astype(points.dtype)
+    return scaled / or_one(norms), (extent[:, 0] == 0).astype(points.dtype)
 
 
 def centre(

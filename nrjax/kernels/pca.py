@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from nrjax.kernels.linalg import centre, exponent_of, matmul, total
+from nrjax.kernels.linalg import centre, exponent_of, matmul, power_of_two, total
 
 Solver = Literal["auto", "krylov", "gram", "svd"]
 
@@ -58,7 +58,7 @@ def pca(
     samples, dims = features.shape
     weights = None if mask is None else mask.astype(features.dtype)
     exponent = exponent_of(features, axis_name)
-    scaled = features * jnp.ldexp(jnp.ones((), features.dtype), -exponent)
+    scaled = features * power_of_two(-exponent, features.dtype)
     scaled = scaled if weights is None else scaled * weights[:, None]
     centred = centre(scaled, weights, axis_name)
     if solver == "svd":
@@ -71,4 +71,5 @@ def pca(
         squares, left = jnp.linalg.eigh(matmul(centred, centred.T))
         points = (left * jnp.sqrt(jnp.maximum(squares, 0)))[:, ::-1][:, :n_components]
     values = jnp.sqrt(total(jnp.sum(points * points, axis=0), axis_name))
-    return Projection(jnp.ldexp(points, exponent), jnp.ldexp(values, exponent))
+    power = power_of_two(exponent, features.dtype)
+    return Projection(points * power, values * power)

@@ -11,6 +11,7 @@ so that one factorisation serves every regularisation, every column of the targe
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
@@ -28,10 +29,12 @@ class Groups(NamedTuple):
     Attributes:
       ids: group of every sample.
       members: places of the samples of every group, groups of about one size in one array; `samples` fills up.
+      positions: where each sample is among the members, all arrays flat and one after the other.
     """
 
     ids: Int[Array, " samples"]
     members: tuple[Int[Array, "_ _"], ...]
+    positions: Int[Array, " samples"]
 
 
 class LeftOut(NamedTuple):
@@ -89,8 +92,19 @@ def leave_out(
     alphas = jnp.asarray(ALPHAS, features.dtype)
     errors = lax.map(lambda alpha: jnp.mean(residuals(alpha)[0] ** 2), alphas)
     best, second = jnp.argsort(errors)[:2]
-    chosen, other = left_out(alphas[best]), left_out(alphas[second])
+    if groups is None:
+        chosen, other = left_out(alphas[best]), left_out(alphas[second])
+    else:  # one copy of a longer program
+        both = lax.map(left_out, alphas[jnp.stack([best, second])])
+        chosen, other = (jax.tree.map(lambda x, i=i: x[i], both) for i in (0, 1))
     return chosen, other, errors[second] - errors[best] <= jnp.minimum(chosen.error, 0.1) * errors[best]
+
+
+def _inverse(matrix: Float[Array, "size size"]) -> Float[Array, "size size"]:
+    """Of a positive definite matrix; NaN where it is not, but for rounding."""
+    factor = lax.linalg.cholesky(matrix)
+    inverse = lax.linalg.triangular_solve(factor, jnp.eye(len(matrix), dtype=matrix.dtype), left_side=True, lower=True)
+    return matmul(inverse.T, inverse)
 
 
 def _without_groups(
@@ -106,26 +120,28 @@ def _without_groups(
     """
     samples, width = left.shape
 
+    both = jnp.concatenate([left, unfitted], axis=1)
+
     def of_group(places):
         inside = (places < samples).astype(left.dtype)
-        at = jnp.minimum(places, samples - 1)
-        rows, rest = left[at] * inside[:, None], unfitted[at] * inside[:, None]
+        rows, rest = jnp.split(both[jnp.minimum(places, samples - 1)] * inside[:, None], [width], axis=1)
         if lost is None and len(places) > width + 1:
             weighted = jnp.concatenate([rows * jnp.sqrt(kept), inside[:, None] / samples**0.5], axis=1)
-            inverse = jnp.linalg.inv(jnp.eye(width + 1, dtype=left.dtype) - matmul(weighted.T, weighted))
+            inverse = _inverse(jnp.eye(width + 1, dtype=left.dtype) - matmul(weighted.T, weighted))
             spread = matmul(weighted, inverse)
-            return rest + matmul(spread, matmul(weighted.T, rest)), 1 + jnp.sum(spread * weighted, axis=1)
+            diagonal = 1 + jnp.sum(spread * weighted, axis=1, keepdims=True)
+            return jnp.concatenate([rest + matmul(spread, matmul(weighted.T, rest)), diagonal], axis=1)
         if lost is None:
             free = jnp.eye(len(places), dtype=left.dtype) - matmul(rows * kept, rows.T)
         else:
             free = matmul(rows * lost, rows.T) + jnp.diag(1 - inside)
-        inverse = jnp.linalg.inv(free - inside[:, None] * inside / samples)
-        return matmul(inverse, rest), jnp.diagonal(inverse)
+        inverse = _inverse(free - inside[:, None] * inside / samples)
+        return jnp.concatenate([matmul(inverse, rest), jnp.diagonal(inverse)[:, None]], axis=1)
 
-    residuals, amplified = jnp.zeros_like(unfitted), jnp.ones(samples, left.dtype)
+    results = []
     for places in groups.members:
         size = places.shape[1]
-        of, by = map_blocks(of_group, places, max(1, AT_ONCE // (size * (min(size, width) + width))))
-        residuals = residuals.at[places].set(of, mode="drop")
-        amplified = amplified.at[places].set(by, mode="drop")
-    return residuals, 1 / amplified
+        of = map_blocks(of_group, places, max(1, AT_ONCE // (size * (min(size, width) + width))))
+        results.append(of.reshape(-1, of.shape[2]))
+    residuals, amplified = jnp.split(jnp.concatenate(results)[groups.positions], [unfitted.shape[1]], axis=1)
+    return residuals, 1 / amplified[:, 0]

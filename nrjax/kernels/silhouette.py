@@ -35,7 +35,7 @@ from nrjax.kernels.distances import (
     distances_by_pairs,
     pairwise_distances,
 )
-from nrjax.kernels.linalg import largest, total, units
+from nrjax.kernels.linalg import largest, matmul, one_hot, or_one, total, units
 
 Definition = Literal["rousseeuw", "centroid"]
 Method = Literal["auto", "linear", "blockwise"]
@@ -125,21 +125,24 @@ def silhouettes_and_rounding(
     samples, dtype = len(points), points.dtype
     linear = is_linear(distance, method)
     rows = min(samples, block_size or (max(1, LINEAR_ENTRIES // n_classes) if linear else BLOCKWISE_ROWS))
-    weights = jnp.ones(samples, dtype) if weights is None else weights
-    points = jnp.where(weights[:, None] > 0, points, 0)
+    if weights is None:
+        weights = jnp.ones(samples, dtype)
+    else:
+        points = jnp.where(weights[:, None] > 0, points, 0)
     extent = largest(jnp.max(jnp.abs(lax.stop_gradient(points))), axis_name)
-    points = points / jnp.where(extent > 0, extent, 1)  # silhouettes do not depend on scale, and squares could overflow
+    points = points / or_one(extent)  # silhouettes do not depend on scale, and squares could overflow
     vectors, is_zero = units(points) if distance == "cosine" else (points, jnp.zeros(samples, dtype))
-    everything = Points(vectors, is_zero, labels, weights, jnp.arange(samples))
-    shift = total(jnp.sum(vectors * weights[:, None], axis=0), axis_name) / total(jnp.sum(weights), axis_name)
-    classes = class_means(everything, lax.stop_gradient(shift), n_classes, axis_name)
+    shift = total(matmul(weights, vectors), axis_name) / total(jnp.sum(weights), axis_name)
+    shift = lax.stop_gradient(shift)
+    everything = Points(vectors - shift, is_zero, labels, weights, jnp.arange(samples))
+    classes = class_means(everything, shift, n_classes, axis_name)
     centroids = None
     if definition == "centroid":
         centroids = centroids_of(points, labels, weights, n_classes, distance, axis_name)
+        centroids = centroids._replace(vectors=centroids.vectors - shift)
     blocks = jax.tree.map(lambda x: _in_blocks(x, rows), everything)
     point_rounding = float(jnp.finfo(dtype).eps) if point_rounding is None else point_rounding
 
-    @jax.checkpoint  # a gradient by the weights forms the distances again and does not store them
     def of_rows(block: Points):
         if linear:
             mean_distances, rounding = distances_by_class_sums(block, classes, distance)
@@ -151,7 +154,8 @@ def silhouettes_and_rounding(
 
     if rows == samples:
         return of_rows(everything)
-    return jax.tree.map(lambda x: x.reshape(-1)[:samples], lax.map(of_rows, blocks))
+    # A gradient by the weights forms the distances of many blocks again and does not store them.
+    return jax.tree.map(lambda x: x.reshape(-1)[:samples], lax.map(jax.checkpoint(of_rows), blocks))
 
 
 def _silhouettes(
@@ -159,19 +163,19 @@ def _silhouettes(
     rounding: Float[Array, " rows"], classes: Classes, linear: bool, distance: Distance, point_rounding: float,
 ) -> tuple[Float[Array, " rows"], Float[Array, " rows"]]:  # fmt: skip
     """Silhouettes from mean distances to the classes, and how far rounding may move each."""
-    is_own = rows.labels[:, None] == jnp.arange(len(classes.counts))
-    size = jnp.sum(jnp.where(is_own, classes.counts, 0), axis=1)
+    own = one_hot(rows.labels, len(classes.counts), to_own.dtype)
+    size = matmul(own, classes.counts)
     # The closed form puts a zero vector at distance 1 from itself.
     itself = rows.is_zero * rows.weights if linear else 0
     others = size - rows.weights
-    a = (jnp.sum(jnp.where(is_own, to_own, 0), axis=1) * size - itself) / jnp.where(others > 0, others, 1)
-    b = jnp.min(jnp.where(is_own | (classes.counts == 0), jnp.inf, to_others), axis=1)
+    a = (jnp.sum(own * to_own, axis=1) * size - itself) / or_one(jnp.maximum(others, 0))
+    b = jnp.min(jnp.where((own > 0) | (classes.counts == 0), jnp.inf, to_others), axis=1)
     larger = jnp.maximum(a, b)
     counted = (others > 0) & (rows.weights > 0)
     defined = counted & (larger > 0)
     divisor = jnp.where(defined, larger, 1)
     apart = divisor if distance == "euclidean" else jnp.sqrt(divisor)
-    length = 1 if distance == "cosine" else jnp.linalg.norm(lax.stop_gradient(rows.vectors), axis=1)
+    length = 1 if distance == "cosine" else jnp.linalg.norm(lax.stop_gradient(rows.vectors + classes.shift), axis=1)
     error = 4 * point_rounding * (1 + length / apart) + rounding / divisor
     # Equal points in float32 may differ in float64.
     may_differ = counted & (larger <= 0) & (rows.is_zero == 0) & (point_rounding > 1e-10)

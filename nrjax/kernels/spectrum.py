@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from nrjax.kernels.linalg import centre, exponent_of, matmul, power_of_two
+from nrjax.kernels.linalg import centre, exponent_of, matmul, or_one, power_of_two
 
 Factorisation = Literal["gram", "svd"]
 ROUNDINGS = 5  # what features are off by that were themselves computed in the type that they came in: sums of products
@@ -133,7 +133,7 @@ def standardised(features: Float[Array, "samples dims"], rounding: float) -> Row
     `StandardScaler` of scikit-learn.
     """
     largest = jnp.max(jnp.abs(features), axis=0)
-    columns = features / jnp.where(largest > 0, largest, 1)
+    columns = features / or_one(largest)
     errors = rounding * columns
     columns = centre(columns, jnp.ones(len(features), features.dtype), None)
     deviation = jnp.sqrt(jnp.mean(columns * columns, axis=0))

@@ -5,7 +5,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nrjax.kernels.error_bounds import Estimate
-from nrjax.kernels.linalg import matmul
+from nrjax.kernels.linalg import matmul, or_one
 from nrjax.kernels.spectrum import Factorisation, centred
 
 EPSILON = 1e-4  # of TransRate, beside features of total variance 1
@@ -26,7 +26,7 @@ def estimate_transrate(
     samples, dims = features.shape
     rows = centred(features, rounding).rows
     everything = jnp.sum(rows * rows)
-    rows = rows * jnp.sqrt(samples / jnp.where(everything > 0, everything, 1))
+    rows = rows * jnp.sqrt(samples / or_one(everything))
     counts = jnp.bincount(labels, length=n_classes)
     if dims > samples:  # Z Z' has the eigenvalues of Z'Z, and its blocks those of the classes
         whole = matmul(rows, rows.T)
@@ -59,7 +59,7 @@ def _rates_by_class(
     firsts = jnp.cumsum(blocks) - blocks
 
     def add(gram: Gram, place: Int[Array, ""]) -> tuple[Gram, Float[Array, ""]]:
-        c = jnp.searchsorted(jnp.cumsum(blocks), place, side="right")  # the last blocks may be of no class
+        c = jnp.sum(firsts + blocks <= place)  # the last blocks may be of no class
         row = (place - firsts[c]) * CLASS_ROWS
         block = lax.dynamic_slice_in_dim(rows, starts[c] + row, CLASS_ROWS)
         block = jnp.where((jnp.arange(CLASS_ROWS) < counts[c] - row)[:, None], block, 0)

@@ -1,12 +1,13 @@
 """Models whose only layer is an embedding; one of them is any Python function from samples to features."""
 
 import abc
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from nrjax.datasets import Kind, Pair, Word
+from nrjax.datasets import Kind, Pair, Recording, Word
 from nrjax.models._content import code_of
 from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
 from nrjax.models._model import AnyKind, Inputs, Model, Precision
@@ -40,19 +41,20 @@ class EmbeddingModel(Model):
 class EmbedderModel(EmbeddingModel):
     """A function that gets samples as they are; its features stay as they come."""
 
-    def __init__(self, embed: Callable[[Any], Any], kind: AnyKind, version: str):
+    def __init__(self, embed: Callable[[Any], Any], kind: AnyKind, version: str, rate: int | None = None):
         others: tuple[Kind, ...] = ("words", "pair") if kind in ("text", "any") else ()
-        self.inputs = Inputs(kind, None, "none", self._prepare, others=others)
+        words = "none" if rate is None else f"{rate} samples a second"
+        self.inputs = Inputs(kind, None, words, functools.partial(self._prepare, rate=rate), others=others)
         self._embed, self._version, self._lost_sentences = embed, version, False
 
-    def _prepare(self, samples: Any) -> Any:
+    def _prepare(self, samples: Any, rate: int | None) -> Any:
         """Samples as the function takes them; a function of texts gets words, and both texts of pairs, as texts."""
         if isinstance(samples[0], Word) and self.inputs.kind != "words":
             self._lost_sentences = True
             return [word.text for word in samples]
         if isinstance(samples[0], Pair) and self.inputs.kind != "pair":
             return prepare_apart(samples, lambda texts: texts)
-        return samples
+        return _as_given(samples, rate=rate)
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """What the function returns, once for every requested layer."""
@@ -88,15 +90,28 @@ class EmbedderModel(EmbeddingModel):
             yield from code_of(self._embed)
 
 
-def from_embedder(embed: Callable[[Any], Any], kind: AnyKind = "any", *, version: str = "") -> EmbedderModel:
+def _as_given(samples: Any, rate: int | None) -> Any:
+    """Samples as they are; recordings as waveforms at a rate, or with their own."""
+    if not len(samples) or not isinstance(samples[0], Recording):
+        return samples
+    return [(recording.read(), recording.rate) if rate is None else recording.at_rate(rate) for recording in samples]
+
+
+def from_embedder(
+    embed: Callable[[Any], Any], kind: AnyKind = "any", *, version: str = "", rate: int | None = None
+) -> EmbedderModel:
     """Any Python function from samples to features, such as `encoder.encode` or the `transform` of a pipeline.
+
+    Recordings come whole, in one channel, float32 `[time]`: a list of waveforms at `rate`, or without one a list of
+    pairs of a waveform and its own rate.
 
     Args:
       embed: takes a list of texts, or of uint8 images `[height, width, channels]`, or an array, and returns
         `[samples, dims]`, dense or sparse. It is called batch by batch and must not depend on the batch.
-      kind: of samples that it takes: `text`, `image`, `array`; samples of another kind are then refused. A function of
-        texts, or of any kind, gets words as texts, and of pairs both texts, u and v, whose features are
+      kind: of samples that it takes: `text`, `image`, `array` or `audio`; samples of another kind are then refused. A
+        function of texts, or of any kind, gets words as texts, and of pairs both texts, u and v, whose features are
         `[u, v, abs(u - v), u * v]`. One of `words` gets `datasets.Word`, with their sentences, and one of `pair` pairs.
       version: part of the fingerprint, instead of the function's code and all that it holds.
+      rate: samples a second of the waveforms that it takes.
     """
-    return EmbedderModel(embed, kind, version)
+    return EmbedderModel(embed, kind, version, rate)

@@ -86,5 +86,10 @@ def extract_layers(
 
 def check_kind(model: Model, kind: Kind) -> None:
     """Raises ValueError unless a model takes samples of a kind."""
+    if kind == "position" and not model.inputs.takes(kind) and model.inputs.kind in ("any", "image", "array"):
+        raise ValueError(
+            "the model has no feature maps that nrjax knows, so no vectors of positions in images; networks of "
+            "PyTorch, timm, Hugging Face, Flax and Keras have them."
+        )
     if not model.inputs.takes(kind):
         raise ValueError(f"the model takes {SAMPLES_OF[model.inputs.kind]}; the samples are {SAMPLES_OF[kind]}.")

@@ -64,9 +64,11 @@ class Features:
         """
         check_kind(model, self._kind)
         samples = self._fit(model)
-        has_shape = self._kind in ("image", "array") and not model.inputs.shape
-        shape = np.shape(samples[0]) if has_shape else None
-        chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
+        if self._kind == "position":
+            chosen = list(self._layers or model.map_layers(model.inputs.prepare(samples[:1])))
+        else:
+            shape = np.shape(samples[0]) if self._kind in ("image", "array") and not model.inputs.shape else None
+            chosen: list[LayerChoice] = list(self._layers or (layer.name for layer in model.layers(shape)))
         features = self._extract(model, samples, chosen, on_batch, on_widths)
         probabilities: np.ndarray | str | None = None
         if self._probabilities:

@@ -13,11 +13,13 @@ from nrjax._utils.frameworks import framework
 from nrjax.models._batches import ACCELERATED
 from nrjax.models._code import version_of
 from nrjax.models._huggingface_inputs import run_by_length, without_padding
+from nrjax.models._huggingface_maps import maps_of, position_vectors, run_encoder
 from nrjax.models._huggingface_words import ROWS, WordBatch, WordRemarks, piece_states, word_vectors
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._pairs import PairBatch, combine
 from nrjax.models._pooling import pool
+from nrjax.models._position_batches import PositionBatch
 from nrjax.models._steadiness import TOLERANCES, relative_difference
 from nrjax.models._torch_calls import record_calls
 from nrjax.models._torch_heads import find_head, find_shared_head
@@ -80,6 +82,8 @@ class HuggingFaceModel(Model):
             if self.of_pairs is not None:
                 return self.of_pairs.outputs(batch.inputs, layers, precision)
             return [combine(features) for features in self.outputs(batch.inputs, layers, precision)]
+        if isinstance(batch, PositionBatch):
+            return position_vectors(self.module, batch, layers, precision, POOLED)
         if not isinstance(batch, Mapping) or "attention_mask" not in batch:
             return self._features(batch, layers, precision)
         if self._mixes is None:
@@ -87,6 +91,11 @@ class HuggingFaceModel(Model):
         if not self._mixes:
             return self._features(batch, layers, precision)
         return run_by_length(batch, lambda texts: self._features(texts, layers, precision))
+
+    def map_layers(self, batch: Any) -> list[str]:
+        """Layers with a map."""
+        outputs = run_encoder(self.module, batch.pictures[:1], "float32")
+        return maps_of(self.module, outputs, batch, POOLED).with_map
 
     def _word_features(
         self, batch: WordBatch, layers: Sequence[LayerChoice], precision: Precision

@@ -17,7 +17,9 @@ from nrjax.models._image_inputs import image_inputs
 from nrjax.models._model import Inputs
 from nrjax.models._pairs import PairBatch, prepare_apart
 from nrjax.models._pooling import Sentences
+from nrjax.models._position_batches import with_positions
 from nrjax.models._preprocessing import Preprocessing, pictures
+from nrjax.models._whole_pictures import whole_pictures
 
 LONGEST = 512  # tokens, where neither tokenizer nor model says
 BEHIND_PADDING = (  # types of models whose positions begin behind that of the padding
@@ -45,17 +47,19 @@ def processed_images(
     grey = getattr(config, "num_channels", 3) == 1
     options = {"input_data_format": "channels_last"} if grey else {}
 
-    def prepare(images: Any) -> np.ndarray:
-        processed: list[Any] = pictures(images, grey=grey)
+    def process(images: list[Any], **steps: Any) -> np.ndarray:
         if grey:
-            processed = [np.asarray(picture)[..., None] for picture in processed]
-        return np.asarray(processor(images=processed, return_tensors="np", **options)["pixel_values"], np.float32)
+            images = [np.asarray(picture)[..., None] for picture in images]
+        batch = processor(images=images, return_tensors="np", **options, **steps)
+        return np.asarray(batch["pixel_values"], np.float32)
 
     settings = {
         key: value for key, value in processor.to_dict().items() if not key.startswith("_") and key != "name_or_path"
     }
     words = f"{type(processor).__name__} {json.dumps(settings, sort_keys=True, default=str)}"
-    return Inputs("image", None, words, prepare)
+    inputs = Inputs("image", None, words, lambda images: process(pictures(images, grey=grey)))
+    whole = whole_pictures(process, settings, grey=grey, who=who)
+    return with_positions(inputs, whole, f"{words}, the whole picture stretched")
 
 
 def tokenized_texts(

@@ -12,7 +12,10 @@ from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import walk_files
 from nrjax.models._huggingface import HuggingFaceModel
+from nrjax.models._huggingface_audio import CLASSIFIERS
+from nrjax.models._huggingface_audio_load import audio_model, load_extractor
 from nrjax.models._huggingface_inputs import processed_images, tokenized_texts
+from nrjax.models._huggingface_sound import SOUND
 from nrjax.models._huggingface_towers import TwoTowerModel
 from nrjax.models._model import Model
 from nrjax.models._model_folders import local_folder
@@ -59,10 +62,18 @@ def load_huggingface(
         module, missing = _load_module(transformers, name, who, options, config, with_classifier=pooling is None)
         shared = {"description": described(module, shortened(who)), "config": _stable_text(config)}
         kind = getattr(module, "main_input_name", "")
-        if hasattr(module, "get_image_features") and hasattr(module, "get_text_features"):
+        if getattr(config, "model_type", "") in SOUND:
+            if preprocessing is not None or pooling not in (None, "mean"):
+                raise ValueError(
+                    f"{who}: it takes recordings, prepared by its feature extractor and averaged over time; leave "
+                    "preprocessing and pooling out."
+                )
+            extractor = load_extractor(transformers, name, who, options)
+            model: Any = audio_model(module, extractor, **shared)
+        elif hasattr(module, "get_image_features") and hasattr(module, "get_text_features"):
             images = processed_images(transformers, name, who, options, preprocessing, config.vision_config)
             texts = tokenized_texts(transformers, name, who, options, config.text_config, Sentences())
-            model: Any = TwoTowerModel(module, images, texts, **shared)
+            model = TwoTowerModel(module, images, texts, **shared)
         elif kind == "pixel_values":
             inputs = processed_images(transformers, name, who, options, preprocessing, config)
             model = HuggingFaceModel(_encoder(module, config), inputs, pooling, False, **shared)
@@ -87,7 +98,8 @@ def load_huggingface(
                 model.of_pairs.padding = model.padding
         else:
             raise ValueError(
-                f"{who}: it takes {printable(str(kind))}, neither images nor texts; extract features yourself."
+                f"{who}: it takes {printable(str(kind))}, neither images, texts nor recordings in a way that "
+                "is known; give a function, nrjax.from_embedder(function, kind)."
             )
     model.files = walk_files(folder) if folder is not None else ()
     return model
@@ -131,7 +143,10 @@ def _load_module(
     architectures = getattr(config, "architectures", None) or ()
     if with_classifier and any(architecture.endswith("ForImageClassification") for architecture in architectures):
         kind = "AutoModelForImageClassification"
-    if with_classifier and any(architecture.endswith(PAIR_CLASSIFIER) for architecture in architectures):
+    is_sound = getattr(config, "model_type", "") in SOUND
+    if with_classifier and is_sound and any(architecture.endswith(CLASSIFIERS) for architecture in architectures):
+        kind = "AutoModelForAudioClassification"
+    elif with_classifier and any(architecture.endswith(PAIR_CLASSIFIER) for architecture in architectures):
         kind = kind if getattr(config, "is_encoder_decoder", False) else f"AutoModel{PAIR_CLASSIFIER}"
     if hasattr(config, "mask_ratio"):  # of an autoencoder, which hides patches while it is trained
         config.mask_ratio = 0.0
@@ -142,7 +157,8 @@ def _load_module(
     except Exception as error:
         raise ValueError(f"{who}: its weights cannot be loaded: {first_line(error)}") from error
     missing = set(report["missing_keys"])
-    wrong = [key for key in sorted(missing) if not key.startswith("pooler.")]
+    unused = "masked_spec_embed"  # of speech, in training alone
+    wrong = [key for key in sorted(missing) if not key.startswith("pooler.") and not key.endswith(unused)]
     if wrong and kind.endswith(PAIR_CLASSIFIER):
         return _load_module(transformers, name, who, options, config, with_classifier=False)
     wrong += [str(key[0] if isinstance(key, tuple) else key) for key in report.get("mismatched_keys", ())]

@@ -1,11 +1,13 @@
 """Inputs of networks that take normalised images, from the host or from bytes on their device."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nrjax.models._model import Inputs
+from nrjax.models._position_batches import with_positions
 from nrjax.models._preprocessing import Preprocessing
 
 
@@ -22,7 +24,7 @@ def image_inputs(
       as_bytes: whether the network normalises uint8 itself, on its device; else the host normalises.
     """
 
-    def prepare(images: Any) -> np.ndarray:
+    def prepare(images: Any, preprocessing: Preprocessing = preprocessing) -> np.ndarray:
         if channels_first and _are_channels_first(images):
             images = images.transpose(0, 2, 3, 1)
         sized = preprocessing.sized(images, shape)
@@ -40,7 +42,9 @@ def image_inputs(
 
     target = preprocessing.target(shape)
     kind = "image" if target is not None and len(target) == 3 else "array"
-    return Inputs(kind, target, preprocessing.words(shape), prepare, ready)
+    whole = dataclasses.replace(preprocessing, crop=None)
+    inputs = Inputs(kind, target, preprocessing.words(shape), prepare, ready)
+    return with_positions(inputs, lambda pictures: prepare(pictures, whole), whole.words(shape))
 
 
 def _are_channels_first(images: Any) -> bool:

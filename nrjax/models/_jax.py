@@ -1,6 +1,7 @@
 """Networks in JAX: arrays are kept apart from the definition, and equal definitions share a compiled forward pass."""
 
 import contextlib
+import dataclasses
 import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +14,10 @@ import numpy as np
 from nrjax._utils.jax_config import neutral_config
 from nrjax.models._capture import Trace
 from nrjax.models._content import FingerprintError, code_of, digest_of
+from nrjax.models._feature_maps import INPUT, Layout, Maps, layout_of, prefix_tokens
 from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
+from nrjax.models._position_batches import PositionBatch, with_positions
 from nrjax.models._preprocessing import Preprocessing
 
 _BATCH = 3  # abstract images that `layers` traces
@@ -81,13 +84,18 @@ class JaxModel(Model):
         self.definition, self.variables, self.trace = definition, variables, trace
         self.input_shape, self.preprocessing = input_shape, preprocessing
         shape = preprocessing.target(input_shape)
-        self.inputs = Inputs(
+        inputs = Inputs(
             "image" if shape is not None and len(shape) == 3 else "array", shape, preprocessing.words(input_shape),
             lambda images: preprocessing.sized(images, input_shape),
             lambda images: preprocessing.ready(images, input_shape),
         )  # fmt: skip
+        whole = dataclasses.replace(preprocessing, crop=None)
+        self.inputs = with_positions(
+            inputs, lambda pictures: whole.sized(pictures, input_shape), whole.words(input_shape)
+        )
         self.weights = variables
         self._placed: dict[Precision, Any] = {}
+        self._known_maps: dict[tuple[int, ...], Maps] = {}  # by the shape of pictures
         self._digest = ""  # of the definition, as long as weights are on the device
         leaves = [leaf for leaf in jax.tree.leaves(variables) if hasattr(leaf, "size")]
         self.description = Description(
@@ -99,7 +107,11 @@ class JaxModel(Model):
         shape = as_shape(input_shape) or self.inputs.shape
         if shape is None:
             raise unknown_shape("channels")
-        images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
+        return [Layer(name, output[1:]) for name, output in self._output_shapes((_BATCH, *shape)).items()]
+
+    def _output_shapes(self, batch: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Shapes of all layers by name, in order of execution, for images of a shape."""
+        images = jax.ShapeDtypeStruct(batch, jnp.float32)
         names: list[str] = []
 
         def outputs(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
@@ -109,20 +121,46 @@ class JaxModel(Model):
 
         with neutral_config():
             shapes = jax.eval_shape(outputs, self.variables, images)
-        return [Layer(name, shapes[name].shape[1:]) for name in names]
+        return {name: shapes[name].shape for name in names}
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """`[samples, dims]` of every layer, on the device; returns before they are computed."""
+        layouts = None
+        cells: tuple[Any, ...] = ()
+        if isinstance(batch, PositionBatch):
+            positions, maps = batch.padded(), self._maps(batch)
+            layers = maps.choose(layers)
+            layouts = tuple(maps.layouts[name] for name in layers)
+            batch, cells = positions.pictures, tuple(positions.cells(layout) for layout in layouts)
         products = {"float32": "float32", "tensorfloat32": "tensorfloat32", "bfloat16": None}[precision]
         with neutral_config(), jax.default_matmul_precision(products) if products else contextlib.nullcontext():
             return _forward(
-                self._on_device(precision), batch, trace=self.trace, definition=self.definition,
+                self._on_device(precision), batch, cells, trace=self.trace, definition=self.definition, layouts=layouts,
                 digest=self._digest, preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,
             )  # fmt: skip
+
+    def map_layers(self, batch: Any) -> list[str]:
+        """Layers with a map."""
+        return self._maps(batch).with_map
+
+    def _maps(self, batch: PositionBatch) -> Maps:
+        """Layers with maps; the penultimate is the last of them."""
+        if batch.pictures.shape[1:] in self._known_maps:
+            return self._known_maps[batch.pictures.shape[1:]]
+        weights = jax.tree_util.tree_flatten_with_path(self.variables)[0]
+        named = ((jax.tree_util.keystr(path, simple=True, separator="/"), np.shape(leaf)) for path, leaf in weights)
+        size, prefix = batch.pictures.shape[1:3], prefix_tokens(named)
+        shapes = self._output_shapes((_BATCH, *batch.pictures.shape[1:]))
+        layouts = {name: layout_of(shape, size, prefix=prefix) for name, shape in shapes.items()}
+        known = {name: layout for name, layout in layouts.items() if layout is not None}
+        maps = Maps(list(shapes), known, next((name for name in reversed(known) if name != INPUT), None))
+        self._known_maps = {batch.pictures.shape[1:]: maps}
+        return maps
 
     def release(self) -> None:
         """Releases the device's memory."""
         self._placed.clear()
+        self._known_maps.clear()
 
     def _on_device(self, precision: Precision) -> Any:
         """The weights, floating-point ones in the precision of the forward pass."""
@@ -186,12 +224,18 @@ def _trace_function(definition: Definition, params: Any, batch: jax.Array) -> Tr
     return Trace({"input": batch, **outputs}, last)
 
 
-@functools.partial(jax.jit, static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision"))
+@functools.partial(
+    jax.jit,
+    static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision", "layouts"),
+)
 def _forward(
-    variables: Any, images: jax.Array, *, trace: Callable, definition: Definition, digest: str,
-    preprocessing: Preprocessing, layers: tuple[LayerChoice, ...], precision: Precision = "float32",
+    variables: Any, images: jax.Array, cells: tuple[Any, ...] = (), *, trace: Callable, definition: Definition,
+    digest: str, preprocessing: Preprocessing, layers: tuple[LayerChoice, ...], precision: Precision = "float32",
+    layouts: tuple[Layout, ...] | None = None,
 ) -> tuple[jax.Array, ...]:  # fmt: skip
-    """The chosen layers of one batch, flattened. Weights are an argument: models of one definition share a program.
+    """The chosen layers of one batch, flattened, or their vectors at cells of maps.
+
+    Weights are an argument: models of one definition share a program.
 
     `digest` is that of the definition: a function whose globals changed is the same object, and needs another program.
     Models run one at a time on every backend: `vmap` over convolution weights is a grouped convolution, 14 times slower
@@ -201,7 +245,11 @@ def _forward(
     if precision == "bfloat16" and jnp.issubdtype(images.dtype, jnp.floating):
         images = images.astype(jnp.bfloat16)
     traced = trace(definition, variables, images)
-    return tuple(_output_of(layer, traced).reshape(len(images), -1).astype(jnp.float32) for layer in layers)
+    outputs = [_output_of(layer, traced) for layer in layers]
+    if layouts is None:
+        return tuple(output.reshape(len(images), -1).astype(jnp.float32) for output in outputs)
+    vectors = (layout.gather(output, *at) for layout, output, at in zip(layouts, outputs, cells, strict=True))
+    return tuple(vector.astype(jnp.float32) for vector in vectors)
 
 
 def _output_of(layer: LayerChoice, trace: Trace) -> jax.Array:

@@ -10,11 +10,13 @@ import numpy as np
 
 from nrjax._utils.frameworks import framework
 from nrjax.models._content import code_of
+from nrjax.models._feature_maps import INPUT, Maps, layout_of, prefix_tokens
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._keras_heads import find_penultimate
 from nrjax.models._keras_inputs import guess_preprocessing, nodes_of
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
 from nrjax.models._model import Description, Model, Precision, unknown_shape
+from nrjax.models._position_batches import PositionBatch
 from nrjax.models._preprocessing import Preprocessing
 
 
@@ -57,10 +59,38 @@ class KerasModel(Model):
         """`[samples, dims]` of every layer, float32."""
         if precision != "float32":
             raise ValueError("a model of Keras computes in the precision of its own policy; leave precision out.")
+        if isinstance(batch, PositionBatch):
+            return self._at_positions(batch.padded(), layers, len(batch.picture))
         names = [layer_name(layer, list(self._outputs), self._penultimate is not None) for layer in layers]
         distinct = tuple(dict.fromkeys(names))
         by_name = dict(zip(distinct, self._forward(distinct)(np.asarray(batch)), strict=True))
         return [by_name[name] for name in names]
+
+    def map_layers(self, batch: Any) -> list[str]:
+        """Layers with a map."""
+        return self._maps(batch).with_map
+
+    def _at_positions(self, batch: PositionBatch, layers: Sequence[LayerChoice], count: int) -> list[np.ndarray]:
+        """Vectors at the first positions of a batch."""
+        maps, shapes = self._maps(batch), self._shapes(batch)
+        names = tuple(maps.choose(layers))
+        vectors = []
+        for name, flat in zip(names, self._forward(names)(batch.pictures), strict=True):
+            output, layout = np.asarray(flat).reshape(-1, *shapes[name]), maps.layouts[name]
+            vectors.append(layout.gather(output, *batch.cells(layout))[:count])
+        return vectors
+
+    def _shapes(self, batch: PositionBatch) -> dict[str, tuple[int, ...]]:
+        """Shapes of the layers for one picture of a batch."""
+        return {layer.name: layer.shape for layer in self.layers(batch.pictures.shape[1:])}
+
+    def _maps(self, batch: PositionBatch) -> Maps:
+        """Layers with maps; the penultimate is the last of them."""
+        shapes, size = self._shapes(batch), batch.pictures.shape[1:3]
+        prefix = prefix_tokens((weight.path, tuple(weight.shape)) for weight in self.module.weights)
+        layouts = {name: layout_of((1, *shape), size, prefix=prefix) for name, shape in shapes.items()}
+        known = {name: layout for name, layout in layouts.items() if layout is not None}
+        return Maps(list(shapes), known, next((name for name in reversed(known) if name != INPUT), None))
 
     def _forward(self, names: tuple[str, ...]) -> Any:
         """A function from a batch to flat outputs; on JAX a compiled program that returns before it has run."""

@@ -16,7 +16,10 @@ from nrjax.models._model import Model
 
 
 def as_model(model: Any) -> Model:
-    """A `Model` from an NNX module, a pair (linen module, variables), a PyTorch or Keras module, or a name."""
+    """A `Model` from an NNX module, a pair (linen module, variables), a PyTorch or Keras module, or a name.
+
+    A network of recordings of Hugging Face is a pair with its feature extractor, too.
+    """
     if isinstance(model, Model):
         return model
     if isinstance(model, nnx.Module):
@@ -25,6 +28,10 @@ def as_model(model: Any) -> Model:
         return from_linen(*model)
     if isinstance(model, str):
         return load_model(model)
+    if _is_sound(model):
+        from nrjax.models._huggingface_audio_load import from_live
+
+        return from_live(*model) if isinstance(model, tuple) else from_live(model)
     if _is_instance(model, "sentence_transformers", "SentenceTransformer"):
         return from_embedder(functools.partial(_encoded, model))
     if _is_instance(model, "torch", "nn", "Module"):
@@ -40,6 +47,16 @@ def as_model(model: Any) -> Model:
         "timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE, or what load_zoo, from_linen, from_nnx, from_function "
         f"and from_torch return; got {type(model).__name__}."
     )
+
+
+def _is_sound(model: Any) -> bool:
+    """Whether a model is a network of recordings of Hugging Face, or a pair of it and its feature extractor."""
+    module: Any = model[0] if isinstance(model, tuple) and len(model) == 2 else model
+    if not _is_instance(module, "transformers", "PreTrainedModel"):
+        return False
+    from nrjax.models._huggingface_sound import SOUND
+
+    return getattr(module.config, "model_type", "") in SOUND
 
 
 def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:

@@ -32,6 +32,7 @@ class Inputs:
       prepare: from a list of samples, or an array `[samples, ...]`, to a batch; called from several threads.
       ready: whether an array of this shape and type is a batch already.
       others: further kinds that `prepare` makes batches of, such as `words` and `pair` of a model of texts.
+      position_preprocessing: what is done to the picture of a position, which must not be cropped.
     """
 
     kind: AnyKind
@@ -40,9 +41,16 @@ class Inputs:
     prepare: Callable[[Any], Any]
     ready: Callable[[np.ndarray], bool] = lambda samples: False
     others: tuple[Kind, ...] = ()
+    position_preprocessing: str = ""
+
+    def words(self, kind: Kind) -> str:
+        """What is done to samples of a kind, in words."""
+        return self.position_preprocessing if kind == "position" else self.preprocessing
 
     def takes(self, kind: Kind) -> bool:
         """Whether samples of a kind may enter: images are arrays, and arrays may be images in other numbers."""
+        if kind == "position":  # not any model of any samples has maps
+            return kind in (self.kind, *self.others)
         return self.kind in (kind, "any") or kind in self.others or {kind, self.kind} == {"image", "array"}
 
 
@@ -103,6 +111,14 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """What makes it this model: definition and weights, in an order of their own."""
+
+    def map_layers(self, batch: Any) -> list[str]:
+        """Names of the layers that have a vector for every place of a picture, in order of execution.
+
+        Args:
+          batch: of positions, as `inputs.prepare` made it.
+        """
+        return []
 
     @property
     def accelerated(self) -> bool:

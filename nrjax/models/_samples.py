@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax._utils.frames import is_frame, numbers_of_frame
-from nrjax.datasets import Images, Kind, SampleSequence, channels_last, holds_labels, of_picture
+from nrjax.datasets import Images, Kind, Pairs, SampleSequence, channels_last, holds_labels, of_picture
 
 Samples = np.ndarray | SampleSequence | list[str]
 
@@ -15,8 +15,8 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     """The kind of the samples, and the samples as models take them.
 
     Args:
-      samples: texts, in any sequence; images of several sizes, as `datasets.Images` or a list of arrays or pictures;
-        else whatever makes an array `[samples, ...]`.
+      samples: texts, in any sequence; pairs of texts; images of several sizes, as `datasets.Images` or a list of arrays
+        or pictures; a `SampleSequence`; else whatever makes an array `[samples, ...]`.
 
     Raises:
       ValueError: there are none; a text that is empty or none; images of another range, or not finite.
@@ -32,6 +32,8 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
             f"samples must be a sequence or an array; got {type(samples).__name__}. Give its samples alone, such as "
             "one column, or leave labels out where it has them."
         )
+    if _are_pairs(samples):
+        return "pair", Pairs(samples)
     if _are_texts(samples):
         return "text", _check_texts(samples)
     if isinstance(samples, (list, tuple)) and len(samples) and hasattr(samples[0], "getexif"):
@@ -53,6 +55,18 @@ def _numbers_of(frame: Any) -> np.ndarray:
         raise ValueError(
             f"{error} Give the column of texts, or leave labels out: then the frame's own column of labels is read."
         ) from error
+
+
+def _are_pairs(samples: Any) -> bool:
+    """Whether every sample is two texts."""
+    return (
+        isinstance(samples, (list, tuple))
+        and bool(samples)
+        and all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+            for pair in samples
+        )
+    )
 
 
 def _are_texts(samples: Any) -> bool:

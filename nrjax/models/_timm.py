@@ -4,7 +4,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,17 @@ import numpy as np
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
+from nrjax.models._feature_maps import Maps
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._layer_choice import PENULTIMATE
-from nrjax.models._model import Inputs
+from nrjax.models._model import Inputs, Precision
 from nrjax.models._model_folders import local_folder
+from nrjax.models._position_batches import PositionBatch, with_positions
 from nrjax.models._preprocessing import Preprocessing, pictures
 from nrjax.models._torch import TorchModel
-from nrjax.models._torch_calls import Call
-from nrjax.models._torch_runs import described, on_accelerator
+from nrjax.models._torch_calls import Call, tensors_of
+from nrjax.models._torch_maps import few_pictures, find_maps
+from nrjax.models._torch_runs import described, in_inference, on_accelerator
 
 
 class TimmModel(TorchModel):
@@ -35,6 +38,27 @@ class TimmModel(TorchModel):
         # There is no head, or several; timm knows what they would read.
         features = self.module.forward_features(batch)
         return {PENULTIMATE: self.module.forward_head(features, pre_logits=True)}
+
+    def _find_maps(self, batch: PositionBatch) -> Maps:
+        """Layers with maps; the penultimate is what `forward_features` returns."""
+        if self._maps is None:
+            pictures = few_pictures(batch)
+            outputs = self._run(pictures, None) | self._map_outputs(pictures, [PENULTIMATE], "float32")
+            in_channels_first = str(getattr(self.module, "output_fmt", "NCHW")).endswith("NCHW")
+            maps = find_maps(self.module, outputs, outputs["input"].shape[2:], channels_first=in_channels_first)
+            names = [name for name in maps.names if name != PENULTIMATE]
+            self._maps = Maps(names, maps.layouts, PENULTIMATE if PENULTIMATE in maps.layouts else None)
+        return self._maps
+
+    def _map_outputs(self, pictures: Any, names: Sequence[str], precision: Precision) -> dict[str, Any]:
+        others = [name for name in names if name != PENULTIMATE]
+        outputs = super()._map_outputs(pictures, others, precision) if others else {}
+        if PENULTIMATE in names:
+            tensor = self._tensor(pictures)
+            with in_inference(self.module), self._computing_in(precision):
+                features = tensors_of(self.module.forward_features(tensor))
+            outputs |= {PENULTIMATE: features[""]} if features else {}
+        return outputs
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration and weights."""
@@ -91,16 +115,20 @@ def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None
     channels, height, width = data["input_size"]
     if preprocessing is not None:
         return image_inputs((height, width, channels), preprocessing, channels_first=True)
-    transform = timm.data.create_transform(**data, is_training=False)
+    whole = data | {"crop_pct": 1.0, "crop_mode": "squash"}  # stretched to the size, and nothing cut away
+    transform, of_whole = (timm.data.create_transform(**each, is_training=False) for each in (data, whole))
     untransformed = image_inputs(None, Preprocessing(), channels_first=True)
 
-    def prepare(images: Any) -> np.ndarray:
+    def prepare(images: Any, transform: Any = transform) -> np.ndarray:
         if isinstance(images, np.ndarray) and images.dtype != np.uint8:  # the user has transformed them
             return untransformed.prepare(images)
         return np.stack([np.asarray(transform(picture)) for picture in pictures(images, grey=channels == 1)])
 
-    words = f"timm {json.dumps({key: data[key] for key in sorted(data)}, default=str)}"
-    return Inputs("image", (height, width, channels), words, prepare)
+    words, of_positions = (
+        f"timm {json.dumps({key: each[key] for key in sorted(each)}, default=str)}" for each in (data, whole)
+    )
+    inputs = Inputs("image", (height, width, channels), words, prepare)
+    return with_positions(inputs, lambda images: prepare(images, of_whole), of_positions)
 
 
 class _offline:

@@ -10,14 +10,17 @@ import numpy as np
 
 from nrjax._utils.messages import first_line
 from nrjax.models._content import code_of
+from nrjax.models._feature_maps import Maps
 from nrjax.models._framework_content import hooks_of_all_modules
 from nrjax.models._heads import has_vectors
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, LayerError, layer_name, unique_name
 from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
+from nrjax.models._position_batches import PositionBatch
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._torch_calls import Call, hooked, record_calls, tensors_of
 from nrjax.models._torch_heads import find_head, main_output
+from nrjax.models._torch_maps import few_pictures, find_maps, vectors_of
 from nrjax.models._torch_runs import computing_in, described, in_inference, is_accelerated, is_lazy, is_program
 
 OUTPUT = "output"  # of the whole module
@@ -39,6 +42,7 @@ class TorchModel(Model):
         self.description = description or described(module)
         self._names: list[str] | None = None  # of the layers, as the first batch showed them
         self._remarks: list[str] = []
+        self._maps: Maps | None = None  # of the layers, as the first batch of positions showed them
         self._head: str | None = None  # the call whose input is the penultimate layer, empty where there is none
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
@@ -53,6 +57,9 @@ class TorchModel(Model):
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """`[samples, dims]` of every layer, float32 on the host."""
+        if isinstance(batch, PositionBatch):
+            maps = self._find_maps(batch)
+            return vectors_of(self._map_outputs(batch.pictures, maps.choose(layers), precision), maps, layers, batch)
         known = self._names
         if known is None:
             keep = None if any(isinstance(layer, int) for layer in layers) else set(layers)
@@ -66,6 +73,20 @@ class TorchModel(Model):
                 raise LayerError(f"The layer {name!r} gave no row for every sample of this batch.")
         return [outputs[name].reshape(len(outputs[name]), -1).float().cpu().numpy() for name in chosen]
 
+    def map_layers(self, batch: Any) -> list[str]:
+        """Layers with a map."""
+        return self._find_maps(batch).with_map
+
+    def _find_maps(self, batch: PositionBatch) -> Maps:
+        if self._maps is None:
+            outputs = self._run(few_pictures(batch), None)
+            self._maps = find_maps(self.module, outputs, outputs["input"].shape[2:])
+        return self._maps
+
+    def _map_outputs(self, pictures: Any, names: Sequence[str], precision: Precision) -> dict[str, Any]:
+        """Outputs by the names in `Maps`."""
+        return self._run(pictures, set(names), precision)
+
     @property
     def accelerated(self) -> bool:
         """Whether the module is anywhere but on the CPU."""
@@ -77,7 +98,7 @@ class TorchModel(Model):
 
     def release(self) -> None:
         """Forgets the names of layers and the head: the module may have changed when it runs again."""
-        self._names, self._head = None, None
+        self._names, self._head, self._maps = None, None, None
 
     def remarks(self) -> list[str]:
         """That its weights are random, once."""

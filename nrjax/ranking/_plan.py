@@ -91,7 +91,7 @@ class Plan:
 def _labelled_samples(
     data: Any, labels: Any, task: TaskName | None, groups: Any, columns: ColumnChoice, scores: Any, n_clusters: Any
 ) -> LabelledSamples:
-    if has_labels(data, labels):
+    if task == "positions" or has_labels(data, labels):
         if n_clusters is not None:
             raise ValueError("n_clusters is of samples without labels; leave it out, or the labels.")
         return LabelledSamples.of(data, labels, task=task, groups=groups, columns=columns)

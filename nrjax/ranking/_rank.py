@@ -28,6 +28,8 @@ def rank(
     image: str | None = None,
     label: str | Sequence[str] | None = None,
     tokens: str | None = None,
+    audio: str | None = None,
+    mask: str | None = None,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
     where: str | None = None,
@@ -61,13 +63,17 @@ def rank(
       labels: one per sample, where `data` are samples alone: classes of any type; numbers, `[samples]` or `[samples,
         outputs]`; or several labels, as lists or a matrix of 0 and 1. Without any, models are ranked by how well their
         features cluster, which says far less.
-      task: `classification`, `regression` or `multilabel`; None tells by the values, and refuses to guess.
+      task: `classification`, `regression` or `multilabel`; None tells by the values, and refuses to guess. `positions`
+        are classes of places in pictures: `data` are then a pair `(images, masks)`, or what `load_dataset` takes.
       groups: of samples that belong together, such as those of one patient: a column of a table, or one value per
         sample. What is left out of `probe` and `knn` is then a group, and resampling is one of groups.
-      text: column of texts of a table, as for `load_dataset`, and so are `image`, `label` and `tokens`.
+      text: column of texts of a table, as for `load_dataset`, and so are `image`, `label`, `tokens`, `audio` and
+        `mask`.
       image: column of images.
       label: column of labels, or several.
       tokens: column of lists of words, whose labels are lists of tags: words are scored, and sentences are the groups.
+      audio: column of recordings.
+      mask: column of masks beside the images, for `positions`.
       layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, what the head reads (of a
         transformer its pooled output; of a network without a head its own output), `"last"` or `"mean"` of the blocks
         that a network repeats, or `"best"`: whichever layer of the model scores best.
@@ -104,9 +110,10 @@ def rank(
     """
     share_devices()
     plan = Plan.of(
-        models, data, labels, task=task, groups=groups, columns=ColumnChoice(text, image, label, tokens=tokens),
-        layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision, download=download,
-        scores=scores, n_clusters=n_clusters,
+        models, data, labels, task=task, groups=groups,
+        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
+        where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
+        n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
     )  # fmt: skip

@@ -136,7 +136,7 @@ class CandidateRunner:
                 fingerprint = model.fingerprint if self._fingerprints else ""
             except FingerprintError as error:
                 result.unreadable = str(error)
-            result.about = ModelRecord(fingerprint, model.description, model.inputs.preprocessing, files)
+            result.about = ModelRecord(fingerprint, model.description, model.inputs.words(self._target.kind), files)
             result.job = result.job._replace(fingerprint=fingerprint or None)
         result.seconds["load"] = time.perf_counter() - start
         return model

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from nrjax.datasets import ColumnChoice, Dataset, SampleSequence, holds_labels, load_dataset
+from nrjax.datasets import ColumnChoice, Dataset, SampleSequence, columns_of_words, holds_labels, load_dataset
 from nrjax.models import Kind, Samples, check_samples
 from nrjax.target_tasks import TaskName
 from nrjax.targets import Target
 
-NOUNS = {"image": "image", "text": "text", "array": "image"}  # what messages call a sample of a kind
+NOUNS = {  # what messages call a sample of a kind
+    "image": "image", "text": "text", "array": "image", "position": "position",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,21 +43,18 @@ class LabelledSamples:
             table.
         """
         columns = columns or ColumnChoice()
+        if task == "positions":
+            data, labels, columns, task = _positions_of(data, labels, groups, columns), None, ColumnChoice(), None
+        elif _are_sentences(data, labels):
+            data, labels = columns_of_words(data, labels), None
         if labels is None and not isinstance(data, Dataset):
-            column, groups = (groups, None) if isinstance(groups, str) else (None, groups)
-            data = load_dataset(
-                data,
-                text=columns.text,
-                image=columns.image,
-                label=columns.label,
-                groups=column,
-                tokens=columns.tokens,
-                task=task,
-            )
+            if isinstance(groups, str):
+                columns, groups = dataclasses.replace(columns, groups=groups), None
+            data = load_dataset(data, **dataclasses.asdict(columns), task=task)
         elif not columns.is_empty or isinstance(groups, str):
             raise ValueError(
-                "text, image, label, tokens and a name of groups are columns of a table; these samples have none. Pass "
-                "labels and groups as arrays."
+                "text, image, label, tokens, audio, mask and a name of groups are columns of a table; these samples "
+                "have none. Pass labels and groups as arrays."
             )
         if isinstance(data, Dataset):
             if labels is not None:
@@ -136,6 +135,31 @@ class LabelledSamples:
         if isinstance(self.samples, np.ndarray):
             return self.samples[rows]
         return self.samples.take(rows) if isinstance(self.samples, SampleSequence) else [self.samples[i] for i in rows]
+
+
+def _positions_of(data: Any, masks: Any, groups: Any, columns: ColumnChoice) -> Dataset:
+    """Positions of pictures with masks; a data set of positions stays as it is.
+
+    Raises:
+      ValueError: groups, which are the pictures; or a data set of something else.
+    """
+    if groups is not None:
+        raise ValueError("the groups of positions are their pictures; leave groups out.")
+    if isinstance(data, Dataset):
+        if data.kind != "position":
+            raise ValueError(f"the data set has {data.kind}s; load_dataset(..., task='positions').")
+        return data
+    return load_dataset(data if masks is None else (data, masks), **dataclasses.asdict(columns), task="positions")
+
+
+def _are_sentences(samples: Any, labels: Any) -> bool:
+    """Whether samples are lists of words, and labels lists of a tag for each word."""
+    if not isinstance(samples, (list, tuple)) or not isinstance(labels, (list, tuple)) or not samples or not labels:
+        return False
+    return all(
+        isinstance(words, (list, tuple)) and isinstance(tags, (list, tuple)) and all(isinstance(w, str) for w in words)
+        for words, tags in ((samples[0], labels[0]), (samples[-1], labels[-1]))
+    )
 
 
 def has_labels(data: Any, labels: Any) -> bool:

@@ -180,7 +180,7 @@ def _classes(made: Mapping[str, Any]) -> str:
     """What the samples are of, how many groups, and where an uneven share of classes makes chance high."""
     if "labels" in made:
         return f"in {made['classes']:,} clusters" if made["classes"] else "in as many clusters as are most apart"
-    of = f"in {made['classes']:,} classes" if "classes" in made else _outputs(made["task"], made["outputs"])
+    of = f"in {made['classes']:,} classes" if made["classes"] is not None else _outputs(made["task"], made["outputs"])
     of += f" and {made['groups']:,} groups, each left out whole" if "groups" in made else ""
     majority, chance = made.get("majority"), made.get("chance", {}).get(made["by"])
     if majority is not None and majority * made["classes"] > UNEVEN:

@@ -41,8 +41,8 @@ class Projection(NamedTuple):
     Attributes:
       model: its name.
       points: `[samples, 2]`, or `[samples, 1]`.
-      ids: class of every sample.
-      classes: name of every class.
+      ids: class of every sample, or a number of each where there are no classes.
+      classes: name of every class; none of numbers.
     """
 
     model: str
@@ -183,7 +183,7 @@ def _projections(projections: Sequence[Projection]) -> "Figure":
     for ax, (model, points, ids, classes) in zip(axes, projections, strict=True):
         _scatter(ax, points[chosen], ids[chosen], [axis_text(str(label)) for label in classes])
         ax.set_title(axis_text(model))
-    if len(projections[0].classes) <= len(COLOURS):
+    if 0 < len(projections[0].classes) <= len(COLOURS):
         handles, names = axes[-1].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right center", markerscale=3, frameon=False)
     return figure
@@ -191,7 +191,7 @@ def _projections(projections: Sequence[Projection]) -> "Figure":
 
 def _scatter(ax: "Axes", points: np.ndarray, ids: np.ndarray, classes: list[str]) -> None:
     second = points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))  # features of one dimension
-    if len(classes) <= len(COLOURS):
+    if 0 < len(classes) <= len(COLOURS):
         for i, label in enumerate(classes):
             of_class = ids == i
             ax.scatter(points[of_class, 0], second[of_class], s=5, color=COLOURS[i], label=label, linewidths=0)

@@ -16,14 +16,15 @@ from nrjax.kernels.ridge import Groups
 from nrjax.scoring.checks import components_of, working_dtype
 from nrjax.scoring.components import OTHERS, suits_krylov
 from nrjax.scoring.compute import compile_context, one_by_one
+from nrjax.scoring.displacement import displaced_rows
 from nrjax.scoring.estimates import compile_estimates, methods_of
 from nrjax.scoring.operators import programs, wide_dtype
 from nrjax.scoring.scores import ScoreKind, undefined
 from nrjax.scoring.silhouette_programs import (
     Task,
-    displaced_rows,
     is_wide,
     largest_move,
+    on_host,
     program_of,
     reduced,
     silhouettes_of_model,
@@ -81,7 +82,7 @@ class CompileAhead:
             together = tuple(kind for kind in kinds if first[kind] == method)
             labels = jax.ShapeDtypeStruct(values.shape, values.dtype if values.ndim == 1 else method.dtype)
             ids, *places = (jax.ShapeDtypeStruct(x, np.int32) for x in (shape[:1], *(m.shape for m in members)))
-            groups = Groups(ids, tuple(places)) if members else None  # pyright: ignore
+            groups = Groups(ids, tuple(places), ids) if members else None  # pyright: ignore
             arguments = shape, labels, groups, self._target.n_classes, together, method
             key = (*arguments[:1], values.shape, tuple(m.shape for m in members), *arguments[3:])
             needed[key] = functools.partial(compile_estimates, *arguments)
@@ -106,6 +107,8 @@ def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], 
         return run
 
     def evaluation(images: jax.ShapeDtypeStruct) -> dict[Any, Callable[[], None]]:
+        if on_host(task, settings, images):
+            return {}
         wide_values, some = is_wide(images.dtype, settings), np.zeros(samples)[displaced_rows(settings, samples)].shape
         program, moved = (
             program_of(function, False, None, task.n_classes, reduced(settings), wide_values)

@@ -84,7 +84,9 @@ def _first_certain(arrays: Sequence[Any], target: Target, kinds: Sequence[ScoreK
 
 def groups_of(target: Target) -> Groups | None:
     """As kernels take them."""
-    return None if target.groups is None else jax.tree.map(jnp.asarray, Groups(target.groups, target.members))
+    if target.groups is None:
+        return None
+    return jax.tree.map(jnp.asarray, Groups(target.groups, target.members, target.positions))  # pyright: ignore
 
 
 def compile_estimates(

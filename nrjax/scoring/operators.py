@@ -14,7 +14,7 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
 from nrjax.kernels import krylov
-from nrjax.kernels.linalg import centre, exponent_of, matmul, total
+from nrjax.kernels.linalg import centre, exponent_of, matmul, power_of_two, total
 
 ROUNDED = 10  # times the rounding of a row: shorter images are zero, for a cosine would see a direction in rounding
 
@@ -154,7 +154,7 @@ def _rotate(images: list[jax.Array], rotation: jax.Array, axis_name: str | None 
 def _scaled(features: jax.Array, wide: bool, axis_name: str | None) -> tuple[jax.Array, jax.Array]:
     rows = jnp.asarray(features, jnp.float64 if wide else jnp.float32)
     exponent = exponent_of(rows, axis_name)
-    return rows * jnp.ldexp(jnp.ones((), rows.dtype), -exponent), exponent
+    return rows * power_of_two(-exponent, rows.dtype), exponent
 
 
 def _gram(
@@ -172,7 +172,7 @@ def _project(
     features: jax.Array, vectors: jax.Array, exponent: jax.Array, weights: jax.Array | None,
     axis_name: str | None = None,
 ) -> jax.Array:  # fmt: skip
-    rows = jnp.asarray(features, vectors.dtype) * jnp.ldexp(jnp.ones((), vectors.dtype), -exponent)
+    rows = jnp.asarray(features, vectors.dtype) * power_of_two(-exponent, vectors.dtype)
     rows = rows if weights is None else rows * weights[:, None]
     centred = centre(rows, weights, axis_name)
     images = matmul(centred, vectors)

@@ -8,8 +8,8 @@ import numpy as np
 
 from nrjax.results import Ranking
 from nrjax.results.report import Projection, write_page
-from nrjax.scoring.checks import encode_labels
 from nrjax.scoring.metrics import pca
+from nrjax.targets import Target
 
 
 def write_report(
@@ -27,13 +27,17 @@ def write_report(
       path: of the page, one file that needs no other.
       features: from model name to features `[samples, dims]`, a mapping or a function, which is asked for
         the best and the worst model alone. None leaves their picture out.
-      labels: of the samples.
+      labels: of the samples; the picture is coloured by their class, by the sum of their numbers, or by how many
+        labels they have.
       command: that made the ranking, to be shown.
     """
     projections = []
     if features is not None:
-        ids, classes = encode_labels(labels)
+        target = Target.of(labels, task=ranking.settings.get("task", "classification"))
+        colours, classes = (
+            (target.values, target.classes) if target.values.ndim == 1 else (target.values.sum(axis=1), ())
+        )
         features = features.__getitem__ if isinstance(features, Mapping) else features
         for name in dict.fromkeys((ranking.order[0], ranking.order[-1])):
-            projections.append(Projection(name, np.asarray(pca(features(name), 2).points), ids, classes.tolist()))
+            projections.append(Projection(name, np.asarray(pca(features(name), 2).points), colours, classes))
     write_page(ranking, path, projections, command=command)

@@ -14,16 +14,15 @@ from nrjax.kernels import ScoreSettings
 from nrjax.kernels.distances import class_sums
 from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.kernels.influence import Influence, silhouette_influence
-from nrjax.kernels.linalg import matmul
 from nrjax.kernels.silhouette import is_linear, silhouette_score, silhouettes_and_rounding
+from nrjax.scoring import host_silhouettes
 from nrjax.scoring.components import OTHERS
+from nrjax.scoring.displacement import displaced, displaced_rows
 from nrjax.scoring.operators import programs, wide_dtype
 
 ROUNDING_SHARE = 0.1  # of what rounding may do to every silhouette reaches their mean
-DRAWS, SAFETY = 4, 2  # displacements that are tried, and how much larger they are than the error
-LINE_DRAWS = 32  # on a line a cosine is a sign: the score jumps where one sample changes sides, so all are displaced
-LINEAR_ROWS, PAIRED_ROWS = 1024, 512  # samples that are displaced
 PAIRS_UP_TO = 20_000  # samples of which all distances are formed where class sums are not exact enough
+HOST_ENTRIES = 1 << 18  # samples x classes, of which NumPy takes a few milliseconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +68,22 @@ def is_wide(dtype: Any, settings: ScoreSettings) -> bool:
     return wide_dtype() == np.float64 and (linear or dtype == np.float64)
 
 
+def on_host(task: Task, settings: ScoreSettings, images: Any) -> bool:
+    """Whether NumPy computes silhouettes, so that nothing has to be compiled: on a CPU, of few samples and classes."""
+    is_plain = task.mesh is None and task.weights is None and len(images.shape) == 2
+    return (
+        jax.default_backend() == "cpu" and is_plain and settings.definition == "rousseeuw"
+        and is_linear(settings.distance, settings.method) and images.shape[0] * task.n_classes <= HOST_ENTRIES
+    )  # fmt: skip
+
+
 def evaluate(task: Task, images: Any) -> Silhouettes:
     """Silhouettes from images; from all pairs where class sums are not exact enough."""
     settings = task.settings
 
     def run(settings: ScoreSettings) -> Silhouettes:
+        if on_host(task, settings, images):
+            return Silhouettes(*host_silhouettes.evaluate(np.asarray(images), task.ids, task.n_classes, settings))
         wide = is_wide(images.dtype, settings)
         program = program_of(silhouettes_of_model, images.ndim > 2, task.mesh, task.n_classes, reduced(settings), wide)
         with jax.enable_x64(wide):
@@ -89,27 +99,18 @@ def evaluate(task: Task, images: Any) -> Silhouettes:
 
 def sensitivity(task: Task, images: Any, tangents: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """How far the score of some rows may move, with components turned by `tangents` and images off by `noise`."""
-    wide = is_wide(images.dtype, task.settings)
-    program = program_of(largest_move, images.ndim > 2, task.mesh, task.n_classes, reduced(task.settings), wide)
-    rows = displaced_rows(task.settings, task.ids.shape[-1]) if task.mesh is None else slice(None)
+    settings, wide = task.settings, is_wide(images.dtype, task.settings)
+    rows = displaced_rows(settings, task.ids.shape[-1]) if task.mesh is None else slice(None)
     if jax.default_backend() == "cpu" and task.mesh is None:
         images = np.asarray(images)
+    images = images[..., rows, :]
+    ids, weights = (None if x is None else x[..., rows] for x in (task.ids, task.weights))
+    if on_host(task, settings, images):
+        return np.asarray(host_silhouettes.largest_move(images, ids, task.n_classes, settings, tangents, noise))
+    program = program_of(largest_move, images.ndim > 2, task.mesh, task.n_classes, reduced(settings), wide)
+    dtype = np.float64 if wide else np.float32
     with jax.enable_x64(wide or images.dtype == np.float64):
-        ids, weights = (None if x is None else x[..., rows] for x in (task.ids, task.weights))
-        dtype = np.float64 if wide else np.float32
-        return np.asarray(
-            program(images[..., rows, :], ids, weights, tangents.astype(dtype), noise.astype(dtype)), np.float64
-        )
-
-
-@functools.cache
-def displaced_rows(settings: ScoreSettings, samples: int) -> np.ndarray | slice:
-    """Rows that are looked at, always the same; at random, because labels may repeat at even distances."""
-    linear = is_linear(settings.distance, settings.method)
-    most = LINEAR_ROWS if linear else PAIRED_ROWS
-    if samples <= most or (linear and settings.n_components == 1):
-        return slice(None)
-    return np.sort(np.random.default_rng(0).choice(samples, most, replace=False))
+        return np.asarray(program(images, ids, weights, tangents.astype(dtype), noise.astype(dtype)), np.float64)
 
 
 def reduced(settings: ScoreSettings) -> ScoreSettings:
@@ -133,22 +134,8 @@ def largest_move(
     images: jax.Array, ids: jax.Array, weights: jax.Array | None, tangents: jax.Array, noise: jax.Array, *,
     n_classes: int, settings: ScoreSettings, wide: bool, axis_name: str | None = None,
 ) -> jax.Array:  # fmt: skip
-    """How far the score of one model moves at most when its points are displaced, a few times at random.
-
-        e_ui = SAFETY * (sum over j > k of  n_ij t_ij (C X v_j)_u  +  m_ui noise),   n, m normal
-
-    Displacements of single samples cancel in the mean, those of whole classes do not. Where a score jumps, as it does
-    with the signs of one component, the larger displacement shows it and a derivative would not.
-    """
-    k, images, ids = settings.n_components, jnp.asarray(images, tangents.dtype), jnp.asarray(ids)
-    points, others = images[:, :k], images[:, k : k + tangents.shape[1]]
-    draws = DRAWS if k > 1 else LINE_DRAWS
-    rng = np.random.default_rng(0)
-    of_turns = rng.normal(size=(draws, *tangents.shape)).astype(tangents.dtype)
-    of_points = rng.normal(size=(draws, LINEAR_ROWS, k)).astype(tangents.dtype)  # repeated where there are more rows
-    of_points = jnp.tile(of_points, (1, -(-len(points) // LINEAR_ROWS), 1))[:, : len(points)]
-    turned = matmul(others, jnp.swapaxes(of_turns * tangents, 1, 2))
-    moved = points + SAFETY * (turned + noise * of_points)
+    """How far the score of one model moves at most when its points are displaced; see `displaced`."""
+    images, ids = jnp.asarray(images, tangents.dtype), jnp.asarray(ids)
 
     def score(points: jax.Array) -> jax.Array:
         return silhouette_score(
@@ -157,7 +144,8 @@ def largest_move(
             weights=None if weights is None else weights.astype(points.dtype),
         )  # fmt: skip
 
-    scores = jax.vmap(score)(jnp.concatenate([points[None], moved]))
+    with jax.default_matmul_precision("highest"):
+        scores = jax.vmap(score)(displaced(jnp, images, tangents, noise))
     return jnp.max(jnp.abs(scores[1:] - scores[0]))
 
 

@@ -50,6 +50,8 @@ def sweep(
     image: str | None = None,
     label: str | Sequence[str] | None = None,
     tokens: str | None = None,
+    audio: str | None = None,
+    mask: str | None = None,
     layer: LayerChoice = "penultimate",
     layers: Sequence[LayerChoice] | None = None,
     where: str | None = None,
@@ -94,12 +96,14 @@ def sweep(
         that all nodes share.
       retry_failed: try again what took its process with it in an earlier sweep, with the same content, limits and
         engine: True for all, or names of candidates.
-      task: as for `rank`, and so are `groups`, `text`, `image` and `label`.
+      task: as for `rank`, and so are `groups`, `text`, `image`, `label`, `tokens`, `audio` and `mask`.
       groups: of samples that belong together.
       text: column of texts.
       image: column of images.
       label: column of labels, or several.
       tokens: column of lists of words.
+      audio: column of recordings.
+      mask: column of masks beside the images.
       layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `download`, `scores` and the rest.
       layers: several layers, or `"all"`.
       where: take candidates of which this holds.
@@ -131,9 +135,10 @@ def sweep(
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     share_devices()
     plan = Plan.of(
-        models, data, labels, task=task, groups=groups, columns=ColumnChoice(text, image, label, tokens=tokens),
-        layer=layer, layers=layers, where=where, batch_size=batch_size, precision=precision, download=download,
-        scores=scores, n_clusters=n_clusters,
+        models, data, labels, task=task, groups=groups,
+        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
+        where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
+        n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
     )  # fmt: skip

@@ -7,8 +7,12 @@ import shutil
 import numpy as np
 import pytest
 
+import nrjax
 from benchmarks.command import invocation
+from benchmarks.paper import zoos
 from benchmarks.paper.__main__ import arguments as paper_arguments
+from benchmarks.paper.train import train_missing
+from benchmarks.paper.training import Recipe
 from benchmarks.trust import agreement, document, measure, plots, pools, scores, stacking
 from benchmarks.trust.__main__ import RESULTS, arguments, main
 from benchmarks.trust.calibration import calibration
@@ -98,24 +102,31 @@ def test_the_papers_candidates_are_judged_apart():
     assert judged["curves"]["by_components"]["the paper's"] == {"none": 1}
 
 
-def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("paper_tiny")
+def test_candidates_and_their_truth(monkeypatch, tmp_path):
     """Candidates of each kind, on images that differ in brightness: a head learns them, from images it has not seen."""
-    assert paper_smoke("--tables", 5, 6)[0] == 0
+    for module in (zoos, pools):
+        monkeypatch.setattr(module, "DATASETS", {"F": "fashion_mnist"})
+    monkeypatch.setattr("benchmarks.trust.candidates.CONV", ("F10",))
+    jobs = [
+        (tmp_path / "cache" / v / "seed-0", spec, Recipe(steps=2)) for v in zoos.VARIANTS for spec in zoos.specs(v)
+    ]  # fmt: skip
+    train_missing(jobs)
     shutil.copytree(tmp_path / "cache" / "full", tmp_path / "cache" / "early")
-    monkeypatch.setattr(pools, "DATASETS", {"F": "fashion_mnist"})
     monkeypatch.setattr(pools, "CLASSES", {"0-4": "0-4"})
     monkeypatch.setattr(scores, "DRAWS", {20: 2})
     monkeypatch.setattr(measure, "COMPONENTS", (2, 5))
+    monkeypatch.setattr(measure, "SCORES", ("silhouette", "probe", "leep"))  # a program takes seconds
     candidates = Candidates(tmp_path / "cache")
-    assert (len(candidates.whole), len(candidates.parts)) == (25, 12)
+    assert (len(candidates.whole), len(candidates.parts)) == (10, 4)
     kana = tmp_path / "wider" / "kana"
     kana.mkdir(parents=True)
-    np.save(kana / "labels.npy", labels := np.arange(120) % 3)
+    np.save(kana / "labels.npy", labels := np.arange(120) % 5)
     np.save(
-        kana / "images.npy", np.broadcast_to((60 * labels + 20)[:, None, None, None], (120, 64, 64, 3)).astype(np.uint8)
+        kana / "images.npy", np.broadcast_to((40 * labels + 20)[:, None, None, None], (120, 64, 64, 3)).astype(np.uint8)
     )
-    for name in pools.WIDER_IMAGES:
-        np.save(kana / f"{name.replace('/', '-')}.npy", blobs(120, 6, 3)[0])
+    for name in pools.WIDER_IMAGES:  # as wide as our networks, and of as many classes as F0-4: programs are of a shape
+        np.save(kana / f"{name.replace('/', '-')}.npy", blobs(120, 40, 5)[0])
     monkeypatch.setattr(pools, "OTHERS", {"K": "kana"})
     of_tfds, of_files = pools.pools(candidates, tmp_path / "wider", None, 60)
     kinds = ["full/F10", "lite/F10", "early/F10", "pixels"]
@@ -131,7 +142,7 @@ def test_candidates_and_their_truth(paper_smoke, monkeypatch, tmp_path):
     assert (set(models["pixels"]["draws"]), models["lite/F10"]["draws"]) == ({"20/0", "20/1"}, {})
     assert all(np.mean(one["halves"]) == pytest.approx(one["accuracy"], abs=1e-4) for one in models.values())
     assert models["pixels"]["accuracy"] > 0.4  # by chance 0.2
-    assert found["K"]["pixels"]["accuracy"] == 1  # three brightnesses
+    assert found["K"]["pixels"]["accuracy"] == 1  # five brightnesses
     assert scores.measured([of_tfds, of_files], candidates, keep, True, pytest.fail) == found  # nothing anew
     with pytest.raises(ValueError, match="leave some of the 120 of a target to judge; got 120"):
         pools.pools(candidates, tmp_path / "wider", None, 120)
@@ -156,12 +167,15 @@ def worlds(seed, slope=0.7, scale=0.06):
             yield agreement.Case(data, samples, names, heads, influences, scores)
 
 
-def test_agreement_finds_the_constants_and_its_statements_hold():
-    of = list(worlds(0))
+@pytest.fixture(scope="module")
+def judged():
+    return agreement.judged(list(worlds(0)))
+
+
+def test_agreement_finds_the_constants_and_its_statements_hold(judged):
     slope, scale = agreement.fitted([case for seed in range(4) for case in worlds(seed)])
     assert slope == pytest.approx(0.7, abs=0.05)
     assert scale == pytest.approx(0.06, abs=0.01)
-    judged = agreement.judged(of)
     assert set(judged["constants"]) == {f"{data}/{half}" for data in "ABCDEF" for half in (0, 1)}
     for by in ("silhouette", "probe"):
         table = judged["tables"][by].values()
@@ -200,14 +214,16 @@ def test_the_penalty_of_the_head_is_chosen():
     assert hits.mean() > by_C[1.0].mean()
 
 
-def test_the_whole_document(tmp_path):
+def test_the_whole_document(judged, monkeypatch, tmp_path):
+    some = {name: nrjax.available_scores()[name] for name in ("silhouette", "probe", "leep")}
+    monkeypatch.setattr(nrjax, "available_scores", lambda: some)
+    monkeypatch.setattr("benchmarks.trust.calibration.SIZES", (1000,))
     features, labels = blobs(1500, 12, 3)
-    targets = {"blobs": ({"a": features, "b": features[:, :3]}, labels)}
-    outputs = {"a": np.full((1500, 2), 0.5), "b": np.full((1500, 2), 0.5)}
+    targets = {"blobs": ({"a": features, "b": features * (np.arange(12) < 3)}, labels)}
+    models, outputs = dict.fromkeys("ab", features[:1000]), dict.fromkeys("ab", np.full((1000, 2), 0.5))
     news = []
-    timed = timing(
-        {"a": features[:300], "b": features[:300]}, {n: o[:300] for n, o in outputs.items()}, labels[:300], news.append
-    )
+    timed = timing(models, outputs, labels[:1000], news.append)
+    assert set(some) < set(timed)
     rows = calibration(targets, 3, news.append)
     other = {"full/m0": "pixels", "full/m1": "untrained", "full/m7": "imagenet/m7"}
     models = {t: {other.get(n, n): one for n, one in of_target.items()} for t, of_target in found().items()}
@@ -215,7 +231,7 @@ def test_the_whole_document(tmp_path):
     made = {"command": "c", "commit": "x", "seconds": 1, "samples": 9, "draws": 3, "jax": "0", "device": "cpu"}
     doc = {
         "scores": (whole := {"models": models, "facts": facts}) | judgement(whole),
-        "agreement": {"judged": agreement.judged(list(worlds(0))), "stacked": stacking.stacked(list(worlds(0)))},
+        "agreement": {"judged": judged, "stacked": stacking.stacked(list(worlds(0)))},
         "calibration": rows, "timing": timed, "beside": {"commit": "abc", "means": judge_means(found())},
         "made_with": dict.fromkeys(("scores", "agreement", "calibration", "timing"), made),
     }  # fmt: skip

@@ -170,11 +170,13 @@ def test_scores_confidence_layers_and_a_report(zoo, target, tmp_path):
         assert words in done.stdout
     assert "Wrote" in done.stderr
     assert "Score by layer" in (tmp_path / "r.html").read_text()
-    rows = list(csv.DictReader(io.StringIO(
-        run("rank", zoo, "--data", target, "--layer", "best", "--confidence", "--format", "csv").stdout
-    )))  # fmt: skip
-    assert {row["layer"] for row in rows} <= {"input", "conv1", "pool1", "conv2", "pool2", "dense", "logits"}
-    assert all(float(row["low"]) < float(row["high"]) for row in rows)
+    best, sure = (
+        list(csv.DictReader(io.StringIO(run("rank", zoo, "--data", target, *options, "--format", "csv").stdout)))
+        for options in (["--layer", "best"], ["--confidence"])
+    )
+    assert {row["layer"] for row in best} <= {"conv1", "pool1", "conv2", "pool2", "dense", "logits"}
+    assert all(float(row["low"]) < float(row["high"]) for row in sure)
+    assert len(best) == len(sure) == 3
     listed = run("rank", "--scores", "help")
     assert listed.exit_code == 0
     assert {line.split()[0] for line in listed.stdout.splitlines()} == set(nrjax.available_scores())

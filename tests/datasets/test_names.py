@@ -133,7 +133,7 @@ def test_an_empty_folder_hides_no_dataset(prepared, beside):
 
 def test_a_folder_of_images_and_a_dataset_of_one_name_are_not_mixed_up(prepared, beside):
     images_of_classes(beside)
-    said = "'mnist' is a folder of images here and a prepared dataset of TFDS; for the folder write ./mnist, for the"
+    said = "'mnist' is a folder of samples here and a prepared dataset of TFDS; for the folder write ./mnist, for the"
     for split in ("test", "train+test", "all"):
         with pytest.raises(ValueError, match=said):
             nrjax.load_dataset("mnist", split, data_dir=prepared)

@@ -59,7 +59,7 @@ BAD = {
     "no label": (FRAME, {"text": "headline"}, "no column of labels"),
     "labels missing": (FRAME.assign(topic=["a", None, "b", "a", "b", None]), {"text": "headline", "label": "topic"},
                        r"row 2 has no label in column 'topic' \(2 of 6 rows\)"),
-    "no text": (FRAME, {"label": "topic"}, "neither a column of texts nor of images"),
+    "no text": (FRAME, {"label": "topic"}, "has no column of texts, images or recordings"),
     "nothing in it": (FRAME[:0], {"text": "headline", "label": "topic"}, "has no rows"),
 }  # fmt: skip
 

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,8 +67,9 @@ def test_rank_below_n_components_keeps_the_distances():
     np.testing.assert_allclose(points @ points.T, centred @ centred.T, atol=1e-3 * np.abs(centred @ centred.T).max())
 
 
+@functools.cache
 def low_rank(samples=1500, dims=900, seed=0):
-    """Features like a trained layer's: a few strong directions, then a fast decay."""
+    """Features like a trained layer's: a few strong directions, then a fast decay; not to be changed in place."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 5, samples)
     scales = 1 / np.arange(1, dims + 1) ** 1.5
@@ -105,22 +108,29 @@ HARD = {
 }
 
 
-@pytest.mark.parametrize("solver", ["krylov", "gram"])
-@pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("case", HARD)
-def test_hard_spectra(case, wide, solver):
+@functools.cache
+def hard(case, wide=False):
+    """Features of a hard spectrum, labels, and their score."""
     features, labels = with_spectrum(HARD[case])
     if wide:  # 600 samples of 2,000 dims; labels follow the leading directions again
         features = np.ascontiguousarray(features.T)
         leading = np.linalg.svd(features, full_matrices=False)[0]
         labels = (leading[:, 0] > 0) + 2 * (leading[:, 2] > 0)
+    return features, labels, neuralrank(features, labels)
+
+
+@pytest.mark.parametrize("solver", ["krylov", "gram"])
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("case", HARD)
+def test_hard_spectra(case, wide, solver):
+    features, labels, right = hard(case, wide)
     ours = nrjax.rank_batch({"hard": features}, labels, solver=solver).scores["hard"]
-    assert ours == pytest.approx(neuralrank(features, labels), abs=F32_ATOL)
+    assert ours == pytest.approx(right, abs=F32_ATOL)
 
 
 @pytest.mark.parametrize("offset", [0, 100])
 def test_krylov_with_a_constant_column_and_an_offset(offset):
-    features, labels = low_rank()
+    features, labels = low_rank()[0].copy(), low_rank()[1]
     features[:, 3] = 7
     features += offset * features.std(0)
     (model,) = nrjax.rank_batch({"m": features}, labels, solver="krylov").models
@@ -130,7 +140,7 @@ def test_krylov_with_a_constant_column_and_an_offset(offset):
 
 def test_krylov_finds_what_its_sample_has_no_trace_of():
     """Rows that no stride meets, in columns of their own, and a mean of zero: only a random direction can see them."""
-    half, _ = low_rank(800, 800)
+    half = low_rank(800, 800)[0].copy()
     half[:, 400:] = 0
     hidden = np.arange(1, 800, 50)
     half[hidden] = 0
@@ -141,20 +151,12 @@ def test_krylov_finds_what_its_sample_has_no_trace_of():
     np.testing.assert_allclose(ours.singular_values, theirs.singular_values_, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("features", "solver"),
-    [
-        pytest.param(np.random.default_rng(0).normal(size=(1000, 800)), "gram, float64", id="white noise"),
-        pytest.param(with_spectrum(HARD["linear decay"])[0], "gram, float64", id="linear decay"),
-        pytest.param(with_spectrum(HARD["tie of equals at the boundary"])[0], "gram, float64", id="tie"),
-    ],
-)
-def test_what_iteration_cannot_certify_is_decomposed_in_float64(features, solver):
-    features = features.astype(np.float32)
-    labels = np.arange(len(features)) % 4
+@pytest.mark.parametrize("case", ["white noise", "linear decay", "tie of equals at the boundary"])
+def test_what_iteration_cannot_certify_is_decomposed_in_float64(case):
+    features, labels, right = hard(case)
     (model,) = nrjax.rank_batch({"hard": features}, labels, solver="krylov").models
-    assert model.solver == solver
-    assert model.score == pytest.approx(neuralrank(features, labels), abs=F32_ATOL)
+    assert model.solver == "gram, float64"
+    assert model.score == pytest.approx(right, abs=F32_ATOL)
 
 
 def test_solver_that_auto_takes():

@@ -26,7 +26,10 @@ from nrjax.scoring.scores import available_scores
 FEATURES = jax.ShapeDtypeStruct((400, 300), jnp.float32)
 LABELS = jax.ShapeDtypeStruct((400,), jnp.int32)
 PLATFORMS = ("cuda", "tpu")
-KINDS = [name for name, kind in available_scores().items() if kind.estimate and kind.reads == "features"]
+KINDS = [
+    name for name, kind in available_scores().items()
+    if kind.estimate and kind.reads == "features" and kind.task == "classification"
+]  # fmt: skip
 
 
 def products(run, platform):

@@ -29,7 +29,7 @@ def test_agrees_with_scikit_learn(samples, dims, classes, distance, method):
 @pytest.mark.parametrize(("distance", "method"), ROUTES)
 @pytest.mark.parametrize("block_size", [1, 7, 100, 299, 1000])
 def test_block_size_changes_nothing(block_size, distance, method):
-    points, labels = blobs(300, 5, 4)
+    points, labels = blobs(300, 10, 4)
     ours = nrjax.silhouette_samples(points, labels, distance=distance, method=method, block_size=block_size)
     whole = nrjax.silhouette_samples(points, labels, distance=distance, method=method)
     np.testing.assert_allclose(ours, whole, atol=2e-6)
@@ -90,7 +90,7 @@ def test_by_hand():
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_noise(distance):
     rng = np.random.default_rng(42)
-    points, labels = rng.normal(size=(100, 10)), rng.integers(0, 4, 100)
+    points, labels = rng.normal(size=(300, 10)), rng.integers(0, 4, 300)
     ours = nrjax.silhouette_samples(points, labels, distance=distance)
     np.testing.assert_allclose(ours, oracles.silhouette_samples(points, labels, distance), atol=F32_ATOL)
 
@@ -126,7 +126,7 @@ def test_scale_neither_underflows_nor_overflows(scale, distance, method):
 
 @pytest.mark.parametrize("method", ["linear", "blockwise"])
 def test_nearly_parallel_rows_keep_their_digits(method):
-    points, labels = blobs(400, 10, 4, offset=100.0)
+    points, labels = blobs(300, 10, 4, offset=100.0)
     ours = nrjax.silhouette_samples(points, labels, method=method)
     np.testing.assert_allclose(ours, oracles.silhouette_samples(points, labels, "cosine"), atol=5e-5)
     assert nrjax.silhouette_score(points, labels, method=method) == pytest.approx(
@@ -136,7 +136,7 @@ def test_nearly_parallel_rows_keep_their_digits(method):
 
 @pytest.mark.parametrize("method", ["linear", "blockwise"])
 def test_zero_rows_are_far_from_everything(method):
-    points, labels = blobs(60, 4, 3)
+    points, labels = blobs(300, 10, 4)
     points[[0, 5, 17, 30]] = 0
     ours = nrjax.silhouette_samples(points, labels, method=method)
     np.testing.assert_allclose(ours, oracles.silhouette_samples(points, labels, "cosine"), atol=F32_ATOL)
@@ -153,15 +153,15 @@ def test_identical_points_score_zero(distance, method):
 
 @pytest.mark.parametrize(("distance", "method"), ROUTES)
 def test_masks_and_empty_classes_change_nothing(distance, method):
-    points, labels = blobs(100, 5, 4)
+    points, labels = blobs(300, 10, 4)
     options = {"distance": distance, "method": method}
     alone = kernels.silhouette_samples(jnp.asarray(points), jnp.asarray(labels), n_classes=4, **options)
-    more = jnp.concatenate([jnp.asarray(points), jnp.full((11, 5), 1e6)])
+    more = jnp.concatenate([jnp.asarray(points), jnp.full((11, 10), 1e6)])
     more_labels = jnp.concatenate([jnp.asarray(labels) + 2, jnp.full(11, 3)])  # classes 0, 1, 6 are empty
-    mask = jnp.arange(111) < 100
+    mask = jnp.arange(311) < 300
     masked = kernels.silhouette_samples(more, more_labels, n_classes=7, weights=mask.astype(jnp.float32), **options)
-    np.testing.assert_allclose(masked[:100], alone, atol=2e-6)
-    np.testing.assert_array_equal(masked[100:], 0)
+    np.testing.assert_allclose(masked[:300], alone, atol=2e-6)
+    np.testing.assert_array_equal(masked[300:], 0)
     score = kernels.silhouette_score(more, more_labels, n_classes=7, weights=mask.astype(jnp.float32), **options)
     assert float(score) == pytest.approx(float(alone.mean()), abs=2e-6)
 

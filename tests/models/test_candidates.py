@@ -147,11 +147,11 @@ def test_layers_that_are_averaged():
 def test_features_beyond_the_memory_lie_in_a_file(monkeypatch):
     from nrjax.models import _feature_storage
 
-    zoo = nrjax.load_demo().zoo
-    expected = nrjax.rank(zoo, X, Y, layer="best", progress=False).by_layer
+    zoo, layers = nrjax.load_demo().zoo, ["penultimate", -1]
+    expected = nrjax.rank(zoo, X, Y, layers=layers, progress=False).by_layer
     monkeypatch.setattr(_feature_storage, "IN_MEMORY", 1000)
     assert isinstance(nrjax.extract_features(zoo["F10"], X), np.memmap)
-    assert nrjax.rank(zoo, X, Y, layer="best", progress=False).by_layer == expected
+    assert nrjax.rank(zoo, X, Y, layers=layers, progress=False).by_layer == expected
 
 
 def test_precision(zoo):

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ SCORES = ("silhouette", "probe", "knn")
 
 @pytest.fixture(scope="module")
 def ranking():
-    models = {"whole": FEATURES, "part": FEATURES[:, :2], "broken": FEATURES[:5]}
+    noise = np.random.default_rng(1).normal(size=FEATURES.shape).astype(np.float32)
+    models = {"whole": FEATURES, "blurred": FEATURES + 2 * noise, "broken": FEATURES[:5]}
     return nrjax.rank_batch(models, LABELS, scores=SCORES, confidence=True)
 
 
@@ -42,7 +44,8 @@ def test_by_class_has_the_means_of_every_class(ranking):
 def test_confused_are_the_pairs_of_the_classifiers_own_mistakes(ranking):
     """Of scikit-learn's ridge classifier and neighbours, each fitted without the sample."""
     rows = StandardScaler().fit_transform(FEATURES.astype(float))
-    (alpha,) = {fit_probe(jnp.asarray(FEATURES), jnp.asarray(IDS), n_classes=4).alpha.item()}
+    fit = jax.jit(fit_probe, static_argnames="n_classes")
+    alpha = fit(jnp.asarray(FEATURES), jnp.asarray(IDS), n_classes=4).alpha.item()
     named = {
         "probe": cross_val_predict(RidgeClassifier(alpha), rows, IDS, cv=LeaveOneOut()),
         "knn": cross_val_predict(KNeighborsClassifier(5, metric="cosine"), FEATURES, IDS, cv=LeaveOneOut()),
@@ -58,19 +61,20 @@ def test_confused_are_the_pairs_of_the_classifiers_own_mistakes(ranking):
 
 
 def test_no_mistakes_are_no_pairs():
-    perfect = 10.0 * np.eye(4)[IDS] + 0.01 * FEATURES[:, :4]
+    perfect = (10.0 * np.eye(4, 8)[IDS] + 0.01 * FEATURES).astype(np.float32)
     ranking = nrjax.rank_batch({"perfect": perfect}, LABELS, scores=("probe", "logme"))
     assert ranking.confused == {"probe": {"perfect": []}}
     assert ranking.by_class == {"probe": {"perfect": dict.fromkeys(NAMES, 1.0)}}
 
 
 def test_classes_that_look_alike_stay_apart():
-    labels = np.array([["1", 1, (2, 3), None][i] for i in IDS % 3], object)
-    ranking = nrjax.rank_batch({"whole": FEATURES}, labels, scores="probe")
-    assert len(ranking.by_class["probe"]["whole"]) == 3
+    classes = ["1", 1, (2, 3), 2.5]
+    labels = np.array([classes[i] for i in IDS], object)
+    ranking = nrjax.rank_batch({"whole": FEATURES}, labels, scores=SCORES)
+    assert len(ranking.by_class["probe"]["whole"]) == 4
     read = json.loads(json.dumps(ranking.to_dict(), allow_nan=False))
-    assert sorted(map(str, read["classes"])) == sorted(map(str, ["1", 1, (2, 3)]))
-    assert len(read["models"][0]["by_class"]["probe"]) == 3
+    assert sorted(map(str, read["classes"])) == sorted(map(str, classes))
+    assert len(read["models"][0]["by_class"]["probe"]) == 4
 
 
 def test_statements_say_what_they_are_about(ranking, tmp_path):
@@ -102,8 +106,9 @@ def test_two_first_choices_are_named_with_what_they_are_worth(at_odds):
     assert f"{more:.1f} % of the samples with stretched and on {less:.1f} % with plain" in line
     assert f"{more - less:.1f} points of accuracy" in line
     assert "Also: logme puts stretched first. See 'Which score when'" in str(ranking)
-    by_probe = nrjax.rank_batch(models, ids, scores=("probe", "silhouette"))
+    by_probe = nrjax.rank_batch(models, ids, scores=("silhouette", "probe", "knn", "logme"), by="probe")
     assert "stretched by probe, plain by silhouette" in str(by_probe)
     without = nrjax.rank_batch(models, ids, scores=("silhouette", "logme"))
     assert "The scores disagree: logme puts stretched first." in str(without)
-    assert "first choices" not in str(nrjax.rank_batch(models, ids, scores=("logme", "probe")))
+    alike = nrjax.rank_batch(models, ids, scores=("probe", "knn", "logme"), by="logme")
+    assert "first choices" not in str(alike)

@@ -13,14 +13,14 @@ HOSTILE = "<img src=x onerror=\"document.title='owned'\">$x^$\x1b[2J"
 FEATURES, LABELS = blobs(80, 12, 4)
 
 
-@pytest.fixture
-def page(tmp_path):
-    models = {HOSTILE: FEATURES, "plain": FEATURES[:, :3], "broken": FEATURES[:5]}
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "r.html"
+    noise = np.random.default_rng(1).normal(size=FEATURES.shape).astype(np.float32)
+    models = {HOSTILE: FEATURES, "plain": FEATURES + 3 * noise, "broken": FEATURES[:5]}
     ranking = nrjax.rank_batch(models, LABELS, scores=("silhouette", "probe"), confidence=True)
-    nrjax.write_report(
-        ranking, tmp_path / "r.html", models.__getitem__, LABELS, command="nrjax rank '<script>alert(1)</script>'"
-    )
-    return tmp_path / "r.html"
+    nrjax.write_report(ranking, path, models.__getitem__, LABELS, command="nrjax rank '<script>alert(1)</script>'")
+    return path
 
 
 def test_it_is_one_file_without_network_or_scripts(page):
@@ -58,7 +58,7 @@ def test_layers_and_many_classes(tmp_path, tiny_images):
     assert (tmp_path / "many.html").stat().st_size > 20_000
 
 
-def test_a_browser_shows_it(page, tmp_path):
+def test_a_browser_shows_it(page):
     sync_api = pytest.importorskip("playwright.sync_api")
     browser_path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser_path is None:

@@ -111,7 +111,7 @@ def test_the_bias_of_few_samples_is_taken_out():
 
 
 def test_models_alike_cannot_be_told_apart():
-    features, labels = blobs(200, 10, 3)
+    features, labels = blobs(300, 10, 3)
     worse = features + np.random.default_rng(1).normal(scale=3, size=features.shape).astype(np.float32)
     ranking = nrjax.rank_batch({"a": features, "b": features * 2, "c": worse}, labels, confidence=True)
     a, b, c = ranking.models

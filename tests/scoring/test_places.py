@@ -9,7 +9,7 @@ from tests.oracles import blobs
 
 SCORES = ("silhouette", "probe", "nce")
 _, Y = blobs(90, 4, 3)
-FEATURES = {f"m{i}": blobs(90, 6 + i, 3, seed=i, separation=s)[0] for i, s in enumerate((0.2, 2.0, 0.6, 1.2))}
+FEATURES = {f"m{i}": blobs(90, 6, 3, seed=i, separation=s)[0] for i, s in enumerate((0.2, 2.0, 0.6, 1.2))}
 FEATURES["twin"] = FEATURES["m1"]
 PROBABILITIES = {name: np.eye(3)[(Y + (np.arange(90) % (i + 2) == 0)) % 3] for i, name in enumerate(FEATURES)}
 

@@ -118,7 +118,7 @@ def test_one_program_a_width():
 
 def test_adding_a_model_never_changes_anothers_score():
     few = {f"m{w}": blobs(60, w, 3, seed=w)[0] for w in (5, 90)}
-    many = few | {f"m{w}": blobs(60, w, 3, seed=w)[0] for w in (7, 80, 91, 2000)} | {"broken": np.zeros((2, 2))}
+    many = few | {f"m{w}": blobs(60, w, 3, seed=w)[0] for w in (91, 2000)} | {"broken": np.zeros((2, 2))}
     before, after = nrjax.rank_batch(few, LABELS).scores, nrjax.rank_batch(many, LABELS).scores
     assert {name: after[name] for name in few} == before
 
@@ -218,7 +218,7 @@ def test_a_ranking_comes_back_from_its_dict(options):
 
 def test_hostile_names_are_shown_and_not_obeyed():
     name = "<script>alert(1)</script>[red]$x^$\x1b[2J"
-    ranked = nrjax.rank_batch({name: FEATURES, "b": FEATURES[:, :3]}, LABELS)
+    ranked = nrjax.rank_batch({name: FEATURES, "b": FEATURES[:, :2]}, LABELS)
     assert "<script>" not in ranked._repr_html_()
     assert "&lt;script&gt;" in ranked._repr_html_()
     assert "\x1b" not in str(ranked)

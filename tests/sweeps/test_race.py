@@ -97,7 +97,7 @@ def test_a_race_ends_with_the_same_first_models(tmp_path, many, engine):
 @pytest.mark.parametrize(("noise", "apart"), [(1e-7, 0.0), (1e-6, 0.0), (0.0, 0.0), (1e-7, 1.0)])
 def test_equals_within_the_error_are_tied(many, noise, apart):
     """Ten models that differ by rounding; the last four are worse, or not."""
-    x, labels = many
+    (x,), labels = Linear(0).outputs(many[0], ["hidden"]), many[1]
     rng, models = np.random.default_rng(0), {}
     for i in range(10):
         blur = apart * rng.standard_normal(x.shape) if i >= 6 else 0.0

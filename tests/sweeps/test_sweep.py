@@ -1,6 +1,7 @@
 """Engines: whatever a candidate does to its process costs that candidate, and nothing else."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -8,9 +9,11 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 import nrjax
+from tests.conftest import MARK
 from tests.sweeps.faulty import Linear
 
 isolated = pytest.mark.parametrize("engine", ["local", "ray"], indirect=True)
@@ -44,30 +47,32 @@ def test_engines_agree(alone, module_samples, engine):
 
 @isolated
 def test_deaths_of_workers(tmp_path, monkeypatch, alone, module_samples, engine):
-    monkeypatch.setattr("nrjax.sweeps._local.TRIES_KILLED", 4)  # which nodes of Ray do not hear of
-    times = 10 if engine["engine"] == "ray" else 4
-    models = faulty("kill", "segfault", "kill once", marks=str(tmp_path))
+    monkeypatch.setattr("nrjax.sweeps._local.TRIES_KILLED", 4)
+    fatal = "kill", "segfault"
+    if engine["engine"] == "ray":  # whose nodes do not hear of that, and start ten processes for who is always killed
+        fatal = ("segfault",)
+    models = faulty(*fatal, "kill once", marks=str(tmp_path))
     options = {"store": tmp_path / "r.db", "progress": False} | engine
     swept = nrjax.sweep(models, *module_samples, **options)
     assert {name: swept.ranking.scores[name] for name in GOOD} == alone.scores
     assert "kill once" in swept.ranking.scores
-    assert f"died {times} times" in swept.failed["kill"]
-    assert "signal 9" in swept.failed["kill"]
-    assert "died 3 times" in swept.failed["segfault"]
-    assert "signal 11" in swept.failed["segfault"]
+    for name in fatal:
+        times, number = {"kill": (4, 9), "segfault": (3, 11)}[name]
+        assert f"died {times} times" in swept.failed[name]
+        assert f"signal {number}" in swept.failed[name]
     again = nrjax.sweep(models, *module_samples, **options)
     assert (again.computed, again.ranking.scores) == (0, swept.ranking.scores)
-    assert "not tried again" in again.failed["kill"]
+    assert all("not tried again" in again.failed[name] for name in fatal)
 
 
 @isolated
 def test_limits(tmp_path, alone, module_samples, engine):
-    options = {"time_limit": 15, "memory_limit": 2_000_000_000, "progress": False} | engine
+    options = {"time_limit": 10, "memory_limit": 1_500_000_000, "progress": False} | engine
     swept = nrjax.sweep(faulty("hang", "grow", "shout"), *module_samples, **options)
     assert {name: swept.ranking.scores.get(name) for name in GOOD} == alone.scores, swept.failed
     assert "shout" in swept.ranking.scores
     assert swept.failed == {
-        "hang": "It took longer than 15 s, the time limit.", "grow": "It took more than 2 GB, the memory limit.",
+        "hang": "It took longer than 10 s, the time limit.", "grow": "It took more than 1.5 GB, the memory limit.",
     }  # fmt: skip
 
 
@@ -106,26 +111,30 @@ print(swept.ranking.to_csv())
 """
 
 
-def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
+@pytest.fixture(scope="module")
+def forty(module_samples):
+    """What `SCRIPT` prints if nothing happens to it."""
+    return nrjax.rank({f"m{seed}": Linear(seed) for seed in range(40)}, *module_samples, progress=False).to_csv()
+
+
+def test_a_driver_that_is_killed_goes_on(tmp_path, engine, forty):
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "r.db"), str(tmp_path), json.dumps(engine)]
-    for results in (5, 15):
-        driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for line in driver.stderr:
-            if line.startswith("[") and int(line[1:].split("/")[0]) >= results:
-                break
-        driver.send_signal(signal.SIGKILL)
-        driver.communicate()
-        wait_for_workers_to_end()
-        with sqlite3.connect(tmp_path / "r.db") as store:
-            assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            kept = {model for (model,) in store.execute("SELECT DISTINCT model FROM results")}
-        assert len(kept) >= results
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in driver.stderr:
+        if line.startswith("[") and int(line[1:].split("/")[0]) >= 10:
+            break
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+    wait_for_workers_to_end()
+    with sqlite3.connect(tmp_path / "r.db") as store:
+        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        kept = {model for (model,) in store.execute("SELECT DISTINCT model FROM results")}
+    assert len(kept) >= 10
     before = (tmp_path / "passes").read_text().split()
     last = subprocess.run(command, capture_output=True, text=True, check=True)
     done = (tmp_path / "passes").read_text().split()[len(before) :]
     assert len(done) == 40 - len(kept)  # what was finished is not computed again
-    fresh = subprocess.run([*command[:3], str(tmp_path / "f.db"), *command[4:]], capture_output=True, text=True)
-    assert last.stdout == fresh.stdout
+    assert last.stdout == f"{forty}\n"
     wait_for_workers_to_end()
 
 
@@ -138,8 +147,9 @@ def wait_for_workers_to_end():
 
 
 def _workers():
-    import psutil
-
+    """Those that this process started, or a process of its own; another may run sweeps at the same time."""
     return [
-        one for one in psutil.process_iter(["cmdline"]) if "nrjax.sweeps._serve" in " ".join(one.info["cmdline"] or [])
-    ]
+        process for process in psutil.process_iter(["cmdline", "environ"])
+        if "nrjax.sweeps._serve" in " ".join(process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get(MARK) == os.environ[MARK]
+    ]  # fmt: skip
