@@ -221,3 +221,19 @@ def test_sentences_are_tokenized_once(folder):
     batch = model.inputs.prepare(list(words))
     assert len(batch.tokens["input_ids"]) == len(SENTENCES)
     assert len(batch.counts) == len(words)
+
+
+def test_a_ranking_leaves_out_sentences(folder):
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    sentences = [["".join(rng.choice(list("abcdefghij"), 3)) for _ in range(rng.integers(2, 6))] for _ in range(30)]
+    tags = [["early" if word < "f" else "late" for word in words] for words in sentences]
+    first = nrjax.from_embedder(lambda texts: np.array([[ord(text[0]), 1.0] for text in texts]), "text")
+    with pytest.warns(RuntimeWarning, match="gets words alone"):
+        ranking = nrjax.rank(
+            {"network": f"hf:{folder}", "first letter": first}, pandas.DataFrame({"tokens": sentences, "tags": tags}),
+            scores="probe",
+        )  # fmt: skip
+    assert ranking.best == "first letter"
+    assert ranking.settings["groups"] == 30
+    assert not ranking.failed
