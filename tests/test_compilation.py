@@ -19,7 +19,7 @@ events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
 nrjax.cache_compilations(sys.argv[1])
 rng = np.random.default_rng(0)
-nrjax.rank_batch({"m": rng.normal(size=(60, 40))}, np.arange(60) % 3)
+nrjax.rank_batch({"m": rng.normal(size=(60, 40))}, np.arange(60) % 3, scores=("silhouette", "probe"))
 print(sum("cache_hits" in event for event in events), sum("cache_misses" in event for event in events))
 """
 
@@ -75,6 +75,8 @@ def test_the_command_keeps_programs_unless_it_is_told_not_to(tmp_path):
             tmp_path / "features",
             "--labels",
             tmp_path / "y.npy",
+            "--scores",
+            "silhouette,probe",
         ]
         subprocess.run(command, env=environment | more, check=True, capture_output=True)
         folders = list(tmp_path.rglob("jax-*"))
@@ -91,6 +93,6 @@ def test_folders_of_older_versions_go(tmp_path, monkeypatch):
     for day in range(5):
         (root / f"jax-0.{day}").mkdir(parents=True)
         os.utime(root / f"jax-0.{day}", (day, day))
-    chosen = compilation._of_versions()
+    chosen = compilation._versioned_folder()
     assert chosen.parent == root
     assert sorted(path.name for path in root.iterdir()) == ["jax-0.3", "jax-0.4"]

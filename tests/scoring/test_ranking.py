@@ -110,7 +110,7 @@ def test_one_program_a_width():
     assert {model.solver for model in ranked.models} == {"krylov"}
     of_one = programs(False, None)
     assert of_one.multiply._cache_size() == len(widths)
-    assert len(widths) < len(compiled) <= len(widths) + 3  # it rotates and scores; the event is still called so
+    assert len(widths) <= len(compiled) <= len(widths) + 3  # it rotates and scores; the event is still called so
     before = len(compiled)
     nrjax.rank_batch({f"{w} wide": features(w) for w in widths}, labels)
     assert len(compiled) == before  # not even a small helper compiles again
