@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         save_model,
     )
     from nrjax.ranking import rank
-    from nrjax.scoring.report import write_report
+    from nrjax.reports import write_report
     from nrjax.sweeps import Sweep, sweep
 
 _LAZY = {
@@ -66,7 +66,7 @@ _LAZY = {
     "load_model": "models",
     "load_zoo": "models",
     "save_model": "models",
-    "write_report": "scoring.report",
+    "write_report": "reports",
 }
 
 __all__ = [

@@ -142,8 +142,8 @@ def is_missing(label: Any) -> bool:
     if label is None or label is np.ma.masked or type(label).__name__ in ("NAType", "NaTType"):
         return True
     try:
-        told = label.decode("latin-1") if isinstance(label, bytes) else label
-        return bool(label != label) or (isinstance(told, str) and told in TOLD_MISSING)
+        text = label.decode("latin-1") if isinstance(label, bytes) else label
+        return bool(label != label) or (isinstance(text, str) and text in TOLD_MISSING)
     except (TypeError, ValueError):  # of arrays, and of what does not say
         return False
 
@@ -151,8 +151,8 @@ def is_missing(label: Any) -> bool:
 def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
     _refuse_missing(np.array([is_missing(label) for label in labels], bool), labels)
     kinds = [_kind(label) for label in labels]
-    found = set(kinds)
-    if "boolean" in found and found & {"integer", "number"}:
+    names = set(kinds)
+    if "boolean" in names and names & {"integer", "number"}:
         truth, number = kinds.index("boolean"), next(i for i, k in enumerate(kinds) if k in ("integer", "number"))
         raise ValueError(
             f"labels must not mix booleans and numbers, of which some are equal; {place(truth)} has {labels[truth]}, "
@@ -172,7 +172,7 @@ def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.
         keys.append(("number" if kind == "integer" else kind, label))
     _refuse_several([label for _, label in dict.fromkeys(keys)])
     order = dict.fromkeys(keys)
-    if len({kind for kind, _ in order}) == 1 and "other" not in found and "row" not in found:
+    if len({kind for kind, _ in order}) == 1 and "other" not in names and "row" not in names:
         order = dict.fromkeys(sorted(order))
     ids = {key: i for i, key in enumerate(order)}
     classes = np.empty(len(order), object)

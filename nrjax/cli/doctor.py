@@ -109,6 +109,6 @@ def completion(shell: str) -> None:
     """Print what makes SHELL complete commands and options."""
     from click.shell_completion import get_completion_class
 
-    found = get_completion_class(shell)
-    assert found is not None  # the choice names those that click has
-    click.echo(found(main, {}, "nrjax", "_NRJAX_COMPLETE").source())
+    completion = get_completion_class(shell)
+    assert completion is not None  # the choice names those that click has
+    click.echo(completion(main, {}, "nrjax", "_NRJAX_COMPLETE").source())

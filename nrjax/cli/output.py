@@ -33,15 +33,16 @@ def echo(text: str) -> None:
 
 
 def finish(
-    ranking, output: str, plot: Path | None, report: Path | None, features: Callable[[str], Any], labels: Any, news: str
-) -> None:
+    ranking, output: str, plot: Path | None, report: Path | None, features: Callable[[str], Any], labels: Any,
+    news: str, groups: Any = None,
+) -> None:  # fmt: skip
     """The ranking on stdout, then the picture and the page if they were asked for, and the exit code."""
     text = {"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking)
     echo(text.rstrip("\n"))
     if plot is not None:
         from matplotlib.figure import Figure
 
-        from nrjax.results.display import any_script, figure_size
+        from nrjax.results.bars import any_script, figure_size
 
         figure = Figure(figsize=figure_size(ranking), layout="constrained")
         ranking.plot(figure.subplots())
@@ -49,9 +50,9 @@ def finish(
             figure.savefig(plot, dpi=150)
         news += f" Drew {plot}."
     if report is not None:
-        from nrjax.scoring.report import write_report
+        from nrjax.reports import write_report
 
-        write_report(ranking, report, features, labels, command=shlex.join(["nrjax", *sys.argv[1:]]))
+        write_report(ranking, report, features, labels, groups=groups, command=shlex.join(["nrjax", *sys.argv[1:]]))
         news += f" Wrote {report}."
     click.echo(news, err=True)
     if ranking.failed:

@@ -53,14 +53,15 @@ def rank(models, data, target, where, n_clusters, download, layer, layers, outpu
     with warnings_said():
         samples = without_labels(loaded, n_clusters, options)
         ranking = nrjax.rank(candidates, samples, layer=layer, layers=layers, **options)
-    shown = f"{', '.join(models) or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
+    what = f"{', '.join(models) or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
     took = time.perf_counter() - start
 
     def features(model: str) -> Any:
         chosen = next(m.layer for m in ranking.models if m.name == model) or layer
         return nrjax.extract_features(candidates[model], loaded.samples, Layer().convert(chosen, None, None))
 
-    finish(ranking, output, plot, report, features, loaded.labels, f"Ranked {shown} in {took:.1f} s.")
+    news = f"Ranked {what} in {took:.1f} s."
+    finish(ranking, output, plot, report, features, loaded.labels, news, loaded.groups)
 
 
 @main.command(

@@ -148,9 +148,10 @@ def sweep(
         chosen = next(m.layer for m in swept.ranking.models if m.name == model) or layer
         return nrjax.extract_features(candidates[model], loaded.samples, Layer().convert(chosen, None, None))
 
-    told = " ".join([*swept.remarks, f"Computed {swept.computed:,} results"])
-    told += f", {swept.stored:,} were stored" if store else ""
-    finish(swept.ranking, output, plot, report, features, loaded.labels, f"{told}, in {took:.1f} s.")
+    summary = " ".join([*swept.remarks, f"Computed {swept.computed:,} results"])
+    summary += f", {swept.stored:,} were stored" if store else ""
+    news = f"{summary}, in {took:.1f} s."
+    finish(swept.ranking, output, plot, report, features, loaded.labels, news, loaded.groups)
 
 
 def _stopped(*_: Any) -> None:
@@ -194,9 +195,9 @@ def results(store: Path, number: int | None, compare: int | None, html: Path | N
         html.write_text(page_of(runs, number), encoding="utf-8")
         click.echo(f"Wrote {html}.", err=True)
     if compare is not None:
-        rows, said = beside(runs, number, compare)
+        rows, remark = beside(runs, number, compare)
         print_rows(rows, output)
-        click.echo(said, err=True)
+        click.echo(remark, err=True)
         return
     for line in remarks_of(ranking, dropped_of_run(runs, number)):
         click.echo(line, err=True)

@@ -137,19 +137,19 @@ def _evidences(
 
         def refine(power, before):
             near = before[0] + jnp.asarray(AROUND, z.dtype) * spacing * (2 / REFINED) ** jnp.asarray(power, z.dtype)
-            found = height(near, z, r0)
-            return _place_of_highest(near, found), jnp.max(found)
+            largest = height(near, z, r0)
+            return _place_of_highest(near, largest), jnp.max(largest)
 
-        best, found = lax.fori_loop(0, TIMES, refine, (best, best))
+        best, largest = lax.fori_loop(0, TIMES, refine, (best, best))
         # No noise at all, where the directions are complete, and no signal at all.
         noiseless = -jnp.log(jnp.maximum(matmul(z, 1 / divisors), tiny)) - jnp.sum(jnp.log(divisors)) / samples
-        found = jnp.maximum(found, jnp.where(complete, noiseless, found))
-        found = jnp.maximum(found, -jnp.log(jnp.maximum(size, tiny)))
+        largest = jnp.maximum(largest, jnp.where(complete, noiseless, largest))
+        largest = jnp.maximum(largest, -jnp.log(jnp.maximum(size, tiny)))
         # d evidence / d square, times what the square may be off by
         inverse = 1 / (kept + jnp.exp(best))
         left_over = z * jnp.exp(best) * inverse
         fit = jnp.maximum(jnp.sum(left_over) + r0, tiny)
-        return found, matmul(eigenvalue_error, inverse * (1 + left_over * samples / fit)) / samples
+        return largest, matmul(eigenvalue_error, inverse * (1 + left_over * samples / fit)) / samples
 
     at_once = min(len(sizes), max(1, AT_ONCE // (len(kept) * REFINED)))
     values, errors = map_blocks(of_output, (squared.T, outside, sizes, highest), at_once)

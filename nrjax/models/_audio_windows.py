@@ -43,7 +43,9 @@ class WindowBatch:
         prepare: Callable[[list[np.ndarray]], Arrays],
     ):  # fmt: skip
         self._recordings, self._rate, self._prepare = recordings, rate, prepare
-        windows = [window for row, one in enumerate(recordings) for window in split_evenly(one, row, seconds)]
+        windows = [
+            window for row, recording in enumerate(recordings) for window in split_evenly(recording, row, seconds)
+        ]
         self.windows = np.bincount([window.row for window in windows])
         windows.sort(key=self._seconds, reverse=True)  # a part is as long as its longest window
         self._parts = [windows[i : i + len(recordings)] for i in range(0, len(windows), len(recordings))]

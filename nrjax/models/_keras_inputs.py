@@ -64,8 +64,8 @@ def _factor_and_offset(keras: Any, module: Any, source: Any) -> tuple[float, flo
     while source is not None:
         given, inner = source
         if given is not module.inputs[0]:
-            zero, one = (_median(keras, module.inputs[0], given, value) for value in (0.0, 1.0))
-            factor, offset = factor * (one - zero), offset * (one - zero) + zero
+            of_zero, of_one = (_median(keras, module.inputs[0], given, value) for value in (0.0, 1.0))
+            factor, offset = factor * (of_one - of_zero), offset * (of_one - of_zero) + of_zero
         if inner is None:
             break
         module, source = inner

@@ -181,14 +181,14 @@ class Outcome:
         made = self.settings
         if not made["confidence"]:
             return {}
-        said = {
+        meanings = {
             "interval": f"{made['by']} of more such samples lies in it with probability {made['confidence']:g}",
             "p_first": f"P(first by {made['by']})",
             "group": f"models of one group are not told apart by {made['by']}",
             "p_near_best": "P(within 1 point): its retrained head is within a point of accuracy of the best one's",
         }
         return {
-            field: words for field, words in said.items() if any(getattr(m, field) is not None for m in self.models)
+            field: words for field, words in meanings.items() if any(getattr(m, field) is not None for m in self.models)
         }
 
     @property
@@ -248,5 +248,5 @@ def _score(model: ScoredModel) -> float:
 def _plain(value: Any) -> Any:
     """The same as JSON has it: lists for tuples."""
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

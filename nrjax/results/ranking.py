@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nrjax._utils.paths import check_writable
-from nrjax.results.display import as_html, as_text, draw
+from nrjax.results.bars import draw
+from nrjax.results.display import as_html, as_text
 from nrjax.results.outcome import Outcome, ScoredModel
 from nrjax.results.tables import as_csv
 

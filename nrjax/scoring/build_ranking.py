@@ -20,15 +20,15 @@ ONLY_CLASSES = "P(within 1 point) is about the accuracy of retrained heads, so i
 
 
 def split_failed(
-    found: Mapping[Any, ModelScores | str], request: Request
+    outcomes: Mapping[Any, ModelScores | str], request: Request
 ) -> tuple[dict[Any, ModelScores], dict[Any, str]]:
     """Units that have a score to order by, once all are known, and the reasons of those that have none."""
-    evaluated = {key: one for key, one in found.items() if not isinstance(one, str)}
-    failed = {key: one for key, one in found.items() if isinstance(one, str)}
+    evaluated = {key: model for key, model in outcomes.items() if not isinstance(model, str)}
+    failed = {key: model for key, model in outcomes.items() if isinstance(model, str)}
     add_mean_rank(evaluated, request.scores)
     by = request.by.name
-    failed |= {key: f"{by}: {one.missing[by]}" for key, one in evaluated.items() if by in one.missing}
-    return {key: one for key, one in evaluated.items() if by in one.values}, failed
+    failed |= {key: f"{by}: {model.missing[by]}" for key, model in evaluated.items() if by in model.missing}
+    return {key: model for key, model in evaluated.items() if by in model.values}, failed
 
 
 def build_ranking(
@@ -53,11 +53,12 @@ def build_ranking(
     )
     models = {
         name: ScoredModel(
-            name, one.values[by.name], one.dims, one.n_components, one.solver, scores=one.values, missing=one.missing,
-            uncertain=one.uncertain, by_class={name: tuple(means.tolist()) for name, means in one.by_class.items()},
-            confused={name: tuple(pairs) for name, pairs in one.confused.items()},
+            name, model.values[by.name], model.dims, model.n_components, model.solver, scores=model.values,
+            missing=model.missing, uncertain=model.uncertain,
+            by_class={name: tuple(means.tolist()) for name, means in model.by_class.items()},
+            confused={name: tuple(pairs) for name, pairs in model.confused.items()},
             **(layers or {}).get(name, {}),
-        ) for name, one in evaluated.items()
+        ) for name, model in evaluated.items()
     }  # fmt: skip
     if request.confidence and by.reads != "scores":
         influences = sign * np.stack([np.asarray(evaluated[name].influences[by.name], np.float64) for name in order])
@@ -108,11 +109,13 @@ def _chances(kinds: Sequence[ScoreKind], target: Target) -> dict[str, Any]:
 
 def _agreement(evaluated: Mapping[str, ModelScores]) -> dict[str, float]:
     """Of the models that have a probe of classes and influences on it."""
-    probed = {name: one for name, one in evaluated.items() if np.isfinite(one.influences.get("probe", np.nan)).all()}
+    probed = {
+        name: model for name, model in evaluated.items() if np.isfinite(model.influences.get("probe", np.nan)).all()
+    }
     if not probed:
         return {}
-    accuracies = np.array([one.values["probe"] for one in probed.values()])
-    influences = np.stack([np.asarray(one.influences["probe"], np.float64) for one in probed.values()])
+    accuracies = np.array([model.values["probe"] for model in probed.values()])
+    influences = np.stack([np.asarray(model.influences["probe"], np.float64) for model in probed.values()])
     return dict(zip(probed, p_near_best(accuracies, influences).tolist(), strict=True))
 
 

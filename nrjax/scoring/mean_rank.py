@@ -16,14 +16,14 @@ def add_mean_rank(evaluated: Mapping[Any, ModelScores], kinds: Sequence[ScoreKin
     would be judged by easier company, so it has no mean place, and the reason says which it lacks.
     """
     others = [kind for kind in kinds if kind.reads != "scores"]
-    lacking = {key: [kind.name for kind in others if kind.name not in one.values] for key, one in evaluated.items()}
-    complete = [one for key, one in evaluated.items() if not lacking[key]]
-    values = np.array([[kind.sign * one.values[kind.name] for kind in others] for one in complete])
+    lacking = {key: [kind.name for kind in others if kind.name not in model.values] for key, model in evaluated.items()}
+    complete = [model for key, model in evaluated.items() if not lacking[key]]
+    values = np.array([[kind.sign * model.values[kind.name] for kind in others] for model in complete])
     places = np.stack([_ranks(-column) for column in values.T]).mean(axis=0) if complete else ()
     for kind in kinds:
         if kind.reads == "scores":
-            for one, place in zip(complete, places, strict=True):
-                one.values[kind.name] = float(place)
+            for model, place in zip(complete, places, strict=True):
+                model.values[kind.name] = float(place)
             for key, names in lacking.items():
                 if names:
                     missing = evaluated[key].missing

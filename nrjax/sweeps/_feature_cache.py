@@ -62,8 +62,8 @@ class FeatureCache:
 
     def samples(self, fingerprint: str) -> int:
         """How many samples are kept of a model."""
-        found = self._opened(fingerprint, lambda file: int(file.metadata()["samples"]))
-        return found or 0
+        samples = self._opened(fingerprint, lambda file: int(file.metadata()["samples"]))
+        return samples or 0
 
     def read(self, fingerprint: str) -> Prefix | None:
         """What is kept of a model; None where nothing is, or the file is damaged."""
@@ -71,20 +71,20 @@ class FeatureCache:
 
     def write(self, fingerprint: str, samples: int, extracted: Extracted) -> None:
         """Replaces what is kept of a model; a crash leaves the old file or the new one, a full disk costs only this."""
-        arrays = {LAYER + name: one for name, one in extracted.layers.items() if isinstance(one, np.ndarray)}
-        reasons = {name: one for name, one in extracted.layers.items() if isinstance(one, str)}
+        arrays = {LAYER + name: layer for name, layer in extracted.layers.items() if isinstance(layer, np.ndarray)}
+        reasons = {name: layer for name, layer in extracted.layers.items() if isinstance(layer, str)}
         probabilities = extracted.probabilities
         if isinstance(probabilities, np.ndarray):
             arrays[PROBABILITIES] = probabilities
-        said = {
+        described = {
             "samples": samples, "order": list(extracted.layers), "reasons": reasons,
             "probabilities": probabilities if isinstance(probabilities, str) else None,
         }  # fmt: skip
-        metadata = {key: json.dumps(value) for key, value in said.items()}
+        metadata = {key: json.dumps(value) for key, value in described.items()}
         path = self.path(fingerprint)
         half = path.with_suffix(f".{os.getpid()}.half")
         try:
-            save_file({name: np.ascontiguousarray(one) for name, one in arrays.items()}, half, metadata)
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, half, metadata)
             half.replace(path)
         except (OSError, SafetensorError) as error:
             warnings.warn(f"Features are not kept: {first_line(error)}.", RuntimeWarning, stacklevel=2)
@@ -107,14 +107,14 @@ class FeatureCache:
 
 
 def _read(file) -> Prefix:
-    said = {key: json.loads(value) for key, value in file.metadata().items()}
+    described = {key: json.loads(value) for key, value in file.metadata().items()}
     names = set(file.keys())
     layers = {
-        name: file.get_tensor(LAYER + name) if LAYER + name in names else str(said["reasons"][name])
-        for name in said["order"]
+        name: file.get_tensor(LAYER + name) if LAYER + name in names else str(described["reasons"][name])
+        for name in described["order"]
     }  # fmt: skip
-    probabilities = file.get_tensor(PROBABILITIES) if PROBABILITIES in names else said["probabilities"]
-    samples = int(said["samples"])
-    if any(len(one) != samples for one in [*layers.values(), probabilities] if isinstance(one, np.ndarray)):
+    probabilities = file.get_tensor(PROBABILITIES) if PROBABILITIES in names else described["probabilities"]
+    samples = int(described["samples"])
+    if any(len(array) != samples for array in [*layers.values(), probabilities] if isinstance(array, np.ndarray)):
         raise ValueError("not one row for each sample")
     return Prefix(samples, Extracted(layers, probabilities))

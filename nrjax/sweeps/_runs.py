@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from nrjax.reports import sortable_table
 from nrjax.results import Ranking
-from nrjax.results.sortable_table import sortable_table
 from nrjax.sweeps._race import Standing
 
 Run = dict[str, Any]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax.results.sortable_table import sortable_table
+from nrjax.reports import sortable_table
 
 EVIL = "<img src=x onerror=document.title='owned'>"
 

@@ -1,0 +1,99 @@
+"""A ranking as one HTML page: no network, no scripts."""
+
+import datetime
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from nrjax._utils.paths import check_writable
+from nrjax._version import __version__
+from nrjax.reports import _sections as sections
+from nrjax.reports._figures import Prediction, Projection
+from nrjax.reports._templates import render
+from nrjax.results import Ranking
+from nrjax.scoring.metrics import pca
+from nrjax.scoring.predictions import predictions_without
+from nrjax.targets import Target
+
+NAMED = 3  # models beside a setting that not all share
+
+
+def write_report(
+    ranking: Ranking,
+    path: str | Path,
+    features: Mapping[str, Any] | Callable[[str], Any] | None = None,
+    labels: Any = None,
+    *,
+    groups: Any = None,
+    command: str | None = None,
+) -> None:
+    """Writes a page about a ranking: table, intervals, layers, the best and the worst model's samples, settings.
+
+    Args:
+      ranking: as `rank_batch` and `rank` return it.
+      path: of the page, one file that needs no other.
+      features: from model name to features `[samples, dims]`, a mapping or a function, which is asked for
+        the best and the worst model alone. None leaves their pictures out.
+      labels: of the samples; the picture is coloured by their class, by the sum of their numbers, or by how many
+        labels they have. Of numbers there is a picture of what a linear probe leaves over.
+      groups: of the samples, which the probe leaves out together.
+      command: that made the ranking, to be shown.
+    """
+    parts = [sections.ranking_section(ranking)]
+    if ranking.by_layer:
+        parts.append(sections.layers_section(ranking))
+    parts += [sections.class_section(ranking, score) for score in ranking.by_class]
+    parts += [sections.confusion_section(score, table) for score, table in ranking.confused.items()]
+    if features is not None:
+        of_model = features.__getitem__ if isinstance(features, Mapping) else features
+        target = Target.of(labels, task=ranking.settings.get("task", "classification"), groups=groups)
+        arrays = {name: of_model(name) for name in dict.fromkeys((ranking.order[0], ranking.order[-1]))}
+        parts += _sample_sections(arrays, target)
+    page = render(
+        "report.html", title=f"{ranking.best} comes first of {len(ranking.models)} models", policy=
+        "default-src 'none'; img-src data:", sections=parts, made=_made_with(ranking, command),
+    )  # fmt: skip
+    check_writable(Path(path)).write_text(page, encoding="utf-8")
+
+
+def _sample_sections(arrays: Mapping[str, Any], target: Target) -> list[sections.Section]:
+    values, classes = target.values, target.classes
+    if values.ndim > 1:
+        values, classes = values.sum(axis=1), ()
+    projections = [
+        Projection(name, np.asarray(pca(array, 2).points), values, classes) for name, array in arrays.items()
+    ]
+    parts = [sections.samples_section(projections)]
+    if target.task == "regression":
+        predictions = [
+            Prediction(name, target.values, predictions_without(array, target), target.classes)
+            for name, array in arrays.items()
+        ]
+        parts.append(sections.residuals_section(predictions))
+    return parts
+
+
+def _made_with(ranking: Ranking, command: str | None) -> dict[str, str]:
+    made = {
+        **({"command": command} if command else {}),
+        **{name: value for name, value in ranking.settings.items() if value is not None},
+        "jax": jax.__version__, "device": f"{jax.devices()[0].device_kind}, {platform.machine()}",
+        "written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"), "nrjax": __version__,
+    }  # fmt: skip
+    return {name: _as_words(value) for name, value in made.items()}
+
+
+def _as_words(value: Any) -> str:
+    if isinstance(value, Mapping):  # such as the preprocessing of every model: what they share is said once
+        names_by_value: dict[Any, list[str]] = {}
+        for name, own in value.items():
+            names_by_value.setdefault(own, []).append(str(name))
+        value = [
+            f"{own} ({', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''})"
+            for own, names in names_by_value.items()
+        ]
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

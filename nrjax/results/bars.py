@@ -1,0 +1,60 @@
+"""A ranking as a picture."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nrjax._utils.messages import printable
+from nrjax.results.caption import direction, score_label
+from nrjax.results.outcome import Outcome
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
+    """Horizontal bars, best on top; models that failed are named without a bar."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        _, ax = pyplot.subplots(figsize=figure_size(ranking), layout="constrained")
+    scores = [model.score or 0.0 for model in ranking.models]
+    places = range(len(scores))
+    ax.barh(places, scores, color="#4477aa", height=0.7)
+    for place, model in zip(places, ranking.models, strict=True):
+        negative = scores[place] < 0
+        value = "failed" if model.score is None else f"{model.score:.3f}"
+        side = {"xytext": (-4, 0), "ha": "right"} if negative else {"xytext": (4, 0), "ha": "left"}
+        low, high = model.interval or (scores[place], scores[place])
+        ax.annotate(
+            value, (low if negative else high, place), textcoords="offset points", va="center", fontsize=9, **side
+        )
+    ax.set_yticks(places, [axis_text(model.name) for model in ranking.models])
+    ax.invert_yaxis()
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.margins(x=0.14)
+    for place, model in enumerate(ranking.models):
+        if model.interval and model.score is not None:
+            ax.plot(model.interval, [place, place], color="black", linewidth=1.2, solid_capstyle="butt")
+    ax.set_xlabel(f"{score_label(ranking)}; {direction(ranking)}")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    return ax
+
+
+def axis_text(name: str) -> str:
+    """A name as Matplotlib shows it: $ would begin a formula."""
+    return printable(name).replace("$", r"\$")
+
+
+@contextlib.contextmanager
+def any_script() -> Iterator[None]:
+    """Drawing without a warning for every sign that Matplotlib's font lacks: a box stands in its place."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        yield
+
+
+def figure_size(ranking: Outcome) -> tuple[float, float]:
+    """Inches that give every model a legible line."""
+    return 7, 1.2 + 0.32 * len(ranking.models)

@@ -1,0 +1,89 @@
+"""Sentences below a ranking: failures, doubts, and where scores disagree."""
+
+from nrjax.results.outcome import Outcome
+
+MOST_FAILURES = 20  # that are told one by one
+
+
+def remarks(ranking: Outcome) -> list[str]:
+    """Why models failed, why scores are missing or uncertain, and which scores put another model first."""
+    lines = [f"{name} failed: {reason}" for name, reason in ranking.failed.items()]
+    if len(lines) > MOST_FAILURES:
+        lines[MOST_FAILURES:] = [
+            f"{len(lines) - MOST_FAILURES:,} more failed; `failed`, JSON and CSV have all reasons."
+        ]
+    without: dict[tuple[str, str], list[str]] = {}
+    for model in ranking.models:
+        if model.rank is not None:
+            for name, reason in model.missing.items():
+                without.setdefault((name, reason.rstrip(".")), []).append(model.name)
+    for (score, reason), names in without.items():
+        everyone = len(names) == len(ranking.order)
+        some = f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no"
+        lines.append(f"{'No model has' if everyone else some} {score}: {reason}.")
+    doubts: dict[tuple[str, str], list[str]] = {}
+    for model in ranking.models:
+        for name, reason in model.uncertain.items():
+            doubts.setdefault((name, reason), []).append(model.name)
+    lines += [f"{score} of {', '.join(names)} is not certain: {reason}." for (score, reason), names in doubts.items()]
+    if "labels" in ranking.settings:
+        lines.append(
+            "Without labels: how well the features cluster, which need not be what you want to tell apart. See "
+            "'Without labels' in docs/guides/confidence.md."
+        )
+    lines += ranking.settings.get("remarks", ())
+    return lines + _disagreement(ranking) + _agreement(ranking)
+
+
+def _disagreement(ranking: Outcome) -> list[str]:
+    """Which scores put another model first, and what that is worth by the probe."""
+    firsts, by = _first_by_score(ranking), ranking.settings["by"]
+    firsts.pop("stability", None)  # how sure clusters are, which is no order of models
+    others = {name: first for name, first in firsts.items() if first != ranking.best}
+    if not others:
+        return []
+    probe = ranking.column("probe") if "probe" in firsts else {}
+    lines = []
+    rival = others["probe"] if "probe" in others else next(iter(others.values())) if by == "probe" else None
+    if rival is not None and ranking.best in probe and rival in probe:
+        name = "probe" if "probe" in others else next(iter(others))
+        more, less = sorted((ranking.best, rival), key=lambda model: -probe[model])
+        line = f"Two first choices: {ranking.best} by {by}, {rival} by {name}. A linear probe "
+        if "task" in ranking.settings:
+            what = {"regression": "R²", "multilabel": "mean average precision"}[ranking.settings["task"]]
+            line += f"has a {what} of {probe[more]:.3f} with {more} and of {probe[less]:.3f} with {less}."
+        else:
+            line += (
+                f"is right on {100 * probe[more]:.1f} % of the samples with {more} and on {100 * probe[less]:.1f} % "
+                f"with {less}: {100 * (probe[more] - probe[less]):.1f} points of accuracy."
+            )
+        lines.append(line)
+        del others[name]
+    if others:
+        lines.append(f"{'Also' if lines else 'The scores disagree'}: "
+                     f"{', '.join(f'{name} puts {first} first' for name, first in others.items())}.")  # fmt: skip
+    return [*lines[:-1], f"{lines[-1]} See 'Which score when' in docs/guides/confidence.md."]
+
+
+def _agreement(ranking: Outcome) -> list[str]:
+    """Whether the first choice can be believed, and which model can be more."""
+    if ranking.p_near_best is None:
+        return []
+    surest = max(ranking.models, key=lambda model: model.p_near_best or 0)
+    line = (
+        f"A head retrained on {ranking.best} is within one point of accuracy of the best candidate's with probability "
+        f"{ranking.p_near_best:.2f}"
+    )  # fmt: skip
+    more = (surest.p_near_best or 0) - ranking.p_near_best
+    return [f"{line}, one on {surest.name} with {surest.p_near_best:.2f}." if more > 0.05 else f"{line}."]
+
+
+def _first_by_score(ranking: Outcome) -> dict[str, str]:
+    """The model that each of the scores puts first."""
+    first = {}
+    for name in ranking.settings["scores"]:
+        column = ranking.column(name)
+        if column:
+            pick = max if ranking.about[name].higher_is_better else min
+            first[name] = pick(column, key=column.__getitem__)
+    return first
