@@ -45,7 +45,7 @@ def finish(
         from nrjax.results.bars import any_script, figure_size
 
         figure = Figure(figsize=figure_size(ranking), layout="constrained")
-        ranking.plot(figure.subplots())
+        ranking.plot(ax=figure.subplots())
         with any_script():
             figure.savefig(plot, dpi=150)
         news += f" Drew {plot}."

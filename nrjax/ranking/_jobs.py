@@ -86,6 +86,7 @@ class CandidateResult:
       about: the model; None where it was not loaded.
       known: it need not have been done: the fingerprint was among those that are.
       seconds: of loading that was waited for, of the forward pass, and of scoring.
+      ms: milliseconds a sample of the forward pass; None where that is not known.
       died: why its process ended: `time`, `memory` or `crash`; empty where it did not.
       unreadable: why the model has no fingerprint, so that nothing is remembered of it; empty where it has one.
     """
@@ -96,6 +97,7 @@ class CandidateResult:
     about: ModelRecord | None = None
     known: bool = False
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    ms: float | None = None
     died: str = ""
     unreadable: str = ""
 

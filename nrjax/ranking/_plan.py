@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from nrjax.datasets import ColumnChoice
-from nrjax.models import LayerChoice, Precision, load_candidates
+from nrjax.models import Description, LayerChoice, Precision, load_candidates
 from nrjax.ranking._best_layer import best_layers
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec
 from nrjax.ranking._samples import LabelledSamples, has_labels
@@ -82,10 +82,18 @@ class Plan:
             name: result.about.preprocessing for name, result in results.items() if result.about is not None
         }  # fmt: skip
         made_with = {**self.settings, **(settings or {}), "preprocessing": preprocessing}
-        layers = best.layers if self.several_layers else None
+        fields = {name: _cost_of(result) for name, result in results.items()}
+        if self.several_layers:
+            fields = {name: cost | best.layers.get(name, {}) for name, cost in fields.items()}
         return build_ranking(
-            list(results), best.scores, best.failed, self.request, made_with, self.target.target, layers
+            list(results), best.scores, best.failed, self.request, made_with, self.target.target, fields
         )
+
+
+def _cost_of(result: CandidateResult) -> dict[str, Any]:
+    """As fields of `ScoredModel`."""
+    described = result.about.description if result.about else Description()
+    return {"parameters": described.parameters, "bytes": described.bytes, "ms": result.ms}
 
 
 def _labelled_samples(

@@ -9,6 +9,7 @@ from typing import Any
 from nrjax._utils.messages import reason_of
 from nrjax.datasets import BrokenImage
 from nrjax.models import Candidates, FingerprintError, Model, Zoo, as_model
+from nrjax.ranking._cost import BatchClock
 from nrjax.ranking._extraction import Extraction
 from nrjax.ranking._jobs import CandidateResult, Job, Listener, ModelRecord, RoundSpec, state_of
 from nrjax.ranking._samples import LabelledSamples
@@ -88,11 +89,10 @@ class CandidateRunner:
         self, job: Job, load: Loader, samples: int, listener: Listener, scorer: RoundScorer, done: set[str]
     ) -> Iterator[CandidateResult]:
         """The result of a job, or those that became complete with it; `done` are fingerprints that need no result."""
-        result, advanced = CandidateResult(job), 0
+        result, clock = CandidateResult(job), BatchClock()
 
         def on_batch(samples: int) -> None:
-            nonlocal advanced
-            advanced += samples
+            clock.tick(samples)
             listener.advances(samples)
 
         try:
@@ -107,8 +107,9 @@ class CandidateRunner:
                     scorer.expect,
                 )  # fmt: skip
                 result.seconds["forward"] = time.perf_counter() - start
+                result.ms = clock.ms
                 del model
-                listener.advances(samples - advanced)
+                listener.advances(samples - clock.samples)
                 done |= {fingerprint} if fingerprint else set()
                 yield from scorer.add(result, extracted)
                 return
@@ -122,7 +123,7 @@ class CandidateRunner:
             result.reason = "It raised KeyboardInterrupt."
         except BaseException as error:  # a panic of a library in Rust is no Exception
             result.reason = reason_of(error)
-        listener.advances(samples - advanced)
+        listener.advances(samples - clock.samples)
         yield result
 
     def _loaded(self, result: CandidateResult, load: Loader) -> Model | None:

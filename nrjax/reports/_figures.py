@@ -69,7 +69,14 @@ def blank(width: float, height: float) -> "Figure":
 def bars(ranking: Ranking) -> "Figure":
     """Scores of the models."""
     figure = blank(*figure_size(ranking))
-    ranking.plot(figure.subplots())
+    ranking.plot(ax=figure.subplots())
+    return figure
+
+
+def costs(ranking: Ranking) -> "Figure":
+    """Scores against cost."""
+    figure = blank(7, 4.5)
+    ranking.plot("cost", ax=figure.subplots())
     return figure
 
 

@@ -44,6 +44,8 @@ def write_report(
       command: that made the ranking, to be shown.
     """
     parts = [sections.ranking_section(ranking)]
+    if sum(model.parameters is not None for model in ranking.models if model.score is not None) > 1:
+        parts.append(sections.cost_section(ranking))
     if ranking.by_layer:
         parts.append(sections.layers_section(ranking))
     parts += [sections.class_section(ranking, score) for score in ranking.by_class]

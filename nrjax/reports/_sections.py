@@ -34,6 +34,13 @@ def ranking_section(ranking: Ranking) -> Section:
     return Section("Ranking", table=Markup(as_html(ranking)), figure=bars, alt="Scores of the models")
 
 
+def cost_section(ranking: Ranking) -> Section:
+    """Score against cost."""
+    text = "Times are of the machine that made the ranking, with preprocessing, at the batch that was used."
+    figure = figures.as_png(figures.costs(ranking))
+    return Section("Score and cost", text, figure=figure, alt="Score of every model against its cost")
+
+
 def layers_section(ranking: Ranking) -> Section:
     """Score of every layer of every model."""
     figure = figures.heat_map(ranking.by_layer, ranking.settings["by"])

@@ -1,13 +1,18 @@
 """How a ranking looks as text and in a notebook."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nrjax._utils.messages import printable
 from nrjax.results.caption import caption
 from nrjax.results.outcome import Outcome, ScoredModel
 from nrjax.results.remarks import MOST_FAILURES, remarks
 from nrjax.results.tables import as_table
+
+COSTS: dict[str, Callable[[ScoredModel], str]] = {
+    "ms a sample": lambda model: "" if model.ms is None else f"{model.ms:.2g}",
+    "parameters": lambda model: "" if model.parameters is None else f"{model.parameters:,}",
+}
 
 
 def as_text(ranking: Outcome) -> str:
@@ -18,7 +23,7 @@ def as_text(ranking: Outcome) -> str:
 def as_html(ranking: Outcome) -> str:
     """The same in HTML; names and reasons are escaped."""
     remarked = "".join(f"<br>{html.escape(printable(remark))}" for remark in remarks(ranking))
-    return f"{html_table(_rows(ranking))}<p>{html.escape(caption(ranking))}{remarked}</p>"
+    return f"{html_table(_rows(ranking, costs=True))}<p>{html.escape(caption(ranking))}{remarked}</p>"
 
 
 def html_table(rows: Sequence[Mapping[str, str]]) -> str:
@@ -30,7 +35,7 @@ def html_table(rows: Sequence[Mapping[str, str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _rows(ranking: Outcome) -> list[dict[str, str]]:
+def _rows(ranking: Outcome, *, costs: bool = False) -> list[dict[str, str]]:
     made, statements, rows = ranking.settings, ranking.statements, []
     others = [name for name in made["scores"] if name != made["by"] and ranking.column(name)]
     for model in ranking.models[: len(ranking.order) + MOST_FAILURES]:  # those that failed come last
@@ -45,6 +50,8 @@ def _rows(ranking: Outcome) -> list[dict[str, str]]:
         if "p_near_best" in statements:
             row["P(within 1 point)"] = f"{model.p_near_best:.2f}" if model.p_near_best is not None else "-"
         row |= {"layer": model.layer or "-"} if ranking.by_layer else {}
+        if costs:
+            row |= {label: text_of(model) for label, text_of in COSTS.items() if any(map(text_of, ranking.models))}
         rows.append(row | {"dims": str(model.dims) if scored else "", "": _note(ranking, model)})
     return rows
 

@@ -10,6 +10,7 @@ from nrjax._version import __version__
 
 # Scores this close, the default tolerance of a silhouette, share a rank.
 TIE = 1e-5
+COSTS = ("ms", "parameters", "bytes")  # fields of a model that say what it costs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,10 @@ class ScoredModel:
         candidate's; with `confidence` and `probe`.
       layer: the layer that the score is of, where several were scored.
       layers: score of each of those, by layer.
+      parameters: numbers that its training learned.
+      bytes: of its weights.
+      ms: milliseconds a sample of the forward pass on this machine, preprocessing included, at the batch that was used
+        and without the first batch; None where there was one batch, or the features were kept from another time.
     """
 
     name: str
@@ -77,6 +82,9 @@ class ScoredModel:
     layers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     by_class: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     confused: Mapping[str, tuple[tuple[int, int, int], ...]] = dataclasses.field(default_factory=dict)
+    parameters: int | None = None
+    bytes: int | None = None
+    ms: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,6 +235,7 @@ class Outcome:
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per model: its fields, the other scores, and what was asked for beyond them."""
         made, rows = self.settings, []
+        costs = [field for field in COSTS if any(getattr(m, field) is not None for m in self.models)]
         for m in self.models:
             row = {"name": m.name, "score": m.score}
             row |= {name: m.scores.get(name) for name in made["scores"] if name != made["by"]}
@@ -236,6 +245,7 @@ class Outcome:
                 row |= {"p_near_best": m.p_near_best} if "probe" in made["scores"] else {}
             row |= {"layer": m.layer} if self.by_layer else {}
             row |= {"dims": m.dims, "n_components": m.n_components, "solver": m.solver}
+            row |= {field: getattr(m, field) for field in costs}
             rows.append(row | {"rank": m.rank, "reason": m.reason})
         return rows
 

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from nrjax._utils.paths import check_writable
 from nrjax.results.bars import draw
+from nrjax.results.cost_plot import draw_cost
 from nrjax.results.display import as_html, as_text
 from nrjax.results.outcome import Outcome, ScoredModel
 from nrjax.results.tables import as_csv
@@ -14,6 +15,8 @@ from nrjax.results.tables import as_csv
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
+
+PlotKind = Literal["scores", "cost"]
 
 
 class Ranking(Outcome):
@@ -71,9 +74,20 @@ class Ranking(Outcome):
 
         return pandas.DataFrame(self.rows())
 
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Scores as horizontal bars, best on top, on `ax` or a new figure; returns the axes."""
-        return draw(self, ax)
+    def plot(self, kind: PlotKind = "scores", *, ax: "Axes | None" = None) -> "Axes":
+        """Draws the ranking on `ax` or a new figure; returns the axes.
+
+        Args:
+          kind: `scores`, horizontal bars, best on top; or `cost`, scores against milliseconds a sample, or parameters
+            where those are not known, with the models that no other beats in both.
+          ax: of Matplotlib.
+
+        Raises:
+          ValueError: another kind, or `cost` of features, of which no cost is known.
+        """
+        if kind not in get_args(PlotKind):
+            raise ValueError(f"plot draws {' or '.join(get_args(PlotKind))}; got {kind!r}.")
+        return draw(self, ax) if kind == "scores" else draw_cost(self, ax)
 
     def __str__(self) -> str:
         return as_text(self)

@@ -38,9 +38,9 @@ def build_ranking(
     request: Request,
     made_with: Mapping[str, Any],
     target: Target,
-    layers: Mapping[str, Mapping[str, Any]] | None = None,
+    fields: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Ranking:
-    """The ranking of evaluated models by a target; `layers` has more fields of `ScoredModel` by model.
+    """The ranking of evaluated models by a target; `fields` has more fields of `ScoredModel` by model.
 
     `made_with` goes into the settings, where it should hold `target.made_with`.
     """
@@ -57,7 +57,7 @@ def build_ranking(
             missing=model.missing, uncertain=model.uncertain,
             by_class={name: tuple(means.tolist()) for name, means in model.by_class.items()},
             confused={name: tuple(pairs) for name, pairs in model.confused.items()},
-            **(layers or {}).get(name, {}),
+            **(fields or {}).get(name, {}),
         ) for name, model in evaluated.items()
     }  # fmt: skip
     if request.confidence and by.reads != "scores":

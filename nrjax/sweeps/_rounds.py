@@ -156,14 +156,15 @@ class SweepRounds:
         with_influences = [
             kind.name for kind in request.scores if request.confidence and kind.name in (request.by.name, "probe")
         ]  # fmt: skip
-        layers = self._store.results(
-            self._target.fingerprint, samples, self._plan.extraction.key, versions_of(request), with_influences
-        )
-        about = self._store.about(layers)
+        extraction = self._target.fingerprint, samples, self._plan.extraction.key
+        layers = self._store.results(*extraction, versions_of(request), with_influences)
+        about, milliseconds = self._store.about(layers), self._store.milliseconds(*extraction)
         return {
-            fingerprint: CandidateResult(Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint))
-            for fingerprint in layers
-        }
+            fingerprint: CandidateResult(
+                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint),
+                ms=milliseconds.get(fingerprint),
+            ) for fingerprint in layers
+        }  # fmt: skip
 
     def _remember(self, result: CandidateResult, samples: int, request: Request) -> None:
         name, fingerprint = result.job
@@ -181,7 +182,7 @@ class SweepRounds:
             about = result.about or self._store.about([fingerprint])[fingerprint]
             self._store.add(
                 self._keys[name], about, self._target.fingerprint, samples, self._plan.extraction.key,
-                versions_of(request), result.layers, result.seconds,
+                versions_of(request), result.layers, {**result.seconds, "ms": result.ms},
             )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ class Store(Database):
 
     def add(
         self, key: str, about: ModelRecord, target: str, samples: int, extraction: str, settings: Mapping[str, str],
-        layers: Mapping[str, ModelScores | str], seconds: Mapping[str, float],
+        layers: Mapping[str, ModelScores | str], cost: Mapping[str, float | None],
     ) -> None:  # fmt: skip
         """Remembers what came out for a model, all of it or nothing.
 
@@ -70,7 +70,7 @@ class Store(Database):
           extraction: layers and precision, as text.
           settings: what decides the numbers of a score, as text, by score.
           layers: results, or why there is none.
-          seconds: what it cost.
+          cost: seconds of every part, and `ms`, milliseconds a sample.
         """
         described, fingerprint = about.description, about.fingerprint
         tags = {str(name): value for name, value in described.tags.items()}
@@ -85,8 +85,13 @@ class Store(Database):
                 row = fingerprint, target, samples, extraction, place, layer, score, settings.get(score, "")
                 statement, values = put("results", (*row, outcome, influences))
                 statements.append((f"{statement.replace(' OR REPLACE', '')} {_UNLESS_IT_SAYS_LESS}", values))
-        cost = fingerprint, target, samples, extraction, json.dumps(dict(seconds)), time.time(), __version__
-        self._write(*statements, put("costs", cost))
+        row = fingerprint, target, samples, extraction, json.dumps(dict(cost)), time.time(), __version__
+        self._write(*statements, put("costs", row))
+
+    def milliseconds(self, target: str, samples: int, extraction: str) -> dict[str, float | None]:
+        """That a sample took, by fingerprint of the model."""
+        rows = self._rows("costs", "target = ? AND samples = ? AND asked = ?", target, samples, extraction)
+        return {model: json.loads(cost).get("ms") for model, _, _, _, cost, *_ in rows}
 
     def results(
         self, target: str, samples: int, extraction: str, settings: Mapping[str, str], sampled: Sequence[str]

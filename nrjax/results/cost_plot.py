@@ -1,0 +1,75 @@
+"""Score against cost, with the models that no other beats in both."""
+
+from typing import TYPE_CHECKING
+
+from nrjax.results.bars import axis_text
+from nrjax.results.caption import direction, score_label
+from nrjax.results.outcome import Outcome, ScoredModel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDE = 10  # times the least cost: from there on the axis is logarithmic
+ALL_NAMED = 12  # models; of more those on the front are named
+
+
+def pareto_front(ranking: Outcome, cost: str) -> list[ScoredModel]:
+    """Models that none beats in score and cost, the cheapest first.
+
+    Args:
+      ranking: of models.
+      cost: `ms`, `parameters` or `bytes`.
+    """
+    sign = 1 if ranking.about[ranking.settings["by"]].higher_is_better else -1
+    priced = [model for model in ranking.models if model.score is not None and getattr(model, cost) is not None]
+    front: list[ScoredModel] = []
+    for model in sorted(priced, key=lambda model: (getattr(model, cost), -sign * (model.score or 0.0))):
+        if not front or sign * (model.score or 0.0) > sign * (front[-1].score or 0.0):
+            front.append(model)
+    return front
+
+
+def cost_of_ranking(ranking: Outcome) -> str:
+    """The cost that a picture shows: milliseconds where every model has them, else parameters.
+
+    Raises:
+      ValueError: neither is known of two models.
+    """
+    ranked = [model for model in ranking.models if model.score is not None]
+    for cost in ("ms", "parameters"):
+        if all(getattr(model, cost) is not None for model in ranked):
+            return cost
+    for cost in ("ms", "parameters"):
+        if sum(getattr(model, cost) is not None for model in ranked) > 1:
+            return cost
+    raise ValueError("the ranking knows no costs: features that are ranked as arrays have none; take nrjax.rank.")
+
+
+def draw_cost(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
+    """A point a model, the front as a line; what is up and to the left is better where higher is."""
+    cost = cost_of_ranking(ranking)
+    if ax is None:
+        from matplotlib import pyplot
+
+        _, ax = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    priced = [model for model in ranking.models if model.score is not None and getattr(model, cost) is not None]
+    front = pareto_front(ranking, cost)
+    costs = [getattr(model, cost) for model in priced]
+    ax.scatter(costs, [model.score or 0.0 for model in priced], s=22, color="#bbbbbb", zorder=2)
+    ax.plot([getattr(model, cost) for model in front], [model.score or 0.0 for model in front], marker="o",
+            markersize=5, color="#4477aa", zorder=3, label="nothing is better and cheaper")  # fmt: skip
+    for model in priced if len(priced) <= ALL_NAMED else front:
+        ax.annotate(
+            axis_text(model.name), (getattr(model, cost), model.score or 0.0), xytext=(5, 4),
+            textcoords="offset points", fontsize=8,
+        )  # fmt: skip
+    if max(costs) > WIDE * min(costs) > 0:
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(0, 1.15 * max(costs))
+    ax.margins(y=0.12)
+    ax.set_xlabel({"ms": "milliseconds a sample on this machine", "parameters": "parameters"}[cost])
+    ax.set_ylabel(f"{score_label(ranking)}\n{direction(ranking)}")
+    ax.legend(frameon=False, loc="best", fontsize=9)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
