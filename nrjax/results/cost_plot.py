@@ -33,14 +33,14 @@ def cost_of_ranking(ranking: Outcome) -> str:
     """The cost that a picture shows: milliseconds where every model has them, else parameters.
 
     Raises:
-      ValueError: neither is known of two models.
+      ValueError: neither is known of any model.
     """
     ranked = [model for model in ranking.models if model.score is not None]
     for cost in ("ms", "parameters"):
         if all(getattr(model, cost) is not None for model in ranked):
             return cost
     for cost in ("ms", "parameters"):
-        if sum(getattr(model, cost) is not None for model in ranked) > 1:
+        if any(getattr(model, cost) is not None for model in ranked):
             return cost
     raise ValueError("the ranking knows no costs: features that are ranked as arrays have none; take nrjax.rank.")
 
