@@ -18,6 +18,7 @@ from nrjax.scoring.streaming import score_stream
 if TYPE_CHECKING:
     from nrjax.datasets import Dataset, Recordings, load_dataset
     from nrjax.demo import load_demo
+    from nrjax.heads import Head, fit_head, load_head
     from nrjax.models import (
         FeatureBatches,
         Model,
@@ -58,6 +59,9 @@ _LAZY = {
     "from_torch": "models",
     "layers": "models",
     "register_architecture": "models",
+    "Head": "heads",
+    "fit_head": "heads",
+    "load_head": "heads",
     "rank": "ranking",
     "Sweep": "sweeps",
     "sweep": "sweeps",
@@ -72,6 +76,7 @@ _LAZY = {
 __all__ = [
     "Dataset",
     "FeatureBatches",
+    "Head",
     "Model",
     "Preprocessing",
     "Ranking",
@@ -84,6 +89,7 @@ __all__ = [
     "available_scores",
     "cache_compilations",
     "extract_features",
+    "fit_head",
     "from_embedder",
     "from_function",
     "from_keras",
@@ -95,6 +101,7 @@ __all__ = [
     "load_candidates",
     "load_dataset",
     "load_demo",
+    "load_head",
     "load_model",
     "load_zoo",
     "nce",

@@ -36,8 +36,8 @@ def pytest_sessionstart(session):
 
 
 FAST = {
-    "test_outcome", "test_cost", "test_sortable_table", "test_labels", "test_budgets", "test_public", "test_silhouette", "test_pca",
-    "test_bad_input", "test_ranking", "test_names", "test_places", "test_imports",
+    "test_outcome", "test_cost", "test_sortable_table", "test_labels", "test_budgets", "test_public", "test_silhouette",
+    "test_pca", "test_bad_input", "test_ranking", "test_names", "test_places", "test_imports",
 }  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """A ranking that was asked for: candidates, samples, layers and scores, checked once before anything runs."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from nrjax.datasets import ColumnChoice
 from nrjax.models import Description, LayerChoice, Precision, load_candidates
 from nrjax.ranking._best_layer import best_layers
+from nrjax.ranking._head_of import head_of
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec
 from nrjax.ranking._samples import LabelledSamples, has_labels
 from nrjax.results import Ranking
@@ -85,9 +87,10 @@ class Plan:
         fields = {name: _cost_of(result) for name, result in results.items()}
         if self.several_layers:
             fields = {name: cost | best.layers.get(name, {}) for name, cost in fields.items()}
-        return build_ranking(
+        ranking = build_ranking(
             list(results), best.scores, best.failed, self.request, made_with, self.target.target, fields
         )
+        return ranking.with_heads(functools.partial(head_of, self))
 
 
 def _cost_of(result: CandidateResult) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _sample_sections(arrays: Mapping[str, Any], target: Target) -> list[sections
     parts = [sections.samples_section(projections)]
     if target.task == "regression":
         predictions = [
-            Prediction(name, target.values, predictions_without(array, target), target.classes)
+            Prediction(name, target.values, predictions_without(array, target).values, target.classes)
             for name, array in arrays.items()
         ]
         parts.append(sections.residuals_section(predictions))

@@ -1,9 +1,10 @@
 """`Ranking`: which model to start from, with scores, failures and the settings they came from."""
 
+import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from nrjax._utils.paths import check_writable
 from nrjax.results.bars import draw
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
+    from nrjax.heads import Head
+
 PlotKind = Literal["scores", "cost"]
 
 
@@ -27,6 +30,41 @@ class Ranking(Outcome):
       settings: what the ranking was made with.
       about: meaning, range and direction of every score, by name.
     """
+
+    _fit_head: "Callable[[ScoredModel], Head] | None" = None
+
+    def with_heads(self, fit_head: "Callable[[ScoredModel], Head]") -> Self:
+        """The same ranking, whose `head` calls a function."""
+        ranking = dataclasses.replace(self)
+        object.__setattr__(ranking, "_fit_head", fit_head)
+        return ranking
+
+    def head(self, name: str | None = None) -> "Head":
+        """A linear head on a model, the first one if no name is given: the ridge regression that `probe` judges.
+
+        The model's features are computed once more. The ranking holds the candidates and the samples for it, and
+        forgets them where it is copied or pickled.
+
+        Args:
+          name: of the model.
+
+        Returns:
+          A `Head`, which predicts from raw samples.
+
+        Raises:
+          ValueError: a model that failed, samples without labels, or a ranking of arrays or of a file, which holds no
+            models.
+        """
+        if self._fit_head is None:
+            raise ValueError(
+                "this ranking holds no models, because it is of arrays or was read from a file: "
+                "nrjax.fit_head(model, samples, labels) fits a head."
+            )
+        return self._fit_head(self[self.best if name is None else name])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the models."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def __len__(self) -> int:
         """How many models there are, those that failed among them."""

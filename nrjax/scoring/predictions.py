@@ -1,7 +1,7 @@
 """What a linear probe says of every sample when it is fitted without it."""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,14 +14,34 @@ from nrjax.scoring.operators import wide_dtype
 from nrjax.targets import Target
 
 
-def predictions_without(features: Any, target: Target) -> np.ndarray:
-    """Numbers `[samples, outputs]` by a ridge regression without the sample, or its group; see `ridge`."""
-    array, dtype = check_features("features", features), wide_dtype()
-    rounding = rounding_of(array)
-    centred = target.values - target.values.mean(axis=0)
-    deviation = centred.std(axis=0)
-    deviation[deviation == 0] = 1
+class Predictions(NamedTuple):
+    """Of a ridge regression on standardised features, fitted without the sample or its group.
+
+    Attributes:
+      values: `[samples, outputs]`, on the scale of `as_outputs`.
+      alpha: the regularisation with the least squared error.
+    """
+
+    values: np.ndarray
+    alpha: float
+
+
+def as_outputs(target: Target) -> np.ndarray:
+    """What a ridge regression learns, float64 `[samples, outputs]`: -1 and 1 of classes, numbers and labels as is."""
+    if target.task == "classification":
+        return np.where(np.arange(target.n_classes) == target.values[:, None], 1.0, -1.0)
+    return np.asarray(target.values, np.float64)
+
+
+def predictions_without(features: Any, target: Target) -> Predictions:
+    """See `Predictions`; the regularisation is the one that `probe` chooses."""
+    array, dtype, outputs = check_features("features", features), wide_dtype(), as_outputs(target)
+    scale = np.ones(outputs.shape[1])
+    if target.task == "regression":  # all outputs, of one variance, choose one regularisation
+        deviation = outputs.std(axis=0)
+        scale = np.where(deviation > 0, deviation, 1)
     with compute_context(dtype, threads=True):
-        fit = jax.jit(functools.partial(leave_out, solver="gram", rounding=rounding))
-        best, _, _ = fit(np.asarray(array, dtype), np.asarray(centred / deviation, dtype), groups_of(target))
-        return target.values - deviation * np.asarray(best.residuals, np.float64)
+        fit = jax.jit(functools.partial(leave_out, solver="gram", rounding=rounding_of(array)))
+        scaled = np.asarray((outputs - outputs.mean(axis=0)) / scale, dtype)
+        best, _, _ = fit(np.asarray(array, dtype), scaled, groups_of(target))
+        return Predictions(outputs - scale * np.asarray(best.residuals, np.float64), float(best.alpha))

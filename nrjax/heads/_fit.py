@@ -1,0 +1,122 @@
+"""Ridge regression in closed form on the features of a model, and probabilities from its values."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, log_softmax
+
+from nrjax.heads._head import Head
+from nrjax.models import LayerChoice, Model, as_model, extract_features
+from nrjax.scoring.predictions import Predictions, as_outputs, predictions_without
+from nrjax.target_tasks import TaskName
+from nrjax.targets import Target
+
+LEAST_TEMPERATURE, LARGEST_TEMPERATURE = 1e-3, 1e3
+
+
+def fit_head(
+    model: Any,
+    samples: Any,
+    labels: Any,
+    *,
+    task: TaskName | None = None,
+    groups: Any = None,
+    layer: LayerChoice = "penultimate",
+) -> Head:
+    """A linear head on the features of a model: the ridge regression that the score `probe` judges.
+
+    Args:
+      model: whatever `nrjax.rank` takes as one model.
+      samples: as `extract_features` takes them.
+      labels: one per sample, as for `rank`: classes, numbers, or several labels.
+      task: as for `rank`.
+      groups: of samples that belong together, which are left out together where the regularisation is chosen.
+      layer: whose features.
+
+    Returns:
+      A `Head`. Regularisation and the temperature of its probabilities go by predictions for samples that were left
+      out; the weights are of all samples.
+
+    Raises:
+      ValueError: labels that do not fit the samples; features that are not finite.
+
+    Example:
+      >>> head = nrjax.fit_head(zoo["F10"], images, labels)
+      >>> head.save("head")
+    """
+    model = as_model(model)
+    target = Target.of(labels, task=task, groups=groups)
+    return head_on_features(model, layer, extract_features(model, samples, layer), target)
+
+
+def head_on_features(model: Model, layer: LayerChoice, features: Any, target: Target) -> Head:
+    """As `fit_head`, of features `[samples, dims]`."""
+    features = np.asarray(features, np.float64)
+    if len(features) != len(target):
+        raise ValueError(f"labels must be one per sample; got {len(target)} labels for {len(features)} samples.")
+    predictions = predictions_without(features, target)
+    weights, bias = _solve(features, as_outputs(target), predictions.alpha)
+    temperature, offset = _temperature(predictions, target)
+    return Head(
+        model, layer, target.task, tuple(target.classes), weights, bias, temperature, offset, predictions.alpha,
+        _score(predictions, target),
+    )  # fmt: skip
+
+
+def _solve(features: np.ndarray, outputs: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias on features as they come; the regression is on standardised ones."""
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    is_constant = deviation <= np.finfo(np.float32).eps * np.abs(features).max(axis=0, initial=0)
+    deviation = np.where(is_constant, 1, deviation)
+    rows = np.where(is_constant, 0, (features - mean) / deviation)
+    offset = outputs.mean(axis=0)
+    samples, dims = rows.shape
+    if dims <= samples:
+        solved = np.linalg.solve(rows.T @ rows + alpha * np.eye(dims), rows.T @ (outputs - offset))
+    else:
+        solved = rows.T @ np.linalg.solve(rows @ rows.T + alpha * np.eye(samples), outputs - offset)
+    weights = solved / deviation[:, None]
+    return weights, offset - mean @ weights
+
+
+def _temperature(predictions: Predictions, target: Target) -> tuple[float | None, float]:
+    """Temperature and offset that make the labels of samples that were left out most likely."""
+    values = predictions.values
+    if target.task == "regression":
+        return None, 0.0
+    low, high = np.log(LEAST_TEMPERATURE), np.log(LARGEST_TEMPERATURE)
+    if target.task == "classification":
+        own = np.arange(len(target)), target.values
+
+        def surprise(log_temperature: float) -> float:
+            return -float(log_softmax(values / np.exp(log_temperature), axis=1)[own].mean())
+
+        return float(np.exp(minimize_scalar(surprise, bounds=(low, high), method="bounded").x)), 0.0
+
+    def cross_entropy(parameters: np.ndarray) -> float:
+        probabilities = np.clip(expit(values / np.exp(parameters[0]) + parameters[1]), 1e-12, 1 - 1e-12)
+        likely = np.where(target.values > 0, probabilities, 1 - probabilities)
+        return -float(np.log(likely).mean())
+
+    fit = minimize(cross_entropy, np.array([np.log(0.2), -2.0]), method="Nelder-Mead")
+    return float(np.exp(np.clip(fit.x[0], low, high))), float(fit.x[1])
+
+
+def _score(predictions: Predictions, target: Target) -> float:
+    values, outputs = predictions.values, as_outputs(target)
+    if target.task == "classification":
+        return float(np.mean(values.argmax(axis=1) == target.values))
+    if target.task == "regression":
+        varies = outputs.std(axis=0) > 0
+        unexplained = np.mean((outputs - values) ** 2, axis=0)[varies] / outputs.var(axis=0)[varies]
+        return float(np.mean(1 - unexplained))
+    return float(np.mean([_average_precision(values[:, i], outputs[:, i] > 0) for i in range(outputs.shape[1])]))
+
+
+def _average_precision(values: np.ndarray, positive: np.ndarray) -> float:
+    """Mean over the positives of the precision among all of no less value."""
+    falling = np.sort(values)
+    among = len(values) - np.searchsorted(falling, values[positive], side="left")
+    hits = positive.sum() - np.searchsorted(np.sort(values[positive]), values[positive], side="left")
+    return float(np.mean(hits / among))
