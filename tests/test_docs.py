@@ -172,9 +172,13 @@ def run(block, names, page):
         if not words or words[0] in ELSEWHERE:
             continue
         assert words[0] == "nrjax", line
+        words, file = (words[:-2], words[-1]) if words[-2] == ">" else (words, None)
         result = CliRunner(env={"COLUMNS": "80"}).invoke(main, words[1:], prog_name="nrjax", catch_exceptions=False)
         assert result.exit_code == 0, f"{line}\n{result.output}"
-        told += result.stdout
+        if file is None:
+            told += result.stdout
+        else:
+            Path(file).write_text(result.stdout, encoding="utf-8")
     return told
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nrjax.cli.head import request_of
 from nrjax.cli.main import main
 from nrjax.cli.options import (
     FOLDER,
@@ -28,6 +29,7 @@ from nrjax.cli.target import load_models, load_target, warnings_said, without_la
         "nrjax rank timm:resnet18 timm:vit_tiny_patch16_224 --data photos/ --download",
         "nrjax rank hf:minilm/ hf:bert/ --data news.csv --label topic --layer mean",
         "nrjax rank --data fashion_mnist --classes 0-4 --max-samples 2000 --report page.html",
+        "nrjax rank zoo/ --data photos/ --format json > ranking.json",
         failure=MODEL_FAILED,
     )
 )
@@ -53,6 +55,9 @@ def rank(models, data, target, where, n_clusters, download, layer, layers, outpu
     with warnings_said():
         samples = without_labels(loaded, n_clusters, options)
         ranking = nrjax.rank(candidates, samples, layer=layer, layers=layers, **options)
+    ranking = ranking.with_settings(
+        request=request_of(models, data, target if n_clusters is None else None, where=where, layer=layer)
+    )
     what = f"{', '.join(models) or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
     took = time.perf_counter() - start
 

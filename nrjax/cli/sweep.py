@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nrjax.cli.head import request_of
 from nrjax.cli.main import main
 from nrjax.cli.options import (
     FORMAT,
@@ -143,15 +144,17 @@ def sweep(
     finally:
         signal.signal(signal.SIGTERM, before)
     took = time.perf_counter() - start
+    request = request_of(models, data, target if n_clusters is None else None, where=where, layer=layer)
+    ranking = swept.ranking.with_settings(request=request)
 
     def features(model: str) -> Any:
-        chosen = next(m.layer for m in swept.ranking.models if m.name == model) or layer
+        chosen = next(m.layer for m in ranking.models if m.name == model) or layer
         return nrjax.extract_features(candidates[model], loaded.samples, Layer().convert(chosen, None, None))
 
     summary = " ".join([*swept.remarks, f"Computed {swept.computed:,} results"])
     summary += f", {swept.stored:,} were stored" if store else ""
     news = f"{summary}, in {took:.1f} s."
-    finish(swept.ranking, output, plot, report, features, loaded.labels, news, loaded.groups)
+    finish(ranking, output, plot, report, features, loaded.labels, news, loaded.groups)
 
 
 def _stopped(*_: Any) -> None:

@@ -15,6 +15,7 @@ from nrjax.reports import _sections as sections
 from nrjax.reports._figures import Prediction, Projection
 from nrjax.reports._templates import render
 from nrjax.results import Ranking
+from nrjax.results.cost_plot import knows_costs
 from nrjax.scoring.metrics import pca
 from nrjax.scoring.predictions import predictions_without
 from nrjax.targets import Target
@@ -44,7 +45,7 @@ def write_report(
       command: that made the ranking, to be shown.
     """
     parts = [sections.ranking_section(ranking)]
-    if sum(model.parameters is not None for model in ranking.models if model.score is not None) > 1:
+    if knows_costs(ranking):
         parts.append(sections.cost_section(ranking))
     if ranking.by_layer:
         parts.append(sections.layers_section(ranking))
@@ -82,7 +83,7 @@ def _sample_sections(arrays: Mapping[str, Any], target: Target) -> list[sections
 def _made_with(ranking: Ranking, command: str | None) -> dict[str, str]:
     made = {
         **({"command": command} if command else {}),
-        **{name: value for name, value in ranking.settings.items() if value is not None},
+        **{name: value for name, value in ranking.settings.items() if value is not None and name != "request"},
         "jax": jax.__version__, "device": f"{jax.devices()[0].device_kind}, {platform.machine()}",
         "written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"), "nrjax": __version__,
     }  # fmt: skip

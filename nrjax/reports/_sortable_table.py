@@ -5,8 +5,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from nrjax.reports._figures import as_png, costs
 from nrjax.reports._templates import render, source
 from nrjax.results.caption import samples_of
+from nrjax.results.cost_plot import knows_costs
 from nrjax.results.ranking import Ranking
 from nrjax.results.tables import columns_of
 
@@ -38,7 +40,8 @@ def sortable_table(ranking: Ranking, dropped: Mapping[str, Mapping[str, Any]], t
     return render(
         "sortable.html",
         title=title,
-        policy=f"default-src 'none'; script-src 'sha256-{digest}'",
+        policy=f"default-src 'none'; img-src data:; script-src 'sha256-{digest}'",
+        figure=as_png(costs(ranking)) if knows_costs(ranking) else "",
         about=f"{samples_of(made)}, by {by}" + (f": {ranking.about[by].meaning}" if by in ranking.about else ""),
         command=command,
         columns=columns,

@@ -29,6 +29,12 @@ def pareto_front(ranking: Outcome, cost: str) -> list[ScoredModel]:
     return front
 
 
+def knows_costs(ranking: Outcome) -> bool:
+    """Whether there are costs of two models."""
+    ranked = [model for model in ranking.models if model.score is not None]
+    return any(sum(getattr(model, cost) is not None for model in ranked) > 1 for cost in ("ms", "parameters"))
+
+
 def cost_of_ranking(ranking: Outcome) -> str:
     """The cost that a picture shows: milliseconds where every model has them, else parameters.
 

@@ -39,6 +39,10 @@ class Ranking(Outcome):
         object.__setattr__(ranking, "_fit_head", fit_head)
         return ranking
 
+    def with_settings(self, **settings: Any) -> Self:
+        """The same ranking with more settings."""
+        return dataclasses.replace(self, settings={**self.settings, **settings})
+
     def head(self, name: str | None = None) -> "Head":
         """A linear head on a model, the first one if no name is given: the ridge regression that `probe` judges.
 

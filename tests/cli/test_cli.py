@@ -268,3 +268,38 @@ def test_every_option_is_explained():
         for option in command.params:
             if isinstance(option, click.Option):
                 assert option.help or named & set(option.opts), f"{name} {option.opts}"
+
+
+def test_head_of_a_ranking_that_was_written_down(tmp_path, zoo, target):
+    page = tmp_path / "ranking.json"
+    options = ("--data", target, "--max-samples", 40, "--scores", "probe", "--layers", "0,penultimate")
+    page.write_text(run("rank", zoo, *options, "--format", "json").stdout, encoding="utf-8")
+    done = run("head", page, "b", "--out", tmp_path / "head")
+    assert done.exit_code == 0, done.output
+    ranking = nrjax.Ranking.from_dict(json.loads(page.read_text(encoding="utf-8")))
+    head = nrjax.load_head(tmp_path / "head", nrjax.load_zoo(zoo)["b"])
+    assert str(head.layer) == ranking["b"].layer
+    assert head.score == pytest.approx(ranking["b"].score)
+    assert f"{head.score:.4f}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "is no ranking that --format json wrote"),
+        ("{}", "is no ranking that --format json wrote"),
+        ("arrays", "does not say which models and data it is of"),
+        ("name", "has no model 'other'"),
+    ],
+)
+def test_head_says_what_it_cannot_use(tmp_path, zoo, target, content, message):
+    page = tmp_path / "ranking.json"
+    if content == "arrays":
+        content = nrjax.rank_batch({"m": blobs(30, 4, 2)[0]}, blobs(30, 4, 2)[1]).to_json()
+    elif content == "name":
+        content = run("rank", zoo, "--data", target, "--format", "json").stdout
+    page.write_text(content, encoding="utf-8")
+    done = run("head", page, "other", "--out", tmp_path / "head")
+    assert done.exit_code == 1
+    assert message in done.output
+    assert not (tmp_path / "head").exists()
