@@ -32,7 +32,18 @@ def remarks(ranking: Outcome) -> list[str]:
             "'Without labels' in docs/guides/confidence.md."
         )
     lines += ranking.settings.get("remarks", ())
-    return lines + _disagreement(ranking) + _agreement(ranking)
+    return lines + _samples_to_tell(ranking) + _disagreement(ranking) + _agreement(ranking)
+
+
+def _samples_to_tell(ranking: Outcome) -> list[str]:
+    """How many samples would tell the first two models apart."""
+    if "samples_to_tell" not in ranking.settings or len(ranking.order) < 2:
+        return []
+    first, second = ranking.order[:2]
+    samples = ranking.settings["samples_to_tell"]
+    if samples is None:
+        return [f"No number of samples can be told that would tell {first} from {second}: they are as good as equal."]
+    return [f"About {samples:,} samples in all would tell {first} from {second}, if their difference stays as it is."]
 
 
 def _disagreement(ranking: Outcome) -> list[str]:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from nrjax.results import TIE, Ranking, ScoredModel
-from nrjax.scoring.confidence import LEVEL, confidence, possible_interval
+from nrjax.scoring.confidence import LEVEL, confidence, possible_interval, samples_to_tell
 from nrjax.scoring.mean_rank import add_mean_rank
 from nrjax.scoring.model_scores import ModelScores, Request
 from nrjax.scoring.near_best import p_near_best
@@ -60,27 +60,19 @@ def build_ranking(
             **(fields or {}).get(name, {}),
         ) for name, model in evaluated.items()
     }  # fmt: skip
+    to_tell: dict[str, Any] = {}
     if request.confidence and by.reads != "scores":
-        influences = sign * np.stack([np.asarray(evaluated[name].influences[by.name], np.float64) for name in order])
-        known = np.isfinite(influences).all(axis=1) & np.isfinite([evaluated[name].bias for name in order])
-        influences[~known] = 0  # its score stands, and nothing is said of how sure it is
-        signed = [
-            sign * (evaluated[name].values[by.name] - (evaluated[name].bias if sure else 0))
-            for name, sure in zip(order, known, strict=True)
-        ]
-        for name, sure, said in zip(order, confidence(signed, influences, TIE), known, strict=True):
-            if not said:
-                continue
-            low, high = sorted(sign * bound for bound in sure.interval)
-            hits, value = evaluated[name].hits.get(by.name), evaluated[name].values[by.name]
-            interval = possible_interval((low, high), hits, value, by.bounds(target.n_classes))
-            models[name] = dataclasses.replace(models[name], interval=interval, p_first=sure.p_first, group=sure.group)
+        for name, statements in _statements(evaluated, order, by, target).items():
+            behind = statements.pop("behind")
+            models[name] = dataclasses.replace(models[name], **statements)
+            if order[1:2] == [name] and statements["group"] == 1:
+                to_tell = {"samples_to_tell": samples_to_tell(len(target), behind)}
     if request.confidence:
         for name, probability in (_agreement(evaluated) if target.task == "classification" else {}).items():
             models[name] = dataclasses.replace(models[name], p_near_best=probability)
     settings = {
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
-        "confidence": LEVEL if request.confidence else None, **made_with, "backend": jax.default_backend(),
+        "confidence": LEVEL if request.confidence else None, **made_with, **to_tell, "backend": jax.default_backend(),
     }  # fmt: skip
     kinds = [kind.of(target) for kind in request.scores]
     settings |= _chances(kinds, target)
@@ -96,6 +88,32 @@ def build_ranking(
     about = {kind.name: kind.about(target.n_classes) for kind in kinds}
     lost = {name: failed[name] for name in names if name in failed}
     return Ranking.of([models[name] for name in order], lost, settings, about, target.classes)
+
+
+def _statements(
+    evaluated: Mapping[str, ModelScores], order: Sequence[str], by: ScoreKind, target: Target
+) -> dict[str, dict[str, Any]]:
+    """How sure the order is, as fields of `ScoredModel`; of a model whose influences are not known nothing is said."""
+    ordered = [evaluated[name] for name in order]
+    values = by.sign * np.array([model.values[by.name] for model in ordered])
+    biases = by.sign * np.array([model.bias for model in ordered])
+    influences = by.sign * np.stack([np.asarray(model.influences[by.name], np.float64) for model in ordered])
+    known = np.isfinite(influences).all(axis=1) & np.isfinite(biases)
+    influences[~known], biases[~known] = 0, np.mean(biases[known]) if known.any() else 0
+    learned = target.n_classes if by.name == "silhouette" and target.task == "classification" else 0
+    statements = {}
+    for name, model, sure, is_known in zip(
+        order, ordered, confidence(values, biases, influences, TIE, learned=learned), known, strict=True
+    ):
+        if is_known:
+            low, high = sorted(by.sign * bound for bound in sure.interval)
+            interval = possible_interval(
+                (low, high), model.hits.get(by.name), model.values[by.name], by.bounds(target.n_classes)
+            )
+            statements[name] = {
+                "interval": interval, "p_first": sure.p_first, "group": sure.group, "behind": sure.behind
+            }  # fmt: skip
+    return statements
 
 
 def _chances(kinds: Sequence[ScoreKind], target: Target) -> dict[str, Any]:

@@ -23,6 +23,9 @@ AT_ONCE = 128  # resamples held at a time
 PARTS = 20  # of samples left out in turn, for scores whose influences are not known in closed form
 HALVES = 32  # of the samples, for accuracies of few samples: a power of two
 LEARNED = 1 / 2  # of the variance that halves have, where samples also teach each other
+BIAS_ERROR = 0.4  # of a bias, by which all biases of a ranking may be off together; measured likewise
+BIAS_NOISE = 0.45  # of a score's standard deviation, that its bias has; measured by benchmarks.trust.calibration
+LEAST_BEHIND = 0.1  # standard deviations, below which a difference says nothing of its size
 FEWEST = 20  # samples about which anything is said
 FEWEST_GROUPS = 8  # of samples, where these belong together
 FEW = 1000  # samples; from there on what one sample teaches the others no longer shows
@@ -35,32 +38,81 @@ class Confidence(NamedTuple):
       interval: in which its score lies with probability `LEVEL`.
       p_first: probability that its score is the highest.
       group: 1 for the models that cannot be told from the first, 2 for those below them, and so on.
+      behind: by how much it is behind the one before, in standard deviations of that difference; 0 of the first.
     """
 
     interval: tuple[float, float]
     p_first: float
     group: int
+    behind: float
 
 
-def confidence(scores: Sequence[float], influences: np.ndarray, tie: float) -> list[Confidence]:
+def confidence(
+    scores: np.ndarray, biases: np.ndarray, influences: np.ndarray, tie: float, *, learned: int = 0
+) -> list[Confidence]:
     """Of every model, given in the ranking's order.
 
     Args:
-      scores: `[models]`, without their bias; higher is better.
+      scores: `[models]`; higher is better.
+      biases: `[models]`, of the scores.
       influences: `[models, units]`, units being samples or groups of them.
       tie: scores this close share the first place.
+      learned: means that the scores learn from the units, such as those of classes: degrees of freedom less.
     """
-    drawn = resampled(scores, influences)
+    units = influences.shape[1]
+    shifts = np.sqrt(units / max(units - learned, 1)) * resampled(np.zeros(len(scores)), influences)
+    biases = shared_biases(biases, shifts.std(axis=0))
+    drawn = scores - biases + shifts
     first = drawn >= drawn.max(axis=1, keepdims=True) - tie
     p_first = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-    low, high = np.quantile(drawn, tails, axis=0)
+    errors = np.random.default_rng(0).normal(size=(len(drawn), 1))  # the same for all models, so they cancel above
+    low, high = np.quantile(drawn + BIAS_ERROR * np.abs(biases) * errors, tails, axis=0)
     leader, groups = 0, [1]
     for model in range(1, len(scores)):
         apart = np.quantile(drawn[:, leader] - drawn[:, model], tails[0]) > tie
         leader = model if apart else leader
         groups.append(groups[-1] + int(apart))
-    return [Confidence((float(low[i]), float(high[i])), float(p_first[i]), int(groups[i])) for i in range(len(scores))]
+    gaps = drawn[:, :-1] - drawn[:, 1:]
+    behind = [
+        0.0,
+        *np.divide(gaps.mean(axis=0), gaps.std(axis=0), where=gaps.std(axis=0) > 0, out=np.zeros(len(scores) - 1)),
+    ]
+    return [
+        Confidence((float(low[i]), float(high[i])), float(p_first[i]), int(groups[i]), float(behind[i]))
+        for i in range(len(scores))
+    ]
+
+
+def samples_to_tell(samples: int, behind: float) -> int | None:
+    """About how many samples tell two models apart that so many do not, if their difference stays as it is.
+
+    Args:
+      samples: that there are.
+      behind: see `Confidence`.
+
+    Returns:
+      Their number with two digits; None where the difference is nothing beside its noise.
+    """
+    if behind < LEAST_BEHIND:
+        return None
+    needed = samples * (QUANTILE / behind) ** 2
+    unit = 10 ** max(0, int(np.log10(needed)) - 1)
+    return max(samples + 1, int(np.ceil(needed / unit)) * unit)
+
+
+def shared_biases(biases: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Biases drawn towards their mean, as far as they differ by no more than their own noise does.
+
+    Args:
+      biases: `[models]`.
+      errors: `[models]`, standard deviations of the scores, of which biases have a share.
+
+    Source: the shrinkage of a random effects model, Efron and Morris 1975, doi:10.1080/01621459.1975.10479864.
+    """
+    spread = np.var(biases)
+    kept = max(0.0, 1 - np.mean((BIAS_NOISE * errors) ** 2) / spread) if spread > 0 else 0.0
+    return np.mean(biases) + kept * (biases - np.mean(biases))
 
 
 def interval_of_share(share: float, samples: int) -> tuple[float, float]:

@@ -326,3 +326,38 @@ def test_a_ranking_knows_its_columns():
     with pytest.raises(ValueError, match="has silhouette, probe; got 'knn'"):
         ranking.column("knn")
     assert dataclasses.asdict(ranking.models[0])["scores"]["probe"] == ranking.column("probe")["m"]
+
+
+def test_intervals_hold_where_classes_are_far_apart_and_noise_has_one_size():
+    """The score of 200 samples is too high there by more than its standard deviation: 0.69 of 0.9 held before."""
+    from benchmarks.trust.calibration.pools import CASES
+    from benchmarks.trust.calibration.statements import statements_of
+
+    (case,) = (case for case in CASES if case.name == "far apart, noise of one size")
+    statements = statements_of(case, "silhouette", pools=4, draws=8)
+    assert 0.8 < np.mean([not (s.above or s.below) for s in statements]) < 0.99
+
+
+def test_biases_are_drawn_together_as_far_as_they_are_noise():
+    rng = np.random.default_rng(0)
+    errors = np.full(50, 0.1)
+    noise = confidence.BIAS_NOISE * errors * rng.normal(size=50)
+    assert np.var(confidence.shared_biases(noise, errors)) < 0.05 * np.var(noise)
+    apart = np.linspace(-1, 1, 50)
+    np.testing.assert_allclose(confidence.shared_biases(apart, errors), apart, atol=0.02)
+    assert confidence.shared_biases(np.array([0.3]), errors[:1]) == 0.3
+
+
+def test_samples_that_tell_two_models_apart():
+    assert confidence.samples_to_tell(100, confidence.QUANTILE) == 101
+    assert confidence.samples_to_tell(100, confidence.QUANTILE / 2) == 400
+    assert confidence.samples_to_tell(100, confidence.QUANTILE / 3.3) == 1100  # two digits, never too few
+    assert confidence.samples_to_tell(100, 0.01) is None
+    rng = np.random.default_rng(0)
+    points, labels = blobs(60, 12, 4)
+    models = {"a": points, "b": points + 0.3 * rng.normal(size=points.shape).astype(np.float32)}
+    ranking = nrjax.rank_batch(models, labels, confidence=True)
+    told = ranking.models[1].group == 2
+    assert ("samples_to_tell" in ranking.settings) == (not told)
+    equal = nrjax.rank_batch({"a": points, "b": points.copy()}, labels, confidence=True)
+    assert "as good as equal" in str(equal)

@@ -1,0 +1,5 @@
+"""How often statements of `confidence=True` hold."""
+
+from benchmarks.trust.calibration.subsamples import calibration
+
+__all__ = ["calibration"]
