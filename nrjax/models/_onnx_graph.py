@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from nrjax.models._heads import LOGITS, is_vector
+from nrjax.models._heads import is_vector, main_name
 
 FLOATS = (1, 10, 11)  # element types of ONNX: float, float16, double
 DENSE = ("Gemm", "MatMul", "FusedGemm", "FusedMatMul", "MatMulNBits", "DynamicQuantizeMatMul", "MatMulIntegerToFloat",
@@ -50,7 +50,7 @@ class Graph:
         The input of a quantised head is added to the graph as floating-point numbers.
         """
         outputs = [tensor.name for tensor in self._graph.output]
-        main = LOGITS if LOGITS in outputs else outputs[0]
+        main = main_name(outputs) or outputs[0]
         read = self._read_by_head(main)
         return read if read is not None else main if self._may_be_vector(main) else None
 

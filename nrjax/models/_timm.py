@@ -4,7 +4,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ class TimmModel(TorchModel):
 
     config: str = ""
 
-    def _penultimate(self, calls: list[Call], main: Any, batch: Any) -> dict[str, Any]:
-        penultimate = super()._penultimate(calls, main, batch)
+    def _penultimate(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> dict[str, Any]:
+        penultimate = super()._penultimate(calls, tensors, batch)
         if any(call.name == self._head for call in calls):
             return penultimate
         # There is no head, or several; timm knows what they would read.
