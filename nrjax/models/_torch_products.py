@@ -47,11 +47,15 @@ class RecordProducts(TorchFunctionMode):
         super().__init__()
         self._samples = samples
         self.found: list[tuple[Product, Any, Any]] = []
+        self._normalised: tuple[Any, Any] = (None, None)  # vectors of unit length, and what they were made of
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Calls a function of PyTorch, and records it if it is such a product."""
         output = func(*args, **(kwargs or {}))
+        if func is torch.nn.functional.normalize and has_vectors(output.shape, self._samples):
+            self._normalised = (output, args[0])
         if func in FUNCTIONS and len(args) > 1 and isinstance(args[1], torch.Tensor) and args[1].ndim == 2:
             if has_vectors(args[0].shape, self._samples) and has_vectors(output.shape, self._samples):
-                self.found.append((Product(args[1]), args[0].clone(), output.clone()))
+                read = self._normalised[1] if args[0] is self._normalised[0] else args[0]
+                self.found.append((Product(args[1]), read.clone(), output.clone()))
         return output
