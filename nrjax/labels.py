@@ -30,8 +30,8 @@ def encode(
       is_told: whether the user has said that the labels are classes.
 
     Raises:
-      ValueError: labels that are missing or infinite (the samples are named), that are not one per sample, that cannot be told
-        apart safely, or that are a continuous target.
+      ValueError: labels that are missing or infinite (the samples are named), that are not one per sample, that cannot
+        be told apart safely, or that are a continuous target.
       TypeError: what has no order or is no sequence.
     """
     ids, classes = _encode(labels, place)

@@ -95,7 +95,7 @@ def warn_of_minus_one(classes: np.ndarray) -> None:
     if classes.dtype.kind in "iuO" and len(classes) > 2 and all(type(label) is int for label in classes.tolist()):
         if classes.min() == -1 and 0 in classes:
             warnings.warn(
-                "labels have -1 beside 0, 1, ..., and it is taken for a class. Leave those samples out if it means that "
+                "labels have -1 beside 0, 1, ..., which is taken for a class. Leave those samples out if it means that "
                 "they have no label.", RuntimeWarning, stacklevel=4,
             )  # fmt: skip
 

@@ -46,11 +46,10 @@ class Graph:
         )  # fmt: skip
 
     def add(self, node: Any) -> None:
-        """Adds a node with one output to the graph."""
+        """Adds a node with one output to the graph; its output is no layer."""
         if node.output[0] not in self.sources:
             self._graph.node.append(node)
             self.sources[node.output[0]] = node
-            self.values = (*self.values, node.output[0])
 
     def inputs_of(self, node: Any) -> list[str]:
         """Inputs of a node that are no weights."""
