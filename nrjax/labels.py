@@ -46,6 +46,22 @@ def encode(
     return ids, classes
 
 
+def check_same_order(samples: Any, labels: Any, who: str = "labels") -> None:
+    """Whether samples and labels of pandas that have the same index have it in the same order.
+
+    Raises:
+      ValueError: they have not; by place, samples would get the labels of others.
+    """
+    left, right = getattr(samples, "index", None), getattr(labels, "index", None)
+    if not hasattr(left, "equals") or not hasattr(right, "equals") or left is None or right is None:
+        return
+    if len(left) == len(right) and not left.equals(right) and left.is_unique and left.isin(right).all():
+        raise ValueError(
+            f"{who} have the index of the samples in another order. Put them in the same one, "
+            "labels.loc[samples.index]; or take both as they stand, without an index: labels.to_numpy()."
+        )
+
+
 def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
     array = as_label_array(labels)
     if array.ndim == 2 and array.shape[1] == 1:
