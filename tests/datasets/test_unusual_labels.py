@@ -47,7 +47,7 @@ def test_bytes_are_text():
 
 
 def test_the_way_out_for_numbers_is_named():
-    with pytest.raises(ValueError, match='a continuous target. Pass task="regression" to rank by the numbers'):
+    with pytest.raises(ValueError, match=r'a continuous target\. Pass task="regression" to rank by the numbers'):
         nrjax.rank_batch({"m": FEATURES}, [f"{i / 7:.3f}" for i in range(24)])
 
 
