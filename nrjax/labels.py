@@ -1,44 +1,65 @@
 """The one door for labels, wherever they come from: classes that can be told apart, and no sample without one."""
 
 import datetime
+import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_alikes
+from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_alikes, warn_of_minus_one
 
 TOLD_MISSING = ("nan", "NaN", "<NA>", "NaT")  # what text makes of a label that is missing
 
 
-def encode(labels: Any, place: Callable[[int], str] = "sample {}".format) -> tuple[np.ndarray, np.ndarray]:
+def encode(
+    labels: Any, place: Callable[[int], str] = "sample {}".format, *, is_told: bool = False
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Dense class ids `0..classes-1`, int32 `[samples]`, and the label of each id.
 
     Labels are text, numbers, booleans, dates, or anything hashable; a column `[samples, 1]` is taken as it is
     meant. Labels of one kind are in sorted order, of several kinds in that of their first appearance. Types do not
     melt: `"1"` and `1` are two classes. Texts that read the same are one class: composed and decomposed characters,
-    blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same are
-    warned of.
+    blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same, and -1
+    beside ids of classes, are warned of.
 
     Args:
       labels: one per sample.
       place: what the user calls the sample of an index.
+      is_told: whether the user has said that the labels are classes.
 
     Raises:
-      ValueError: labels that are missing (the samples are named), that are not one per sample, that cannot be told
-        apart safely, or that are a continuous target.
+      ValueError: labels that are missing or infinite (the samples are named), that are not one per sample, that cannot
+        be told apart safely, or that are a continuous target.
       TypeError: what has no order or is no sequence.
     """
     ids, classes = _encode(labels, place)
-    check_classes(classes, len(ids))
+    check_classes(classes, len(ids), is_told=is_told)
+    warn_of_minus_one(classes)
     if all(isinstance(label, str) for label in classes.tolist()):
         ids, classes = same_spelling(ids, classes)
         missing = np.isin(classes, ["", *TOLD_MISSING])
         if missing.any():
-            _refuse_missing(missing[ids], classes[ids])
+            _refuse_missing(missing[ids], classes[ids], place)
         warn_of_look_alikes(classes.tolist())
     return ids, classes
+
+
+def check_same_order(samples: Any, labels: Any, who: str = "labels") -> None:
+    """Whether samples and labels of pandas that have the same index have it in the same order.
+
+    Raises:
+      ValueError: they have not; by place, samples would get the labels of others.
+    """
+    left, right = getattr(samples, "index", None), getattr(labels, "index", None)
+    if not hasattr(left, "equals") or not hasattr(right, "equals") or left is None or right is None:
+        return
+    if len(left) == len(right) and not left.equals(right) and left.is_unique and left.isin(right).all():
+        raise ValueError(
+            f"{who} have the index of the samples in another order. Put them in the same one, "
+            "labels.loc[samples.index]; or take both as they stand, without an index: labels.to_numpy()."
+        )
 
 
 def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
@@ -52,9 +73,9 @@ def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.nd
     if array.dtype.kind == "V":
         raise ValueError(f"labels must be text, numbers or the like; got records of dtype {array.dtype}.")
     if array.dtype.kind in "fcmM":
-        _refuse_missing(np.isnan(array) if array.dtype.kind in "fc" else np.isnat(array), array)
+        _refuse_missing(~np.isfinite(array) if array.dtype.kind in "fc" else np.isnat(array), array, place)
     if array.dtype.kind in "US":
-        _refuse_missing(np.isin(array, np.array(TOLD_MISSING, array.dtype.kind)), array)
+        _refuse_missing(np.isin(array, np.array(TOLD_MISSING, array.dtype.kind)), array, place)
     return encode_plainly(array, place)
 
 
@@ -149,7 +170,9 @@ def is_missing(label: Any) -> bool:
 
 
 def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
-    _refuse_missing(np.array([is_missing(label) for label in labels], bool), labels)
+    infinite = (isinstance(label, float) and math.isinf(label) for label in labels)
+    missing = [is_missing(label) or inf for label, inf in zip(labels, infinite, strict=True)]
+    _refuse_missing(np.array(missing, bool), labels, place)
     kinds = [_kind(label) for label in labels]
     names = set(kinds)
     if "boolean" in names and names & {"integer", "number"}:
@@ -192,12 +215,13 @@ def _refuse_several(labels: Iterable[Any]) -> None:
         )
 
 
-def _refuse_missing(missing: np.ndarray, labels: Any) -> None:
-    samples = np.flatnonzero(missing)
+def _refuse_missing(missing: np.ndarray, labels: Any, place: Callable[[int], str]) -> None:
+    samples = np.flatnonzero(missing).tolist()
     if len(samples):
-        named = ", ".join(map(str, samples[:5])) + (", ..." if len(samples) > 5 else "")
+        others = "".join(f", {i}" for i in samples[1:5]) if place(0) == "sample 0" else ""
+        named = f"{place(samples[0])}{others}{', ...' * (len(samples) > 5)}"
         raise ValueError(
-            f"labels must not be missing; sample {named} has {str(labels[int(samples[0])]).strip() or 'no text'} "
+            f"labels must not be missing; {named} has {str(labels[int(samples[0])]).strip() or 'no text'} "
             f"({len(samples)} in all). "
             "Remove those samples, from the features too, or give them a class."
         )

@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nrjax._utils.spelling import MOST_FRACTIONS, plain_spelling
+from nrjax._utils.spelling import FEW_OF_ONE, MOST_FRACTIONS, plain_spelling
 from nrjax.labels import as_label_array, is_missing
 
 TaskName = Literal["classification", "regression", "multilabel", "clusters", "positions"]
-FEW_OF_ONE = 4  # samples of a class: whole numbers that have fewer, on average, may be counts or ages
 TASKS = ("classification", "regression", "multilabel")
 
 

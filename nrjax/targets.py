@@ -63,9 +63,10 @@ class Target:
         if task is None and are_collections(labels):
             task = "multilabel"
         array = None if task == "multilabel" else as_label_array(labels)
+        is_told = task is not None
         task = told_task(array) if task is None else task  # pyright: ignore
         if task == "classification":
-            values, classes = encode(array, place)
+            values, classes = encode(array, place, is_told=is_told)
             if not 2 <= len(classes) <= len(values) - 1:
                 raise ValueError(
                     f"labels must have at least 2 classes and fewer classes than samples; "

@@ -68,11 +68,10 @@ def _strike(victim: str, running: subprocess.Popen, chance: random.Random) -> bo
         if running.poll() is not None:
             return False
         time.sleep(0.01)
-    hit, workers = False, []
-    with contextlib.suppress(psutil.Error):  # it may be ending just now
-        workers = [
-            one for one in psutil.Process(running.pid).children() if "nrjax.sweeps._serve" in " ".join(one.cmdline())
-        ]
+    hit, workers = False, _workers(running)
+    while victim == "a worker" and not workers and running.poll() is None:  # on a busy machine it starts late
+        time.sleep(0.01)
+        workers = _workers(running)
     with contextlib.suppress(psutil.Error, ProcessLookupError):
         for one in workers if victim != "the driver" else []:
             one.kill()
@@ -82,6 +81,15 @@ def _strike(victim: str, running: subprocess.Popen, chance: random.Random) -> bo
             running.wait()
             hit = True
     return hit
+
+
+def _workers(running: subprocess.Popen) -> list[psutil.Process]:
+    """Its worker processes."""
+    try:
+        children = psutil.Process(running.pid).children()
+        return [child for child in children if "nrjax.sweeps._serve" in " ".join(child.cmdline())]
+    except psutil.Error:  # it may be ending just now
+        return []
 
 
 def _results(store: Path) -> tuple[dict[str, float], bool]:

@@ -6,6 +6,15 @@ from typing import Any
 import numpy as np
 
 
+def as_table(data: Any) -> Any:
+    """A batch of records of pyarrow as a table, which narwhals knows; anything else as it is."""
+    if type(data).__name__ == "RecordBatch" and type(data).__module__.startswith("pyarrow"):
+        import pyarrow as pa
+
+        return pa.Table.from_batches([data])
+    return data
+
+
 def is_frame(data: Any) -> bool:
     """Whether data are a frame, not a lazy one, of any library that narwhals knows."""
     if not hasattr(data, "columns") and not hasattr(data, "column_names"):

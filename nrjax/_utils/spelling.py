@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import datetime
 import decimal
 import json
 import math
@@ -16,6 +17,7 @@ import numpy as np
 
 LONGEST_LIST = 10_000  # characters of a label that are looked at
 MOST_FRACTIONS = 20  # different values with fractions that can be classes: ratings in halves, not measurements
+FEW_OF_ONE = 4  # samples of a class: whole numbers or dates that have fewer, on average, may be a continuous target
 INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
@@ -45,11 +47,16 @@ def same_spelling(ids: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.
     return new_ids.reshape(-1)[ids].astype(np.int32), merged
 
 
-def check_classes(classes: np.ndarray, samples: int) -> None:
+def check_classes(classes: np.ndarray, samples: int, *, is_told: bool = False) -> None:
     """Whether values can be classes.
 
+    Args:
+      classes: the different values.
+      samples: that have them.
+      is_told: whether the user has said that they are classes.
+
     Raises:
-      ValueError: they are a continuous target, or lists that are written as text.
+      ValueError: they are a continuous target, unless the user has said otherwise, or lists that are written as text.
     """
     values = classes.tolist()
     lists = [label for label in values if isinstance(label, str) and label[:1] in "[{(" and _is_list(label)]
@@ -58,7 +65,16 @@ def check_classes(classes: np.ndarray, samples: int) -> None:
             f"labels must be a class per sample; {lists[0][:60]!r} is a list that is written as text. Choose one of "
             "its entries for each sample."
         )
-    if not values or not all(map(_is_number, values)):
+    many = len(values) > MOST_FRACTIONS and FEW_OF_ONE * len(values) > samples
+    if is_told or not values:
+        return
+    if (many or 2 * len(values) > max(samples, 4)) and all(map(_is_date, classes)):
+        raise ValueError(
+            f"labels must be classes; got {len(values):,} different dates or times for {samples:,} samples, such as "
+            f'{values[len(values) // 2]}. Group them, such as by year; or pass task="classification" to take each for '
+            "a class."
+        )
+    if not all(map(_is_number, values)):
         return
     floating = [float(label) for label in values]
     fractions = any(not number.is_integer() for number in floating if math.isfinite(number))
@@ -69,9 +85,19 @@ def check_classes(classes: np.ndarray, samples: int) -> None:
     if floats and many and (fractions or 2 * len(values) > samples):
         raise ValueError(
             f"labels must be classes; got {len(values):,} different numbers for {samples:,} samples, such as "
-            f"{values[len(values) // 2]}: a continuous target. Group them, such as by numpy.digitize, or write the "
-            "classes as whole numbers or words."
+            f'{values[len(values) // 2]}: a continuous target. Pass task="regression" to rank by the numbers; or '
+            "group them, such as by numpy.digitize, or write the classes as whole numbers or words."
         )
+
+
+def warn_of_minus_one(classes: np.ndarray) -> None:
+    """Warns of -1 beside ids of classes from 0 on, which often means that a sample has no label."""
+    if classes.dtype.kind in "iuO" and len(classes) > 2 and all(type(label) is int for label in classes.tolist()):
+        if classes.min() == -1 and 0 in classes:
+            warnings.warn(
+                "labels have -1 beside 0, 1, ..., which is taken for a class. Leave those samples out if it means that "
+                "they have no label.", RuntimeWarning, stacklevel=4,
+            )  # fmt: skip
 
 
 def warn_of_look_alikes(classes: Iterable[str]) -> None:
@@ -83,7 +109,8 @@ def warn_of_look_alikes(classes: Iterable[str]) -> None:
     key: Callable[[str], Hashable] = float if numeric else _reading_key
     for label in classes:
         other = first_of.setdefault(key(label), label)
-        if other is not label and (numeric or len(label) > 1):
+        are_letters = len(label) == len(other) == 1 and (label + other).isascii()  # such as a and A
+        if other is not label and (numeric or not are_letters):
             pairs.append(f"{other[:60]!r} and {label[:60]!r}")
     if pairs:
         warnings.warn(
@@ -96,7 +123,8 @@ def warn_of_look_alikes(classes: Iterable[str]) -> None:
 
 def _reading_key(label: str) -> Hashable:
     """Equal for labels that differ in case, in blanks, or in the order of parts alone."""
-    text = " ".join(re.sub(r"[\s_]+", " ", unicodedata.normalize("NFKC", label).casefold()).split())
+    text = "".join(mark for mark in unicodedata.normalize("NFKC", label).casefold() if mark not in INVISIBLE)
+    text = " ".join(re.sub(r"[\s_]+", " ", text).split())
     parts = _SEVERAL.split(text)
     return text if len(parts) == 1 else tuple(sorted(parts))
 
@@ -105,6 +133,15 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, str):
         return bool(_NUMBER.fullmatch(plain_spelling(value)))
     return isinstance(value, (numbers.Real, decimal.Decimal)) and not isinstance(value, (bool, np.bool_))
+
+
+def _is_date(value: Any) -> bool:
+    """Whether a value is a date or a time, or the text of one such as 2024-05-17."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return len(value) >= 10 and not value.isdecimal() and bool(datetime.datetime.fromisoformat(value))
+        return False
+    return isinstance(value, (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64))
 
 
 def _is_list(text: str) -> bool:

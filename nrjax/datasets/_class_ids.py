@@ -28,7 +28,7 @@ def rows_without_label(labels: Sequence[Any], class_names: Sequence[str] | None)
 
 
 def class_ids(
-    labels: Sequence[Any], class_names: Sequence[str] | None, row: Callable[[int], str]
+    labels: Sequence[Any], class_names: Sequence[str] | None, row: Callable[[int], str], *, is_told: bool = False
 ) -> tuple[np.ndarray, list[str]]:
     """Class ids of the labels of a table, and the name of each class.
 
@@ -36,6 +36,7 @@ def class_ids(
       labels: none of them missing.
       class_names: the table's own names of its ids; None takes the labels as names, in natural order.
       row: from the index of a label to what the user calls its row.
+      is_told: whether the user has said that they are classes.
 
     Raises:
       ValueError: labels that are no classes, or that cannot be told apart by how they read.
@@ -48,7 +49,7 @@ def class_ids(
     ids = _as_ids(labels)
     if ids is not None:
         return ids, _numbers_as_names(ids)
-    ids, classes = encode(labels, row)
+    ids, classes = encode(labels, row, is_told=is_told)
     by_name: dict[str, Any] = {}
     for label in classes.tolist():
         other = by_name.setdefault(str(label), label)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrjax._utils.frames import columns_of_frame, is_frame
+from nrjax._utils.frames import as_table, columns_of_frame, is_frame
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line
 from nrjax.datasets._columns import Columns, Place
@@ -23,7 +23,7 @@ STREAMS = ("IterableDataset", "IterableColumn", "IterDataPipe", "ChainDataset") 
 
 def holds_labels(data: Any) -> bool:
     """Whether data are more than samples: arrays, lists and columns of samples have no labels of their own."""
-    if is_frame(data) or isinstance(data, str):
+    if is_frame(as_table(data)) or isinstance(data, str):
         return True
     return not isinstance(data, Sequence) and not hasattr(data, "__array__") and not hasattr(data, "dtype")
 
@@ -36,7 +36,7 @@ def table_of(
     Raises:
       ValueError: a column that is not there, a split that has to be chosen, a stream.
     """
-    data = joined_splits(data, split)
+    data = as_table(joined_splits(data, split))
     if _is_stream(data):
         raise ValueError(
             f"The data set is a stream ({type(data).__name__}), which has no length. Take a part of it, such as "

@@ -50,7 +50,8 @@ def read_target(
         raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}.")
     if len(columns) > 1:
         return _read_matrix(columns, names, task, row)
-    cells = [cell.item() if isinstance(cell, np.generic) else cell for cell in columns[0]]
+    is_told = task is not None
+    cells = [_plain(cell) for cell in columns[0]]
     labelled = np.array([i for i, cell in enumerate(cells) if not is_missing(cell)], int)
     labels = [cells[i] for i in labelled]
     numbers = as_floats(labels) if class_names is None and labels and _is_numeric(labels) else None
@@ -60,7 +61,8 @@ def read_target(
     if task == "classification":
         unlabelled = rows_without_label(cells, class_names)
         labelled = np.setdiff1d(np.arange(len(cells)), unlabelled)
-        ids, classes = class_ids([cells[i] for i in labelled], class_names, lambda i: row(int(labelled[i])))
+        given = [cells[i] for i in labelled]
+        ids, classes = class_ids(given, class_names, lambda i: row(int(labelled[i])), is_told=is_told)
         return TableTarget(task, _filled(ids, labelled, len(cells), -1), classes, unlabelled)
     read = as_matrix if task == "regression" else as_multi_hot
     given = (
@@ -69,6 +71,15 @@ def read_target(
     values, outputs = read(given, lambda i: row(int(labelled[i])))
     outputs = [str(names[0])] if values.shape[1] == 1 else list(map(str, outputs))
     return _target_of_matrix(task, values, outputs, labelled, len(cells))
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as Python has it: NumPy's scalars, and bytes that are text."""
+    cell = cell.item() if isinstance(cell, np.generic) else cell
+    try:
+        return cell.decode() if isinstance(cell, bytes) else cell
+    except UnicodeDecodeError:
+        return cell
 
 
 def _task_of(labels: Sequence[Any] | np.ndarray) -> TaskName:

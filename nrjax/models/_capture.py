@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import nnx
 
+from nrjax.models._heads import has_vectors
 from nrjax.models._layer_calls import LayerCalls, main_output
 from nrjax.models._layer_choice import unique_name
-from nrjax.models._logits import find_logits
+from nrjax.models._program_heads import read_by_head
 
 COLLECTION = "nrjax_layers"
 _DENSE_LINEN = (nn.Dense, nn.DenseGeneral)
@@ -94,16 +95,6 @@ def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: A
     """The trace of a network: `run` returns its output, calls and sown values; `matrices` are paths of weights."""
     output, calls, sown = run(variables, images)
     main = main_output(output, len(images))
-    head = None if main is None else calls.head(main, images, matrices)
-    if main is not None and calls.returning(main) is None:  # the network itself computed it, perhaps from logits
-
-        def main_and_dense(variables: Any, images: jax.Array) -> tuple[Any, list[Any]]:
-            output, calls, sown = run(variables, images)
-            by_key = _by_key(sown)
-            return main_output(output, len(images)), [by_key[call.key] for call in calls.dense(main.shape)]
-
-        i = find_logits(main_and_dense, variables, images)
-        head = None if i is None else calls.dense(main.shape)[i].key
     by_key, outputs, last = _by_key(sown), {"input": images}, images
     for key in sorted(by_key):
         _, name, *given = key.split("|")
@@ -111,7 +102,24 @@ def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: A
         has_rows = value.ndim and value.shape[0] == images.shape[0]
         if not given and has_rows and (name or value is not last):
             outputs[unique_name(name or "output", outputs)] = last = value
-    return Trace(outputs, main if head is None else by_key[f"{head}|given"])
+    read = None
+    if main is not None:
+        head = calls.head(main, images)
+        read = by_key.get(f"{head}|given") if head else None
+        read = (
+            read_by_head(functools.partial(_main_and_read, run, matrices), variables, images) if read is None else read
+        )
+        main = main if has_vectors(main.shape, len(images)) else None
+    return Trace(outputs, main if read is None else read)
+
+
+def _main_and_read(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: Any, images: jax.Array) -> Any:
+    """The main output, and what the module that returns it reads."""
+    output, calls, sown = run(variables, images)
+    main = main_output(output, len(images))
+    module = calls.returning(main, matrices)
+    given = _by_key(sown).get(f"{module}|given")
+    return (main,) if given is None else (main, given)
 
 
 _patching = threading.RLock()

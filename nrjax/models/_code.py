@@ -29,6 +29,7 @@ GENERATED = (  # members that Python, `dataclass`, `abc` and pickling make: nobo
     "__static_attributes__", "__slotnames__", "__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__",
     "__type_params__", "__dataclass_fields__", "__dataclass_params__", "__match_args__",
 )  # fmt: skip
+READS_FILES = ("read_text", "read_bytes")  # methods of paths
 MACHINERY = types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType
 
 Content = tuple[list[str | bytes], list[Any]]  # texts, and the objects within that are read next
@@ -72,7 +73,32 @@ def function_content(function: types.FunctionType) -> Content:
     if package is not None:
         return [*texts, package], [] if is_global(function) else inner
     used = _used_values(function)
-    return [*texts, repr(list(used))], [*inner, vars(function), *used.values()]
+    return [*texts, repr(list(used)), *_environment(function.__code__)], [*inner, vars(function), *used.values()]
+
+
+def files_read_by(function: types.FunctionType) -> str | None:
+    """The name by which a function of the user's own opens files, whose content is no part of it; None for others."""
+    if package_of(function.__globals__.get("__name__")) is not None:
+        return None
+    names = _names_in(function.__code__)
+    opens = [name for name in names.variables if name == "open" and name not in function.__globals__]
+    return next(iter([*opens, *(name for name in names.attributes if name in READS_FILES)]), None)
+
+
+def _environment(code: types.CodeType) -> Iterator[str]:
+    """Variables of the environment that are named in code which reads the environment, with their values."""
+    names = _names_in(code)
+    if {"environ", "getenv"} & {*names.variables, *names.attributes}:
+        texts = dict.fromkeys(text for text in _texts_in(code) if text in os.environ)
+        yield from (f"environment {text}={os.environ[text]}" for text in texts)
+
+
+def _texts_in(code: types.CodeType) -> Iterator[str]:
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _texts_in(constant)
+        elif isinstance(constant, str):
+            yield constant
 
 
 def class_content(kind: type) -> Content:

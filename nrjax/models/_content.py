@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax._utils.messages import first_line
-from nrjax.models._code import Content, class_content, function_content, is_global, package_of
+from nrjax.models._code import Content, class_content, files_read_by, function_content, is_global, package_of
 from nrjax.models._framework_content import framework_content
 
 PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...), type(NotImplemented))
@@ -97,6 +97,9 @@ def _content(thing: Any) -> Content:
 def _python_content(thing: Any) -> Content | None:
     """The content of objects that pickle knows by name alone, or not at all; None for others."""
     if isinstance(thing, types.FunctionType):
+        name = files_read_by(thing)
+        if name is not None:
+            raise FingerprintError(f"{thing.__qualname__} reads files ({name}), whose content may change")
         return function_content(thing)
     if isinstance(thing, type):
         return class_content(thing)

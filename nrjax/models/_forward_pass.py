@@ -65,7 +65,9 @@ class ForwardPass:
         size = self._size if self._model.compiled else self._model.batch or count
         rows = self._order[:count]
         outputs = self._model.outputs(self._batches.prepare(rows, size), self._outputs, self._precision)
-        for names, features, again in zip(self._sources, self._features, self._layers(outputs, count), strict=True):
+        layers = self._layers(outputs, count)
+        self._check_widths(layers)
+        for names, features, again in zip(self._sources, self._features, layers, strict=True):
             difference = relative_difference(features[rows], again)
             if np.isfinite(difference) and difference > TOLERANCES[self._precision]:
                 raise ValueError(
@@ -87,6 +89,7 @@ class ForwardPass:
 
     def _store(self, count: int, outputs: Sequence[Any]) -> None:
         layers = self._layers(outputs, count)
+        self._check_widths(layers)
         if not self._features:
             self._on_widths([batch.shape[1] for batch in layers])
             self._features = allocate_features(len(self._order), layers)
@@ -96,6 +99,18 @@ class ForwardPass:
             features[slice(rows[0], rows[-1] + 1) if is_ascending else rows] = batch
         self._done += count
         self._on_batch(count)
+
+    def _check_widths(self, layers: Sequence[np.ndarray]) -> None:
+        widths = [features.shape[1] for features in self._features] or [batch.shape[1] for batch in layers]
+        for names, batch, width in zip(self._sources, layers, widths, strict=True):
+            layer = printable(str(names[0]))
+            if not width:
+                raise ValueError(f"the model gives no features: {layer} has shape {batch.shape}.")
+            if batch.shape[1] != width:
+                raise ValueError(
+                    f"the model gives {width} dims for one batch and {batch.shape[1]} for another ({layer}); every "
+                    "sample needs as many. Bring samples to one size, or pool them."
+                )
 
     def _layers(self, outputs: Sequence[Any], count: int) -> list[np.ndarray]:
         """Features of every requested layer in a batch, from the model's outputs; rows that fill up are dropped."""

@@ -5,9 +5,15 @@ for every sample and whose output is the network's main output. The penultimate 
 its main output.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-LOGITS = "logits"  # of several outputs with names, the one that classes are read from
+MAIN_OUTPUTS = ("logits", "output", "outputs", "out", "predictions")  # of several outputs with names, the main one
+
+
+def main_name(names: Iterable[str]) -> str | None:
+    """The name of the main output among those of several outputs; None where none of them says so."""
+    names = list(names)
+    return next((name for name in MAIN_OUTPUTS if name in names), None)
 
 
 def is_vector(sizes: Sequence[int | None]) -> bool:

@@ -61,6 +61,7 @@ class HuggingFaceModel(Model):
         self._head: str | None = None  # of the classifier, as the first batch showed it
         self._told_padding = False
         self._word_remarks = WordRemarks()
+        self._head_remark = ""
         self._mixes: bool | None = None  # whether the padding of a batch changes texts; None is not known yet
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
@@ -155,11 +156,13 @@ class HuggingFaceModel(Model):
         yield from weight_parts(self.module if self.of_pairs is None else self.of_pairs.module)
 
     def remarks(self) -> list[str]:
-        """The number of texts that were truncated since the last call; once, that padding changes features."""
+        """The number of texts that were truncated since the last call; once, other heads, and what padding changes."""
         truncated, seen, self._truncated, self._seen = self._truncated, self._seen, 0, 0
         remarks = self._word_remarks.take() + (self.of_pairs.remarks() if self.of_pairs else [])
         if truncated:
             remarks.append(f"{truncated:,} of {seen:,} texts are longer than the model takes and were truncated.")
+        if self._head_remark:
+            remarks, self._head_remark = [*remarks, self._head_remark], ""
         if self._mixes and not self._told_padding:
             self._told_padding = True
             remarks.append("padding changes what it makes of a text, so that texts of one length run together.")
@@ -189,7 +192,11 @@ class HuggingFaceModel(Model):
         ):
             output = self.module(**tensors, output_hidden_states=needs_states, return_dict=True)
         if self.classes and not self._head:
-            self._head = find_head(calls, output.logits, first) or find_shared_head(calls, output.logits) or ""
+            self._head = find_head(calls, output.logits, first) or ""
+            if not self._head:
+                self._head = find_shared_head(calls, output.logits) or ""
+                read_by = f"what {self._head} reads is taken" if self._head else "they are taken, for no head was found"
+                self._head_remark = f"its logits are made of several heads or in an unknown way; {read_by}."
         read = next((call.given for call in calls if call.name == self._head), None)
         mask = tensors.get("attention_mask")
         pooling = self._pooling or self._default

@@ -39,7 +39,7 @@ class KerasModel(Model):
         self.inputs = image_inputs(known, self._preprocessing, channels_first=False, as_bytes=lambda: self._on_jax)
         self._models: dict[tuple[str, ...], Any] = {}
         self._compiled: dict[tuple[str, ...], Any] = {}  # until `release`, because layers may change then
-        self._penultimate = find_penultimate(self._keras, module)
+        self._penultimate, self._remarks = find_penultimate(self._keras, module)
         self._outputs: dict[str, Any] = {"input": module.inputs[0]}
         for node in nodes_of(module):
             for output in node.output_tensors[:1]:
@@ -120,6 +120,11 @@ class KerasModel(Model):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration, weights, and the code of layers that are not Keras' own."""
         yield from code_of(self.module)
+
+    def remarks(self) -> list[str]:
+        """About several heads, once."""
+        remarks, self._remarks = self._remarks, []
+        return remarks
 
     def release(self) -> None:
         """Forgets compiled programs: a layer may have changed when the model runs again."""

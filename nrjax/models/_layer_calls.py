@@ -5,9 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from nrjax.models._heads import LOGITS, has_vectors
-
-MAIN_OUTPUTS = (LOGITS, "output", "out")  # names of the output that is preferred to the others
+from nrjax.models._heads import has_vectors, main_name
 
 
 class Call(NamedTuple):
@@ -45,30 +43,26 @@ class LayerCalls:
                 sow(name=f"{key}|given", value=given)
         return output
 
-    def head(self, main: jax.Array, images: jax.Array, matrices: set[tuple[str, ...]]) -> str | None:
-        """The key of the innermost call that returned the main output, if it has a weight matrix and reads vectors."""
-        call = self.returning(main)
-        if call is None or call.given is None or not has_vectors(call.given.shape, len(images)):
-            return None
-        has_matrix = call.is_dense or any(path[: len(call.path)] == call.path for path in matrices)
-        return call.key if has_matrix and (call.is_dense or call.given is not images) else None
+    def head(self, main: jax.Array, images: jax.Array) -> str | None:
+        """The key of the innermost call that returned the main output, if it is a dense layer that reads vectors."""
+        call = next((call for call in self._calls if call.output is main and call.path), None)
+        is_head = call is not None and call.is_dense and has_vectors(call.given.shape, len(images))
+        return call.key if call is not None and is_head else None
 
-    def returning(self, main: jax.Array) -> Call | None:
-        """The innermost call that returned the main output."""
-        return next((call for call in self._calls if call.output is main and call.path), None)
-
-    def dense(self, shape: tuple[int, ...]) -> list[Call]:
-        """Calls of dense layers with outputs of a shape and vectors as inputs."""
-        return [
-            call for call in self._calls
-            if call.is_dense and call.path and call.output.shape == shape and has_vectors(call.given.shape, shape[0])
-        ]  # fmt: skip
+    def returning(self, main: jax.Array, matrices: set[tuple[str, ...]]) -> str | None:
+        """The key of the innermost call with a weight matrix that returned the main output."""
+        calls = (call for call in self._calls if call.output is main and call.path)
+        return next((c.key for c in calls if any(path[: len(c.path)] == c.path for path in matrices)), None)
 
 
 def main_output(output: Any, samples: int) -> jax.Array | None:
-    """The main output of a network, vectors `[samples, dims]`: its logits, or the first vectors; None without any."""
+    """The main output of a network: the one whose name says so, or the first vectors; None without any.
+
+    Vectors are `[samples, dims]`, with one number for every sample also `[samples]`.
+    """
     if isinstance(output, Mapping):
-        preferred = [output[name] for name in MAIN_OUTPUTS if name in output]
-        output = [*preferred, *output.values()]
+        name = main_name(output)
+        output = [output[name]] if name else list(output.values())
     leaves = [leaf for leaf in jax.tree.leaves(output) if isinstance(leaf, jax.Array)]
-    return next((leaf for leaf in leaves if has_vectors(leaf.shape, samples)), None)
+    vectors = next((leaf for leaf in leaves if has_vectors(leaf.shape, samples)), None)
+    return vectors if vectors is not None else next((leaf for leaf in leaves if leaf.shape == (samples,)), None)

@@ -11,8 +11,10 @@ from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, printable
 from nrjax.models._code import version_of
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
-from nrjax.models._model import Description, Inputs, Model, Precision, unknown_shape
+from nrjax.models._model import Description, Model, Precision, unknown_shape
 from nrjax.models._onnx_graph import Graph
+from nrjax.models._onnx_heads import HeadSearch
+from nrjax.models._onnx_inputs import inputs_of_graph
 from nrjax.models._preprocessing import Preprocessing, scales_images
 
 NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
@@ -44,18 +46,19 @@ class OnnxModel(Model):
         self.batch = shape[0] if shape and isinstance(shape[0], int) else None
         sizes = tuple(n if isinstance(n, int) and n > 0 else None for n in shape[1:])
         graph = Graph(self._onnx, proto)
-        if preprocessing is None:
-            takes_bytes = scales_images(*graph.arithmetic()) and dtype != np.uint8
-            preprocessing = Preprocessing(scale=1.0 if takes_bytes else 1 / 255)
-        self.inputs = _inputs(sizes, dtype, preprocessing)
         self._graph_outputs = [tensor.name for tensor in self._session.get_outputs()]
-        self._penultimate = graph.penultimate()
-        self._values = graph.values
+        self._sessions: dict[tuple[str, ...], Any] = {}
+        if preprocessing is None:
+            takes_bytes = dtype != np.uint8 and scales_images(*self._factor_and_offset(graph, sizes, dtype))
+            preprocessing = Preprocessing(scale=1.0 if takes_bytes else 1 / 255)
+        self.inputs = inputs_of_graph(sizes, dtype, preprocessing)
+        search = HeadSearch(self._onnx, graph)
+        self._penultimate = search.penultimate()
+        self._remarks, self._values = search.remarks, graph.values
         self._input_layer = unique_name("input", self._values)  # the name of the layer that is the batch itself
         self._names_by_index: list[str] = []
         counts = [np.prod(list(tensor.dims), dtype=np.int64) for tensor in proto.graph.initializer]
         self.description = Description(int(np.sum(counts)), proto.ByteSize(), source)
-        self._sessions: dict[tuple[str, ...], Any] = {}
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """The input, then every floating-point tensor of a node that has a row for every sample."""
@@ -64,6 +67,24 @@ class OnnxModel(Model):
             raise unknown_shape()
         dtype = np.uint8 if self.inputs.kind == "image" else np.float32
         return self._list_layers(self.inputs.prepare(np.zeros((self.batch or 1, *shape), dtype)))
+
+    def _factor_and_offset(self, graph: Graph, sizes: Sequence[int | None], dtype: Any) -> tuple[float, float]:
+        """Factor and offset that are applied to an image before the first weights, by the results for 0 and 1."""
+        read = graph.read_by_weights()
+        if read is None or read == self._input.name or len(sizes) != 3:
+            return 1.0, 0.0
+        shape = (self.batch or 1, *(size or 32 for size in sizes))
+        try:
+            images = [np.full(shape, value, dtype) for value in (0, 1)]
+            of_zero, of_one = (float(np.median(self._run(image, (read,))[read])) for image in images)
+        except Exception:  # the network takes another size
+            return 1.0, 0.0
+        return of_one - of_zero, of_zero
+
+    def remarks(self) -> list[str]:
+        """About several heads, once."""
+        remarks, self._remarks = self._remarks, []
+        return remarks
 
     def _list_layers(self, batch: np.ndarray) -> list[Layer]:
         layers = [Layer(self._input_layer, tuple(batch.shape[1:]))]
@@ -120,30 +141,3 @@ class OnnxModel(Model):
         available = self._runtime.get_available_providers()
         providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
         return self._runtime.InferenceSession(proto.SerializeToString(), settings, providers=providers)
-
-
-def _inputs(sizes: tuple[int | None, ...], dtype: Any, preprocessing: Preprocessing) -> Inputs:
-    """Inputs of a graph; `sizes` are those of one sample, None where any is taken."""
-    default = Preprocessing()
-    values = (preprocessing.mean, preprocessing.std, preprocessing.scale)
-    if dtype == np.uint8 and values != (default.mean, default.std, default.scale):
-        raise ValueError("it takes images as they are, from 0 to 255; leave mean, std and scale out.")
-    if len(sizes) != 3:
-        shape = tuple(n for n in sizes if n is not None) if None not in sizes else None
-        return Inputs("array", shape, "none", lambda arrays: np.asarray(arrays, dtype))
-    channels_last = sizes[2] in (1, 3) and sizes[0] not in (1, 3)
-    channels = (sizes[2] if channels_last else sizes[0]) or 3
-    height, width = sizes[:2] if channels_last else sizes[1:]
-    shape = (height, width, channels) if height and width else None
-    if preprocessing.image_size is not None:
-        shape = (*preprocessing.image_size, channels)
-
-    def prepare(images: Any) -> np.ndarray:
-        sized = preprocessing.sized(images, shape)
-        if sized.ndim == 4 and shape is None and sized.shape[-1] != channels and sized.dtype == np.uint8:
-            sized = preprocessing.sized(sized, (*sized.shape[1:3], channels))
-        if dtype == np.uint8:  # the network scales
-            return np.ascontiguousarray(sized if channels_last else sized.transpose(0, 3, 1, 2), dtype)
-        return preprocessing.normalised(sized, channels_first=not channels_last).astype(dtype, copy=False)
-
-    return Inputs("image", shape, preprocessing.words(shape), prepare)

@@ -4,7 +4,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
 from nrjax.models._feature_maps import Maps
+from nrjax.models._heads import has_vectors
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._layer_choice import PENULTIMATE
 from nrjax.models._model import Inputs, Precision
@@ -31,13 +32,14 @@ class TimmModel(TorchModel):
 
     config: str = ""
 
-    def _penultimate(self, calls: list[Call], main: Any, batch: Any) -> dict[str, Any]:
-        penultimate = super()._penultimate(calls, main, batch)
-        if any(call.name == self._head for call in calls):
+    def _penultimate(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> dict[str, Any]:
+        penultimate = super()._penultimate(calls, tensors, batch)
+        has_head = any(call.name == self._head for call in calls)
+        if has_head and getattr(self.module, "num_classes", None) != 0:
             return penultimate
         # There is no head, or several; timm knows what they would read.
-        features = self.module.forward_features(batch)
-        return {PENULTIMATE: self.module.forward_head(features, pre_logits=True)}
+        features = self.module.forward_head(self.module.forward_features(batch), pre_logits=True)
+        return {PENULTIMATE: features} if has_vectors(features.shape, len(batch)) else {}
 
     def _find_maps(self, batch: PositionBatch) -> Maps:
         """Layers with maps; the penultimate is what `forward_features` returns."""

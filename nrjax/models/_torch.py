@@ -19,7 +19,7 @@ from nrjax.models._model import Description, Inputs, Model, Precision, as_shape,
 from nrjax.models._position_batches import PositionBatch
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._torch_calls import Call, hooked, record_calls, tensors_of
-from nrjax.models._torch_heads import find_head, main_output
+from nrjax.models._torch_heads import describe_heads, find_head, main_output
 from nrjax.models._torch_maps import few_pictures, find_maps, vectors_of
 from nrjax.models._torch_runs import computing_in, described, in_inference, is_accelerated, is_lazy, is_program
 
@@ -155,7 +155,7 @@ class TorchModel(Model):
                 if value.ndim and value.shape[0] == samples:
                     record(f"{OUTPUT}{suffix}", value)
             if penultimate:
-                outputs |= self._penultimate(calls, main_output(tensors, samples), tensor)
+                outputs |= self._penultimate(calls, tensors, tensor)
         self._names = self._names or names
         return outputs
 
@@ -202,16 +202,22 @@ class TorchModel(Model):
                 f"{message}"
             ) from error
 
-    def _penultimate(self, calls: list[Call], main: Any, batch: Any) -> dict[str, Any]:
+    def _penultimate(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> dict[str, Any]:
         """The penultimate layer by its name; empty where there is neither a head nor a vector for every sample."""
-        head = find_head(calls, main, batch) or "" if self._head is None else self._head
-        if (batch != batch[:1]).any():  # equal samples do not tell a head
-            self._head = head
         if is_program(self.module):
             raise LayerError(
                 "The penultimate layer of a TorchScript or exported program is not known: its modules are not called. "
                 f"Take layer={OUTPUT!r}, or pass the module that it was made of."
             )
+        main = main_output(tensors, len(batch))
+        if self._head is None and find_head(calls, main, batch) is None:
+            with record_calls(self.module, len(batch), of_products=True) as products:
+                self._call(batch)
+            calls = [*calls, *products]
+        head = find_head(calls, main, batch) or "" if self._head is None else self._head
+        if self._head is None and (batch != batch[:1]).any():  # equal samples do not tell a head
+            self._head, remark = head, describe_heads(calls, tensors, head, batch)
+            self._remarks += [remark] if remark else []
         features = next((call.given for call in calls if call.name == head), main)
         return {PENULTIMATE: features} if features is not None and has_vectors(features.shape, len(batch)) else {}
 

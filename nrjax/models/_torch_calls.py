@@ -4,12 +4,15 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nrjax.models._heads import has_vectors
 from nrjax.models._layer_choice import unique_name
 from nrjax.models._torch_runs import is_program
+
+PRODUCT = "product"  # the beginning of a name, of a product outside of modules
 
 
 class Call(NamedTuple):
@@ -40,13 +43,16 @@ def hooked(module: Any, hook: Callable[[str], Any], path: str | None = None) -> 
 
 
 @contextlib.contextmanager
-def record_calls(module: Any, samples: int, head: str | None = None) -> Iterator[list[Call]]:
+def record_calls(
+    module: Any, samples: int, head: str | None = None, *, of_products: bool = False
+) -> Iterator[list[Call]]:  # fmt: skip
     """Records calls of inner modules that return a vector for every sample, in the order in which they end.
 
     Args:
       module: the network; None records nothing.
       samples: in the batch.
       head: the name of the only call to record; None records all.
+      of_products: whether products outside of modules are recorded instead.
     """
     calls: list[Call] = []
     names: list[str] = []
@@ -57,21 +63,49 @@ def record_calls(module: Any, samples: int, head: str | None = None) -> Iterator
             names.append(name)
             given = next((tensors[""] for arg in (*args, *named.values()) if (tensors := tensors_of(arg))), None)
             value = tensors_of(output).get("")
-            if head not in (None, name) or given is None or value is None:
+            if given is None or value is None or (head is not None and head.partition("|")[0] != name):
                 return
-            if has_vectors(value.shape, samples):
-                calls.append(Call(name, layer, given.clone(), value.clone()))  # later modules may change them in place
-            elif value.ndim == 4 and getattr(layer, "kernel_size", None) == (1, 1):  # a head whose output is averaged
-                mean = given.mean(dim=(2, 3))
-                calls.extend(Call(name, layer, mean, logits.mean(dim=(2, 3))) for logits in (value, value.relu()))
+            for pool, read, answer in _vectors_of(layer, given, value, samples):
+                if head in (None, f"{name}{pool}"):
+                    calls.append(Call(f"{name}{pool}", layer, read, answer))
 
         return after
 
     if module is None:
         yield calls
         return
-    with hooked(module, hook, None if head is None else head.partition(":")[0]):
+    if of_products or (head or "").startswith(PRODUCT):
+        from nrjax.models._torch_products import RecordProducts
+
+        with RecordProducts(samples) as mode:
+            yield calls
+        calls += (Call(f"{PRODUCT} {i}", *product) for i, product in enumerate(mode.found))
+        return
+    with hooked(module, hook, None if head is None else re.split("[:|]", head)[0]):
         yield calls
+
+
+def _vectors_of(layer: Any, given: Any, value: Any, samples: int) -> Iterator[tuple[str, Any, Any]]:
+    """Vectors that a layer may have read and returned, and how they were pooled: `|mean` of all positions, or none.
+
+    A convolution or a dense layer of tokens may be a head whose output is pooled later. A convolution of the whole map
+    is a dense layer of its numbers. The vectors are copies, because later modules may change them in place.
+    """
+    size = getattr(layer, "kernel_size", None)
+    is_convolution = isinstance(size, tuple) and given.ndim == 4 and getattr(layer, "groups", 1) == 1
+    if has_vectors(value.shape, samples):
+        is_whole = is_convolution and tuple(given.shape[2:]) == size
+        yield "", given.flatten(1).clone() if is_whole else given.clone(), value.clone()
+    elif value.ndim == 4 and is_convolution and size == (1, 1):
+        read, largest = given.mean(dim=(2, 3)), given.amax(dim=(2, 3))
+        yield "|mean", read, value.mean(dim=(2, 3))
+        yield "|mean of the positive", read, value.relu().mean(dim=(2, 3))
+        yield "|largest", largest, value.amax(dim=(2, 3))
+    elif value.ndim == 3 == given.ndim and given.shape[:2] == value.shape[:2] and not any(layer.children()):
+        if value.shape[0] == samples and any(weight.ndim == 2 for weight in layer.parameters()):
+            yield "|mean", given.mean(dim=1), value.mean(dim=1)
+            yield "|first", given[:, 0].clone(), value[:, 0].clone()
+            yield "|last", given[:, -1].clone(), value[:, -1].clone()
 
 
 def tensors_of(output: Any) -> dict[str, Any]:

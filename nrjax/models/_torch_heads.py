@@ -5,14 +5,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nrjax.models._heads import LOGITS, has_vectors
+from nrjax._utils.messages import shortened
+from nrjax.models._heads import has_vectors, main_name
 from nrjax.models._torch_calls import Call
 
 CLOSE = 1e-4  # relative: the same numbers, but for the order of sums
 
 
 def main_output(tensors: Mapping[str, Any], samples: int) -> Any:
-    """The main output of a network: its logits, or the first tensor that has a vector for every sample.
+    """The main output of a network: the one whose name says so, or the first that has a vector for every sample.
+
+    One number for every sample, as of a binary classifier, is a vector of one dimension.
 
     Args:
       tensors: see `tensors_of`.
@@ -22,10 +25,10 @@ def main_output(tensors: Mapping[str, Any], samples: int) -> Any:
       None where no tensor has a row for every sample.
     """
     rows = {suffix: value for suffix, value in tensors.items() if value.ndim and value.shape[0] == samples}
-    if f".{LOGITS}" in rows:
-        return rows[f".{LOGITS}"]
+    name = main_name(suffix.removeprefix(".") for suffix in rows)
     vectors = (value for value in rows.values() if has_vectors(value.shape, samples))
-    return next(vectors, next(iter(rows.values()), None))
+    main = rows[f".{name}"] if name else next(vectors, next(iter(rows.values()), None))
+    return main[:, None] if main is not None and main.ndim == 1 else main
 
 
 def find_head(calls: Sequence[Call], main: Any, batch: Any) -> str | None:
@@ -44,10 +47,67 @@ def find_head(calls: Sequence[Call], main: Any, batch: Any) -> str | None:
     if source is not None and _may_be_head(source, batch):
         return source.name
     for call in reversed(calls):  # the network changed the logits by itself
-        if _may_be_head(call, batch) and call.output[0].numel() == main.shape[1]:
+        if call.output[0].numel() == main.shape[1] and _may_be_head(call, batch):
             if _may_be_logits_of(call.output.reshape(samples, -1).float(), main):
                 return call.name
-    return None
+    summands = _summands(calls, main, batch)
+    read = [_read_by_all(call, calls) for call in summands]
+    return summands[0].name if read and all(_are_close(each, read[0]) for each in read) else None
+
+
+def describe_heads(calls: Sequence[Call], tensors: Mapping[str, Any], head: str, batch: Any) -> str | None:
+    """A remark on a network of several heads that read different vectors; None for any other.
+
+    Args:
+      calls: all of them.
+      tensors: the outputs; see `tensors_of`.
+      head: the name of the call whose input is taken, empty for none.
+      batch: that entered the network.
+    """
+    main = main_output(tensors, len(batch))
+    if not head:
+        summands = [] if main is None else _summands(calls, main.reshape(len(batch), -1).float(), batch)
+        if not summands:
+            return None
+        names = shortened(", ".join(call.name for call in summands))
+        return f"its output is the sum of what {names} answer, and is taken as it is; or choose a layer that they read."
+    by_name = {call.name: call for call in calls}
+    heads = {find_head(calls, value, batch) for value in tensors.values() if value.shape[:1] == batch.shape[:1]}
+    others = sorted(
+        name for name in heads - {None, head}
+        if not _are_close(by_name[name].given, by_name[head].given.reshape(len(batch), -1).float())
+    )  # fmt: skip
+    if not others:
+        return None
+    names = shortened(", ".join(others))
+    return f"it has several heads, and what {head} reads is taken; {names} read something else: choose a layer."
+
+
+def _summands(calls: Sequence[Call], main: Any, batch: Any) -> list[Call]:
+    """Dense layers whose outputs, each by a factor, add up to the main output; none where they do not."""
+    import torch
+
+    dense: list[Call] = []
+    for call in calls:
+        has_shape = call.output[0].numel() == main.shape[1] and not any(call.module.children())
+        is_new = has_shape and not any(_are_close(call.output, other.output.reshape(main.shape)) for other in dense)
+        if is_new and _may_be_head(call, batch):
+            dense.append(call)
+    if len(dense) < 2 or main.numel() < 4 * len(dense):
+        return []
+    answers = torch.stack([call.output.reshape(-1) for call in dense], 1).double().cpu()
+    factors = torch.linalg.lstsq(answers, main.reshape(-1, 1).double().cpu(), driver="gelsd").solution
+    if not torch.allclose(answers @ factors, main.reshape(-1, 1).double().cpu(), atol=CLOSE * _largest(main), rtol=0):
+        return []
+    return [call for call, factor in zip(dense, factors[:, 0].tolist(), strict=True) if abs(factor) > CLOSE]
+
+
+def _read_by_all(call: Call, calls: Sequence[Call]) -> Any:
+    """The vectors that a dense layer reads, or those of the dense layer before it, as in a low-rank change."""
+    given = call.given.reshape(len(call.given), -1).float()
+    before = next((other for other in calls if other is not call and _are_close(other.output, given)), None)
+    is_dense = before is not None and not any(before.module.children()) and _has_matrix(before.module)
+    return before.given.reshape(len(given), -1).float() if before is not None and is_dense else given
 
 
 def find_shared_head(calls: Sequence[Call], main: Any) -> str | None:
@@ -59,13 +119,27 @@ def find_shared_head(calls: Sequence[Call], main: Any) -> str | None:
 def _may_be_head(call: Call, batch: Any) -> bool:
     """Whether a module may be a head: it has a weight matrix, and reads and returns a vector for every sample.
 
-    A module that has modules within and reads the network's input is the network, and no head.
+    A module that has modules within is none if it reads the network's input, for it is the network, or if it is no
+    linear function of the length or the direction of what it reads, for it is a block of layers.
     """
     samples = len(batch)
     are_vectors = has_vectors(call.given.shape, samples) and has_vectors(call.output.shape, samples)
     if not are_vectors or not _has_matrix(call.module):
         return False
-    return not (any(call.module.children()) and _are_close(call.given, batch.reshape(samples, -1).float()))
+    if not any(call.module.children()) or "Linear" in type(call.module).__name__:  # quantised ones have modules within
+        return True
+    return not _are_close(call.given, batch.reshape(samples, -1).float()) and _is_linear(call)
+
+
+def _is_linear(call: Call) -> bool:
+    """Whether a module is affine, or does not depend on the length of vectors; true where it cannot be called alone."""
+    given, other = call.given, call.given.roll(1, 0)
+    try:
+        half, of_other, of_twice = (call.module(vectors) for vectors in ((given + other) / 2, other, 2 * given))
+        of_means, of_directions = (call.output + of_other) / 2, call.output
+        return _are_close(half, of_means.float()) or _are_close(of_twice, of_directions.float())
+    except Exception:  # such as for want of another argument
+        return True
 
 
 def _has_matrix(module: Any) -> bool:
@@ -79,6 +153,7 @@ def _are_close(tensor: Any, other: Any) -> bool:
 
     if tensor.numel() != other.numel() or tensor.shape[0] != other.shape[0]:
         return False
+    tensor = tensor.to(other.device)
     return torch.allclose(tensor.reshape(other.shape).float(), other, rtol=CLOSE, atol=CLOSE * _largest(other))
 
 

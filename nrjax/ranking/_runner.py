@@ -15,6 +15,7 @@ from nrjax.ranking._jobs import CandidateResult, Job, Listener, ModelRecord, Rou
 from nrjax.ranking._samples import LabelledSamples
 from nrjax.ranking._scoring import RoundScorer
 
+Claim = Callable[[str, str], bool]
 Loader = Callable[[], tuple[Any, dict[str, list[int]]]]  # gives a model, and the state of the files it was read from
 
 
@@ -43,14 +44,17 @@ class CandidateRunner:
         return self.work(lambda _: waiting.popleft() if waiting else None, round_spec, listener)
 
     def work(
-        self, next_job: Callable[[bool], Job | None], round_spec: RoundSpec, listener: Listener
-    ) -> Iterator[CandidateResult]:
+        self, next_job: Callable[[bool], Job | None], round_spec: RoundSpec, listener: Listener,
+        claim: Claim | None = None,
+    ) -> Iterator[CandidateResult]:  # fmt: skip
         """Results of jobs that are asked for one at a time.
 
         Args:
           next_job: gives the next one; called with False it may have none yet, with True None is the end.
           round_spec: samples and scores.
           listener: is told how it goes on.
+          claim: whether a model, by its fingerprint, is this job's to compute, by its name; False where an equal one is
+            computed elsewhere.
         """
         scorer = RoundScorer(self._target, round_spec, at_once=self._in_worker)
         done = set(round_spec.done)
@@ -60,7 +64,7 @@ class CandidateRunner:
                 job, load = ahead
                 listener.starts(job.name)
                 ahead = self._begin(next_job(False), round_spec, pool)
-                yield from self._result(job, load, round_spec.samples, listener, scorer, done)
+                yield from self._result(job, load, round_spec.samples, listener, scorer, done, claim)
                 del load
                 ahead = ahead or self._begin(next_job(True), round_spec, pool)
         yield from scorer.finish()
@@ -86,8 +90,9 @@ class CandidateRunner:
         return model, {} if any(changed >= clock for _, _, changed, _ in files.values()) else files
 
     def _result(
-        self, job: Job, load: Loader, samples: int, listener: Listener, scorer: RoundScorer, done: set[str]
-    ) -> Iterator[CandidateResult]:
+        self, job: Job, load: Loader, samples: int, listener: Listener, scorer: RoundScorer, done: set[str],
+        claim: Claim | None,
+    ) -> Iterator[CandidateResult]:  # fmt: skip
         """The result of a job, or those that became complete with it; `done` are fingerprints that need no result."""
         result, clock = CandidateResult(job), BatchClock()
 
@@ -98,7 +103,7 @@ class CandidateRunner:
         try:
             model = self._loaded(result, load)
             fingerprint = result.job.fingerprint
-            if fingerprint in done:
+            if fingerprint in done or (claim and fingerprint and not claim(fingerprint, job.name)):
                 result.known = True
             else:
                 start = time.perf_counter()

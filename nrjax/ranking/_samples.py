@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nrjax.datasets import ColumnChoice, Dataset, SampleSequence, columns_of_words, holds_labels, load_dataset
+from nrjax.labels import check_same_order
 from nrjax.models import Kind, Samples, check_samples
 from nrjax.target_tasks import TaskName
 from nrjax.targets import Target
@@ -73,6 +74,7 @@ class LabelledSamples:
 
     @classmethod
     def _checked(cls, samples: Any, labels: Any, task: Any, groups: Any, names: tuple[str, ...]) -> "LabelledSamples":
+        check_same_order(samples, labels)
         kind, samples = check_samples(samples)
         target = Target.of(labels, task=task, groups=groups)  # before any model runs
         if names:

@@ -12,6 +12,7 @@ from nrjax import kernels
 from nrjax._utils.jax_config import neutral_config
 from nrjax._utils.messages import first_line
 from nrjax.kernels.error_bounds import TOLERANCE
+from nrjax.labels import check_same_order
 from nrjax.results import Ranking
 from nrjax.scoring.build_ranking import build_ranking, split_failed
 from nrjax.scoring.checks import (
@@ -128,6 +129,8 @@ def rank_batch(
     )  # fmt: skip
     clusters = check_labelled(request.scores, labels, n_clusters)
     models = named_models(features)
+    for name, array in features.items() if type(features) is dict else ():
+        check_same_order(array, labels, f"Model {name!r}: labels")
     if clusters is not None:
         target = Target.unlabelled(len(models[next(iter(models))]), clusters)
     check_task(request.by, target)

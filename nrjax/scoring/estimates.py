@@ -30,8 +30,10 @@ def methods_of(kind: ScoreKind, dtype: Any, grouped: bool = False) -> list[Metho
     Groups are left out in float64: what a group decides alone has no digits in float32.
     """
     working = working_dtype(dtype)
-    if kind.estimate is None or jax.default_backend() == "tpu":
+    if jax.default_backend() == "tpu":
         return [Method("gram", working)]
+    if kind.estimate is None:  # numbers of float64 need not fit float32, nor differences of them be left in it
+        return [Method("gram", working if kind.labelled else dtype)]
     in_float32 = kind.begins_in_float32 and working == dtype == np.float32 and not (grouped and kind.leaves_out)
     begin = [Method("gram", np.float32)] if in_float32 else []
     return begin + [Method(solver, np.float64) for solver in kind.solvers]

@@ -7,7 +7,7 @@ was killed from outside, which says little of the candidate, unless it had taken
 
 import shutil
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from nrjax.sweeps._setup import Setup
 from nrjax.sweeps._worker_process import WorkerProcess
 
 TRIES, TRIES_KILLED = 3, 10  # deaths of its process until a candidate is given up; and if somebody killed it
+Claim = Callable[[str, str], bool]  # of a fingerprint by a name
 POLL = 0.1  # seconds between looks at time and memory
 
 
@@ -49,8 +50,20 @@ class Local:
         self._failed_starts, self._devices = 0, 1  # processes in a row that died before they began
         self._setup = Setup(models, target, spec, cache)
 
-    def run(self, jobs: Sequence[Job], round_spec: RoundSpec, listener: Listener) -> Iterator[CandidateResult]:
-        """Results as they come; every job has one."""
+    def run(
+        self, jobs: Sequence[Job], round_spec: RoundSpec, listener: Listener, others_claim: Claim | None = None
+    ) -> Iterator[CandidateResult]:  # fmt: skip
+        """Results as they come; every job has one.
+
+        Models that are equal are computed once: who comes first with a fingerprint claims it. `others_claim` asks other
+        machines.
+        """
+        claimed: dict[str, str] = {}  # names by fingerprint; who is tried again claims it again
+
+        def claim(fingerprint: str, name: str) -> bool:
+            is_first = claimed.setdefault(fingerprint, name) == name
+            return is_first and (others_claim is None or others_claim(fingerprint, name))
+
         for job in jobs:
             if job.name in self._setup.refused:
                 listener.advances(round_spec.samples)
@@ -65,7 +78,7 @@ class Local:
             known = any(worker.devices for worker in self._workers)  # the first one says how many there are
             self._staff(min(open_jobs, self._wanted or self._devices) if known else 1, round_spec)
             for worker in list(self._workers):
-                for result in worker.hear(listener, waiting, alone):
+                for result in worker.hear(listener, waiting, alone, claim):
                     open_jobs -= 1
                     yield result
                 if worker.is_gone:  # what it said before was heard

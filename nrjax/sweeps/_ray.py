@@ -92,12 +92,13 @@ class Ray:
                 listener.advances(round_spec.samples)
                 yield CandidateResult(job, reason=self._refused[job.name])
         jobs = [job for job in jobs if job.name not in self._refused]
+        claims = ray.remote(num_cpus=0)(_Claims).remote()
         packed_round, waiting = ray.put(cloudpickle.dumps(round_spec)), self._parts(jobs)
         running: dict[Any, list[Job]] = {}
         while waiting or running:
             while waiting and (self._wanted is None or len(running) < self._wanted):
                 part = waiting.pop(0)
-                running[self._task.remote(self._setup, packed_round, part)] = part
+                running[self._task.remote(self._setup, packed_round, part, claims)] = part
             ready, _ = ray.wait(list(running), timeout=1, fetch_local=False)
             for stream in ready:
                 try:
@@ -172,8 +173,24 @@ _held: dict[bytes, Local] = {}  # of this process of Ray's: its worker process, 
 _ending: list[threading.Timer] = []  # what ends it when no task comes any more
 
 
-def _do(setup: bytes, round_spec: bytes, jobs: list[Job]) -> Iterator[CandidateResult]:
+class _Claims:
+    """Who computes a model, among the nodes."""
+
+    def __init__(self):
+        self._names: dict[str, str] = {}
+
+    def claim(self, fingerprint: str, name: str) -> bool:
+        """Whether a model is the named candidate's to compute."""
+        return self._names.setdefault(fingerprint, name) == name
+
+
+def _do(setup: bytes, round_spec: bytes, jobs: list[Job], claims: Any) -> Iterator[CandidateResult]:
     """On a node: candidates, one after another."""
+    import ray
+
+    def claim(fingerprint: str, name: str) -> bool:
+        return ray.get(claims.claim.remote(fingerprint, name))
+
     while _ending:
         _ending.pop().cancel()
     key = hashlib.sha256(setup).digest()
@@ -184,7 +201,7 @@ def _do(setup: bytes, round_spec: bytes, jobs: list[Job]) -> Iterator[CandidateR
         lacks = {name: value for name, value in environment.items() if name not in os.environ}
         _held[key] = Local(models, target, spec, workers=1, environment=lacks, **options)
     try:
-        yield from _held[key].run(jobs, cloudpickle.loads(round_spec), _SilentListener())
+        yield from _held[key].run(jobs, cloudpickle.loads(round_spec), _SilentListener(), claim)
     except BaseException:
         _end()
         raise

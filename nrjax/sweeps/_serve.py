@@ -56,10 +56,14 @@ def serve(connection: _Pipe, files: tuple[int, ...]) -> None:
         connection.send(("wants", idle))
         return connection.recv()
 
+    def claim(fingerprint: str, name: str) -> bool:
+        connection.send(("claims", (fingerprint, name)))
+        return connection.recv()
+
     connection.send(("ready", _devices()))
     while (round_spec := connection.recv()) is not None:
         try:
-            for result in runner.work(next_job, round_spec, _RemoteListener(connection)):
+            for result in runner.work(next_job, round_spec, _RemoteListener(connection), claim):
                 connection.send(("done", result))
         except BrokenImage as error:
             connection.send(("broken", str(error)))

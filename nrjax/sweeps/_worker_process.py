@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,9 @@ class WorkerProcess:
             elif kind == "ends":
                 return
 
-    def hear(self, listener: Listener, waiting: deque[Job], alone: deque[Job]) -> Iterator[CandidateResult]:
+    def hear(
+        self, listener: Listener, waiting: deque[Job], alone: deque[Job], claim: Callable[[str, str], bool]
+    ) -> Iterator[CandidateResult]:  # fmt: skip
         """Takes its messages, and answers; gives the results among them."""
         try:
             while self.connection.poll():
@@ -119,6 +121,8 @@ class WorkerProcess:
                     raise BrokenImage(content)
                 elif kind == "wants":
                     self._answer(content, waiting, alone)
+                elif kind == "claims":
+                    self._tell(claim(*content))
             # its end of the pipe may live on in what a candidate started
             self.is_gone = self._process.poll() is not None and not self.connection.poll()
         except (EOFError, OSError):

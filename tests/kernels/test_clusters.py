@@ -110,3 +110,13 @@ def test_models_on_samples_without_labels(tmp_path, save_tiny, tiny_images):
     again = nrjax.sweep(tmp_path / "zoo", images, store=tmp_path / "r.db", **options)
     other = nrjax.sweep(tmp_path / "zoo", images, store=tmp_path / "r.db", progress=False)
     assert (stored.ranking.scores, again.stored, other.stored) == (ranking.scores, 3, 0)
+
+
+@pytest.mark.parametrize("change", [lambda x: 1e200 * x, lambda x: 1e-250 * x, lambda x: x + 1e9])
+def test_scale_and_mean_of_float64_features_do_not_matter(change):
+    features = blobs(3, samples=90)[0].astype(np.float64)
+    before, after = (
+        nrjax.rank_batch({"m": x}, None, scores=["clusters", "stability"]).models[0].scores
+        for x in (features, change(features))
+    )
+    assert after == pytest.approx(before, abs=1e-6)

@@ -1,0 +1,158 @@
+"""The head of an ONNX graph: the tensor that it reads, found by going back from the main output."""
+
+# pyright: reportMissingImports=false
+
+from collections.abc import Sequence
+from typing import Any
+
+from nrjax.models._heads import main_name
+from nrjax.models._onnx_graph import ARITHMETIC, DENSE, FLOATS, PASSES, QUANTISED, Graph
+
+SUMS = ("Add", "Sum", "Mean", "Concat")
+POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Gather", "Slice")  # of positions
+NORMS = ("ReduceL2", "Clip", "Expand", "Shape", "Max", "Sqrt", "ReduceSum", "Mul", "Pow", "Add", "Unsqueeze", "LpNorm")
+
+
+class HeadSearch:
+    """Finds what the head of a graph reads; nodes that make vectors of it are added to the graph.
+
+    Attributes:
+      remarks: about several heads that read different tensors.
+    """
+
+    def __init__(self, onnx: Any, graph: Graph):
+        self._onnx, self._graph = onnx, graph
+        self.remarks: list[str] = []
+
+    def penultimate(self) -> str | None:
+        """The tensor that the head reads, else the main output; None where that is no vector for every sample."""
+        graph = self._graph
+        outputs = graph.outputs
+        vectors = [name for name in outputs if graph.may_be_vector(name)]
+        main = main_name(outputs) or (vectors or outputs)[0]
+        read = self._read_by_head(main, [])
+        if read is None:
+            return main if graph.may_be_vector(main) else None
+        others = [self._read_by_head(name, []) for name in outputs if name != main]
+        if any(other not in (None, read) for other in others):
+            self.remarks.append(f"it has several heads, and what that of its output {main} reads is taken.")
+        return read
+
+    def _read_by_head(self, name: str, pools: Sequence[Any]) -> str | None:
+        """The input of the head whose output a tensor is; None where there is no head."""
+        graph = self._graph
+        while (node := graph.sources.get(name)) is not None:
+            inputs = graph.inputs_of(node)
+            if node.op_type in (*DENSE, *QUANTISED, "Conv"):
+                return self._read_by_dense(node, pools)
+            if node.op_type in SUMS and len(inputs) > 1:
+                return self._read_by_all(inputs, pools)
+            if node.op_type in POOLS and not pools and not graph.may_be_vector(inputs[0]):
+                pools = [node]
+            elif (
+                not self._keeps_vectors(node)
+                and node.op_type not in PASSES
+                and not (node.op_type in ARITHMETIC and len(inputs) == 1)
+            ):
+                return None
+            name = inputs[0] if inputs else ""
+        return None
+
+    def _keeps_vectors(self, node: Any) -> bool:
+        """Whether a node adds up several heads, or takes the only number of a sample out of its vector."""
+        sizes = self._graph.sizes(node.input[0]) if node.input else None
+        return node.op_type in ("ReduceMean", "ReduceSum") or (node.op_type == "Gather" and sizes == [1])
+
+    def _read_by_all(self, inputs: Sequence[str], pools: Sequence[Any]) -> str | None:
+        """What all heads read whose outputs are added; of a head and its low-rank change what the first layer reads."""
+        chains = [self._dense_inputs(given) for given in inputs]
+        read = [given for given in chains[0] if all(given in chain for chain in chains)]
+        if read:
+            return next((given for given in read if self._graph.may_be_vector(given)), None)
+        heads = [self._read_by_head(given, pools) for given in inputs]
+        if None not in heads and len(set(heads)) == 1:
+            return heads[0]
+        if None not in heads:
+            self.remarks = ["its output is the sum of several heads, and is taken as it is; or choose a layer."]
+        return None
+
+    def _read_by_dense(self, node: Any, pools: Sequence[Any]) -> str | None:
+        """The input of a dense layer; None where the node is none, or reads no vectors."""
+        graph = self._graph
+        if node.op_type in ("Gemm", "MatMul", "FusedGemm", "FusedMatMul") and node.input[1] not in graph.weights:
+            return None
+        if any(a.name == "activation" and a.s not in (b"", b"Sigmoid") for a in node.attribute):
+            return None
+        given = node.input[0]
+        if pools:
+            return self._pooled(given, node, pools[0])
+        while (source := graph.sources.get(given)) is not None and source.op_type in PASSES and not (
+            source.op_type in ("Reshape", "Flatten", "Squeeze") and graph.may_be_vector(given)
+        ):  # fmt: skip
+            given = source.input[0]
+        sizes, kernel = graph.sizes(given), self._kernel(node)
+        if kernel is not None and len(kernel) > 1 and sizes is not None and sizes[1:] == kernel and set(kernel) != {1}:
+            return self._add("Flatten", [given], f"{given} flattened")
+        if not graph.may_be_vector(given):
+            return None
+        return self._in_floats(given, node) if node.op_type in QUANTISED else self._before_norm(given)
+
+    def _pooled(self, given: str, node: Any, pool: Any) -> str | None:
+        """What a dense layer of positions, or a convolution of one, reads, pooled as its output is."""
+        kernel = self._kernel(node)
+        if kernel is not None and set(kernel) != {1}:
+            return None
+        copied = self._onnx.NodeProto()
+        copied.CopyFrom(pool)
+        name = f"{given} pooled"
+        copied.input[0], copied.name = given, name
+        copied.output[0] = name
+        self._graph.add(copied)
+        return name
+
+    def _kernel(self, node: Any) -> list[int] | None:
+        """The sizes of a convolution's kernel; None for other nodes."""
+        shapes = self._graph.sizes(node.input[1]) if node.op_type == "Conv" else None
+        return None if shapes is None else shapes[1:]
+
+    def _before_norm(self, name: str) -> str:
+        """The vectors of which a tensor has the directions, or itself."""
+        node = self._graph.sources.get(name)
+        if node is None or node.op_type not in ("Div", "LpNormalization"):
+            return name
+        if node.op_type == "Div":
+            waiting = [node.input[1]]
+            while waiting:
+                other = waiting.pop()
+                source = self._graph.sources.get(other)
+                if not other or other == node.input[0] or other in self._graph.weights:
+                    continue
+                if source is None or source.op_type not in NORMS:
+                    return name
+                waiting += source.input
+            if node.input[1] in self._graph.weights:
+                return name
+        return node.input[0]
+
+    def _in_floats(self, name: str, node: Any) -> str:
+        """The name of a quantised tensor as floating-point numbers, by the scale and zero of the node that reads it."""
+        kind = self._graph.types.get(name)
+        if kind is not None and kind.elem_type in FLOATS:
+            return name
+        return self._add("DequantizeLinear", list(node.input[:3]), f"{name} in floats")
+
+    def _add(self, kind: str, inputs: list[str], name: str) -> str:
+        self._graph.add(self._onnx.helper.make_node(kind, inputs, [name]))
+        return name
+
+    def _dense_inputs(self, name: str) -> list[str]:
+        """Inputs of the dense layers that compute a tensor, from the last to the first."""
+        graph, found = self._graph, []
+        while (node := graph.sources.get(name)) is not None:
+            inputs = graph.inputs_of(node)
+            if node.op_type in DENSE and len(inputs) == 1:
+                found.append(inputs[0])
+            elif node.op_type not in PASSES and not (node.op_type in ARITHMETIC and len(inputs) == 1):
+                break
+            name = inputs[0] if inputs else ""
+        return found

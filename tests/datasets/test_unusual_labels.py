@@ -1,0 +1,84 @@
+"""Labels as frames and files have them: dates, infinities, -1, bytes, invisible characters, rows in another order."""
+
+import datetime
+
+import numpy as np
+import pytest
+
+import nrjax
+
+TEXTS = [f"text {i}" for i in range(24)]
+FEATURES = np.random.default_rng(0).normal(size=(24, 3))
+pandas = pytest.importorskip("pandas")
+
+
+def frame(labels):
+    return pandas.DataFrame({"text": TEXTS, "label": labels})
+
+
+DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i) for i in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (DAYS, r"24 different dates or times for 24 samples.* task=.classification."),
+        ([str(day) for day in DAYS], r"24 different dates or times"),
+        (pandas.to_timedelta(range(24), unit="h"), "24 different dates or times"),
+        ([0, 1, np.inf] * 8, r"must not be missing; row 3 \(index 2\), ... has inf"),
+    ],
+)
+def test_what_is_no_class_is_refused(labels, words):
+    with pytest.raises(ValueError, match=words):
+        nrjax.load_dataset(frame(labels))
+    with pytest.raises(ValueError, match="labels must"):
+        nrjax.rank_batch({"m": FEATURES}, labels)
+
+
+@pytest.mark.parametrize("labels", [[0.1 * (i % 13) for i in range(24)], [DAYS[i // 2 * 2] for i in range(24)]])
+def test_what_the_user_calls_classes_are_classes(labels):
+    classes = len(set(labels))
+    assert nrjax.rank_batch({"m": FEATURES}, labels, task="classification").settings["classes"] == classes
+    assert len(nrjax.load_dataset(frame(labels), task="classification").class_names) == classes
+
+
+def test_bytes_are_text():
+    assert nrjax.load_dataset(frame([b"a", "a", b"b", "b"] * 6)).class_names == ("a", "b")
+
+
+def test_the_way_out_for_numbers_is_named():
+    with pytest.raises(ValueError, match=r'a continuous target\. Pass task="regression" to rank by the numbers'):
+        nrjax.rank_batch({"m": FEATURES}, [f"{i / 7:.3f}" for i in range(24)])
+
+
+@pytest.mark.parametrize("labels", [["dog", "do\N{SOFT HYPHEN}g"], ["1", "\N{FULLWIDTH DIGIT ONE}"]])
+def test_invisible_and_wide_characters_are_said(labels):
+    with pytest.warns(RuntimeWarning, match="nearly read the same"):
+        nrjax.load_dataset(frame([*labels, "other"] * 8))
+
+
+def test_minus_one_of_an_array_is_said():
+    with pytest.warns(RuntimeWarning, match="labels have -1 beside 0"):
+        assert nrjax.rank_batch({"m": FEATURES}, [-1, 0, 1] * 8).settings["classes"] == 3
+    assert nrjax.rank_batch({"m": FEATURES}, [-1, 1] * 12).settings["classes"] == 2
+
+
+def test_rows_in_another_order_are_refused():
+    labels = pandas.Series([0, 1, 2] * 8)
+    shuffled = labels.sample(frac=1, random_state=0)
+    texts = pandas.Series(TEXTS)
+    model = nrjax.from_embedder(lambda texts: np.array([[len(text), text.count("1")] for text in texts]), kind="text")
+    for rank in (
+        lambda labels: nrjax.rank_batch({"m": pandas.DataFrame(FEATURES)}, labels),
+        lambda labels: nrjax.rank({"m": model}, texts, labels),
+    ):
+        with pytest.raises(ValueError, match=r"index of the samples in another order.*labels.loc\[samples.index\]"):
+            rank(shuffled)
+        right = rank(labels).scores
+        assert rank(shuffled.loc[labels.index]).scores == right == rank(labels.to_numpy()).scores
+
+
+def test_batches_of_records():
+    pyarrow = pytest.importorskip("pyarrow")
+    batch = pyarrow.record_batch({"text": TEXTS, "label": [0, 1] * 12})
+    assert len(nrjax.load_dataset(batch).labels) == 24
