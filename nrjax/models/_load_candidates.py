@@ -9,13 +9,9 @@ from typing import Any
 from nrjax._utils.messages import printable, shortened
 from nrjax.models._candidate_lists import LISTS, Entry, read_list
 from nrjax.models._candidates import Candidate, Candidates
-from nrjax.models._code import version_of
-from nrjax.models._load import PREFIXES, load_model
+from nrjax.models._load import load_model
+from nrjax.models._sources import has_prefix, prefixes, versions_of
 from nrjax.models._zoo import Zoo, load_zoo
-
-RUNS_ON = {  # packages that decide what a model of files computes, by prefix
-    "timm": ("timm", "torch"), "hf": ("transformers", "torch"), "onnx": ("onnxruntime",), "keras": ("keras",),
-}  # fmt: skip
 
 
 def load_candidates(models: Any, *, where: str | None = None, download: bool = False) -> Mapping[str, Any]:
@@ -106,7 +102,7 @@ def _candidates_of_zoo(zoo: Zoo) -> list[Candidate]:
 
 
 def _candidates_of_name(name: str, base: Path, download: bool) -> list[Candidate]:
-    if name.partition(":")[0] in PREFIXES and ":" in name:
+    if has_prefix(name):
         load = functools.partial(load_model, name, base=base, download=download)
         return [Candidate(name, load, source=name, key=_key(name, base), place=_place(name, base))]
     path = base / Path(name).expanduser()
@@ -119,7 +115,7 @@ def _candidates_of_name(name: str, base: Path, download: bool) -> list[Candidate
         load_model(name)  # its error lists the prefixes
     raise FileNotFoundError(
         f"Models {printable(shortened(name, 100))!r}: there is no such folder or list (.toml, .json), and it has none "
-        f"of the prefixes {', '.join(f'{prefix}:' for prefix in PREFIXES)}."
+        f"of the prefixes {', '.join(f'{prefix}:' for prefix in prefixes())}."
     )
 
 
@@ -145,6 +141,9 @@ def _place(name: str, base: Path) -> Path | None:
 
 
 def _key(name: str, base: Path, *options: Any) -> str:
-    """See `Candidate.key`."""
-    versions = map(version_of, RUNS_ON[name.partition(":")[0]])
+    """See `Candidate.key`; empty where the code of a plug-in cannot be read."""
+    try:
+        versions = versions_of(name.partition(":")[0])
+    except ValueError:
+        return ""
     return " ".join([name, str(base.resolve()), *(repr(option) for option in options if option is not None), *versions])
