@@ -14,6 +14,7 @@ from nrjax.cli.target import load_models, warnings_said
     epilog=manual(
         "nrjax zoo",
         'nrjax zoo candidates.toml --where "parameters < 30e6" --format csv',
+        "nrjax zoo 'timm:convnext*' --where \"parameters < 30e6 and license == 'apache-2.0'\"",
         failure="a model cannot be read, or the input is wrong; stderr says what",
     )
 )
@@ -22,13 +23,13 @@ from nrjax.cli.target import load_models, warnings_said
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
-    """List MODELS (default: the bundled zoo): zoos, lists (.toml, .json), names such as timm:resnet18."""
+    """List MODELS (default: the bundled zoo): zoos, lists (.toml, .json), names and patterns such as timm:resnet*."""
     from nrjax import demo
 
     found, rows, failed = load_models(models, str(demo.ZOO), where), [], False
     for name in found:
         try:
-            known = found.known(name)
+            known = found.known(name, look=True)
             tags = {key: value for key, value in known.items() if isinstance(value, (str, int, float)) and value != ""}
             rows.append({"model": tags.pop("name"), **tags})
         except ValueError as error:

@@ -2,14 +2,17 @@
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nrjax._utils.messages import printable, shortened
+from nrjax.datasets import Kind
 from nrjax.models._candidate_lists import LISTS, Entry, read_list
 from nrjax.models._candidates import Candidate, Candidates
 from nrjax.models._load import load_model
+from nrjax.models._many_names import expand, find_models, names_of
 from nrjax.models._sources import has_prefix, prefixes, versions_of
 from nrjax.models._zoo import Zoo, load_zoo
 
@@ -18,7 +21,8 @@ def load_candidates(models: Any, *, where: str | None = None, download: bool = F
     """Every way to name candidates, as a mapping from name to model; nothing is loaded yet.
 
     Args:
-      models: a name with a prefix, the folder of a zoo, a list in TOML or JSON; a mapping from name to any of these
+      models: a name with a prefix, a pattern (`timm:resnet*`, `timm:vit_*@pretrained`, `hf:cached`, `onnx:*.onnx`), the
+        folder of a zoo or of models of frameworks, a list in TOML or JSON; a mapping from name to any of these
         or to a live model; or a sequence of them.
       where: keep those of which this holds, such as `"parameters < 10e6 and license == 'apache-2.0'"`.
       download: as for `load_model`.
@@ -66,12 +70,17 @@ def _or_broken(name: str | Path, base: Path, download: bool) -> list[Candidate]:
     try:
         return _candidates_of_name(str(name), base, download)
     except (ValueError, OSError) as error:
-        reason = str(error)
+        return [_broken(str(name), error)]
 
-        def load() -> Any:
-            raise ValueError(reason)
 
-        return [Candidate(str(name), load)]
+def _broken(name: str, error: Exception) -> Candidate:
+    """A candidate that cannot be loaded, for a reason that the ranking says."""
+    reason = str(error)
+
+    def load() -> Any:
+        raise ValueError(reason)
+
+    return Candidate(name, load)
 
 
 def _candidates_under_name(name: str, model: Any, base: Path, download: bool) -> list[Candidate]:
@@ -103,14 +112,13 @@ def _candidates_of_zoo(zoo: Zoo) -> list[Candidate]:
 
 def _candidates_of_name(name: str, base: Path, download: bool) -> list[Candidate]:
     if has_prefix(name):
-        load = functools.partial(load_model, name, base=base, download=download)
-        return [Candidate(name, load, source=name, key=_key(name, base), place=_place(name, base))]
+        return [_candidate(each, base, download, kinds) for each, kinds in expand(name, base)]
     path = base / Path(name).expanduser()
     if path.suffix.lower() in LISTS and not path.is_dir():
         entries = (_candidates_of_entry(entry, path.parent, download) for entry in read_list(path))
         return [candidate for candidates in entries for candidate in candidates]
     if path.is_dir():
-        return _candidates_of_zoo(load_zoo(path))
+        return _candidates_of_folder(path, download)
     if ":" in name and not path.exists():
         load_model(name)  # its error lists the prefixes
     raise FileNotFoundError(
@@ -119,14 +127,46 @@ def _candidates_of_name(name: str, base: Path, download: bool) -> list[Candidate
     )
 
 
+def _candidates_of_folder(path: Path, download: bool) -> list[Candidate]:
+    """Candidates of a folder of models: a zoo, directories and files of frameworks, or both."""
+    named, in_zoo, others = find_models(path)
+    if not named:
+        return _candidates_of_zoo(load_zoo(path))
+    if others:
+        listed = printable(", ".join(others[:5]))
+        warnings.warn(f"{path}: no model that is known in {listed}; left out.", RuntimeWarning, stacklevel=2)
+    candidates = [dataclasses.replace(_candidate(full, Path(), download), name=name) for name, full in named.items()]
+    return [*candidates, *_candidates_of_zoo(Zoo(path, in_zoo))]
+
+
+def _candidate(
+    name: str, base: Path, download: bool, kinds: tuple[Kind, ...] = (), **options: Any
+) -> Candidate:  # fmt: skip
+    """The candidate of one name with a prefix; `options` are those of `load_model`."""
+    prefix, _, where = name.partition(":")
+    listing = names_of(prefix)
+    look = {} if listing is None else {"look": functools.partial(listing.look_up, where, base)}
+    return Candidate(
+        name, functools.partial(load_model, name, base=base, download=download, **options), source=name,
+        key=_key(name, base, *options.values()), place=_place(name, base), kinds=kinds, **look,
+    )  # fmt: skip
+
+
 def _candidates_of_entry(entry: Entry, base: Path, download: bool) -> list[Candidate]:
     if entry.has_prefix:
         options = {"preprocessing": entry.preprocessing, "pooling": entry.pooling}
-        load = functools.partial(load_model, entry.model, **options, download=download, base=base)
-        key, place = _key(entry.model, base, *options.values()), _place(entry.model, base)
-        fields: dict[str, Any] = {"source": entry.model} | entry.fields
-        name = entry.model if entry.name is None else entry.name
-        return [Candidate(name, load, key=key, place=place, **fields)]
+        try:
+            found = [_candidate(each, base, download, kinds, **options) for each, kinds in expand(entry.model, base)]
+        except (ValueError, OSError) as error:
+            found = [_broken(entry.model, error)]
+        candidates = [dataclasses.replace(candidate, **entry.fields) for candidate in found]
+        if entry.name is None:
+            return candidates
+        many = len(candidates) > 1
+        return [
+            dataclasses.replace(candidate, name=f"{entry.name}/{candidate.name}" if many else entry.name)
+            for candidate in candidates
+        ]
     if entry.name is None:
         candidates = _or_broken(entry.model, base, download)
     else:

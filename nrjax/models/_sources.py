@@ -21,18 +21,21 @@ class Source(NamedTuple):
       function: `function(where, *, base, ...)` in it.
       options: of `load_model` that it takes.
       packages: that decide what a model of files computes.
+      names: module of nrjax that lists names, and looks up what is known of one; None where files are all there is.
     """
 
     module: str
     function: str
     options: tuple[str, ...]
     packages: tuple[str, ...]
+    names: str | None = None
 
 
 SOURCES = {
-    "timm": Source("_timm", "load_timm", ("preprocessing", "download"), ("timm", "torch")),
+    "timm": Source("_timm", "load_timm", ("preprocessing", "download"), ("timm", "torch"), "_timm_names"),
     "hf": Source(
-        "_huggingface_load", "load_huggingface", ("preprocessing", "pooling", "download"), ("transformers", "torch")
+        "_huggingface_load", "load_huggingface", ("preprocessing", "pooling", "download"), ("transformers", "torch"),
+        "_huggingface_names",
     ),
     "onnx": Source("_onnx_load", "load_onnx", ("preprocessing",), ("onnxruntime",)),
     "keras": Source("_keras_load", "load_keras", ("preprocessing",), ("keras",)),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from nrjax.datasets import ColumnChoice
-from nrjax.models import LayerChoice, Precision, load_candidates
+from nrjax.models import Candidates, LayerChoice, Precision, load_candidates
 from nrjax.ranking._best_layer import best_layers
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec
 from nrjax.ranking._samples import LabelledSamples, has_labels
@@ -55,6 +55,8 @@ class Plan:
         _check_layers(precision, layer, layers)
         candidates = load_candidates(models, where=where, download=download)
         target = _labelled_samples(data, labels, task, groups, columns, scores, n_clusters)
+        if isinstance(candidates, Candidates):
+            candidates = candidates.taking(target.kind)
         if scores is None:
             scores, reason = default_scores(target.target, beside=True), why_default(target.target, beside=True)
             target = target.with_remark(reason) if reason else target
