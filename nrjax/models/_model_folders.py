@@ -28,12 +28,8 @@ def local_folder(where: str, base: Path, who: str) -> Path | None:
     return folder
 
 
-def check_folder(folder: Path, who: str) -> None:
-    """A directory of one model whose files may be opened: all regular, weights in safetensors.
-
-    Raises:
-      ValueError: a pipe or device; no config; no weights; pickled weights alone, with the way to convert them.
-    """
+def check_files(folder: Path, who: str) -> list[Path]:
+    """The files of a directory of one model, which may be opened: all regular, none enormous. Raises ValueError."""
     files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
     for path in files:
         check_regular(path, f"{who}: {printable(path.name)}")
@@ -41,6 +37,16 @@ def check_folder(folder: Path, who: str) -> None:
             raise ValueError(f"{who}: {printable(path.name)} is larger than {MOST_TEXT:,} bytes.")
         if path.name.endswith(INDEX):
             _check_index(path, who)
+    return files
+
+
+def check_folder(folder: Path, who: str) -> None:
+    """A directory of one model whose files may be opened, with weights in safetensors.
+
+    Raises:
+      ValueError: a pipe or device; no config; no weights; pickled weights alone, with the way to convert them.
+    """
+    files = check_files(folder, who)
     if (folder / "adapter_config.json").exists():
         raise ValueError(f"{who}: it is an adapter of another model; merge the two, and save that.")
     if not (folder / "config.json").is_file():
