@@ -20,7 +20,7 @@ from nrjax.models._huggingface_words import ROWS, WordBatch, WordRemarks, piece_
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._pairs import PairBatch, combine
-from nrjax.models._pooling import pool
+from nrjax.models._pooling import check_pooling, pool
 from nrjax.models._position_batches import PositionBatch
 from nrjax.models._steadiness import TOLERANCES, relative_difference
 from nrjax.models._torch_calls import record_calls
@@ -141,6 +141,13 @@ class HuggingFaceModel(Model):
             for texts in (without_padding(pair, np.array([1])), pair)
         )
         return relative_difference(alone, padded) > TOLERANCES["float32"]
+
+    def pool_by(self, pooling: str) -> None:
+        """Pools tokens in another way, and not as the model itself does; see `POOLINGS`."""
+        check_pooling(pooling, "a network of Hugging Face")
+        self._pooling = pooling
+        if self.classes:  # what its classifier reads is its own pooling
+            self.module, self.classes, self._layers = self.module.base_model, False, None
 
     def blocks(self) -> list[str]:
         """The transformer's layers, without the embeddings."""

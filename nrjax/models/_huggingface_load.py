@@ -24,7 +24,7 @@ from nrjax.models._torch_runs import on_accelerator
 
 def load_huggingface(
     where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, pooling: str | None = None,
-    download: bool = False,
+    device: str | None = None, download: bool = False,
 ) -> Model:  # fmt: skip
     """A model of a directory, or of the hub's cache. A model of images and texts embeds whichever it gets.
 
@@ -34,6 +34,7 @@ def load_huggingface(
       preprocessing: of images instead of the model's own.
       pooling: of `POOLINGS`, over the attention mask; None is what `modules.json` of sentence-transformers says, else
         `mean` for texts, and for images what their classifiers use.
+      device: that it runs on; None is the fastest.
       download: whether the hub may be asked for a name that its cache does not have.
 
     Raises:
@@ -55,8 +56,8 @@ def load_huggingface(
         config = _load_config(transformers, name, who, is_local, options)
         module, missing = _load_module(transformers, name, who, options, config, with_classifier=pooling is None)
         model = build_model(
-            module, Preparers(who, name, options), sentences, root, preprocessing=preprocessing, pooling=pooling,
-            missing=missing, source=shortened(who),
+            on_accelerator(module, device), Preparers(who, name, options), sentences, root,
+            preprocessing=preprocessing, pooling=pooling, missing=missing, source=shortened(who),
         )  # fmt: skip
     model.files = walk_files(root) if folder is not None else ()
     return model
@@ -112,4 +113,4 @@ def _load_module(
     wrong += [str(key[0] if isinstance(key, tuple) else key) for key in report.get("mismatched_keys", ())]
     if wrong:
         raise ValueError(f"{who}: its weights do not fit the architecture: {', '.join(wrong[:5])} would be random.")
-    return on_accelerator(module), missing
+    return module, missing

@@ -67,7 +67,8 @@ def _is_prepared(model: Any) -> bool:
         return False
     from nrjax.models._huggingface_sound import SOUND
 
-    return getattr(model.config, "model_type", "") in SOUND
+    network: Any = model
+    return getattr(network.config, "model_type", "") in SOUND
 
 
 def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:

@@ -2,6 +2,7 @@
 
 # pyright: reportMissingImports=false
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,10 +14,12 @@ from nrjax.models._code import version_of
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
 from nrjax.models._model import Description, Inputs, Model, Precision, unknown_shape
 from nrjax.models._onnx_graph import Graph
+from nrjax.models._pooling import pool_layer
 from nrjax.models._preprocessing import Preprocessing, scales_images
 
 NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
                "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32}  # fmt: skip
+PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # the fastest first
 
 
 class OnnxModel(Model):
@@ -24,9 +27,12 @@ class OnnxModel(Model):
 
     classifies = True
 
-    def __init__(self, proto: Any, source: str, preprocessing: Preprocessing | None):
+    def __init__(
+        self, proto: Any, source: str, preprocessing: Preprocessing | None,
+        image_size: tuple[int, int] | None = None, device: str | None = None,
+    ):  # fmt: skip
         self._onnx, self._runtime = framework("onnx", source), framework("onnxruntime", source)
-        self._proto = proto
+        self._proto, self._device = proto, device
         try:
             self._session = self._open_session(proto)
         except Exception as error:
@@ -47,7 +53,10 @@ class OnnxModel(Model):
         if preprocessing is None:
             takes_bytes = scales_images(*graph.arithmetic()) and dtype != np.uint8
             preprocessing = Preprocessing(scale=1.0 if takes_bytes else 1 / 255)
+        if image_size is not None and len(sizes) == 3 and preprocessing.image_size is None:
+            preprocessing = dataclasses.replace(preprocessing, image_size=image_size)
         self.inputs = _inputs(sizes, dtype, preprocessing)
+        self.channels_first = not _is_channels_last(sizes)
         self._graph_outputs = [tensor.name for tensor in self._session.get_outputs()]
         self._penultimate = graph.penultimate()
         self._values = graph.values
@@ -89,7 +98,10 @@ class OnnxModel(Model):
                 raise ValueError(
                     f"the tensor {printable(str(name))} has shape {values[name].shape}, no row for every sample."
                 )
-        return [np.asarray(values[name], np.float32).reshape(len(batch), -1) for name in tensors]
+        return [
+            pool_layer(np.asarray(values[name], np.float32), self.pooling, channels_first=self.channels_first)
+            for name in tensors
+        ]
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The graph with its weights."""
@@ -118,8 +130,19 @@ class OnnxModel(Model):
         settings = self._runtime.SessionOptions()
         settings.log_severity_level = 4
         available = self._runtime.get_available_providers()
-        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+        providers: list[Any] = [name for name in PROVIDERS.values() if name in available]
+        if self._device is not None:
+            kind, _, number = self._device.partition(":")
+            if PROVIDERS.get(kind) not in available or not (number or "0").isdecimal():
+                here = ", ".join(kind for kind, name in PROVIDERS.items() if name in available)
+                raise ValueError(f"device {self._device!r} is none that onnxruntime has here; it has {here}.")
+            options = {"device_id": number or "0"} if kind == "cuda" else {}
+            providers = [(PROVIDERS[kind], options), PROVIDERS["cpu"]][: 1 if kind == "cpu" else 2]
         return self._runtime.InferenceSession(proto.SerializeToString(), settings, providers=providers)
+
+
+def _is_channels_last(sizes: Sequence[int | None]) -> bool:
+    return len(sizes) == 3 and sizes[2] in (1, 3) and sizes[0] not in (1, 3)
 
 
 def _inputs(sizes: tuple[int | None, ...], dtype: Any, preprocessing: Preprocessing) -> Inputs:
@@ -131,7 +154,7 @@ def _inputs(sizes: tuple[int | None, ...], dtype: Any, preprocessing: Preprocess
     if len(sizes) != 3:
         shape = tuple(n for n in sizes if n is not None) if None not in sizes else None
         return Inputs("array", shape, "none", lambda arrays: np.asarray(arrays, dtype))
-    channels_last = sizes[2] in (1, 3) and sizes[0] not in (1, 3)
+    channels_last = _is_channels_last(sizes)
     channels = (sizes[2] if channels_last else sizes[0]) or 3
     height, width = sizes[:2] if channels_last else sizes[1:]
     shape = (height, width, channels) if height and width else None

@@ -3,6 +3,7 @@
 from typing import Any
 
 POOLINGS = ("mean", "cls", "last", "max", "weightedmean", "mean_sqrt_len")
+LAYER_POOLINGS = ("flatten", "mean", "max", "cls", "last")  # of layers of any network
 
 
 def check_pooling(pooling: Any, who: str) -> None:
@@ -48,3 +49,34 @@ def _pool_tokens(state: Any, mask: Any, pooling: str) -> Any:
     total = weights.sum(dim=1).clamp(min=1e-9)
     total = total.sqrt() if pooling == "mean_sqrt_len" else total
     return (state * weights[:, :, None]).sum(dim=1) / total[:, None]
+
+
+def check_layer_pooling(pooling: Any) -> None:
+    """Raises ValueError unless a pooling is one of layers of any network."""
+    if pooling not in LAYER_POOLINGS:
+        raise ValueError(
+            f"pooling must be of {', '.join(LAYER_POOLINGS)}; got {pooling!r}. Those with weights and sums are of "
+            "networks of texts of Hugging Face."
+        )
+
+
+def pool_layer(value: Any, pooling: str | None, *, channels_first: bool) -> Any:
+    """The output of a layer as `[samples, dims]`, of NumPy, JAX or PyTorch.
+
+    Args:
+      value: `[samples, dims]`, tokens `[samples, tokens, dims]`, or a map with two axes of places and more.
+      pooling: of `LAYER_POOLINGS`; None flattens.
+      channels_first: whether channels of a map are behind the samples.
+    """
+    if pooling in (None, "flatten") or value.ndim <= 2:
+        return value.reshape(len(value), -1)
+    if pooling in ("cls", "last"):
+        if value.ndim > 3:
+            raise ValueError(f"pooling {pooling!r} is of tokens, and the layer is a map; take mean, max or flatten.")
+        return value[:, 0 if pooling == "cls" else -1]
+    axes = (
+        (1,) if value.ndim == 3 else tuple(range(2, value.ndim)) if channels_first else tuple(range(1, value.ndim - 1))
+    )
+    if pooling == "mean":
+        return value.mean(axes)
+    return value.amax(axes) if hasattr(value, "amax") else value.max(axes)

@@ -10,7 +10,7 @@ from nrjax.models._code import version_of
 from nrjax.models._content import code_of, digest_of
 
 GROUP = "nrjax.sources"
-OPTIONS = ("preprocessing", "pooling")  # of `load_model`, beside `base` and `download`
+OPTIONS = ("preprocessing", "image_size", "device", "builder")  # of `load_model`, beside `base` and `download`
 
 
 class Source(NamedTuple):
@@ -32,13 +32,14 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    "timm": Source("_timm", "load_timm", ("preprocessing", "download"), ("timm", "torch"), "_timm_names"),
+    "timm": Source("_timm", "load_timm", ("preprocessing", "device", "download"), ("timm", "torch"), "_timm_names"),
     "hf": Source(
-        "_huggingface_load", "load_huggingface", ("preprocessing", "pooling", "download"), ("transformers", "torch"),
-        "_huggingface_names",
+        "_huggingface_load", "load_huggingface", ("preprocessing", "pooling", "device", "download"),
+        ("transformers", "torch"), "_huggingface_names",
     ),
-    "onnx": Source("_onnx_load", "load_onnx", ("preprocessing",), ("onnxruntime",)),
-    "keras": Source("_keras_load", "load_keras", ("preprocessing",), ("keras",)),
+    "onnx": Source("_onnx_load", "load_onnx", ("preprocessing", "image_size", "device"), ("onnxruntime",)),
+    "torch": Source("_torch_load", "load_torch", ("preprocessing", "image_size", "device", "builder"), ("torch",)),
+    "keras": Source("_keras_load", "load_keras", ("preprocessing", "image_size"), ("keras",)),
 }  # fmt: skip
 
 

@@ -29,10 +29,10 @@ def timm():
 
 @pytest.fixture
 def nothing_loaded(monkeypatch):
-    def load(name, **options):
+    def load(name, *arguments, **options):
         raise AssertionError(f"{name} was loaded")
 
-    monkeypatch.setattr(loading, "load_model", load)
+    monkeypatch.setattr(loading, "load_applicable", load)
 
 
 @pytest.mark.usefixtures("nothing_loaded")
