@@ -130,6 +130,9 @@ class Model(abc.ABC):
         check_layer_pooling(pooling)
         self.pooling = pooling
 
+    def name_classes(self, classes: Sequence[Any]) -> None:  # noqa: B027  (most have their own)
+        """Takes the names of the target's classes, before anything runs."""
+
     def move(self, device: str) -> None:
         """Chooses the device that it runs on. Raises ValueError where it cannot be chosen."""
         raise ValueError("it runs where it was made; leave device out.")

@@ -8,18 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from nrjax._utils.frameworks import framework
-from nrjax._utils.messages import first_line, printable
+from nrjax._utils.messages import printable
 from nrjax.models._code import version_of
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
 from nrjax.models._model import Description, Inputs, Model, Precision, unknown_shape
 from nrjax.models._onnx_graph import Graph
+from nrjax.models._onnx_sessions import NUMPY_TYPES, Sessions
 from nrjax.models._pooling import pool_layer
 from nrjax.models._preprocessing import Preprocessing, scales_images
-
-NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
-               "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32}  # fmt: skip
-PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # the fastest first
 
 
 class OnnxModel(Model):
@@ -31,17 +27,13 @@ class OnnxModel(Model):
         self, proto: Any, source: str, preprocessing: Preprocessing | None,
         image_size: tuple[int, int] | None = None, device: str | None = None,
     ):  # fmt: skip
-        self._onnx, self._runtime = framework("onnx", source), framework("onnxruntime", source)
-        self._proto, self._device = proto, device
-        try:
-            self._session = self._open_session(proto)
-        except Exception as error:
-            raise ValueError(f"{source}: onnxruntime cannot run it: {first_line(error)}") from error
-        inputs = self._session.get_inputs()
+        self._sessions, self._proto = Sessions(proto, source, device), proto
+        inputs = self._sessions.inputs
         if len(inputs) != 1:
             names = ", ".join(tensor.name for tensor in inputs[:5])
             raise ValueError(
-                f"{source}: expected one input, images or arrays; it takes {len(inputs)} ({printable(names)})."
+                f"{source}: expected one input, images or arrays, or tokens (input_ids, attention_mask); it takes "
+                f"{len(inputs)} ({printable(names)})."
             )
         self._input = inputs[0]
         if self._input.type not in NUMPY_TYPES:
@@ -49,7 +41,7 @@ class OnnxModel(Model):
         dtype, shape = NUMPY_TYPES[self._input.type], self._input.shape
         self.batch = shape[0] if shape and isinstance(shape[0], int) else None
         sizes = tuple(n if isinstance(n, int) and n > 0 else None for n in shape[1:])
-        graph = Graph(self._onnx, proto)
+        graph = Graph(self._sessions.onnx, proto)
         if preprocessing is None:
             takes_bytes = scales_images(*graph.arithmetic()) and dtype != np.uint8
             preprocessing = Preprocessing(scale=1.0 if takes_bytes else 1 / 255)
@@ -57,14 +49,12 @@ class OnnxModel(Model):
             preprocessing = dataclasses.replace(preprocessing, image_size=image_size)
         self.inputs = _inputs(sizes, dtype, preprocessing)
         self.channels_first = not _is_channels_last(sizes)
-        self._graph_outputs = [tensor.name for tensor in self._session.get_outputs()]
         self._penultimate = graph.penultimate()
         self._values = graph.values
         self._input_layer = unique_name("input", self._values)  # the name of the layer that is the batch itself
         self._names_by_index: list[str] = []
         counts = [np.prod(list(tensor.dims), dtype=np.int64) for tensor in proto.graph.initializer]
         self.description = Description(int(np.sum(counts)), proto.ByteSize(), source)
-        self._sessions: dict[tuple[str, ...], Any] = {}
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """The input, then every floating-point tensor of a node that has a row for every sample."""
@@ -110,35 +100,8 @@ class OnnxModel(Model):
 
     def _run(self, batch: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         """Values of tensors by name."""
-        names = tuple(name for name in names if name != self._input.name)
-        if not names:
-            return {}
-        if names not in self._sessions:
-            are_outputs = set(names) <= set(self._graph_outputs)
-            self._sessions = {names: self._session if are_outputs else self._session_with_outputs(names)}
-        return dict(zip(names, self._sessions[names].run(list(names), {self._input.name: batch}), strict=True))
-
-    def _session_with_outputs(self, names: Sequence[str]) -> Any:
-        """A session whose graph also returns inner tensors."""
-        proto = self._onnx.ModelProto()
-        proto.CopyFrom(self._proto)
-        outputs = {tensor.name for tensor in proto.graph.output}
-        proto.graph.output.extend(self._onnx.ValueInfoProto(name=name) for name in names if name not in outputs)
-        return self._open_session(proto)
-
-    def _open_session(self, proto: Any) -> Any:
-        settings = self._runtime.SessionOptions()
-        settings.log_severity_level = 4
-        available = self._runtime.get_available_providers()
-        providers: list[Any] = [name for name in PROVIDERS.values() if name in available]
-        if self._device is not None:
-            kind, _, number = self._device.partition(":")
-            if PROVIDERS.get(kind) not in available or not (number or "0").isdecimal():
-                here = ", ".join(kind for kind, name in PROVIDERS.items() if name in available)
-                raise ValueError(f"device {self._device!r} is none that onnxruntime has here; it has {here}.")
-            options = {"device_id": number or "0"} if kind == "cuda" else {}
-            providers = [(PROVIDERS[kind], options), PROVIDERS["cpu"]][: 1 if kind == "cpu" else 2]
-        return self._runtime.InferenceSession(proto.SerializeToString(), settings, providers=providers)
+        names = [name for name in names if name != self._input.name]
+        return self._sessions.run({self._input.name: batch}, names)
 
 
 def _is_channels_last(sizes: Sequence[int | None]) -> bool:

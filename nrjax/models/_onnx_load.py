@@ -8,6 +8,7 @@ from typing import Any
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
+from nrjax.models._model import Model
 from nrjax.models._onnx import OnnxModel
 from nrjax.models._preprocessing import Preprocessing
 
@@ -17,7 +18,7 @@ MOST_BYTES = (1 << 31) - (1 << 20)  # of the weights: protobuf ends at 2 GB
 def load_onnx(
     where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None,
     image_size: tuple[int, int] | None = None, device: str | None = None,
-) -> OnnxModel:  # fmt: skip
+) -> Model:  # fmt: skip
     """The model of a file, with external data that lie in its folder.
 
     Args:
@@ -44,7 +45,14 @@ def load_onnx(
     except Exception as error:
         raise ValueError(f"{who}: it is damaged or no ONNX file: {first_line(error)}") from error
     data_files = _load_external_data(onnx, proto, path.parent, who, path.stat().st_size)
-    model = OnnxModel(proto, who, preprocessing, image_size, device)
+    if any(tensor.name == "input_ids" for tensor in proto.graph.input):
+        if preprocessing is not None:
+            raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
+        from nrjax.models._onnx_text import text_model
+
+        model: Any = text_model(proto, who, path.parent, device)
+    else:
+        model = OnnxModel(proto, who, preprocessing, image_size, device)
     model.files = (path, *data_files)
     return model
 

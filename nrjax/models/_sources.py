@@ -37,6 +37,7 @@ SOURCES = {
         "_huggingface_load", "load_huggingface", ("preprocessing", "pooling", "device", "download"),
         ("transformers", "torch"), "_huggingface_names",
     ),
+    "hf-zeroshot": Source("_zero_shot", "load_zero_shot", ("device", "download"), ("transformers", "torch")),
     "onnx": Source("_onnx_load", "load_onnx", ("preprocessing", "image_size", "device"), ("onnxruntime",)),
     "torch": Source("_torch_load", "load_torch", ("preprocessing", "image_size", "device", "builder"), ("torch",)),
     "keras": Source("_keras_load", "load_keras", ("preprocessing", "image_size"), ("keras",)),
