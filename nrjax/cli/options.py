@@ -174,6 +174,11 @@ def forward_options(command):
         click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once.  [default: by their size]"),
         click.option("--precision", type=click.Choice(["float32", "tensorfloat32", "bfloat16"]), default="float32",
                      show_default=True, help="Of the forward pass."),
+        click.option("--pooling", metavar="NAME", help="Of layers that are maps: flatten, mean or max; of tokens mean, "
+                     "max, cls or last.  [default: flatten; the model's own]"),
+        click.option("--device", metavar="NAME", help="cpu, cuda:1, mps, tpu.  [default: the fastest]"),
+        click.option("--builder", metavar="MODULE:FUNCTION",
+                     help="What builds the network of torch:FILE.safetensors."),
         click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here."),
     )):  # fmt: skip
         command = option(command)

@@ -38,19 +38,21 @@ from nrjax.cli.target import load_models, load_target, warnings_said, without_la
 @where_option
 @forward_options
 @scoring_options("silhouette,probe")
-def rank(models, data, target, where, n_clusters, download, layer, layers, output, report, plot, **options) -> None:
+def rank(
+    models, data, target, where, n_clusters, device, builder, download, layer, layers, output, report, plot, **options
+) -> None:
     """Rank MODELS on labelled data, best first.
 
-    MODELS are zoos, lists of candidates (.toml, .json), and names: timm:resnet18, hf:DIRECTORY, onnx:FILE, keras:FILE.
-    Without any the bundled zoo is ranked, without --data on 1,000 bundled Fashion-MNIST images. Images and texts go
-    through each model's own preprocessing.
+    MODELS are zoos, lists of candidates (.toml, .json), and names: timm:resnet18, hf:DIRECTORY, onnx:FILE, keras:FILE,
+    torch:FILE, or patterns of them. Without any the bundled zoo is ranked, without --data on 1,000 bundled
+    Fashion-MNIST images. Images and texts go through each model's own preprocessing.
     """
     import nrjax
     from nrjax import demo
 
     start = time.perf_counter()
     check_outputs(plot, report)
-    candidates = load_models(models, str(demo.ZOO), where, download)
+    candidates = load_models(models, str(demo.ZOO), where, device=device, builder=builder, download=download)
     loaded = load_target(data or demo.IMAGES, **target)
     with warnings_said():
         samples = without_labels(loaded, n_clusters, options)

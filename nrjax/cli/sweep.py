@@ -108,6 +108,8 @@ def sweep(
     output,
     report,
     plot,
+    device,
+    builder,
     download,
     retry_failed,
     retry,
@@ -123,7 +125,7 @@ def sweep(
 
     start = time.perf_counter()
     check_outputs(plot, report)
-    candidates = load_models(models, str(demo.ZOO), where, download)
+    candidates = load_models(models, str(demo.ZOO), where, device=device, builder=builder, download=download)
     loaded = load_target(data or demo.IMAGES, **target)
     before = signal.signal(signal.SIGTERM, _stopped)
     if progress is None:

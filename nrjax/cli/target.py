@@ -21,7 +21,11 @@ def warnings_said() -> Iterator[None]:
         click.echo(printable(line), err=True)
 
 
-def load_models(names: tuple[str, ...], default: str, where: str | None, download: bool = False) -> Any:
+def load_models(
+    names: tuple[str, ...], default: str, where: str | None, *,
+    image_size: tuple[int, int] | None = None, device: str | None = None, builder: str | None = None,
+    download: bool = False,
+) -> Any:  # fmt: skip
     """Candidates that were named on the command line; a name that is none is a mistake of usage."""
     from nrjax.models import load_candidates
 
@@ -30,7 +34,9 @@ def load_models(names: tuple[str, ...], default: str, where: str | None, downloa
             load_candidates(name)
         except FileNotFoundError as error:
             raise click.BadParameter(printable(" ".join(str(error).split())), param_hint="MODELS") from error
-    return load_candidates(list(names) or [default], where=where, download=download)
+    return load_candidates(
+        list(names) or [default], where=where, image_size=image_size, device=device, builder=builder, download=download
+    )
 
 
 def without_labels(loaded: Any, n_clusters: int | str | None, options: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ import sys
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FORMAT, debug_option, manual, where_option
+from nrjax.cli.options import FORMAT, Size, debug_option, manual, where_option
 from nrjax.cli.output import print_rows
 from nrjax.cli.target import load_models, warnings_said
 
@@ -14,6 +14,7 @@ from nrjax.cli.target import load_models, warnings_said
     epilog=manual(
         "nrjax zoo",
         'nrjax zoo candidates.toml --where "parameters < 30e6" --format csv',
+        "nrjax zoo 'timm:convnext*' --where \"parameters < 30e6 and license == 'apache-2.0'\"",
         failure="a model cannot be read, or the input is wrong; stderr says what",
     )
 )
@@ -22,13 +23,13 @@ from nrjax.cli.target import load_models, warnings_said
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
-    """List MODELS (default: the bundled zoo): zoos, lists (.toml, .json), names such as timm:resnet18."""
+    """List MODELS (default: the bundled zoo): zoos, lists (.toml, .json), names and patterns such as timm:resnet*."""
     from nrjax import demo
 
     found, rows, failed = load_models(models, str(demo.ZOO), where), [], False
     for name in found:
         try:
-            known = found.known(name)
+            known = found.known(name, look=True)
             tags = {key: value for key, value in known.items() if isinstance(value, (str, int, float)) and value != ""}
             rows.append({"model": tags.pop("name"), **tags})
         except ValueError as error:
@@ -41,17 +42,18 @@ def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
 @main.command(epilog=manual("nrjax layers timm:resnet18", "nrjax layers zoo/ F10 --format csv"))
 @click.argument("model")
 @click.argument("name", required=False)
+@click.option("--image-size", type=Size(), metavar="HxW", help="Of images, where a file does not say it.")
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
-def layers(model: str, name: str | None, output: str) -> None:
+def layers(model: str, name: str | None, image_size: tuple[int, int] | None, output: str) -> None:
     """List the layers of a model, in order of execution.
 
-    MODEL is a name such as timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE; or a zoo or list, and NAME one of its
-    models.
+    MODEL is a name such as timm:resnet18, hf:DIRECTORY, onnx:FILE, torch:FILE or keras:FILE; or a zoo or list, and
+    NAME one of its models.
     """
     import nrjax
 
-    candidates = load_models((model,), "", None)
+    candidates = load_models((model,), "", None, image_size=image_size)
     if name is None and len(candidates) > 1:
         raise ValueError(f"{model} has {len(candidates)} models; name one of them: {', '.join(list(candidates)[:20])}.")
     if name is not None and name not in candidates:

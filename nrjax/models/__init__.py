@@ -19,6 +19,7 @@ from nrjax.models._live import as_model, layers
 from nrjax.models._load import load_model
 from nrjax.models._load_candidates import load_candidates
 from nrjax.models._model import Description, Inputs, Model, Precision
+from nrjax.models._pooling import LAYER_POOLINGS, check_pooling
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import CheckpointError
 from nrjax.models._registry import architectures, custom_architectures, register_architecture
@@ -28,11 +29,11 @@ from nrjax.models._zoo import Zoo, load_zoo, save_model
 from nrjax.models._zoo_description import ZooError
 
 __all__ = [
-    "BATCH_SIZE", "EXTRAS", "Candidates", "CheckpointError", "Definition", "Description", "Extracted",
+    "BATCH_SIZE", "EXTRAS", "LAYER_POOLINGS", "Candidates", "CheckpointError", "Definition", "Description", "Extracted",
     "FeatureBatches", "Features", "FingerprintError", "Inputs", "JaxModel", "Kind", "Layer", "LayerChoice",
     "LayerError", "MissingFramework", "Model", "PaperCNN", "Precision", "Preprocessing", "Samples", "Zoo",
-    "ZooError", "architectures", "as_model", "check_samples", "code_of", "custom_architectures", "digest_of",
-    "extract_features", "framework", "from_embedder", "from_function", "from_keras", "from_linen", "from_nnx",
-    "from_torch", "layers", "load_candidates", "load_model", "load_variables", "load_zoo", "paper_cnn",
+    "ZooError", "architectures", "as_model", "check_pooling", "check_samples", "code_of", "custom_architectures",
+    "digest_of", "extract_features", "framework", "from_embedder", "from_function", "from_keras", "from_linen",
+    "from_nnx", "from_torch", "layers", "load_candidates", "load_model", "load_variables", "load_zoo", "paper_cnn",
     "register_architecture", "same_convolution", "save_model", "save_variables",
 ]  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
-from nrjax.models._load import PREFIXES
 from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._sources import has_prefix
 
 LISTS = (".toml", ".json")
 MOST_BYTES = 1 << 24  # of a list
@@ -60,10 +60,10 @@ def _read_entry(content: Any, who: str) -> Entry:
         if not isinstance(value, _FIELDS[key]):
             raise ValueError(f"{who}: {key} must be a {_FIELDS[key].__name__}; got {shortened(repr(value), 60)}.")
     model = table["model"]
-    has_prefix = model.partition(":")[0] in PREFIXES
-    if not has_prefix and Path(model).suffix.lower() in LISTS:
+    is_prefixed = has_prefix(model)
+    if not is_prefixed and Path(model).suffix.lower() in LISTS:
         raise ValueError(f"{who}: a list cannot name another list; got {printable(shortened(model, 60))}.")
-    if not has_prefix and ("preprocessing" in table or "pooling" in table):
+    if not is_prefixed and ("preprocessing" in table or "pooling" in table):
         raise ValueError(f"{who}: a zoo has the preprocessing of its models in their model.json.")
     try:
         settings = table.get("preprocessing", {}).items()
@@ -72,4 +72,4 @@ def _read_entry(content: Any, who: str) -> Entry:
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{who}: preprocessing: {first_line(error)}") from error
     fields = {key: table[key] for key in ("license", "source", "tags") if key in table}
-    return Entry(model, has_prefix, table.get("name"), fields, preprocessing, table.get("pooling"))
+    return Entry(model, is_prefixed, table.get("name"), fields, preprocessing, table.get("pooling"))

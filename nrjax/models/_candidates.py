@@ -5,11 +5,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nrjax.datasets import Kind
 from nrjax.models._live import as_model
-from nrjax.models._model import Model
+from nrjax.models._model import SAMPLES_OF, Model
 from nrjax.models._where import names_in, parse_where
 
 LOADING = ("parameters", "bytes")  # fields that are known of a model when it is loaded
+
+
+def _nothing_more(*, sizes: bool) -> dict[str, Any]:
+    """Of a candidate about which only loading tells more."""
+    return {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Candidate:
       key: where it lies and how it is loaded: equal keys and unchanged files give equal models. Empty where it is in
         no file.
       place: its file or folder, where it has one.
+      look: what can be known without its weights: fields by name, with `sizes` also `parameters` and `bytes`.
+      kinds: of samples that it is a candidate for; empty for all.
     """
 
     name: str
@@ -38,6 +46,13 @@ class Candidate:
     problem: str = ""
     key: str = ""
     place: Path | None = None
+    look: Callable[..., Mapping[str, Any]] = _nothing_more
+    kinds: tuple[Kind, ...] = ()
+
+    def looked_up(self, *, sizes: bool) -> "Candidate":
+        """The candidate with what can be known of it without its weights."""
+        found = {key: value for key, value in self.look(sizes=sizes).items() if value not in (None, "", ())}
+        return dataclasses.replace(self, measured={**self.measured, **found})
 
     @property
     def known(self) -> dict[str, Any]:
@@ -72,12 +87,24 @@ class Candidates(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._candidates)
 
-    def known(self, name: str) -> dict[str, Any]:
-        """Fields that are known of a candidate without loading it. Raises ValueError where none are."""
+    def known(self, name: str, *, look: bool = False) -> dict[str, Any]:
+        """Fields that are known of a candidate without loading it. Raises ValueError where none are.
+
+        Args:
+          name: of the candidate.
+          look: read configurations and headers of files, too.
+        """
         candidate = self._candidates[name]
         if candidate.problem:
             raise ValueError(candidate.problem)
-        return candidate.known
+        return (candidate.looked_up(sizes=True) if look else candidate).known
+
+    def taking(self, kind: Kind) -> "Candidates":
+        """The candidates that are for samples of a kind. Raises ValueError where there are none."""
+        chosen = [candidate for candidate in self._candidates.values() if kind in (candidate.kinds or (kind,))]
+        if self._candidates and not chosen:
+            raise ValueError(f"none of {len(self)} models takes {SAMPLES_OF[kind]}: {', '.join(list(self)[:5])}.")
+        return Candidates(chosen)
 
     def key(self, name: str) -> str:
         """The `key` of a candidate: equal keys and unchanged files give equal models; empty where it is in no file."""
@@ -98,17 +125,19 @@ class Candidates(Mapping[str, Any]):
     def where(self, expression: str) -> "Candidates":
         """The candidates for which an expression holds, and those of which nothing is known because they are broken.
 
-        Models are loaded only where the expression needs a field that loading tells.
+        Models are loaded only where the expression needs a size that neither configurations nor files tell.
 
         Raises:
           ValueError: it is no expression, or holds for no candidate.
         """
-        holds, needed = parse_where(expression), names_in(expression) & set(LOADING)
+        holds, names = parse_where(expression), names_in(expression)
+        sizes = names & set(LOADING)
         chosen = []
         for candidate in self._candidates.values():
-            if needed - set(candidate.known):
+            if names - set(candidate.known):
                 try:
-                    candidate = self._measure(candidate)
+                    candidate = candidate.looked_up(sizes=bool(sizes))
+                    candidate = self._measure(candidate) if sizes - set(candidate.known) else candidate
                 except Exception:  # it stays, and the ranking says why it cannot be loaded
                     chosen.append(candidate)
                     continue

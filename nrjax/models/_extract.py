@@ -92,4 +92,9 @@ def check_kind(model: Model, kind: Kind) -> None:
             "PyTorch, timm, Hugging Face, Flax and Keras have them."
         )
     if not model.inputs.takes(kind):
-        raise ValueError(f"the model takes {SAMPLES_OF[model.inputs.kind]}; the samples are {SAMPLES_OF[kind]}.")
+        advice = ""
+        if kind in ("text", "words", "pair") and hasattr(getattr(model, "module", None), "main_input_name"):
+            advice = " Of a network of texts pass the pair (module, tokenizer)."
+        raise ValueError(
+            f"the model takes {SAMPLES_OF[model.inputs.kind]}; the samples are {SAMPLES_OF[kind]}.{advice}"
+        )

@@ -41,16 +41,17 @@ class Features:
       batch_size: samples at once; None goes by their size.
       precision: of the forward pass.
       probabilities: whether to add those of the model's own classes, the softmax of its last layer.
+      pooling: of layers that are maps or tokens; None is each model's own.
     """
 
     def __init__(
         self, kind: Kind, samples: Samples, layers: Sequence[LayerChoice] | None, batch_size: int | None,
-        precision: Precision, probabilities: bool = False,
+        precision: Precision, probabilities: bool = False, pooling: str | None = None,
     ):  # fmt: skip
         self._kind: Kind = kind
         self._samples, self._layers, self._batch_size = samples, layers, batch_size
         self._precision: Precision = precision
-        self._probabilities = probabilities
+        self._probabilities, self._pooling = probabilities, pooling
         self._fitted: dict[str, np.ndarray] = {}
 
     def __call__(
@@ -63,6 +64,8 @@ class Features:
           Exception: whatever a model raises that cannot take the samples; a `LayerError` is the reason of its layer.
         """
         check_kind(model, self._kind)
+        if self._pooling is not None:
+            model.pool_by(self._pooling)
         samples = self._fit(model)
         if self._kind == "position":
             chosen = list(self._layers or model.map_layers(model.inputs.prepare(samples[:1])))

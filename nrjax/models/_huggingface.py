@@ -12,13 +12,15 @@ import numpy as np
 from nrjax._utils.frameworks import framework
 from nrjax.models._batches import ACCELERATED
 from nrjax.models._code import version_of
+from nrjax.models._content import code_of
+from nrjax.models._framework_content import hooks_of_all_modules
 from nrjax.models._huggingface_inputs import run_by_length, without_padding
 from nrjax.models._huggingface_maps import maps_of, position_vectors, run_encoder
 from nrjax.models._huggingface_words import ROWS, WordBatch, WordRemarks, piece_states, word_vectors
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._pairs import PairBatch, combine
-from nrjax.models._pooling import pool
+from nrjax.models._pooling import check_pooling, pool
 from nrjax.models._position_batches import PositionBatch
 from nrjax.models._steadiness import TOLERANCES, relative_difference
 from nrjax.models._torch_calls import record_calls
@@ -37,6 +39,8 @@ class HuggingFaceModel(Model):
       classes: whether it has a classifier; the penultimate layer is then what that reads.
       padding: the id of the token that texts are padded with.
       dims: of an embedding that is cut; None cuts nothing.
+      head: modules of sentence-transformers behind the pooling; None where there are none.
+      is_live: whether the module is the user's own, whose code and hooks are part of it.
       of_pairs: its classifier of texts, which takes pairs at once; None combines the vectors of both texts.
     """
 
@@ -44,13 +48,15 @@ class HuggingFaceModel(Model):
     classes = False
     padding = 0
     dims: int | None = None
+    head: Any = None
+    is_live = False
     of_pairs: "HuggingFaceModel | None" = None
 
     def __init__(
-        self, module: Any, inputs: Inputs, pooling: str | None, normalise: bool, description: Description, config: str
-    ):
+        self, module: Any, inputs: Inputs, pooling: str | None, description: Description, config: str
+    ):  # fmt: skip
         self.module, self.inputs, self.description = module, inputs, description
-        self._pooling, self._normalise, self._config = pooling, normalise, config
+        self._pooling, self._config = pooling, config
         parameters = inspect.signature(module.forward).parameters
         takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
         self._takes = None if takes_all else set(parameters)
@@ -137,6 +143,13 @@ class HuggingFaceModel(Model):
         )
         return relative_difference(alone, padded) > TOLERANCES["float32"]
 
+    def pool_by(self, pooling: str) -> None:
+        """Pools tokens in another way, and not as the model itself does; see `POOLINGS`."""
+        check_pooling(pooling, "a network of Hugging Face")
+        self._pooling = pooling
+        if self.classes:  # what its classifier reads is its own pooling
+            self.module, self.classes, self._layers = self.module.base_model, False, None
+
     def blocks(self) -> list[str]:
         """The transformer's layers, without the embeddings."""
         names = [layer.name for layer in self.layers() if layer.name != POOLED]
@@ -151,9 +164,12 @@ class HuggingFaceModel(Model):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """Configuration, pooling, weights; the tokenizer is part of the preprocessing."""
         yield f"{self._config}\n{self._pooling} {self._default} {self.pools} {self.classes}"
-        yield f"{self._normalise} {self.dims}"
+        yield f"{self.head} {self.dims}"
         yield version_of("transformers")
         yield from weight_parts(self.module if self.of_pairs is None else self.of_pairs.module)
+        yield from weight_parts(self.head) if self.head is not None else ()
+        if self.is_live:
+            yield from code_of(self.module, hooks_of_all_modules())
 
     def remarks(self) -> list[str]:
         """The number of texts that were truncated since the last call; once, other heads, and what padding changes."""
@@ -215,6 +231,6 @@ class HuggingFaceModel(Model):
         if self._pooling is None and self.pools and pooler_output is not None:  # what classifiers read
             return pooler_output.flatten(1)
         embedding = pool(output.last_hidden_state, mask, self._pooling or self._default)
-        if self._normalise:
-            embedding = framework("torch", "Hugging Face").nn.functional.normalize(embedding, dim=1)
+        if self.head is not None:
+            embedding = self.head(embedding)
         return embedding[:, : self.dims]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from nrjax.models._audio_windows import WindowBatch
-from nrjax.models._content import code_of
 from nrjax.models._huggingface import POOLED, HuggingFaceModel
 from nrjax.models._huggingface_inputs import run_by_length, without_padding
 from nrjax.models._huggingface_sound import SoundInputs
@@ -31,9 +30,9 @@ class HuggingFaceAudioModel(HuggingFaceModel):
     """
 
     def __init__(self, module: Any, sound: SoundInputs, description: Description, config: str, *, is_live: bool):
-        super().__init__(module, sound.inputs(), "mean", False, description, config)
+        super().__init__(module, sound.inputs(), "mean", description, config)
         self.classes = type(module).__name__.endswith(CLASSIFIERS)
-        self._sound, self._is_live = sound, is_live
+        self._sound, self.is_live = sound, is_live
         self._mixes = None if sound.is_masked else True
         self._windowed = self._filled = 0  # recordings since the last remark
 
@@ -80,14 +79,6 @@ class HuggingFaceAudioModel(HuggingFaceModel):
             for windows in (without_padding(pair, np.array([1])), pair)
         )
         return relative_difference(alone, padded) > TOLERANCES["float32"]
-
-    def parts(self) -> Iterator[bytes | np.ndarray | str]:
-        """As of files; of a live module its code and hooks, too."""
-        yield from super().parts()
-        if self._is_live:
-            from nrjax.models._framework_content import hooks_of_all_modules
-
-            yield from code_of(self.module, hooks_of_all_modules())
 
     def remarks(self) -> list[str]:
         """The number of recordings in windows, and of those that were filled up, since the last call."""

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from nrjax._utils.messages import first_line
 from nrjax.datasets import Pair, Word
+from nrjax.models._huggingface_preparers import Preparers
 from nrjax.models._huggingface_words import WordBatch, word_tokenizer
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._model import Inputs
 from nrjax.models._pairs import PairBatch, prepare_apart
-from nrjax.models._pooling import Sentences
 from nrjax.models._position_batches import with_positions
 from nrjax.models._preprocessing import Preprocessing, pictures
+from nrjax.models._sentences import Sentences
 from nrjax.models._whole_pictures import whole_pictures
 
 LONGEST = 512  # tokens, where neither tokenizer nor model says
@@ -28,22 +28,13 @@ BEHIND_PADDING = (  # types of models whose positions begin behind that of the p
 )  # fmt: skip
 
 
-def processed_images(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], preprocessing: Preprocessing | None, config: Any
-) -> Inputs:
+def processed_images(preparers: Preparers, preprocessing: Preprocessing | None, config: Any) -> Inputs:
     """Images by the model's own processor, or by a preprocessing instead."""
     if preprocessing is not None:
         size = getattr(config, "image_size", 224)
         sides = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
         return image_inputs((*sides, getattr(config, "num_channels", 3)), preprocessing, channels_first=True)
-    try:
-        processor = transformers.AutoImageProcessor.from_pretrained(name, **options)
-    except Exception as error:
-        raise ValueError(
-            f"{who}: it has no preprocessor_config.json that can be read ({first_line(error, 120)}); add it, or give "
-            "preprocessing."
-        ) from error
-
+    processor = preparers.image_processor()
     grey = getattr(config, "num_channels", 3) == 1
     options = {"input_data_format": "channels_last"} if grey else {}
 
@@ -58,35 +49,26 @@ def processed_images(
     }
     words = f"{type(processor).__name__} {json.dumps(settings, sort_keys=True, default=str)}"
     inputs = Inputs("image", None, words, lambda images: process(pictures(images, grey=grey)))
-    whole = whole_pictures(process, settings, grey=grey, who=who)
+    whole = whole_pictures(process, settings, grey=grey, who=preparers.who)
     return with_positions(inputs, whole, f"{words}, the whole picture stretched")
 
 
 def tokenized_texts(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, sentences: Sentences, *,
-    takes_pairs: bool = False,
+    preparers: Preparers, config: Any, sentences: Sentences, *, takes_pairs: bool = False
 ) -> Inputs:  # fmt: skip
     """Texts by the model's own tokenizer, padded so that features do not depend on the other texts of a batch.
 
     Words come in their sentences, without the prompt of texts. Pairs come as two texts at once to a model that takes
     them so, else as texts of their own.
     """
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
-    except Exception as error:
-        raise ValueError(f"{who}: its tokenizer is missing or cannot be read: {first_line(error, 200)}") from error
-    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # made up where there are no files
-        raise ValueError(f"{who}: its tokenizer is missing or cannot be read: it knows no words.")
-    if tokenizer.pad_token is None:  # such as GPT; the mask hides the padding
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    tokenizer.padding_side = "right"  # padding on this side changes no token's position
+    tokenizer = preparers.tokenizer()
     positions = getattr(config, "max_position_embeddings", None)
     if positions and getattr(config, "model_type", "") in BEHIND_PADDING:
         positions -= 2
     longest = min(n for n in (sentences.longest, tokenizer.model_max_length, positions, 1 << 30) if n and n > 0)
     longest = LONGEST if longest >= 1 << 20 else longest
     lock = threading.Lock()  # a fast tokenizer's settings are borrowed by one thread at a time
-    prepare_words = word_tokenizer(tokenizer, longest, sentences.lower, who)
+    prepare_words = word_tokenizer(tokenizer, longest, sentences.lower, preparers.who)
 
     def prepare(samples: Any) -> dict[str, np.ndarray] | WordBatch | PairBatch:
         if isinstance(samples[0], Word):

@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nrjax._utils.jax_config import neutral_config
+from nrjax._utils.jax_config import jax_device, neutral_config
 from nrjax.models._capture import Trace
 from nrjax.models._content import FingerprintError, code_of, digest_of
 from nrjax.models._feature_maps import INPUT, Layout, Maps, layout_of, prefix_tokens
 from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
+from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch, with_positions
 from nrjax.models._preprocessing import Preprocessing
 
@@ -71,11 +72,13 @@ class JaxModel(Model):
       trace: `(definition, variables, images) -> Trace`, pure.
       input_shape: of one image `(height, width, channels)`; None takes images as they come.
       preprocessing: applied to the images inside the compiled forward pass.
+      device: of JAX that it runs on; None is the default one.
     """
 
     compiled = True
     pure = True
     classifies = True
+    device: Any = None
 
     def __init__(
         self, definition: Definition, variables: Any, trace: Callable[[Definition, Any, jax.Array], Trace],
@@ -137,6 +140,7 @@ class JaxModel(Model):
             return _forward(
                 self._on_device(precision), batch, cells, trace=self.trace, definition=self.definition, layouts=layouts,
                 digest=self._digest, preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,
+                pooling=self.pooling,
             )  # fmt: skip
 
     def map_layers(self, batch: Any) -> list[str]:
@@ -171,14 +175,18 @@ class JaxModel(Model):
                     lambda x: jnp.asarray(x, jnp.bfloat16) if jnp.issubdtype(jnp.result_type(x), jnp.floating) else x,
                     variables,
                 )
-            self._placed = {precision: jax.device_put(variables)}
+            self._placed = {precision: jax.device_put(variables, self.device)}
             self._digest = self.definition.digest
         return self._placed[precision]
 
     @property
     def accelerated(self) -> bool:
         """Whether JAX computes on anything but the CPU."""
-        return jax.default_backend() != "cpu"
+        return (jax.default_backend() if self.device is None else self.device.platform) != "cpu"
+
+    def move(self, device: str) -> None:
+        """Chooses the device, such as `cpu` or `cuda:1`."""
+        self.device = jax_device(device)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The definition with all that it names and holds, and the weights."""
@@ -226,12 +234,12 @@ def _trace_function(definition: Definition, params: Any, batch: jax.Array) -> Tr
 
 @functools.partial(
     jax.jit,
-    static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision", "layouts"),
+    static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision", "layouts", "pooling"),
 )
 def _forward(
     variables: Any, images: jax.Array, cells: tuple[Any, ...] = (), *, trace: Callable, definition: Definition,
     digest: str, preprocessing: Preprocessing, layers: tuple[LayerChoice, ...], precision: Precision = "float32",
-    layouts: tuple[Layout, ...] | None = None,
+    layouts: tuple[Layout, ...] | None = None, pooling: str | None = None,
 ) -> tuple[jax.Array, ...]:  # fmt: skip
     """The chosen layers of one batch, flattened, or their vectors at cells of maps.
 
@@ -247,7 +255,8 @@ def _forward(
     traced = trace(definition, variables, images)
     outputs = [_output_of(layer, traced) for layer in layers]
     if layouts is None:
-        return tuple(output.reshape(len(images), -1).astype(jnp.float32) for output in outputs)
+        pooled = (pool_layer(output, pooling, channels_first=False) for output in outputs)
+        return tuple(output.astype(jnp.float32) for output in pooled)
     vectors = (layout.gather(output, *at) for layout, output, at in zip(layouts, outputs, cells, strict=True))
     return tuple(vector.astype(jnp.float32) for vector in vectors)
 

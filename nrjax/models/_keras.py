@@ -2,6 +2,7 @@
 
 # pyright: reportMissingImports=false
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 
 from nrjax._utils.frameworks import framework
+from nrjax._utils.jax_config import jax_device
 from nrjax.models._content import code_of
 from nrjax.models._feature_maps import INPUT, Maps, layout_of, prefix_tokens
 from nrjax.models._image_inputs import image_inputs
@@ -16,6 +18,7 @@ from nrjax.models._keras_heads import find_penultimate
 from nrjax.models._keras_inputs import guess_preprocessing, nodes_of
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
 from nrjax.models._model import Description, Model, Precision, unknown_shape
+from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch
 from nrjax.models._preprocessing import Preprocessing
 
@@ -26,7 +29,9 @@ class KerasModel(Model):
     classifies = True
     compiled = True
 
-    def __init__(self, module: Any, source: str, preprocessing: Preprocessing | None):
+    def __init__(
+        self, module: Any, source: str, preprocessing: Preprocessing | None, image_size: tuple[int, int] | None = None
+    ):  # fmt: skip
         self._keras, self.module = framework("keras", source), module
         if len(getattr(module, "inputs", None) or ()) != 1:
             raise ValueError(f"{source}: expected a functional or sequential model with one input, built or loaded.")
@@ -36,9 +41,12 @@ class KerasModel(Model):
         known = shape if shape and None not in shape else None
         self._on_jax = self._keras.backend.backend() == "jax"
         self._preprocessing = preprocessing or guess_preprocessing(self._keras, module)
+        if image_size is not None and known is None and self._preprocessing.image_size is None:
+            self._preprocessing = dataclasses.replace(self._preprocessing, image_size=image_size)
         self.inputs = image_inputs(known, self._preprocessing, channels_first=False, as_bytes=lambda: self._on_jax)
+        self._device: Any = None  # of JAX; None is the default one
         self._models: dict[tuple[str, ...], Any] = {}
-        self._compiled: dict[tuple[str, ...], Any] = {}  # until `release`, because layers may change then
+        self._compiled: dict[tuple[tuple[str, ...], str | None], Any] = {}  # until `release`
         self._penultimate, self._remarks = find_penultimate(self._keras, module)
         self._outputs: dict[str, Any] = {"input": module.inputs[0]}
         for node in nodes_of(module):
@@ -63,8 +71,15 @@ class KerasModel(Model):
             return self._at_positions(batch.padded(), layers, len(batch.picture))
         names = [layer_name(layer, list(self._outputs), self._penultimate is not None) for layer in layers]
         distinct = tuple(dict.fromkeys(names))
-        by_name = dict(zip(distinct, self._forward(distinct)(np.asarray(batch)), strict=True))
+        with jax.default_device(self._device):
+            by_name = dict(zip(distinct, self._forward(distinct, self.pooling)(np.asarray(batch)), strict=True))
         return [by_name[name] for name in names]
+
+    def move(self, device: str) -> None:
+        """Chooses the device, where JAX computes; other backends have their own way."""
+        if not self._on_jax:
+            raise ValueError(f"its backend is {self._keras.backend.backend()}, which chooses the device; leave it out.")
+        self._device = jax_device(device)
 
     def map_layers(self, batch: Any) -> list[str]:
         """Layers with a map."""
@@ -92,15 +107,15 @@ class KerasModel(Model):
         known = {name: layout for name, layout in layouts.items() if layout is not None}
         return Maps(list(shapes), known, next((name for name in reversed(known) if name != INPUT), None))
 
-    def _forward(self, names: tuple[str, ...]) -> Any:
-        """A function from a batch to flat outputs; on JAX a compiled program that returns before it has run."""
-        if names in self._compiled:
-            return self._compiled[names]
+    def _forward(self, names: tuple[str, ...], pooling: str | None = None) -> Any:
+        """A function from a batch to `[samples, dims]`; on JAX a compiled program that returns before it has run."""
+        if (names, pooling) in self._compiled:
+            return self._compiled[names, pooling]
         sub = self._sub_model(names)
 
         def flat(outputs: Any) -> list[Any]:
             outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-            return [output.reshape(len(output), -1).astype("float32") for output in outputs]
+            return [pool_layer(output, pooling, channels_first=False).astype("float32") for output in outputs]
 
         def run(batch: np.ndarray) -> list[Any]:
             if not self._on_jax:
@@ -114,7 +129,7 @@ class KerasModel(Model):
             batch = self._preprocessing(batch) if batch.dtype == np.uint8 else batch
             return flat(sub.stateless_call(trained, others, batch, training=False)[0])
 
-        self._compiled = {names: run}
+        self._compiled = {(names, pooling): run}
         return run
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:

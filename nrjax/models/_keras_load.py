@@ -15,7 +15,10 @@ from nrjax.models._preprocessing import Preprocessing
 MOST_CONFIG = 1 << 26  # bytes
 
 
-def load_keras(where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None) -> KerasModel:
+def load_keras(
+    where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> KerasModel:  # fmt: skip
     """The model of a `.keras` file, of Keras' own layers alone: names of other modules are not imported.
 
     Raises:
@@ -40,7 +43,7 @@ def load_keras(where: str, *, base: Path = Path(), preprocessing: Preprocessing 
     except Exception as error:
         message = re.sub(r"\s+", " ", str(error))[:300]
         raise ValueError(f"{who}: Keras cannot load it: {message}") from error
-    model = KerasModel(module, who, preprocessing)
+    model = KerasModel(module, who, preprocessing, image_size)
     model.pure = True  # of Keras' own layers
     model.files = (path,)
     return model

@@ -14,11 +14,14 @@ from nrjax.models._layer_choice import Layer
 from nrjax.models._load import load_model
 from nrjax.models._model import Model
 
+PREPARERS = ("PreTrainedTokenizerBase", "ImageProcessingMixin", "FeatureExtractionMixin", "ProcessorMixin")
+
 
 def as_model(model: Any) -> Model:
     """A `Model` from an NNX module, a pair (linen module, variables), a PyTorch or Keras module, or a name.
 
-    A network of recordings of Hugging Face is a pair with its feature extractor, too.
+    A network of transformers is a pair with its tokenizer, image processor, feature extractor or processor, or the
+    model of a pipeline.
     """
     if isinstance(model, Model):
         return model
@@ -28,10 +31,14 @@ def as_model(model: Any) -> Model:
         return from_linen(*model)
     if isinstance(model, str):
         return load_model(model)
-    if _is_sound(model):
-        from nrjax.models._huggingface_audio_load import from_live
+    if _is_prepared(model):
+        from nrjax.models._huggingface_build import from_parts
 
-        return from_live(*model) if isinstance(model, tuple) else from_live(model)
+        return from_parts(*model) if isinstance(model, tuple) else from_parts(model)
+    if _is_instance(model, "transformers", "Pipeline"):
+        from nrjax.models._huggingface_build import from_pipeline
+
+        return from_pipeline(model)
     if _is_instance(model, "sentence_transformers", "SentenceTransformer"):
         return from_embedder(functools.partial(_encoded, model))
     if _is_instance(model, "torch", "nn", "Module"):
@@ -43,20 +50,25 @@ def as_model(model: Any) -> Model:
 
         return from_keras(model)
     raise TypeError(
-        "A model is an nnx.Module, a pair (linen module, variables), a torch.nn.Module, a keras.Model, a name such as "
-        "timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE, or what load_zoo, from_linen, from_nnx, from_function "
-        f"and from_torch return; got {type(model).__name__}."
+        "A model is an nnx.Module, a pair (linen module, variables), a torch.nn.Module, a pair (network of "
+        "transformers, tokenizer or processor), a pipeline, a keras.Model, a name such as timm:resnet18, hf:DIRECTORY, "
+        "onnx:FILE or keras:FILE, or what load_zoo, from_linen, from_nnx, from_function and from_torch return; got "
+        f"{_described(model)}."
     )
 
 
-def _is_sound(model: Any) -> bool:
-    """Whether a model is a network of recordings of Hugging Face, or a pair of it and its feature extractor."""
-    module: Any = model[0] if isinstance(model, tuple) and len(model) == 2 else model
-    if not _is_instance(module, "transformers", "PreTrainedModel"):
+def _is_prepared(model: Any) -> bool:
+    """Whether a model is a pair of a network of transformers and what prepares its samples, or one of recordings."""
+    if isinstance(model, tuple) and len(model) == 2:
+        return _is_instance(model[0], "transformers", "PreTrainedModel") and any(
+            _is_instance(model[1], "transformers", kind) for kind in PREPARERS
+        )
+    if not _is_instance(model, "transformers", "PreTrainedModel"):
         return False
     from nrjax.models._huggingface_sound import SOUND
 
-    return getattr(module.config, "model_type", "") in SOUND
+    network: Any = model
+    return getattr(network.config, "model_type", "") in SOUND
 
 
 def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
@@ -87,3 +99,10 @@ def _is_instance(model: Any, package: str, *path: str) -> bool:
     for name in path:
         kind = getattr(kind, name, None)
     return isinstance(kind, type) and isinstance(model, kind)
+
+
+def _described(model: Any) -> str:
+    """The type of what is no model; of a tuple those of its parts."""
+    if isinstance(model, tuple):
+        return f"({', '.join(type(part).__name__ for part in model[:5])})"
+    return type(model).__name__

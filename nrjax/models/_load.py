@@ -1,25 +1,32 @@
 """`load_model`: one model by a name whose prefix says where it comes from."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nrjax._utils.messages import printable, shortened
 from nrjax.models._model import Model
 from nrjax.models._preprocessing import Preprocessing
-
-PREFIXES = ("timm", "hf", "onnx", "keras")
+from nrjax.models._sources import has_prefix, loader_of, prefixes, prefixes_with
 
 
 def load_model(
-    name: str, *, preprocessing: Preprocessing | None = None, pooling: str | None = None, download: bool = False,
-    base: Path = Path(),
+    name: str, *, preprocessing: Preprocessing | None = None, image_size: int | tuple[int, int] | None = None,
+    pooling: str | None = None, device: str | None = None, builder: str | Callable[[], Any] | None = None,
+    download: bool = False, base: Path = Path(),
 ) -> Model:  # fmt: skip
     """A model by a name whose prefix says where it comes from.
 
     Args:
-      name: `timm:resnet18`, `timm:DIRECTORY`, `hf:DIRECTORY` or an id in the hub's cache, `onnx:FILE`, `keras:FILE`.
+      name: `timm:resnet18`, `timm:DIRECTORY`, `hf:DIRECTORY` or an id in the hub's cache, `onnx:FILE`, `keras:FILE`,
+        `torch:FILE`; or what a plug-in knows by its prefix.
       preprocessing: of images, instead of the model's own; an ONNX file has none.
-      pooling: of Hugging Face's models over tokens: `mean`, `cls`, `last` or `max`, instead of their own.
+      image_size: height and width of images, or one number, where a file does not say them.
+      pooling: of tokens, instead of the model's own: `mean`, `cls`, `last`, `max`, `weightedmean`, `mean_sqrt_len`, or
+        several as in `cls+mean`; of layers that are maps `mean` or `max`, instead of `flatten`.
+      device: that it runs on, such as `cpu`, `cuda:1`, `mps`, `tpu`; None is the fastest.
+      builder: of weights without a network (`torch:FILE.safetensors`): a function that returns the module, or its
+        `module:function`, which is imported. No file may say it.
       download: whether the hub may be asked for what its cache does not have.
       base: what relative paths are relative to.
 
@@ -27,28 +34,44 @@ def load_model(
       ValueError: no such prefix; a framework that is not installed, with the pip command; files that are missing,
         damaged, pickled, or would run code of their own.
     """
-    prefix, colon, where = name.partition(":")
-    if not colon or prefix not in PREFIXES or not where:
-        listed = ", ".join(f"{known}:..." for known in PREFIXES)
-        raise ValueError(
-            f"Model {printable(shortened(name, 100))!r}: expected {listed}, the folder of a zoo, or a list (.toml, "
-            ".json)."
-        )
-    options: dict[str, Any] = {"base": base, "preprocessing": preprocessing}
-    if pooling is not None and prefix != "hf":
-        raise ValueError(f"{printable(shortened(name, 100))}: pooling is of models of Hugging Face; leave it out.")
-    if prefix == "timm":
-        from nrjax.models._timm import load_timm
+    prefix, _, where = name.partition(":")
+    who = printable(shortened(name, 100))
+    if not has_prefix(name) or not where:
+        listed = ", ".join(f"{known}:..." for known in prefixes())
+        raise ValueError(f"Model {who!r}: expected {listed}, the folder of a zoo, or a list (.toml, .json).")
+    load, takes = loader_of(prefix)
+    if isinstance(image_size, int):
+        image_size = (image_size, image_size)
+    options: dict[str, Any] = {
+        "preprocessing": preprocessing, "image_size": image_size, "device": device, "builder": builder
+    }  # fmt: skip
+    if "pooling" in takes:
+        options["pooling"] = pooling
+    given = {option: value for option, value in options.items() if value is not None}
+    moves = given.pop("device", None) if "device" not in takes else None
+    for option in given.keys() - set(takes):
+        raise ValueError(f"{who}: {option} is of models of {prefixes_with(option)}; leave it out.")
+    given |= {option: value for option, value in (("base", base), ("download", download)) if option in takes}
+    model = load(where, **given)
+    if not isinstance(model, Model):  # of a plug-in
+        from nrjax.models._live import as_model
 
-        return load_timm(where, download=download, **options)
-    if prefix == "hf":
-        from nrjax.models._huggingface_load import load_huggingface
+        model = as_model(model)
+    if moves is not None:
+        model.move(moves)
+    if pooling is not None and "pooling" not in takes:
+        model.pool_by(pooling)
+    return model
 
-        return load_huggingface(where, pooling=pooling, download=download, **options)
-    if prefix == "onnx":
-        from nrjax.models._onnx_load import load_onnx
 
-        return load_onnx(where, **options)
-    from nrjax.models._keras_load import load_keras
+def load_applicable(name: str, options: Mapping[str, Any], **own: Any) -> Model:
+    """`load_model`, with those of the options of many models that this one takes.
 
-    return load_keras(where, **options)
+    Args:
+      name: as for `load_model`.
+      options: of many models: `image_size`, `device`, `builder`, `download`.
+      own: options of this model alone, which it must take.
+    """
+    prefix = name.partition(":")[0]
+    takes = (*loader_of(prefix)[1], "device", "download") if has_prefix(name) else tuple(options)
+    return load_model(name, **own, **{option: value for option, value in options.items() if option in takes})

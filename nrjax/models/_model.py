@@ -11,6 +11,7 @@ import numpy as np
 from nrjax.datasets import Kind
 from nrjax.models._code import package_of
 from nrjax.models._layer_choice import Layer, LayerChoice
+from nrjax.models._pooling import check_layer_pooling
 
 AnyKind = Kind | Literal["any"]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
@@ -83,6 +84,8 @@ class Model(abc.ABC):
       fits: the number of samples that fitted the memory after a larger one had not.
       compiled: whether every number of samples would be compiled anew, so that the last batch is filled up.
       pure: whether equal samples give equal outputs by construction; of other models that is checked.
+      pooling: of layers that are maps or tokens; None flattens them, or is the model's own.
+      channels_first: whether channels of maps are behind the samples, and not last.
       classifies: whether its last layer are logits or probabilities of classes of its own.
       files: all that it was read from, folders included; empty where that is not known, or it was never in files.
     """
@@ -94,6 +97,8 @@ class Model(abc.ABC):
     compiled: bool = False
     pure: bool = False
     classifies: bool = False
+    pooling: str | None = None
+    channels_first: bool = False
     files: tuple[Path, ...] = ()
 
     @abc.abstractmethod
@@ -119,6 +124,18 @@ class Model(abc.ABC):
           batch: of positions, as `inputs.prepare` made it.
         """
         return []
+
+    def pool_by(self, pooling: str) -> None:
+        """Chooses how layers that are maps or tokens become vectors. Raises ValueError for none of `LAYER_POOLINGS`."""
+        check_layer_pooling(pooling)
+        self.pooling = pooling
+
+    def name_classes(self, classes: Sequence[Any]) -> None:  # noqa: B027  (most have their own)
+        """Takes the names of the target's classes, before anything runs."""
+
+    def move(self, device: str) -> None:
+        """Chooses the device that it runs on. Raises ValueError where it cannot be chosen."""
+        raise ValueError("it runs where it was made; leave device out.")
 
     @property
     def accelerated(self) -> bool:
@@ -162,5 +179,6 @@ def as_shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
 def unknown_shape(channels: str = "3") -> ValueError:
     """The error of `layers` where neither the model nor the user knows the input's shape."""
     return ValueError(
-        f"layers: this model does not know its input shape; give input_shape=(height, width, {channels})."
+        f"layers: this model does not know its input shape; give input_shape=(height, width, {channels}), or "
+        "image_size when it is loaded (nrjax layers --image-size)."
     )

@@ -2,23 +2,22 @@
 
 # pyright: reportMissingImports=false
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from nrjax._utils.frameworks import framework
-from nrjax._utils.messages import first_line, printable
+from nrjax._utils.messages import printable
 from nrjax.models._code import version_of
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
 from nrjax.models._model import Description, Model, Precision, unknown_shape
 from nrjax.models._onnx_graph import Graph
 from nrjax.models._onnx_heads import HeadSearch
-from nrjax.models._onnx_inputs import inputs_of_graph
+from nrjax.models._onnx_inputs import inputs_of_graph, is_channels_last
+from nrjax.models._onnx_sessions import NUMPY_TYPES, Sessions
+from nrjax.models._pooling import pool_layer
 from nrjax.models._preprocessing import Preprocessing, scales_images
-
-NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
-               "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32}  # fmt: skip
 
 
 class OnnxModel(Model):
@@ -26,18 +25,17 @@ class OnnxModel(Model):
 
     classifies = True
 
-    def __init__(self, proto: Any, source: str, preprocessing: Preprocessing | None):
-        self._onnx, self._runtime = framework("onnx", source), framework("onnxruntime", source)
-        self._proto = proto
-        try:
-            self._session = self._open_session(proto)
-        except Exception as error:
-            raise ValueError(f"{source}: onnxruntime cannot run it: {first_line(error)}") from error
-        inputs = self._session.get_inputs()
+    def __init__(
+        self, proto: Any, source: str, preprocessing: Preprocessing | None,
+        image_size: tuple[int, int] | None = None, device: str | None = None,
+    ):  # fmt: skip
+        self._sessions, self._proto = Sessions(proto, source, device), proto
+        inputs = self._sessions.inputs
         if len(inputs) != 1:
             names = ", ".join(tensor.name for tensor in inputs[:5])
             raise ValueError(
-                f"{source}: expected one input, images or arrays; it takes {len(inputs)} ({printable(names)})."
+                f"{source}: expected one input, images or arrays, or tokens (input_ids, attention_mask); it takes "
+                f"{len(inputs)} ({printable(names)})."
             )
         self._input = inputs[0]
         if self._input.type not in NUMPY_TYPES:
@@ -45,14 +43,15 @@ class OnnxModel(Model):
         dtype, shape = NUMPY_TYPES[self._input.type], self._input.shape
         self.batch = shape[0] if shape and isinstance(shape[0], int) else None
         sizes = tuple(n if isinstance(n, int) and n > 0 else None for n in shape[1:])
-        graph = Graph(self._onnx, proto)
-        self._graph_outputs = [tensor.name for tensor in self._session.get_outputs()]
-        self._sessions: dict[tuple[str, ...], Any] = {}
+        graph = Graph(self._sessions.onnx, proto)
         if preprocessing is None:
             takes_bytes = dtype != np.uint8 and scales_images(*self._factor_and_offset(graph, sizes, dtype))
             preprocessing = Preprocessing(scale=1.0 if takes_bytes else 1 / 255)
+        if image_size is not None and len(sizes) == 3 and preprocessing.image_size is None:
+            preprocessing = dataclasses.replace(preprocessing, image_size=image_size)
         self.inputs = inputs_of_graph(sizes, dtype, preprocessing)
-        search = HeadSearch(self._onnx, graph)
+        self.channels_first = not is_channels_last(sizes)
+        search = HeadSearch(self._sessions.onnx, graph)
         self._penultimate = search.penultimate()
         self._remarks, self._values = search.remarks, graph.values
         self._input_layer = unique_name("input", self._values)  # the name of the layer that is the batch itself
@@ -110,7 +109,10 @@ class OnnxModel(Model):
                 raise ValueError(
                     f"the tensor {printable(str(name))} has shape {values[name].shape}, no row for every sample."
                 )
-        return [np.asarray(values[name], np.float32).reshape(len(batch), -1) for name in tensors]
+        return [
+            pool_layer(np.asarray(values[name], np.float32), self.pooling, channels_first=self.channels_first)
+            for name in tensors
+        ]
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The graph with its weights."""
@@ -119,25 +121,5 @@ class OnnxModel(Model):
 
     def _run(self, batch: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         """Values of tensors by name."""
-        names = tuple(name for name in names if name != self._input.name)
-        if not names:
-            return {}
-        if names not in self._sessions:
-            are_outputs = set(names) <= set(self._graph_outputs)
-            self._sessions = {names: self._session if are_outputs else self._session_with_outputs(names)}
-        return dict(zip(names, self._sessions[names].run(list(names), {self._input.name: batch}), strict=True))
-
-    def _session_with_outputs(self, names: Sequence[str]) -> Any:
-        """A session whose graph also returns inner tensors."""
-        proto = self._onnx.ModelProto()
-        proto.CopyFrom(self._proto)
-        outputs = {tensor.name for tensor in proto.graph.output}
-        proto.graph.output.extend(self._onnx.ValueInfoProto(name=name) for name in names if name not in outputs)
-        return self._open_session(proto)
-
-    def _open_session(self, proto: Any) -> Any:
-        settings = self._runtime.SessionOptions()
-        settings.log_severity_level = 4
-        available = self._runtime.get_available_providers()
-        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
-        return self._runtime.InferenceSession(proto.SerializeToString(), settings, providers=providers)
+        names = [name for name in names if name != self._input.name]
+        return self._sessions.run({self._input.name: batch}, names)

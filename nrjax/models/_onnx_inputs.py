@@ -1,11 +1,17 @@
 """What enters an ONNX graph: images as it takes them, or arrays."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nrjax.models._model import Inputs
 from nrjax.models._preprocessing import Preprocessing
+
+
+def is_channels_last(sizes: Sequence[int | None]) -> bool:
+    """Whether images come as `[height, width, channels]`."""
+    return len(sizes) == 3 and sizes[2] in (1, 3) and sizes[0] not in (1, 3)
 
 
 def inputs_of_graph(sizes: tuple[int | None, ...], dtype: Any, preprocessing: Preprocessing) -> Inputs:
@@ -17,7 +23,7 @@ def inputs_of_graph(sizes: tuple[int | None, ...], dtype: Any, preprocessing: Pr
     if len(sizes) != 3:
         shape = tuple(n for n in sizes if n is not None) if None not in sizes else None
         return Inputs("array", shape, "none", lambda arrays: np.asarray(arrays, dtype))
-    channels_last = sizes[2] in (1, 3) and sizes[0] not in (1, 3)
+    channels_last = is_channels_last(sizes)
     channels = (sizes[2] if channels_last else sizes[0]) or 3
     height, width = sizes[:2] if channels_last else sizes[1:]
     shape = (height, width, channels) if height and width else None

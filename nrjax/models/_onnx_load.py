@@ -8,13 +8,17 @@ from typing import Any
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
+from nrjax.models._model import Model
 from nrjax.models._onnx import OnnxModel
 from nrjax.models._preprocessing import Preprocessing
 
 MOST_BYTES = (1 << 31) - (1 << 20)  # of the weights: protobuf ends at 2 GB
 
 
-def load_onnx(where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None) -> OnnxModel:
+def load_onnx(
+    where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None,
+    image_size: tuple[int, int] | None = None, device: str | None = None,
+) -> Model:  # fmt: skip
     """The model of a file, with external data that lie in its folder.
 
     Args:
@@ -22,6 +26,8 @@ def load_onnx(where: str, *, base: Path = Path(), preprocessing: Preprocessing |
       base: what a relative path is relative to.
       preprocessing: what the exported network expects; an ONNX file does not say it. Default: stretched to the size of
         the input, and scaled to [0, 1], or left in [0, 255] where its first nodes scale.
+      image_size: height and width of images where the file takes any.
+      device: `cpu`, `cuda` or `cuda:1`; None is the fastest.
 
     Raises:
       ValueError: it is no ONNX file, is damaged or too large, or wants data outside its folder.
@@ -39,7 +45,14 @@ def load_onnx(where: str, *, base: Path = Path(), preprocessing: Preprocessing |
     except Exception as error:
         raise ValueError(f"{who}: it is damaged or no ONNX file: {first_line(error)}") from error
     data_files = _load_external_data(onnx, proto, path.parent, who, path.stat().st_size)
-    model = OnnxModel(proto, who, preprocessing)
+    if any(tensor.name == "input_ids" for tensor in proto.graph.input):
+        if preprocessing is not None:
+            raise ValueError(f"{who}: it takes texts, whose tokenizer is its preprocessing; leave yours out.")
+        from nrjax.models._onnx_text import text_model
+
+        model: Any = text_model(proto, who, path.parent, device)
+    else:
+        model = OnnxModel(proto, who, preprocessing, image_size, device)
     model.files = (path, *data_files)
     return model
 

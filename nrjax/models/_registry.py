@@ -1,4 +1,7 @@
-"""Architectures by name, for the `model.json` of a zoo. Nothing named in a file is imported."""
+"""Architectures by name, for the `model.json` of a zoo: registered ones, and those of installed plug-ins.
+
+Nothing named in a file is imported.
+"""
 
 import functools
 import inspect
@@ -14,6 +17,7 @@ from flax import nnx
 
 from nrjax._utils.jax_config import neutral_config
 from nrjax._utils.messages import first_line, shortened
+from nrjax._utils.plugins import load_plugin, plugins
 from nrjax.models._checkpoints import load_variables
 from nrjax.models._cnn import paper_cnn
 from nrjax.models._content import code_of, digest_of
@@ -21,6 +25,7 @@ from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
 
+GROUP = "nrjax.architectures"
 _factories: dict[str, Callable[..., nn.Module | nnx.Module]] = {}
 
 
@@ -37,8 +42,8 @@ def register_architecture(name: str, factory: Callable[..., nn.Module | nnx.Modu
 
 
 def architectures() -> list[str]:
-    """Names of the registered architectures."""
-    return sorted(_factories)
+    """Names of the architectures: registered, and of plug-ins."""
+    return sorted({*_factories, *plugins(GROUP)})
 
 
 def custom_architectures() -> dict[str, Callable[..., nn.Module | nnx.Module]]:
@@ -47,9 +52,17 @@ def custom_architectures() -> dict[str, Callable[..., nn.Module | nnx.Module]]:
 
 
 def code_of_architectures() -> str:
-    """A fingerprint of the architectures that users registered: with other code, equal files are other models."""
-    custom = sorted(custom_architectures().items())
-    return digest_of(code_of(custom))[:16] if custom else ""
+    """A fingerprint of the architectures of users and plug-ins: with other code, equal files are other models."""
+    custom: dict[str, Any] = {name: _plugin_or_reason(name) for name in plugins(GROUP)} | custom_architectures()
+    return digest_of(code_of(sorted(custom.items())))[:16] if custom else ""
+
+
+def _plugin_or_reason(name: str) -> Any:
+    """The factory of a plug-in, or why there is none, which costs the models that need it."""
+    try:
+        return load_plugin(GROUP, name)
+    except ValueError as error:
+        return str(error)
 
 
 def build_model(
@@ -77,6 +90,8 @@ def build_model(
 def _template(architecture: str, config: str, input_shape: tuple[int, ...]) -> Any:
     """An NNX module, or a linen module and the shapes of its variables; shared by models of equal config."""
     factory = _factories.get(architecture)
+    if factory is None and architecture in plugins(GROUP):
+        factory = load_plugin(GROUP, architecture)
     if factory is None:
         raise ValueError(
             f"unknown architecture {shortened(architecture)!r}; registered are {', '.join(architectures())}. "

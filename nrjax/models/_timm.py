@@ -32,6 +32,11 @@ class TimmModel(TorchModel):
 
     config: str = ""
 
+    @property
+    def channels_first(self) -> bool:
+        """Whether maps have their channels first, as this network says."""
+        return str(getattr(self.module, "output_fmt", "NCHW")).endswith("NCHW")
+
     def _penultimate(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> dict[str, Any]:
         penultimate = super()._penultimate(calls, tensors, batch)
         has_head = any(call.name == self._head for call in calls)
@@ -46,8 +51,7 @@ class TimmModel(TorchModel):
         if self._maps is None:
             pictures = few_pictures(batch)
             outputs = self._run(pictures, None) | self._map_outputs(pictures, [PENULTIMATE], "float32")
-            in_channels_first = str(getattr(self.module, "output_fmt", "NCHW")).endswith("NCHW")
-            maps = find_maps(self.module, outputs, outputs["input"].shape[2:], channels_first=in_channels_first)
+            maps = find_maps(self.module, outputs, outputs["input"].shape[2:], channels_first=self.channels_first)
             names = [name for name in maps.names if name != PENULTIMATE]
             self._maps = Maps(names, maps.layouts, PENULTIMATE if PENULTIMATE in maps.layouts else None)
         return self._maps
@@ -69,8 +73,9 @@ class TimmModel(TorchModel):
 
 
 def load_timm(
-    where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, download: bool = False
-) -> TimmModel:
+    where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, device: str | None = None,
+    download: bool = False,
+) -> TimmModel:  # fmt: skip
     """A pretrained model by its name, or one that was saved into a directory (`config.json`, `model.safetensors`).
 
     Raises:
@@ -93,7 +98,7 @@ def load_timm(
             f'{who}: its weights are not in the cache of the hub; get them first (python -c "import timm; '
             f"timm.create_model('{where}', pretrained=True)\"), or pass download=True, on the command line --download."
         ) from error
-    model = from_timm(on_accelerator(module), who, preprocessing)
+    model = from_timm(on_accelerator(module, device), who, preprocessing)
     model.pure = True  # the library's own layers, in evaluation mode
     model.files = walk_files(folder) if folder is not None else ()
     return model

@@ -16,12 +16,21 @@ from nrjax.models._heads import has_vectors
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, LayerError, layer_name, unique_name
 from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
+from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._torch_calls import Call, hooked, record_calls, tensors_of
 from nrjax.models._torch_heads import describe_heads, find_head, main_output
 from nrjax.models._torch_maps import few_pictures, find_maps, vectors_of
-from nrjax.models._torch_runs import computing_in, described, in_inference, is_accelerated, is_lazy, is_program
+from nrjax.models._torch_runs import (
+    computing_in,
+    described,
+    in_inference,
+    is_accelerated,
+    is_lazy,
+    is_program,
+    weight_parts,
+)
 
 OUTPUT = "output"  # of the whole module
 PROBED = 3  # samples that show which tensors have a row for each: a state of one or two layers has not
@@ -31,10 +40,13 @@ class TorchModel(Model):
     """A live `torch.nn.Module`; its weights, its device and its training mode stay as they are.
 
     Attributes:
+      definition: what a module of a file computes, as text; None reads the code of the module.
       normalises: what is done to batches of uint8 `[samples, height, width, channels]` on the module's device.
     """
 
     classifies = True
+    channels_first = True
+    definition: str | None = None
     normalises: Preprocessing | None = None
 
     def __init__(self, module: Any, inputs: Inputs, description: Description | None = None):
@@ -71,7 +83,8 @@ class TorchModel(Model):
         for name in chosen:
             if name not in outputs:
                 raise LayerError(f"The layer {name!r} gave no row for every sample of this batch.")
-        return [outputs[name].reshape(len(outputs[name]), -1).float().cpu().numpy() for name in chosen]
+        pooled = (pool_layer(outputs[name], self.pooling, channels_first=self.channels_first) for name in chosen)
+        return [features.float().cpu().numpy() for features in pooled]
 
     def map_layers(self, batch: Any) -> list[str]:
         """Layers with a map."""
@@ -94,7 +107,11 @@ class TorchModel(Model):
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The module with its submodules, code, hooks, parameters and buffers, and the hooks of all modules."""
-        yield from code_of(self.module, hooks_of_all_modules())
+        if self.definition is None:
+            yield from code_of(self.module, hooks_of_all_modules())
+        else:
+            yield self.definition
+            yield from weight_parts(self.module)
 
     def release(self) -> None:
         """Forgets the names of layers and the head: the module may have changed when it runs again."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nrjax._utils.messages import first_line
 from nrjax.models._model import Description, Precision
 
 
@@ -67,17 +68,27 @@ def described(module: Any, source: str = "", **more: Any) -> Description:
     """The description of a module by its weights."""
     if is_lazy(module):
         return Description(source=source, **more)
-    weights = list(module.parameters())
+    weights = getattr(module, "nrjax_weights", None) or list(module.parameters())
     return Description(
         sum(p.numel() for p in weights), sum(p.numel() * p.element_size() for p in weights), source, **more
     )
 
 
-def on_accelerator(module: Any) -> Any:
-    """A module that was loaded from files, in inference mode on the fastest device. Live modules stay on their own."""
+def on_accelerator(module: Any, device: str | None = None) -> Any:
+    """A module that was loaded from files, in inference mode on a device; None is the fastest.
+
+    Raises:
+      ValueError: there is no such device here.
+    """
     import torch
 
-    return module.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    fastest = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return (module if _is_exported(module) else module.eval()).to(torch.device(device or fastest))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if device is None:
+            raise
+        raise ValueError(f"device {device!r} is none that PyTorch has here: {first_line(error)}") from error
 
 
 @contextlib.contextmanager

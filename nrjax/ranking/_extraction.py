@@ -52,7 +52,7 @@ class Extraction:
             spec = self._spec
             self._part, self._features = part, Features(
                 self._target.kind, self._target.some(*part), spec.layers, spec.batch_size, spec.precision,
-                spec.probabilities,
+                spec.probabilities, spec.pooling,
             )  # fmt: skip
         try:
             return self._features(model, on_batch, on_widths)

@@ -18,6 +18,7 @@ class ExtractionSpec:
       layers: of every model; None takes all it has.
       batch_size: of the forward pass; None goes by the samples' size.
       precision: of the forward pass.
+      pooling: of layers that are maps or tokens; None is each model's own.
       probabilities: whether those of the models' own classes are wanted too.
     """
 
@@ -25,12 +26,14 @@ class ExtractionSpec:
     batch_size: int | None = None
     precision: Precision = "float32"
     probabilities: bool = False
+    pooling: str | None = None
 
     @property
     def key(self) -> str:
         """What decides the features of a model, as text."""
         layers = "all" if self.layers is None else list(self.layers)  # 0 is another layer than one that is called 0
-        return json.dumps([layers, self.precision, self.probabilities])
+        pooling = [] if self.pooling is None else [self.pooling]
+        return json.dumps([layers, self.precision, self.probabilities, *pooling])
 
 
 class RoundSpec(NamedTuple):

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from nrjax.datasets import ColumnChoice
-from nrjax.models import Description, LayerChoice, Precision, load_candidates
+from nrjax.models import (
+    LAYER_POOLINGS,
+    Candidates,
+    Description,
+    LayerChoice,
+    Precision,
+    check_pooling,
+    load_candidates,
+)
 from nrjax.ranking._best_layer import best_layers
 from nrjax.ranking._head_of import head_of
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec
@@ -45,7 +53,8 @@ class Plan:
     def of(
         cls, models: Any, data: Any, labels: Any, *, task: TaskName | None, groups: Any, columns: ColumnChoice,
         layer: LayerChoice, layers: Sequence[LayerChoice] | None, where: str | None, batch_size: int | None,
-        precision: Precision, download: bool, scores: str | Sequence[str] | None, n_clusters: int | None,
+        precision: Precision, pooling: str | None, image_size: int | tuple[int, int] | None, device: str | None,
+        builder: Any, download: bool, scores: str | Sequence[str] | None, n_clusters: int | None,
         **options: Any,
     ) -> "Plan":  # fmt: skip
         """Checks the arguments of `rank`; `options` are those of `check_request`.
@@ -55,8 +64,14 @@ class Plan:
         """
         check_request(scores="silhouette" if scores is None else scores, **{**options, "by": None})  # before the data
         _check_layers(precision, layer, layers)
-        candidates = load_candidates(models, where=where, download=download)
+        if pooling is not None and pooling not in LAYER_POOLINGS:
+            check_pooling(pooling, "rank")
+        candidates = load_candidates(
+            models, where=where, image_size=image_size, device=device, builder=builder, download=download
+        )
         target = _labelled_samples(data, labels, task, groups, columns, scores, n_clusters)
+        if isinstance(candidates, Candidates):
+            candidates = candidates.taking(target.kind)
         if scores is None:
             scores, reason = default_scores(target.target, beside=True), why_default(target.target, beside=True)
             target = target.with_remark(reason) if reason else target
@@ -68,9 +83,10 @@ class Plan:
         all_layers = layers == "all" or (layer == "best" and layers is None)
         names = None if all_layers else tuple(layers if layers is not None else [layer])
         probabilities = any(kind.reads == "probabilities" for kind in request.scores)
-        extraction = ExtractionSpec(names, batch_size, precision, probabilities)
+        extraction = ExtractionSpec(names, batch_size, precision, probabilities, pooling)
         described = "best" if all_layers else layer if layers is None else f"best of {', '.join(map(str, layers))}"
         settings = {**target.target.made_with, "layer": described, "precision": precision}
+        settings |= {} if pooling is None else {"pooling": pooling}
         return cls(candidates, target, extraction, request, layers is not None or layer == "best", settings)
 
     def ranking(self, results: Mapping[str, CandidateResult], settings: Mapping[str, Any] | None = None) -> Ranking:

@@ -1,6 +1,6 @@
 """The paper's Algorithm 1: outputs of layers of every model, then a ranking."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nrjax._utils.memory import share_devices
@@ -35,6 +35,10 @@ def rank(
     where: str | None = None,
     batch_size: int | None = None,
     precision: Precision = "float32",
+    pooling: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    device: str | None = None,
+    builder: str | Callable[[], Any] | None = None,
     download: bool = False,
     progress: bool = True,
     scores: str | Sequence[str] | None = None,
@@ -53,10 +57,11 @@ def rank(
 
     Args:
       models: candidates of any kind, and mixtures: a name with a prefix (`timm:resnet18`, `hf:DIRECTORY`, `onnx:FILE`,
-        `keras:FILE`), the folder of a zoo, a list of candidates in TOML or JSON; a sequence of those; or a mapping
-        from name to one of those, to an NNX module, a pair (linen module, variables), a PyTorch or Keras model, or a
-        `Model` (`from_linen`, `from_nnx`, `from_function`, `from_torch`). Each is loaded, used and dropped; of those
-        on disk the next one is read meanwhile.
+        `keras:FILE`, `torch:FILE`) or a pattern (`timm:resnet*`), the folder of a zoo, a list of candidates in TOML or
+        JSON; a sequence of those; or a mapping from name to one of those, to an NNX module, a pair (linen module,
+        variables), a PyTorch or Keras model, a pair (network of transformers, tokenizer or processor), a pipeline, or a
+        `Model` (`from_linen`, `from_nnx`, `from_function`, `from_torch`). Each is loaded, used and dropped; of those on
+        disk the next one is read meanwhile.
       data: what `load_dataset` returned, or takes; or samples alone, with `labels`: images `[samples, height, width,
         channels]`, texts, or arrays of whatever the models take. Every model gets them through its own preprocessing,
         which `settings["preprocessing"]` of the ranking says.
@@ -84,6 +89,13 @@ def rank(
         name, source, license, parameters, bytes, and their tags.
       batch_size: samples at once in the forward pass; None goes by their size. What does not fit the memory is halved.
       precision: of the forward pass, see `extract_features`; scores are computed as ever.
+      pooling: of layers that are no vectors: of maps `flatten` (the default, as in the paper), `mean` or `max`; of
+        tokens `mean`, `max`, `cls` or `last`, the default being each model's own. Vectors stay as they are.
+      image_size: height and width, or one number, for files that do not say theirs.
+      device: of models that are loaded here, such as `cpu`, `cuda:1`, `mps`, `tpu`; None is the fastest. Live models
+        stay on theirs.
+      builder: of weights without a network, `torch:FILE.safetensors`: a function that returns the module, or its
+        `module:function`.
       download: whether the hub may be asked for weights that are not here; else nothing is fetched.
       progress: show a progress bar, where stderr is a terminal.
       scores: as for `rank_batch`; the first one orders, unless `by` says otherwise. The default shows the accuracy
@@ -112,7 +124,8 @@ def rank(
     plan = Plan.of(
         models, data, labels, task=task, groups=groups,
         columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
-        where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
+        where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
+        device=device, builder=builder, download=download, scores=scores,
         n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,

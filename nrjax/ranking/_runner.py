@@ -137,6 +137,8 @@ class CandidateRunner:
         source, files = load()
         model = None if source is None else as_model(source)
         if model is not None:
+            if self._target.target.task == "classification":
+                model.name_classes(self._target.target.classes)
             fingerprint = ""
             try:
                 fingerprint = model.fingerprint if self._fingerprints else ""

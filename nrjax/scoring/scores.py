@@ -1,5 +1,6 @@
 """The registry of scores: which there are, what each means for every task, and where it means nothing."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 
 from nrjax import kernels
+from nrjax._utils.plugins import describe, load_plugin, plugins
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.kernels.gbc import estimate_gbc
 from nrjax.kernels.h_score import estimate_h_score, estimate_regularized_h_score
@@ -33,6 +35,8 @@ from nrjax.scoring.defaults import UNLABELLED as UNLABELLED
 from nrjax.scoring.score_kind import Kernel, ScoreKind, always, unbounded
 from nrjax.target_tasks import TaskName
 from nrjax.targets import Target
+
+GROUP = "nrjax.scores"
 
 
 def register_score(
@@ -63,7 +67,7 @@ def register_score(
     Raises:
       ValueError: the name is taken.
     """
-    if name in _KINDS:
+    if name in _KINDS or name in plugins(GROUP):
         raise ValueError(f"a score named {name!r} is registered already; choose another name.")
     return _register(
         name, kernel, meaning or name, bounds=bounds, higher_is_better=higher_is_better, source=source,
@@ -77,8 +81,22 @@ def _register(name: str, kernel: Kernel, meaning: str, **fields: Any) -> ScoreKi
 
 
 def available_scores() -> dict[str, ScoreKind]:
-    """Every registered score, by name."""
-    return dict(_KINDS)
+    """Every score, by name: those of nrjax, registered ones, those of plug-ins that can be loaded."""
+    kinds = dict(_KINDS)
+    for name in plugins(GROUP):
+        if name not in kinds:
+            with contextlib.suppress(ValueError):  # which `check_scores` says where the score is asked for
+                kinds[name] = _kind_of_plugin(name)
+    return kinds
+
+
+def _kind_of_plugin(name: str) -> ScoreKind:
+    """The score of a plug-in. Raises ValueError where it cannot be loaded, or is none of that name."""
+    kind = load_plugin(GROUP, name)
+    if not isinstance(kind, ScoreKind) or kind.name != name:
+        what = f"a ScoreKind called {kind.name!r}" if isinstance(kind, ScoreKind) else type(kind).__name__
+        raise ValueError(f"{describe(plugins(GROUP)[name])} must be a nrjax.ScoreKind called {name!r}; it is {what}.")
+    return kind
 
 
 def check_labelled(kinds: Sequence[ScoreKind], labels: Any, n_clusters: Any) -> int | None:
@@ -101,18 +119,22 @@ def check_labelled(kinds: Sequence[ScoreKind], labels: Any, n_clusters: Any) -> 
 def check_scores(scores: Any, by: Any) -> tuple[tuple[ScoreKind, ...], ScoreKind]:
     """The scores to compute and the one to order by (None: the first). Raises ValueError for a bad name."""
     names = (scores,) if isinstance(scores, str) else tuple(scores)
+    known = {**_KINDS}
     for name in (*names, *(() if by is None else (by,))):
-        if name not in _KINDS:
-            raise ValueError(f"scores must be of {', '.join(_KINDS)}; got {name!r}. See register_score for your own.")
+        if name not in known and isinstance(name, str) and name in plugins(GROUP):
+            known[name] = _kind_of_plugin(name)
+        if name not in known:
+            listed = ", ".join(dict.fromkeys((*_KINDS, *plugins(GROUP))))
+            raise ValueError(f"scores must be of {listed}; got {name!r}. See register_score for your own.")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"scores must name at least one score and none twice; got {names!r}.")
     if by is not None and by not in names:
         raise ValueError(f"by must be one of the scores asked for, {', '.join(names)}; got {by!r}.")
-    kinds = tuple(_KINDS[name] for name in names)
+    kinds = tuple(known[name] for name in names)
     read = [kind.name for kind in kinds if kind.reads != "scores"]
     if len(read) < min(2, len(names)):
         raise ValueError(f"mean_rank is the mean of places by at least two other scores; got scores={names!r}.")
-    return kinds, _KINDS[by or names[0]]
+    return kinds, known[by or names[0]]
 
 
 def undefined(kind: ScoreKind, target: Target, shape: tuple[int, ...]) -> str | None:

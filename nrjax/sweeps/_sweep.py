@@ -57,6 +57,10 @@ def sweep(
     where: str | None = None,
     batch_size: int | None = None,
     precision: Precision = "float32",
+    pooling: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    device: str | None = None,
+    builder: str | Callable[[], Any] | None = None,
     download: bool = False,
     progress: bool | str = True,
     name: str | None = None,
@@ -104,11 +108,16 @@ def sweep(
       tokens: column of lists of words.
       audio: column of recordings.
       mask: column of masks beside the images.
-      layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `download`, `scores` and the rest.
+      layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `pooling`, `image_size`, `device`,
+        `builder`, `download`, `scores` and the rest.
       layers: several layers, or `"all"`.
       where: take candidates of which this holds.
       batch_size: samples at once in the forward pass.
       precision: of the forward pass.
+      pooling: of layers that are no vectors.
+      image_size: for files that do not say theirs.
+      device: of models that are loaded.
+      builder: of weights without a network.
       download: whether the hub may be asked for weights.
       progress: True for a bar where stderr is a terminal; `"lines"` or `"json"` for a line a model; False for none.
       name: of the data in the store's list of runs.
@@ -137,7 +146,8 @@ def sweep(
     plan = Plan.of(
         models, data, labels, task=task, groups=groups,
         columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
-        where=where, batch_size=batch_size, precision=precision, download=download, scores=scores,
+        where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
+        device=device, builder=builder, download=download, scores=scores,
         n_clusters=n_clusters,
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
         block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
