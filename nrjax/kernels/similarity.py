@@ -1,6 +1,6 @@
 """How similar the two halves of pairs are, held against numbers: correlations of cosines, without any training.
 
-Features of a pair are `[u, v, abs(u - v), u * v]`; its similarity is u · v / (|u| |v|), and 0 where one of them is zero.
+Features of a pair are `[u, v, abs(u - v), u * v]`; its similarity is u · v / (|u| |v|), 0 where one of them is zero.
 """
 
 import jax.numpy as jnp

@@ -8,8 +8,8 @@ PARTS = 4
 CHECKED_ROWS = 256
 OFF = 4  # roundings of the largest number of a row
 NO_HALVES = (
-    "it compares two vectors a pair, features [u, v, |u - v|, u v], and these are not such features: a model that takes "
-    "both texts at once has no vector of each. Take probe or knn, or an encoder of texts"
+    "it compares two vectors a pair, features [u, v, |u - v|, u v], and these are not such features: a model that "
+    "takes both texts at once has no vector of each. Take probe or knn, or an encoder of texts"
 )
 
 
