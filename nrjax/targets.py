@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class Target:
         *,
         task: TaskName | None = None,
         groups: Any = None,
+        names: Sequence[str] = (),
         place: Callable[[int], str] = "sample {}".format,
     ) -> "Target":
         """From labels of any kind.
@@ -49,6 +50,7 @@ class Target:
             list or set of each or a matrix of 0 and 1.
           task: `classification`, `regression` or `multilabel`; None tells by the values.
           groups: one per sample, such as the patient; None where samples are independent.
+          names: of class ids, of outputs or of the columns of labels; none where they are called as they are.
           place: what the user calls the sample of an index.
 
         Raises:
@@ -72,12 +74,15 @@ class Target:
                     f"labels must have at least 2 classes and fewer classes than samples; "
                     f"got {len(classes)} classes in {len(values)} samples."
                 )
-            names = tuple(classes.tolist())
+            own_names = tuple(classes.tolist())
         elif task == "regression":
-            values, names = as_matrix(labels, place)
+            values, own_names = as_matrix(labels, place)
         else:
-            values, names, remarks = _varying(*as_multi_hot(labels, place))
-        target = cls(task, values, names, None, remarks)
+            values, own_names = as_multi_hot(labels, place)
+        called = tuple(names[i] for i in own_names) if names else own_names
+        if task == "multilabel":
+            values, called, remarks = _varying(values, called)
+        target = cls(task, values, called, None, remarks)
         return target if groups is None else target.grouped(groups, place)
 
     @classmethod

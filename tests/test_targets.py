@@ -158,3 +158,10 @@ def test_members_of_groups_of_any_size():
     for array in target.members:
         for row in array:
             assert len(set(groups[row[row < len(groups)]].tolist())) == 1
+
+
+def test_names_of_columns_are_those_of_labels_that_are_left_out():
+    target = Target.of(np.stack([FEW > 0, FEW > 1, FEW > 9], axis=1).astype(int), names=["red", "green", "blue"])
+    assert target.classes == ("red", "green")
+    assert "label blue (1 of 3)" in target.remarks[0]
+    assert Target.of(FEW, names=["a", "b", "c"]).classes == ("a", "b", "c")

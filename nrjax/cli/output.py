@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,9 @@ def finish(
     if report is not None:
         from nrjax.reports import write_report
 
-        write_report(ranking, report, features, labels, groups=groups, command=shlex.join(["nrjax", *sys.argv[1:]]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of the features, said when they were ranked
+            write_report(ranking, report, features, labels, groups=groups, command=shlex.join(["nrjax", *sys.argv[1:]]))
         news += f" Wrote {report}."
     click.echo(news, err=True)
     if ranking.failed:

@@ -17,6 +17,7 @@ from nrjax.kernels.pca import Projection, Solver, pca
 from nrjax.kernels.probe import average_precision, balanced_probe, probe
 from nrjax.kernels.score import Score, ScoreSettings, score, score_models
 from nrjax.kernels.silhouette import Definition, Method, silhouette_samples, silhouette_score
+from nrjax.kernels.similarity import similarity
 from nrjax.kernels.transrate import transrate
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "score_models",
     "silhouette_samples",
     "silhouette_score",
+    "similarity",
     "stability",
     "transrate",
 ]

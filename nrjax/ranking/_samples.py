@@ -76,9 +76,7 @@ class LabelledSamples:
     def _checked(cls, samples: Any, labels: Any, task: Any, groups: Any, names: tuple[str, ...]) -> "LabelledSamples":
         check_same_order(samples, labels)
         kind, samples = check_samples(samples)
-        target = Target.of(labels, task=task, groups=groups)  # before any model runs
-        if names:
-            target = dataclasses.replace(target, classes=tuple(names[i] for i in target.classes))
+        target = Target.of(labels, task=task, groups=groups, names=names)  # before any model runs
         if len(samples) != len(target):
             noun = NOUNS.get(kind, "sample")
             raise ValueError(f"labels must be one per {noun}; got {len(target)} labels for {len(samples)} {noun}s.")

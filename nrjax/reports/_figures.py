@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nrjax.results.bars import any_script, axis_text, figure_size
+from nrjax.results.bars import any_script, axis_text, figure_size, text_inches
 from nrjax.results.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -25,14 +25,16 @@ class Projection(NamedTuple):
     Attributes:
       model: its name.
       points: `[samples, 2]`, or `[samples, 1]`.
-      ids: class of every sample, or a number of each where there are no classes.
+      ids: class of every sample, a number of each where there are no classes, or None where nothing is known.
       classes: name of every class; none of numbers.
+      about: what the numbers are.
     """
 
     model: str
     points: np.ndarray
-    ids: np.ndarray
-    classes: Sequence[Any]
+    ids: np.ndarray | None = None
+    classes: Sequence[Any] = ()
+    about: str = ""
 
 
 class Prediction(NamedTuple):
@@ -84,7 +86,8 @@ def heat_map(table: Mapping[str, Mapping[str, float]], label: str) -> "Figure":
     """Rows by columns, the highest of a column in bold; what is not there is left white."""
     columns = list(dict.fromkeys(column for row in table.values() for column in row))
     values = np.array([[row.get(column, np.nan) for column in columns] for row in table.values()])
-    figure = blank(2.5 + 0.75 * len(columns), 1.6 + 0.34 * len(table))
+    sides = 2 + text_inches(table), 1.2 + text_inches(map(str, columns)) / 2
+    figure = blank(sides[0] + 0.75 * len(columns), sides[1] + 0.34 * len(table))
     ax = figure.subplots()
     drawn = ax.imshow(values, aspect="auto", cmap="cividis")
     middle, highest = (np.nanmin(values) + np.nanmax(values)) / 2, np.nanmax(values, axis=0)
@@ -104,26 +107,35 @@ def scatter_plots(projections: Sequence[Projection]) -> "Figure":
     """Samples on two components, a picture a model."""
     figure = blank(5 * len(projections), 4.6)
     axes = figure.subplots(1, len(projections), squeeze=False)[0]
-    chosen = np.random.default_rng(0).permutation(len(projections[0].ids))[:MOST_POINTS]
-    for ax, (model, points, ids, classes) in zip(axes, projections, strict=True):
-        _scatter(ax, points[chosen], ids[chosen], [axis_text(str(label)) for label in classes])
-        ax.set_title(axis_text(model))
-    if 0 < len(projections[0].classes) <= len(COLOURS):
+    first = projections[0]
+    chosen = np.random.default_rng(0).permutation(len(first.points))[:MOST_POINTS]
+    drawn = None
+    for ax, (model, points, ids, classes, _) in zip(axes, projections, strict=True):
+        ids = None if ids is None else ids[chosen]
+        drawn = _scatter(ax, points[chosen], ids, [axis_text(str(label)) for label in classes])
+        ax.set_title(axis_text(model), fontsize=10)
+    if 0 < len(first.classes) <= len(COLOURS):
         handles, names = axes[-1].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right center", markerscale=3, frameon=False)
+    elif drawn is not None and first.about:
+        figure.colorbar(drawn, ax=list(axes), label=axis_text(first.about))
     return figure
 
 
-def _scatter(ax: "Axes", points: np.ndarray, ids: np.ndarray, classes: list[str]) -> None:
+def _scatter(ax: "Axes", points: np.ndarray, ids: np.ndarray | None, classes: list[str]) -> Any:
     second = points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))  # features of one dimension
-    if 0 < len(classes) <= len(COLOURS):
+    drawn = None
+    if ids is None:
+        ax.scatter(points[:, 0], second, s=5, color=COLOURS[0], linewidths=0)
+    elif 0 < len(classes) <= len(COLOURS):
         for i, label in enumerate(classes):
             of_class = ids == i
             ax.scatter(points[of_class, 0], second[of_class], s=5, color=COLOURS[i], label=label, linewidths=0)
     else:
-        ax.scatter(points[:, 0], second, s=5, c=ids, cmap="viridis", linewidths=0)
+        drawn = ax.scatter(points[:, 0], second, s=5, c=ids, cmap="viridis", linewidths=0)
     ax.set(xlabel="first principal component", ylabel="second", xticks=[], yticks=[])
     ax.spines[["top", "right"]].set_visible(False)
+    return drawn
 
 
 def residual_plots(predictions: Sequence[Prediction]) -> "Figure":

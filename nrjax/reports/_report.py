@@ -1,5 +1,6 @@
 """A ranking as one HTML page: no network, no scripts."""
 
+import dataclasses
 import datetime
 import platform
 from collections.abc import Callable, Mapping
@@ -21,6 +22,10 @@ from nrjax.scoring.predictions import predictions_without
 from nrjax.targets import Target
 
 NAMED = 3  # models beside a setting that not all share
+COLOURED_BY = {  # by the task, and whether there is one output
+    ("regression", True): "the number", ("regression", False): "sum of the numbers",
+    ("multilabel", True): "whether it has the label", ("multilabel", False): "how many labels it has",
+}  # fmt: skip
 
 
 def write_report(
@@ -39,8 +44,9 @@ def write_report(
       path: of the page, one file that needs no other.
       features: from model name to features `[samples, dims]`, a mapping or a function, which is asked for
         the best and the worst model alone. None leaves their pictures out.
-      labels: of the samples; the picture is coloured by their class, by the sum of their numbers, or by how many
-        labels they have. Of numbers there is a picture of what a linear probe leaves over.
+      labels: of the samples, as they were ranked by, or ids of its classes; the picture is coloured by their class, by
+        the sum of their numbers, or by how many labels they have. Of numbers there is a picture of what a linear probe
+        leaves over. None where there are none, as of clusters.
       groups: of the samples, which the probe leaves out together.
       command: that made the ranking, to be shown.
     """
@@ -53,9 +59,9 @@ def write_report(
     parts += [sections.confusion_section(score, table) for score, table in ranking.confused.items()]
     if features is not None:
         of_model = features.__getitem__ if isinstance(features, Mapping) else features
-        target = Target.of(labels, task=ranking.settings.get("task", "classification"), groups=groups)
         arrays = {name: of_model(name) for name in dict.fromkeys((ranking.order[0], ranking.order[-1]))}
-        parts += _sample_sections(arrays, target)
+        is_labelled = labels is not None and "labels" not in ranking.settings  # which clusters say they have not
+        parts += _sample_sections(arrays, _target_of(ranking, labels, groups) if is_labelled else None)
     page = render(
         "report.html", title=f"{ranking.best} comes first of {len(ranking.models)} models", policy=
         "default-src 'none'; img-src data:", sections=parts, made=_made_with(ranking, command),
@@ -63,15 +69,23 @@ def write_report(
     check_writable(Path(path)).write_text(page, encoding="utf-8")
 
 
-def _sample_sections(arrays: Mapping[str, Any], target: Target) -> list[sections.Section]:
-    values, classes = target.values, target.classes
-    if values.ndim > 1:
-        values, classes = values.sum(axis=1), ()
+def _target_of(ranking: Ranking, labels: Any, groups: Any) -> Target:
+    """The target of the ranking, whose classes, outputs or labels are called as there."""
+    task = ranking.settings.get("task", "classification")
+    target = Target.of(labels, task=task, groups=groups)
+    known = ranking.classes if len(ranking.classes) == target.n_classes else target.classes
+    return dataclasses.replace(target, classes=known)
+
+
+def _sample_sections(arrays: Mapping[str, Any], target: Target | None) -> list[sections.Section]:
+    values, classes, about = (None, (), "") if target is None else (target.values, target.classes, "")
+    if target is not None and target.values.ndim > 1:
+        values, classes, about = target.values.sum(axis=1), (), COLOURED_BY[target.task, target.n_classes == 1]
     projections = [
-        Projection(name, np.asarray(pca(array, 2).points), values, classes) for name, array in arrays.items()
+        Projection(name, np.asarray(pca(array, 2).points), values, classes, about) for name, array in arrays.items()
     ]
     parts = [sections.samples_section(projections)]
-    if target.task == "regression":
+    if target is not None and target.task == "regression":
         predictions = [
             Prediction(name, target.values, predictions_without(array, target).values, target.classes)
             for name, array in arrays.items()

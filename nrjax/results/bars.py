@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from nrjax._utils.messages import printable
@@ -11,6 +11,9 @@ from nrjax.results.outcome import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+MOST_SIGNS = 48  # of a name
+INCHES_A_SIGN = 0.085
 
 
 def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
@@ -43,8 +46,16 @@ def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
 
 
 def axis_text(name: str) -> str:
-    """A name as Matplotlib shows it: $ would begin a formula."""
-    return printable(name).replace("$", r"\$")
+    """A name as Matplotlib shows it: $ would begin a formula, and of a long path the end tells most."""
+    name = printable(name)
+    if len(name) > MOST_SIGNS:
+        name = f"{name[: MOST_SIGNS // 3]}…{name[1 - MOST_SIGNS + MOST_SIGNS // 3 :]}"
+    return name.replace("$", r"\$")
+
+
+def text_inches(names: Iterable[str]) -> float:
+    """Width that the longest of some names takes beside an axis."""
+    return INCHES_A_SIGN * max((len(axis_text(name)) for name in names), default=0)
 
 
 @contextlib.contextmanager
@@ -57,4 +68,5 @@ def any_script() -> Iterator[None]:
 
 def figure_size(ranking: Outcome) -> tuple[float, float]:
     """Inches that give every model a legible line."""
-    return 7, 1.2 + 0.32 * len(ranking.models)
+    width = max(7.0, 5.5 + text_inches(model.name for model in ranking.models))
+    return width, 1.2 + 0.32 * len(ranking.models)

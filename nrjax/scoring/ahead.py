@@ -40,7 +40,7 @@ class CompileAhead:
 
     def __init__(self, target: Target, settings: ScoreSettings, kinds: Sequence[ScoreKind]):
         self._target, self._settings = target, settings
-        self._kinds = tuple(kind for kind in kinds if kind.reads == "features" and kind.name != "silhouette")
+        self._kinds = tuple(kind for kind in kinds if kind.reads in ("features", "pairs") and kind.name != "silhouette")
         self._silhouette = target.task == "classification" and any(kind.name == "silhouette" for kind in kinds)
         self._needed: dict[tuple[int, ...], list[Future[None]]] = {}
         self._threads: ThreadPoolExecutor | None = None

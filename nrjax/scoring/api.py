@@ -85,7 +85,8 @@ def rank_batch(
         two classes), `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`, `leep`, `nce`, `mean_rank` (the
         mean place by all the others asked for), and your own (`nrjax.register_score`); without labels `clusters` and
         `stability`. Of numbers and of several labels there are `probe` (the default), `knn`, `logme` and `mean_rank`,
-        of numbers also `linear_mse`.
+        of numbers also `linear_mse`, and of pairs of texts, whose features are `[u, v, abs(u - v), u * v]`,
+        `similarity` and `similarity_pearson`, the correlation of the cosine of u and v with the numbers.
         They share what they have in common.
         The silhouette alone is enough to find a good first choice among networks of one kind; beside others (raw
         pixels, other sizes and families) ask for `probe` too, as `nrjax.rank` does.

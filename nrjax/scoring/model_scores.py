@@ -26,6 +26,7 @@ from nrjax.scoring.confidence import (
     interval_of_share,
 )
 from nrjax.scoring.estimates import estimate_scores
+from nrjax.scoring.pairs import without_halves
 from nrjax.scoring.scores import ScoreKind, check_task, undefined
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import score_arrays
@@ -141,6 +142,8 @@ class ModelScorer:
             if kind.reads == "scores":  # of all models, in the end
                 continue
             reason = undefined(kind, self._target, features.shape)
+            if kind.reads == "pairs":
+                reason = reason or without_halves(features)
             if kind.reads == "probabilities":
                 reason = NO_PROBABILITIES if probabilities is None else reason
                 reason = probabilities if isinstance(probabilities, str) else reason

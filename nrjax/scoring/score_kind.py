@@ -36,7 +36,8 @@ def always(samples: int, dims: int, counts: np.ndarray) -> None:
 def never(labelled: bool, task: TaskName) -> Callable[[int, int, np.ndarray], str]:
     """Why a score means nothing for a task, and what to take."""
     needs = "it is not defined for" if labelled else "it reads no labels, and there are"
-    return lambda samples, dims, counts: f"{needs} {WORDS[task]}: take {INSTEAD[task]}"
+    or_else = ", or task='regression' where they are numbers" if labelled and task == "classification" else ""
+    return lambda samples, dims, counts: f"{needs} {WORDS[task]}: take {INSTEAD[task]}{or_else}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +53,8 @@ class ScoreKind:
       higher_is_better: its direction.
       source: DOI, arXiv or library call.
       undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
-      reads: `features`, `probabilities` of the model's own classes `[samples, source_classes]`, or the other `scores`
-        asked for, of all models (`scoring.mean_rank`).
+      reads: `features`, those of `pairs` `[u, v, abs(u - v), u * v]`, `probabilities` of the model's own classes
+        `[samples, source_classes]`, or the other `scores` asked for, of all models (`scoring.mean_rank`).
       estimate: the kernel that also says how far its value may be off, with `solver` and `rounding` as further
         options; None for a kernel that does not.
       tolerance: error up to which a value is certain,
@@ -76,7 +77,7 @@ class ScoreKind:
     higher_is_better: bool = True
     source: str = ""
     undefined: Callable[[int, int, np.ndarray], str | None] = always
-    reads: Literal["features", "probabilities", "scores"] = "features"
+    reads: Literal["features", "pairs", "probabilities", "scores"] = "features"
     estimate: Callable[..., Estimate] | None = None
     tolerance: float = math.inf
     relative: bool = False

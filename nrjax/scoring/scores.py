@@ -1,6 +1,7 @@
 """The registry of scores: which there are, what each means for every task, and where it means nothing."""
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -30,8 +31,10 @@ from nrjax.kernels.probe import (
     estimate_probe_of_labels,
     estimate_probe_of_numbers,
 )
+from nrjax.kernels.similarity import estimate_similarity, estimate_similarity_pearson
 from nrjax.kernels.transrate import estimate_transrate
 from nrjax.scoring.defaults import UNLABELLED as UNLABELLED
+from nrjax.scoring.pairs import not_in_four
 from nrjax.scoring.score_kind import Kernel, ScoreKind, always, unbounded
 from nrjax.target_tasks import TaskName
 from nrjax.targets import Target
@@ -276,6 +279,17 @@ _KINDS["linear_mse"] = _kind_of(
     "negative mean squared error of a linear regression, its weights penalised (LinMSE)",
     bounds=lambda outputs: (-math.inf, 0), source="arXiv:2312.00656", tolerance=1e-4, relative=True,
 )  # fmt: skip
+for _name, _estimate, _whose in (
+    ("similarity", estimate_similarity, "Spearman"), ("similarity_pearson", estimate_similarity_pearson, "Pearson"),
+):  # fmt: skip
+    _KINDS[_name] = dataclasses.replace(
+        _kind_of(
+            "regression", _name, _estimate, f"{_whose}'s correlation of the cosine of both texts with the numbers",
+            bounds=lambda outputs: (-1, 1), undefined=not_in_four, source=f"scipy.stats.{_whose.lower()}r",
+            tolerance=1e-3, scale_free=True, chance=_nothing, reads="pairs",
+        ),
+        solvers=("gram",),
+    )  # fmt: skip
 _register(
     "balanced_probe", kernels.balanced_probe,
     "mean over the classes of the accuracy of a linear probe, leaving one sample out",

