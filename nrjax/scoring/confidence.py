@@ -6,7 +6,7 @@ resample counts a random half of the samples twice and the others not at all (th
 that of the bootstrap), the same half for every model, so what models have in common cancels between them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -20,11 +20,8 @@ LEVEL = 0.9  # of the intervals, and of the differences that tell two models apa
 QUANTILE = 1.6448536  # of a normal distribution, at (1 + LEVEL) / 2
 RESAMPLES = 4096
 AT_ONCE = 128  # resamples held at a time
-PARTS = 20  # of samples left out in turn, for scores whose influences are not known in closed form
-HALVES = 32  # of the samples, for accuracies of few samples: a power of two
-LEARNED = 1 / 2  # of the variance that halves have, where samples also teach each other
-BIAS_ERROR = 0.4  # of a bias, by which all biases of a ranking may be off together; measured likewise
 BIAS_NOISE = 0.45  # of a score's standard deviation, that its bias has; measured by benchmarks.trust.calibration
+BIAS_ERROR = 0.4  # of a bias, by which all biases of a ranking may be off together; measured likewise
 LEAST_BEHIND = 0.1  # standard deviations, below which a difference says nothing of its size
 FEWEST = 20  # samples about which anything is said
 FEWEST_GROUPS = 8  # of samples, where these belong together
@@ -157,108 +154,3 @@ def _shifts(influences: jax.Array) -> jax.Array:
 
     keys = jax.random.split(jax.random.key(0), RESAMPLES // AT_ONCE)
     return jax.lax.map(some, keys).reshape(-1, models)
-
-
-def influences_of_samples(values: np.ndarray) -> np.ndarray:
-    """Influences of samples on the mean of their values."""
-    return values - values.mean(dtype=np.float64)
-
-
-def by_unit(influences: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Influences of groups from those of their samples: sums, on the scale of units that are drawn; None: as they are.
-
-    The variance of resampled scores is sum(influences^2) / (units (units - 1)).
-    """
-    if groups is None:
-        return influences
-    sums = np.bincount(groups, influences)
-    return sums * len(sums) / len(groups)
-
-
-def influences_of_parts(
-    without: Callable[[np.ndarray], float], strata: np.ndarray, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """Influences of parts of the samples on any score, by leaving out one part after another.
-
-    Args:
-      without: the score of the samples with these indices.
-      strata: such as class ids; the parts, at most `PARTS`, have them in proportion.
-      groups: of samples that stay together; None where each is its own.
-
-    Source: the delete-a-group jackknife, Kott 2001.
-    """
-    units = _strata_of_units(strata, groups)
-    parts = min(PARTS, len(units))
-    part = np.empty(len(units), int)
-    part[_by_class(units)] = np.arange(len(units)) % parts
-    part = part if groups is None else part[groups]
-    left_out = np.array([without(np.flatnonzero(part != p)) for p in range(parts)])
-    return (parts - 1) * (left_out.mean() - left_out)
-
-
-def influences_of_accuracy(
-    of_units: np.ndarray,
-    of_half: Callable[[np.ndarray], float],
-    strata: np.ndarray,
-    groups: np.ndarray | None = None,
-) -> np.ndarray:
-    """Influences of samples, and of pairs of groups of them, on an accuracy that is learned from them.
-
-    A sample counts as a hit or not, and it teaches the others. Of n samples the first adds p (1 - p) / n to the
-    variance, the second, where accuracy grows as p - c/n, about c^2 / n^3. Scores of halves have the first as it is
-    and the second four times too large, so a quarter of what they have more than the hits would be right; measured it
-    is between none (MNIST) and nine tenths (CIFAR-10, 200 samples), so half. Leaving out little instead makes an
-    accuracy jump by more than its slope, and a jump counts many times over.
-
-    Args:
-      of_units: influences of samples, or of groups of them, on the share of hits, the fits being as they are.
-      of_half: the accuracy of the samples with these indices, half of them.
-      strata: class ids; the halves have the proportions of the classes.
-      groups: of samples that stay together; None where each is its own.
-
-    Source: balanced half-samples, McCarthy 1969, doi:10.2307/1402260.
-    """
-    parts = (1 - LEARNED, of_units), (LEARNED, influences_of_halves(of_half, strata, groups))
-    units = sum(len(influences) for _, influences in parts)
-    return np.concatenate([  # each with its share of the variance, which is sum(influences^2) / (units (units - 1))
-        influences * np.sqrt(share * units * (units - 1) / (len(influences) * (len(influences) - 1)))
-        for share, influences in parts
-    ])  # fmt: skip
-
-
-def influences_of_halves(
-    of_half: Callable[[np.ndarray], float], strata: np.ndarray, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """Influences of pairs of parts of the samples on a score, by halves. Arguments: `influences_of_accuracy`."""
-    units = _strata_of_units(strata, groups)
-    places = np.arange(len(units) // 2 * 2)  # neighbours are of one class, and only one of the two is in a half
-    by_class = _by_class(units)[places]
-    signs = _hadamard(HALVES)[:, 1:]  # orthogonal columns: one for each pair of parts
-    pairs = signs.shape[1]
-    halves = [np.sort(by_class[(row[places // 2 % pairs] > 0) == (places % 2 > 0)]) for row in signs]
-    halves = halves if groups is None else [np.flatnonzero(np.isin(groups, half)) for half in halves]
-    slopes = signs.T @ np.array([of_half(half) for half in halves]) / HALVES
-    return slopes * np.sqrt(pairs * (pairs - 1))
-
-
-def _strata_of_units(strata: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Of every sample, or the most frequent of every group's."""
-    if groups is None:
-        return strata
-    counts = np.zeros((groups.max() + 1, strata.max() + 1), int)
-    np.add.at(counts, (groups, strata), 1)
-    return counts.argmax(axis=1)
-
-
-def _by_class(ids: np.ndarray) -> np.ndarray:
-    """Indices of the samples, class after class, at random within a class."""
-    shuffled = np.random.default_rng(0).permutation(len(ids))
-    return shuffled[np.argsort(ids[shuffled], kind="stable")]
-
-
-def _hadamard(rows: int) -> np.ndarray:
-    """A matrix of 1 and -1 with orthogonal columns, the first of them ones; of a power of two rows."""
-    matrix = np.ones((1, 1))
-    while len(matrix) < rows:
-        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    return matrix

@@ -14,18 +14,15 @@ from nrjax.kernels.error_bounds import Estimate
 from nrjax.scoring.ahead import CompileAhead
 from nrjax.scoring.checks import components_of, rounding_of, without_constants
 from nrjax.scoring.compute import ShapeBatcher
-from nrjax.scoring.confidence import (
-    FEW,
-    FEWEST,
-    FEWEST_GROUPS,
+from nrjax.scoring.confidence import FEW, FEWEST, FEWEST_GROUPS, interval_of_share
+from nrjax.scoring.estimates import estimate_scores
+from nrjax.scoring.influences import (
     by_unit,
     influences_of_accuracy,
     influences_of_halves,
     influences_of_parts,
     influences_of_samples,
-    interval_of_share,
 )
-from nrjax.scoring.estimates import estimate_scores
 from nrjax.scoring.pairs import without_halves
 from nrjax.scoring.scores import ScoreKind, check_task, undefined
 from nrjax.scoring.silhouette_programs import Task

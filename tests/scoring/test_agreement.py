@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import nrjax
-from nrjax.scoring.confidence import influences_of_samples
+from nrjax.scoring.influences import influences_of_samples
 from nrjax.scoring.near_best import FITTED, POINT, Discrepancy, p_near_best
 from tests.oracles import blobs
 

@@ -9,6 +9,7 @@ import nrjax
 from nrjax import kernels
 from nrjax.kernels.influence import silhouette_influence
 from nrjax.scoring import confidence
+from nrjax.scoring import influences as influence_estimates
 from nrjax.scoring import scores as registry
 from tests.oracles import blobs
 
@@ -150,7 +151,7 @@ def test_every_score_can_say_how_sure_it_is(name):
 
 def test_groups_left_out_give_the_error_of_a_mean():
     values = np.random.default_rng(0).normal(size=1000)
-    influences = confidence.influences_of_parts(lambda left: values[left].mean(), np.arange(1000) % 4)
+    influences = influence_estimates.influences_of_parts(lambda left: values[left].mean(), np.arange(1000) % 4)
     error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
     assert error == pytest.approx(values.std() / np.sqrt(1000), rel=0.3)
     assert influences.sum() == pytest.approx(0, abs=1e-9)
@@ -164,7 +165,7 @@ def test_halves_give_the_error_of_a_mean():
         sizes.append(len(half))
         return values[half].mean()
 
-    influences = confidence.influences_of_halves(mean, np.arange(501) % 4)
+    influences = influence_estimates.influences_of_halves(mean, np.arange(501) % 4)
     error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
     assert error == pytest.approx(values.std() / np.sqrt(501), rel=0.3)
     assert set(sizes) == {250}  # one shape, one compilation
@@ -178,13 +179,13 @@ def test_an_accuracy_has_the_variance_of_its_hits_and_a_share_of_that_of_halves(
         return (influences**2).sum() / (len(influences) * (len(influences) - 1))
 
     of_half, again = iter(halves), iter(halves)
-    found = confidence.influences_of_accuracy(
-        confidence.influences_of_samples(hits), lambda _: next(of_half), np.arange(301) % 3
+    found = influence_estimates.influences_of_accuracy(
+        influence_estimates.influences_of_samples(hits), lambda _: next(of_half), np.arange(301) % 3
     )
-    by_halves = variance(confidence.influences_of_halves(lambda _: next(again), np.arange(301) % 3))
+    by_halves = variance(influence_estimates.influences_of_halves(lambda _: next(again), np.arange(301) % 3))
     by_hits = hits.var(ddof=1) / 301
     assert by_halves > 2 * by_hits
-    assert variance(found) == pytest.approx(by_hits + (by_halves - by_hits) * confidence.LEARNED)
+    assert variance(found) == pytest.approx(by_hits + (by_halves - by_hits) * influence_estimates.LEARNED)
 
 
 def test_accuracies_of_few_samples_are_as_sure_as_repeated_draws_say():
