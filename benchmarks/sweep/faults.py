@@ -62,16 +62,20 @@ def _killed(victim: str, zoo: Path, right: str, on_done: Callable[[str], None]) 
 
 
 def _strike(victim: str, running: subprocess.Popen, chance: random.Random) -> bool:
-    """Kills once, after a while; whether there was anything to kill."""
-    deadline = time.monotonic() + chance.uniform(0.5, 5 if victim == "a worker" else 9)
-    while time.monotonic() < deadline:
-        if running.poll() is not None:
-            return False
-        time.sleep(0.01)
-    hit, workers = False, _workers(running)
-    while victim == "a worker" and not workers and running.poll() is None:  # on a busy machine it starts late
-        time.sleep(0.01)
+    """Kills once, after a while; whether there was anything to kill.
+
+    A worker's time is what it computed, so that it gets as far on a busy machine as on another one.
+    """
+    start, seconds = time.monotonic(), chance.uniform(0.5, 5 if victim == "a worker" else 9)
+    while running.poll() is None:
         workers = _workers(running)
+        spent = max(workers.values(), default=0) if victim == "a worker" else time.monotonic() - start
+        if spent >= seconds:
+            break
+        time.sleep(0.01)
+    else:
+        return False
+    hit = False
     with contextlib.suppress(psutil.Error, ProcessLookupError):
         for one in workers if victim != "the driver" else []:
             one.kill()
@@ -83,13 +87,15 @@ def _strike(victim: str, running: subprocess.Popen, chance: random.Random) -> bo
     return hit
 
 
-def _workers(running: subprocess.Popen) -> list[psutil.Process]:
-    """Its worker processes."""
-    try:
-        children = psutil.Process(running.pid).children()
-        return [child for child in children if "nrjax.sweeps._serve" in " ".join(child.cmdline())]
-    except psutil.Error:  # it may be ending just now
-        return []
+def _workers(running: subprocess.Popen) -> dict[psutil.Process, float]:
+    """Its worker processes, and the seconds that they have computed."""
+    workers = {}
+    with contextlib.suppress(psutil.Error):  # it may be ending just now
+        for child in psutil.Process(running.pid).children():
+            if "nrjax.sweeps._serve" in " ".join(child.cmdline()):
+                times = child.cpu_times()
+                workers[child] = times.user + times.system
+    return workers
 
 
 def _results(store: Path) -> tuple[dict[str, float], bool]:

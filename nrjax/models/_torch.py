@@ -246,8 +246,8 @@ def from_torch(
 
     Layers are its modules by path, in the order in which they run, after `input` and before `output`; those of a
     module that answers with a tuple, a mapping or a dataclass are `path`, its first tensor, and `path.NAME`. The
-    penultimate layer is what the head reads: the innermost module with weights whose answer is the network's. Of a
-    network without a head it is the network's own answer.
+    penultimate layer is what the head reads: the innermost module, or product, with a weight matrix whose answer is the
+    network's, perhaps after a softmax, a factor or pooling. Of a network without a head it is the network's own answer.
 
     Args:
       module: takes a batch of images `[samples, channels, height, width]`, or of whatever the samples are.
