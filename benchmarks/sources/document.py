@@ -107,8 +107,8 @@ def _rival_targets(found: Mapping[str, Any]) -> list[str]:
     runs = len(found["words"]["seconds"]["nrjax"])
     return [
         "## Beside transformer-ranker: words, pairs, numbers", "",
-        "Names in messages (a tag a word), pairs of news by whether they have one topic, the length of an article by its "
-        "first 100 words; MiniLM, whose weights lie here. Values from equal features of its last layer:", "",
+        "Names in messages (a tag a word), pairs of news by whether they have one topic, the length of an article by "
+        "its first 100 words; MiniLM, whose weights lie here. Values from equal features of its last layer:", "",
         *_table(["", "samples", "score", "transformer-ranker", "nrjax"], values), "",
         f"Vectors of words differ by {found['words']['apart']:.1e} at most, where the largest number is "
         f"{found['words']['size']:.1f}. Its vectors of texts are means over words, ours over tokens with the first and "
