@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import nrjax
+from nrjax.datasets import Pairs, Recordings, Words
 from nrjax.targets import Target
 
 pytestmark = pytest.mark.filterwarnings("ignore:labels are numbers with fractions:RuntimeWarning")
@@ -165,3 +167,17 @@ def test_names_of_columns_are_those_of_labels_that_are_left_out():
     assert target.classes == ("red", "green")
     assert "label blue (1 of 3)" in target.remarks[0]
     assert Target.of(FEW, names=["a", "b", "c"]).classes == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [(Pairs([("a", "b")] * 5), "one per pair of texts; got 3 labels for 5 pairs of texts"),
+     (Words.of([["a", "b"], ["c"]]), "one per word; got 4 labels for 3 words"),
+     (Recordings.of(np.ones((5, 100)), 8000), "one per recording; got 3 labels for 5 recordings"),
+     (["a", "b", "c", "d", "e"], "one per text; got 3 labels for 5 texts"),
+     (np.ones((5, 3)), "one per sample; got 3 labels for 5 samples")],
+)  # fmt: skip
+def test_samples_are_called_what_they_are(samples, words):
+    labels = [0, 1, 0] if len(samples) > 3 else [0, 1, 0, 1]
+    with pytest.raises(ValueError, match=f"labels must be {words}"):
+        nrjax.rank({"m": nrjax.from_embedder(len)}, samples, labels, progress=False)

@@ -6,6 +6,7 @@
 images       EfficientNet-Lite 0 to 2 in PyTorch, one of them in ONNX, and three bundled CNNs, on three data sets
 texts        a sentence encoder at every layer, the same untrained, and TF-IDF, on news
 rival        transformer-ranker: values and seconds
+rival-targets  the same of words, pairs of texts and numbers
 speed        samples a second of every source, beside a loop by hand
 photographs  50,000 JPEGs of a folder: images a second, peak memory
 """
@@ -23,7 +24,7 @@ from benchmarks.command import commit, device, invocation, main_of, parser
 from benchmarks.sources import document
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("images", "texts", "rival", "speed", "photographs")
+PARTS = ("images", "texts", "rival", "rival-targets", "speed", "photographs")
 FOLDER = Path.home() / ".cache" / "nrjax" / "sources" / "photographs"
 
 
@@ -69,6 +70,10 @@ def _measure(part: str, options: argparse.Namespace, on_done) -> Any:
         from benchmarks.sources.rival import rival
 
         return rival(options.wheel, on_done)
+    if part == "rival-targets":
+        from benchmarks.sources.rival_targets import rival_targets
+
+        return rival_targets(options.wheel, on_done)
     if part == "speed":
         from benchmarks.sources.speed import speed
 

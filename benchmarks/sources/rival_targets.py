@@ -23,7 +23,7 @@ from nrjax.datasets import Pairs, Words
 from nrjax.kernels.knn import estimate_knn_of_numbers
 
 RUNS = 3
-SENTENCES, PAIRS, ARTICLES = 250, 600, 600
+SENTENCES, PAIRS, ARTICLES = 120, 500, 500
 LAYERS = [f"hidden_states.{i}" for i in range(1, 7)]  # all but the embeddings, which theirs leaves out
 LAST = LAYERS[-1]
 

@@ -21,6 +21,8 @@ from nrjax.cli.options import (
 from nrjax.cli.output import check_outputs, finish
 from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
 
+LABELS = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 
 @main.command(
     epilog=manual(
@@ -77,6 +79,7 @@ def rank(
         "nrjax rank-features features/ --labels labels.npy",
         "nrjax rank-features features/ --labels labels.txt --scores silhouette,probe,logme --by probe --format csv",
         "nrjax rank-features features/ --labels labels.npy --probabilities theta/ --scores leep",
+        "nrjax rank-features features/ --labels prices.txt --task regression --groups patients.txt",
         failure=MODEL_FAILED,
     ),
 )
@@ -85,15 +88,25 @@ def rank(
     "--labels",
     "labels_path",
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=LABELS,
     help="One label per sample: .npy, .npz or .safetensors (key labels), or text, a label per line.",
 )
 @click.option(
     "--probabilities", type=FOLDER, metavar="DIR",
     help="Files as in DIRECTORY with the probabilities of each model's own classes, for leep and nce.",
 )  # fmt: skip
+@click.option(
+    "--groups", "groups_path", type=LABELS, metavar="FILE",
+    help="What each sample belongs to, such as a patient, as --labels (key groups); whole groups are left out.",
+)  # fmt: skip
+@click.option(
+    "--task", type=click.Choice(["classification", "regression", "multilabel"]),
+    help="What labels are.  [default: told by their values]",
+)  # fmt: skip
 @scoring_options("silhouette")
-def rank_features(directory: Path, labels_path: Path, probabilities, output, report, plot, **options) -> None:
+def rank_features(
+    directory: Path, labels_path: Path, groups_path: Path | None, probabilities, output, report, plot, **options
+) -> None:
     """Rank features that were extracted elsewhere.
 
     DIRECTORY holds one file per model, .npy, .npz or .safetensors, each [samples, dims].
@@ -103,9 +116,12 @@ def rank_features(directory: Path, labels_path: Path, probabilities, output, rep
 
     start = time.perf_counter()
     check_outputs(plot, report)
-    features = FeatureFiles(directory, skip=labels_path)
+    beside = [path for path in (labels_path, groups_path) if path is not None]
+    features = FeatureFiles(directory, skip=beside)
     labels = read_labels(labels_path)
-    probabilities = FeatureFiles(probabilities, skip=labels_path) if probabilities else None
-    ranking = nrjax.rank_batch(features, labels, probabilities=probabilities, **options)
-    took = time.perf_counter() - start
-    finish(ranking, output, plot, report, features.__getitem__, labels, f"Ranked {directory} in {took:.1f} s.")
+    groups = None if groups_path is None else read_labels(groups_path, "groups")
+    probabilities = FeatureFiles(probabilities, skip=beside) if probabilities else None
+    with warnings_said():
+        ranking = nrjax.rank_batch(features, labels, groups=groups, probabilities=probabilities, **options)
+    news = f"Ranked {directory} in {time.perf_counter() - start:.1f} s."
+    finish(ranking, output, plot, report, features.__getitem__, labels, news, groups)

@@ -1,6 +1,6 @@
 """Features and labels in files, from any framework: `.npy`, `.npz`, `.safetensors`. Pickled objects are refused."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,10 @@ class FeatureFiles(Mapping[str, Any]):
       ValueError: the directory holds no such file, or two of one name.
     """
 
-    def __init__(self, directory: str | Path, *, skip: Path | None = None):
+    def __init__(self, directory: str | Path, *, skip: Sequence[Path] = ()):
         paths = Path(directory).iterdir()
         files = sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not is_system_file(p.name))
-        if skip is not None:
-            files = [p for p in files if not (p.exists() and p.samefile(skip))]
+        files = [p for p in files if not any(p.exists() and p.samefile(one) for one in skip)]
         if not files:
             raise ValueError(
                 f"{str(directory)!r} holds no features: expected files {', '.join(SUFFIXES)}, one per model."
@@ -86,14 +85,14 @@ def _choose_name(names: list[str], key: str) -> str:
     raise ValueError(f"it holds {len(names)} arrays ({listed}); call one of them {key!r}.")
 
 
-def read_labels(path: Path) -> np.ndarray:
-    """Labels, one per sample: an array file (key `labels`), or text in UTF-8 or marked UTF-16, a label per line.
+def read_labels(path: Path, key: str = "labels") -> np.ndarray:
+    """Labels, one per sample: an array file (by its key), or text in UTF-8 or marked UTF-16, a label per line.
 
     Raises:
       ValueError: the file is neither; a line is no label.
     """
     if path.suffix.lower() in SUFFIXES:
-        return read_array(path, "labels")
+        return read_array(path, key)
     name = printable(path.name)
     if check_regular(path).stat().st_size > MOST_TEXT:
         raise ValueError(f"{name} is larger than {MOST_TEXT:,} bytes; expected a label per line.")

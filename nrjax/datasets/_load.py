@@ -55,7 +55,8 @@ def load_dataset(
         write them; of a table, `.csv`, `.tsv`, `.parquet`, `.json` or JSON lines (`.jsonl`); of a directory of Parquet
         files; of CoNLL files (`.conll`, `.txt`: a word and its tag a line), one or a directory with one a split; or of
         a directory that Hugging Face's `datasets` saved. Or an object: a frame of pandas, polars or pyarrow, a
-        `datasets.Dataset`, a data set of PyTorch.
+        `datasets.Dataset`, a data set of PyTorch, whose items are `(sample, label)` or, as torchaudio has them,
+        `(waveform, rate, label, ...)`.
       split: a split of the dataset, several joined by `+`, or `all`; a table has only one, whatever it is called.
       classes: class ids or names to keep, or a string such as `"0-4"`, `"0,3,7-9"` or `"cat,dog"`; None keeps all.
       text: column of texts of a table; two columns, such as `["premise", "hypothesis"]`, are pairs, and more are joined
@@ -73,8 +74,9 @@ def load_dataset(
       mask: column of masks for `task="positions"`; None takes `mask`, `annotation` or `segmentation`.
       task: `classification`, `regression` or `multilabel` (lists of labels, texts such as `red|green`, columns of 0 and
         1); None tells by the values, and refuses to guess. `positions` are classes of places in pictures, of a pair
-        `(images, masks)`, of a directory with folders `images` and `masks`, whose files have the same names, or of a
-        table with a column of each. Masks are class ids, 255 for none; see `draw_positions`.
+        `(images, masks)`, of a directory with folders `images` and `masks`, whose files have the same names, of a table
+        with a column of each, or of a data set of PyTorch with items `(image, mask)`. Masks are class ids, 255 for
+        none; see `draw_positions`.
       image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
       grayscale: True for one channel, False for three, None for what the images have.
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.

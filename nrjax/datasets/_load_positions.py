@@ -10,7 +10,7 @@ from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._draw_positions import positions_of
 from nrjax.datasets._objects import columns_of_hugging_face, is_saved_dataset, joined_splits, load_saved_dataset
 from nrjax.datasets._parquet_folders import open_parquet, parquet_files
-from nrjax.datasets._position_sources import MaskedPictures, of_arrays, of_columns, of_folder
+from nrjax.datasets._position_sources import MaskedPictures, of_arrays, of_columns, of_folder, of_items
 from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._table_files import SUFFIXES, read_table
 
@@ -52,7 +52,10 @@ def _open(data: Any, who: str, split: str, choice: ColumnChoice) -> MaskedPictur
     data = joined_splits(data, split)
     if hasattr(data, "column_names") and hasattr(data, "features"):
         return of_columns(columns_of_hugging_face(data), who, Path(), choice)
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "dtype"):
+        return of_items(data)
     raise TypeError(
-        "positions take a pair (images, masks), a directory with folders images and masks, or a table, a frame or a "
-        f"datasets.Dataset with columns of both; got {type(data).__name__}."
+        "positions take a pair (images, masks), a directory with folders images and masks, a data set of PyTorch with "
+        "pairs of them, or a table, a frame or a datasets.Dataset with columns of both; got "
+        f"{type(data).__name__}."
     )

@@ -1,4 +1,4 @@
-"""Data sets of PyTorch: `data[i]` is a pair of sample and label."""
+"""Data sets of PyTorch: `data[i]` is a pair of sample and label, or a waveform, its rate, a label and more."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from nrjax.datasets._check_images import WAY_OUT
 from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns, Place
 from nrjax.datasets._image_arrays import channels_last
+from nrjax.datasets._sound_files import SLOWEST
 from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._tables import Table
 from nrjax.target_tasks import TaskName
@@ -37,10 +38,11 @@ def table_of_pairs(data: Any, task: TaskName | None, skip_broken: bool) -> Table
     labels, rows, left_out = _labels(items, None if numbers else getattr(data, "targets", None), skip_broken)
     names = _names_of_ids(data, labels)
     samples: Any = _Samples(items, labels, rows)
-    role = "text" if isinstance(sample, str) or numbers else "image"
+    role = "audio" if isinstance(sample, dict) else "text" if isinstance(sample, str) or numbers else "image"
     values = {"label": labels, role: [""] * len(labels) if numbers else samples}
     columns = Columns(values, values.__getitem__, Place("item {}", rows))
-    table = Table(columns, WHO, Path(), ColumnChoice(label="label"), task, names)
+    choice = ColumnChoice(label="label", audio="audio" if role == "audio" else None)
+    table = Table(columns, WHO, Path(), choice, task, names)
     if numbers:
         table.use_numbers(np.stack(list(samples)))
     table.left_out = left_out
@@ -80,6 +82,9 @@ class _Items:
             item = self._data[index]
         except Exception as error:  # whatever a user's own code raises
             return BrokenImage(f"{WHO}: item {index} cannot be read: {type(error).__name__}: {str(error)[:200]}.")
+        recording = _recording(item)
+        if recording is not None:
+            return recording
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise ValueError(
                 f"Expected a data set whose items are pairs of sample and label; item {index} is {type(item).__name__}"
@@ -135,9 +140,28 @@ class _Samples(Sequence[Any]):
         return _sample(item[0])
 
 
+def _recording(item: Any) -> tuple[dict[str, Any], Any] | None:
+    """Recording and label of `(waveform, rate, label, ...)`, as of torchaudio, or of `((waveform, rate), label)`."""
+    if not isinstance(item, (tuple, list)) or len(item) < 2:
+        return None
+    if len(item) == 2 and isinstance(item[0], (tuple, list)) and len(item[0]) == 2:
+        item = [*item[0], item[1]]
+    if len(item) < 3 or np.ndim(item[0]) not in (1, 2) or np.ndim(item[1]) or not _is_rate(item[1]):
+        return None
+    waveform = np.asarray(item[0])
+    if waveform.ndim == 2:  # channels first, which a recording has fewer of than samples
+        waveform = waveform.mean(axis=int(waveform.shape[0] > waveform.shape[1]), dtype=np.float32)
+    return {"array": waveform, "sampling_rate": int(item[1])}, item[2]
+
+
+def _is_rate(value: Any) -> bool:
+    number = _as_scalar(value)
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and number == int(number) >= SLOWEST
+
+
 def _sample(value: Any) -> Any:
-    """A picture or a text as it is; a tensor as an array, channels last."""
-    if isinstance(value, str) or hasattr(value, "convert"):
+    """A picture, a text or a recording as it is; a tensor as an array, channels last."""
+    if isinstance(value, (str, dict)) or hasattr(value, "convert"):
         return value
     array = np.asarray(value)
     return np.ascontiguousarray(channels_last(array[None])[0]) if array.ndim == 3 else array

@@ -1,5 +1,6 @@
 """Where pictures with masks come from: arrays, a folder with `images` and `masks`, a table with a column of each."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from nrjax._utils.paths import is_system_file, natural_sort_key
 from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns
 from nrjax.datasets._decode import image_suffixes
+from nrjax.datasets._image_arrays import channels_last
 from nrjax.datasets._masks import MASK_SUFFIXES
 from nrjax.datasets._splits import choose_splits
 from nrjax.datasets._suffixes import suffix_of
@@ -63,6 +65,46 @@ def of_arrays(data: Any) -> MaskedPictures:
         )
 
     return MaskedPictures(len(images), item("picture", images), item("mask", masks))
+
+
+def of_items(data: Any) -> MaskedPictures:
+    """A data set of PyTorch whose items are pairs of a picture and its mask, such as torchvision's; each is read once.
+
+    Raises:
+      ValueError: the first item is no pair.
+    """
+    read = functools.lru_cache(1)(lambda i: data[i])  # picture and mask of an item are looked up one after the other
+    if not len(data):
+        raise ValueError("The data set has no items.")
+    first = read(0)
+    parts = first if isinstance(first, (tuple, list)) else ()
+    if len(parts) != 2 or not (_is_picture(parts[1]) or np.ndim(parts[1]) >= 2):
+        got = type(first).__name__ + (f" of {', '.join(type(part).__name__ for part in parts)}" if parts else "")
+        raise ValueError(f"positions take a data set whose items are pairs of picture and mask; item 0 is a {got}.")
+
+    def part(noun: str, place: int) -> Content:
+        def content(i: int) -> tuple[str, Any]:
+            who = f"the {noun} of item {i}"
+            try:
+                value = read(i)[place]
+            except Exception as error:  # whatever a user's own code raises
+                return who, BrokenImage(f"{who} cannot be read: {type(error).__name__}: {str(error)[:200]}.")
+            return who, value if _is_picture(value) else _channels_behind(np.asarray(value), place)
+
+        return content
+
+    return MaskedPictures(len(data), part("picture", 0), part("mask", 1))
+
+
+def _is_picture(value: Any) -> bool:
+    return isinstance(value, Image.Image)
+
+
+def _channels_behind(array: np.ndarray, place: int) -> np.ndarray:
+    """A tensor's channels last; a mask `[1, height, width]` without them."""
+    if array.ndim != 3:
+        return array
+    return channels_last(array[None])[0] if place == 0 else array[0] if array.shape[0] == 1 else array
 
 
 def mask_folders(root: Path) -> tuple[Path, Path] | None:

@@ -14,7 +14,8 @@ from nrjax.target_tasks import TaskName
 from nrjax.targets import Target
 
 NOUNS = {  # what messages call a sample of a kind
-    "image": "image", "text": "text", "array": "image", "position": "position",
+    "image": "image", "text": "text", "array": "sample", "words": "word", "pair": "pair of texts", "audio": "recording",
+    "position": "position",
 }  # fmt: skip
 
 
@@ -79,7 +80,8 @@ class LabelledSamples:
         target = Target.of(labels, task=task, groups=groups, names=names)  # before any model runs
         if len(samples) != len(target):
             noun = NOUNS.get(kind, "sample")
-            raise ValueError(f"labels must be one per {noun}; got {len(target)} labels for {len(samples)} {noun}s.")
+            many = "pairs of texts" if kind == "pair" else f"{noun}s"
+            raise ValueError(f"labels must be one per {noun}; got {len(target)} labels for {len(samples)} {many}.")
         return cls(kind, samples, target)
 
     def with_remark(self, remark: str) -> "LabelledSamples":

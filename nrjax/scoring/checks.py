@@ -14,10 +14,12 @@ from nrjax._utils.messages import reason_of
 from nrjax.kernels import Definition, Distance, Method, ScoreSettings, Solver
 from nrjax.kernels.error_bounds import LARGEST_TOLERANCE, SMALLEST_TOLERANCE, TOLERANCE
 from nrjax.kernels.silhouette import LINEAR_DISTANCES
-from nrjax.labels import encode
+from nrjax.labels import as_label_array, encode
 from nrjax.scoring.arrays import Array, as_array
+from nrjax.target_tasks import are_collections
 
 FEW_ROWS = 16  # that show what numbers there are
+NO_SILHOUETTE = "Numbers and several labels have no silhouette: rank_batch(features, labels, task=...) scores them."
 LARGEST_WITH_FRACTION = 2.0**22  # above it float32 holds halves or whole numbers only
 
 
@@ -61,7 +63,12 @@ def encode_labels(labels: Any) -> tuple[np.ndarray, np.ndarray]:
       ValueError: labels that are missing or cannot be told apart; not 2 <= classes <= samples - 1.
       TypeError: labels that are no sequence.
     """
-    ids, classes = encode(labels)
+    try:
+        ids, classes = encode(labels)
+    except ValueError as error:
+        if are_collections(labels) or as_label_array(labels).dtype.kind == "f" or np.ndim(labels) > 1:
+            raise ValueError(f"{error} {NO_SILHOUETTE}") from error
+        raise
     if not 2 <= len(classes) <= len(ids) - 1:
         raise ValueError(
             f"labels must have at least 2 classes and fewer classes than samples; "

@@ -35,6 +35,7 @@ NO_INTERVAL = "it has no interval, for too many classes have one sample only, wh
 MOST_OF_ONE = 0.1  # of the classes
 SAMPLED_ROWS = 256  # that show whether features vary
 MOST_CONFUSED = 10  # pairs of classes that are kept of a classifier
+FEW_OF_CLASS = 20  # samples: half of them may be none of more than a few
 NEARLY_CONSTANT = 32  # times their rounding: features that vary by no more are hardly more than noise
 
 
@@ -270,10 +271,20 @@ class ModelScorer:
             return float(np.mean(estimates[0, kind].value, dtype=np.float64))
 
         if of_units is not None and self._is_classified and is_balanced:
-            return influences_of_halves(score_of, target.strata, target.groups)
+            return influences_of_halves(score_of, self._drawn_freely(), target.groups)
         if of_units is not None and self._is_classified:
             return influences_of_accuracy(of_units, score_of, target.strata, target.groups)
-        return influences_of_parts(score_of, target.strata, target.groups)
+        is_share_read = kind.name == "average_precision"
+        return influences_of_parts(score_of, self._drawn_freely() if is_share_read else target.strata, target.groups)
+
+    def _drawn_freely(self) -> np.ndarray:
+        """Strata of draws that change the classes' shares, as other samples would: one for all samples.
+
+        A probe of classes of different sizes decides for the rare one the less, the rarer it is among the samples at
+        hand, so that balanced scores move with that share. Of very few samples of a class draws keep the shares.
+        """
+        target = self._target
+        return np.zeros_like(target.strata) if target.counts.min() >= FEW_OF_CLASS else target.strata
 
 
 def _nearly_constant(array: Any) -> str | None:

@@ -21,11 +21,19 @@ from nrjax.kernels.distances import Distance
 from nrjax.kernels.linalg import matmul
 from nrjax.kernels.silhouette import Definition, Method
 from nrjax.scoring.array_features import SAMPLED_ROWS
-from nrjax.scoring.checks import check_features, check_settings, components_of, encode_labels, rounding_of
+from nrjax.scoring.checks import (
+    NO_SILHOUETTE,
+    check_features,
+    check_settings,
+    components_of,
+    encode_labels,
+    rounding_of,
+)
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.operators import ROUNDED, Gram, wide_dtype
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import exact_scores, krylov_scores
+from nrjax.target_tasks import are_collections
 
 GRAM_DIMS = 4096  # a Gram matrix of 128 MiB in float64
 ROWS = 4096  # multiplied at once: one shape, whatever the batches are
@@ -198,11 +206,12 @@ class BatchedFeatures:
     def _checked(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         dims = None
         for i, (features, labels) in enumerate(self._batches):
-            classes = np.asarray(labels)
-            if classes.ndim != 1:
+            if are_collections(labels) or np.ndim(labels) != 1:
+                got = "lists of labels" if are_collections(labels) else f"shape {np.shape(labels)}"
                 raise ValueError(
-                    f"Batch {i}: labels must have one axis, a class per sample; got shape {classes.shape}."
+                    f"Batch {i}: labels must have one axis, a class per sample; got {got}. {NO_SILHOUETTE}"
                 )
+            classes = np.asarray(labels)
             array = np.asarray(check_features(f"Batch {i}", features, len(classes), at_least=0))
             dims = array.shape[1] if dims is None else dims
             if array.shape[1] != dims:

@@ -182,3 +182,21 @@ def test_two_files_of_one_name(here):
     saved("features/m.NPY", FEATURES)
     done = run(*COMMANDS["rank-features"])
     assert (done.exit_code, done.stderr) == (1, "Error: 'features' has two files of one name: m.NPY.\n")
+
+
+def test_rank_features_takes_groups_and_numbers(tmp_path):
+    rng = np.random.default_rng(0)
+    features, groups = rng.normal(size=(60, 5)), np.arange(60) // 6
+    numbers = features[:, 0] + rng.normal(size=10)[groups]
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "m.npy", features)
+    np.savez(tmp_path / "features" / "beside.npz", groups=groups)
+    (tmp_path / "numbers.txt").write_text("\n".join(map(str, numbers)))
+    command = ["rank-features", str(tmp_path / "features"), "--labels", str(tmp_path / "numbers.txt")]
+    command += ["--task", "regression", "--groups", str(tmp_path / "features" / "beside.npz"), "--scores", "probe,knn"]
+    result = CliRunner().invoke(main, [*command, "--format", "json", "--report", str(tmp_path / "r.html")])
+    assert result.exit_code == 0, result.output
+    (model,) = json.loads(result.stdout)["models"]
+    expected = nrjax.rank_batch({"m": features}, numbers, groups=groups, task="regression", scores=("probe", "knn"))
+    assert model["scores"] == expected.models[0].scores
+    assert "What a linear probe leaves over" in (tmp_path / "r.html").read_text()

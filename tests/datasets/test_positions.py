@@ -222,3 +222,53 @@ def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match=re.escape('pass task="positions" for masks')):
         nrjax.load_dataset(tmp_path)
     assert nrjax.load_dataset(tmp_path, task="classification").class_names == ("images", "masks")
+
+
+class Segmented:
+    """A data set of PyTorch: items of picture and mask."""
+
+    def __init__(self, items):
+        self.items, self.read = items, 0
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        self.read += 1
+        return self.items[index]
+
+
+@pytest.mark.parametrize("form", ["arrays", "pillow", "tensors"])
+def test_data_sets_of_pytorch(form):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (8, 32, 40, 3)).astype(np.uint8)
+    masks = np.zeros((8, 32, 40), np.uint8)
+    masks[:, :, 20:] = 1
+    masks[:, 16:, :8] = 2
+    expected = nrjax.load_dataset((images, masks), task="positions")
+    if form == "arrays":
+        items = list(zip(images, masks, strict=True))
+    elif form == "pillow":
+        items = [(Image.fromarray(i), Image.fromarray(m)) for i, m in zip(images, masks, strict=True)]
+    else:
+        torch = pytest.importorskip("torch", exc_type=ImportError)
+        items = [
+            (torch.tensor(i).permute(2, 0, 1), torch.tensor(m)[None].long()) for i, m in zip(images, masks, strict=True)
+        ]
+    data = nrjax.load_dataset(Segmented(items), task="positions")
+    np.testing.assert_array_equal(data.labels, expected.labels)
+    np.testing.assert_array_equal(data.groups, expected.groups)
+    for name in ("picture", "row", "column"):
+        assert [getattr(one, name) for one in data.samples] == [getattr(one, name) for one in expected.samples]
+    for own, other in zip(data.samples.content(), expected.samples.content(), strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [([], "no items"), ([3], "is a int"), ([(np.zeros((8, 8, 3), np.uint8), 1)] * 4, "is a tuple of ndarray, int"),
+     ([(np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4), int))] * 4, "mask of item 0 is 4x4 and its picture 8x8")],
+)  # fmt: skip
+def test_items_that_are_no_pictures_with_masks(items, words):
+    with pytest.raises(ValueError, match=words):
+        nrjax.load_dataset(Segmented(items), task="positions")

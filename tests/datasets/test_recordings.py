@@ -286,3 +286,47 @@ def _loaded(folder, contents):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return nrjax.load_dataset(folder).samples
+
+
+class Spoken:
+    """As torchaudio's: a tensor [channels, time], its rate, a label, and more."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+def waves(count=12):
+    rng = np.random.default_rng(0)
+    return [rng.normal(0, 0.1, (2, 900 + 10 * i)).astype(np.float32) for i in range(count)]
+
+
+@pytest.mark.parametrize("form", ["torchaudio", "pair", "one channel"])
+def test_data_sets_of_pytorch(form):
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    words = [("yes", "no")[i % 2] for i in range(12)]
+    items = {
+        "torchaudio": [(torch.tensor(w), 8000, word, "speaker", 0) for w, word in zip(waves(), words, strict=True)],
+        "pair": [((w, np.int64(8000)), word) for w, word in zip(waves(), words, strict=True)],
+        "one channel": [((w.mean(axis=0), 8000), word) for w, word in zip(waves(), words, strict=True)],
+    }[form]
+    data = nrjax.load_dataset(Spoken(items))
+    assert (data.kind, data.class_names) == ("audio", ("no", "yes"))
+    np.testing.assert_array_equal(data.labels, np.arange(12) % 2 == 0)
+    for recording, values in zip(data.samples, waves(), strict=True):
+        assert recording.rate == 8000
+        np.testing.assert_allclose(recording.read(), values.mean(axis=0), atol=1e-7)
+
+
+def test_silent_items_are_named():
+    items = [((values, 8000), i % 2) for i, values in enumerate(waves(6))]
+    items[3] = ((np.zeros(100, np.float32), 8000), 1)
+    with pytest.raises(ValueError, match=r"item 3.*is silent"):
+        nrjax.load_dataset(Spoken(items))
+    with pytest.warns(RuntimeWarning, match="Left out 1 of 6 recordings"):
+        assert len(nrjax.load_dataset(Spoken(items), skip_broken=True).samples) == 5

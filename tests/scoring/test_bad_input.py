@@ -101,3 +101,16 @@ def test_score_batch_names_the_model():
 def test_metrics(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("labels", [np.linspace(0, 1.1, 40), np.eye(3)[np.arange(40) % 3], [["a"], ["a", "b"]] * 20])
+@pytest.mark.parametrize("entry", ["batch", "stream", "silhouette"])
+def test_what_is_of_classes_alone_says_who_takes_numbers_and_labels(labels, entry):
+    features = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    call = {
+        "batch": lambda: nrjax.score_batch(features[None], labels),
+        "stream": lambda: nrjax.score_stream([(features, labels)]),
+        "silhouette": lambda: nrjax.silhouette_score(features, labels),
+    }[entry]
+    with pytest.raises(ValueError, match=r"have no silhouette: rank_batch\(features, labels, task=...\) scores them"):
+        call()

@@ -91,17 +91,24 @@ def test_the_defaults_of_other_targets():
         assert default_scores(target) == default_scores(target, beside=True) == ("probe",)
 
 
-# Of 180 samples in the rare class the choice of the penalty, which halves do not show, costs a balanced accuracy 15 %.
-@pytest.mark.parametrize(("name", "least"), [("balanced_probe", 0.7), ("average_precision", 0.78)])
-def test_intervals_hold(name, least):
-    """Nine in ten should; of 40 draws 36 +- 2 do. The truth is the mean of as many samples: they are about those."""
+@pytest.mark.parametrize("name", ["balanced_probe", "average_precision"])
+def test_intervals_hold(name):
+    """Nine in ten should; of 60 draws 54 +- 2 do. The truth is the mean of as many samples: they are about those.
+
+    The share of the rare class differs from draw to draw, and moves what a probe says of it.
+    """
     features, ids = rare(20_000, 0.15)
-    rng, models = np.random.default_rng(0), []
-    for _ in range(40):
+    rng, models, shares = np.random.default_rng(0), [], []
+    for _ in range(60):
         rows = rng.choice(len(ids), 1200, replace=False)
         models += nrjax.rank_batch({"m": features[rows]}, ids[rows], confidence=True, scores=name).models
-    truth = np.mean([model.score for model in models])
-    assert least <= np.mean([model.interval[0] <= truth <= model.interval[1] for model in models])
+        shares.append(ids[rows].mean())
+    scores = [model.score for model in models]
+    assert np.corrcoef(scores, shares)[0, 1] > 0.4
+    held = [model.interval[0] <= np.mean(scores) <= model.interval[1] for model in models]
+    assert np.mean(held) >= 0.78  # 0.9 but for three of its standard deviations
+    widths = [(model.interval[1] - model.interval[0]) / 2 / 1.645 for model in models]
+    assert np.mean(widths) == pytest.approx(np.std(scores), rel=0.15)
 
 
 def test_intervals_of_few_samples_lie_within_bounds():
