@@ -9,6 +9,7 @@ from typing import Any
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
+from nrjax.models._adapters import merge, read_adapter
 from nrjax.models._huggingface_audio import CLASSIFIERS
 from nrjax.models._huggingface_build import PAIR_CLASSIFIER, TEXT_TOWERS, build_model, quietly
 from nrjax.models._huggingface_preparers import Preparers
@@ -48,6 +49,11 @@ def load_huggingface(
     sentences = sentence_settings(root if root.is_dir() else None, who)
     if sentences.first == "StaticEmbedding":
         return load_static(root, sentences, shortened(who))
+    adapter = read_adapter(root, who)
+    if adapter is not None:
+        where, adapted = adapter.base, root
+        root = base / Path(where).expanduser()
+        sentences = sentence_settings(root if root.is_dir() else None, who)
     folder = local_folder(str(Path(where) / sentences.folder) if sentences.folder else where, base, who)
     is_local = folder is not None
     options = {"trust_remote_code": False, "local_files_only": is_local or not download}
@@ -55,11 +61,15 @@ def load_huggingface(
     with quietly(transformers):
         config = _load_config(transformers, name, who, is_local, options)
         module, missing = _load_module(transformers, name, who, options, config, with_classifier=pooling is None)
+        if adapter is not None:
+            merge(module, adapter, who)
         model = build_model(
             on_accelerator(module, device), Preparers(who, name, options), sentences, root,
             preprocessing=preprocessing, pooling=pooling, missing=missing, source=shortened(who),
         )  # fmt: skip
     model.files = walk_files(root) if folder is not None else ()
+    if adapter is not None and folder is not None:
+        model.files = (*model.files, *walk_files(adapted))
     return model
 
 

@@ -83,8 +83,13 @@ def _check_index(path: Path, who: str) -> None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The config.json of a folder; empty where there is none that can be read."""
+    return read_json(folder / "config.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A configuration; empty where there is none that can be read."""
     try:
-        path = check_regular(folder / "config.json", "config.json")
+        check_regular(path, path.name)
         content = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST_CONFIG else {}
     except (OSError, ValueError, RecursionError):
         return {}
