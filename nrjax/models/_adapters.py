@@ -58,9 +58,7 @@ def read_adapter(folder: Path, who: str) -> Adapter | None:
         rank, alpha = int(config["r"]), float(config["lora_alpha"])
         scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise ValueError(
-            f"{who}: {CONFIG} must say r and lora_alpha, positive numbers; {first_line(error)}."
-        ) from error
+        raise ValueError(f"{who}: {CONFIG} must say r and lora_alpha, two numbers; {first_line(error)}.") from error
     base = _find_base(folder, str(config.get("base_model_name_or_path") or ""), who)
     return Adapter(base, scale, bool(config.get("fan_in_fan_out")), read_state(folder, "adapter_model.safetensors"))
 

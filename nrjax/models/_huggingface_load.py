@@ -12,6 +12,7 @@ from nrjax._utils.paths import walk_files
 from nrjax.models._adapters import merge, read_adapter
 from nrjax.models._huggingface_audio import CLASSIFIERS
 from nrjax.models._huggingface_build import PAIR_CLASSIFIER, TEXT_TOWERS, build_model, quietly
+from nrjax.models._huggingface_flax import find_flax, load_flax
 from nrjax.models._huggingface_preparers import Preparers
 from nrjax.models._huggingface_sound import SOUND
 from nrjax.models._model import Model
@@ -109,10 +110,14 @@ def _load_module(
         kind = kind if getattr(config, "is_encoder_decoder", False) else f"AutoModel{PAIR_CLASSIFIER}"
     if hasattr(config, "mask_ratio"):  # of an autoencoder, which hides patches while it is trained
         config.mask_ratio = 0.0
+    flax = find_flax(name, Path(name).is_dir())
     try:
-        module, report = getattr(transformers, kind).from_pretrained(
-            name, config=config, use_safetensors=True, output_loading_info=True, dtype="float32", **options
-        )
+        if flax is not None:
+            module, report = load_flax(getattr(transformers, kind), config, flax)
+        else:
+            module, report = getattr(transformers, kind).from_pretrained(
+                name, config=config, use_safetensors=True, output_loading_info=True, dtype="float32", **options
+            )
     except Exception as error:
         raise ValueError(f"{who}: its weights cannot be loaded: {first_line(error)}") from error
     missing = set(report["missing_keys"])
