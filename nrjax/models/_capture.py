@@ -82,7 +82,7 @@ def trace_nnx(definition: Any, variables: Any, images: jax.Array) -> Trace:
             bound = functools.partial(call, layer)
             return calls.run(paths[id(layer)], sow, isinstance(layer, _DENSE_NNX), bound, args, kwargs)
 
-        with _intercepted({type(layer) for _, layer in layers}, intercept):
+        with intercepted({type(layer) for _, layer in layers}, intercept):
             output, state = nnx.capture(lambda m, x: m(x, **definition.call_kwargs), LayerOutput)(module, images)
         return output, calls, nnx.to_pure_dict(state)
 
@@ -126,7 +126,7 @@ _patching = threading.RLock()
 
 
 @contextlib.contextmanager
-def _intercepted(types: set[type], intercept: Callable) -> Iterator[None]:
+def intercepted(types: set[type], intercept: Callable) -> Iterator[None]:
     """While entered, calls of modules of `types` go through `intercept(call, module, args, kwargs)`.
 
     NNX has no interceptors: as in `nnx.capture`, the classes' `__call__` is replaced, and restored.

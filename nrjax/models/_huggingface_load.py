@@ -9,8 +9,10 @@ from typing import Any
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
+from nrjax.models._adapters import merge, read_adapter
 from nrjax.models._huggingface_audio import CLASSIFIERS
 from nrjax.models._huggingface_build import PAIR_CLASSIFIER, TEXT_TOWERS, build_model, quietly
+from nrjax.models._huggingface_flax import find_flax, load_flax
 from nrjax.models._huggingface_preparers import Preparers
 from nrjax.models._huggingface_sound import SOUND
 from nrjax.models._model import Model
@@ -48,6 +50,11 @@ def load_huggingface(
     sentences = sentence_settings(root if root.is_dir() else None, who)
     if sentences.first == "StaticEmbedding":
         return load_static(root, sentences, shortened(who))
+    adapter = read_adapter(root, who)
+    if adapter is not None:
+        where, adapted = adapter.base, root
+        root = base / Path(where).expanduser()
+        sentences = sentence_settings(root if root.is_dir() else None, who)
     folder = local_folder(str(Path(where) / sentences.folder) if sentences.folder else where, base, who)
     is_local = folder is not None
     options = {"trust_remote_code": False, "local_files_only": is_local or not download}
@@ -55,11 +62,15 @@ def load_huggingface(
     with quietly(transformers):
         config = _load_config(transformers, name, who, is_local, options)
         module, missing = _load_module(transformers, name, who, options, config, with_classifier=pooling is None)
+        if adapter is not None:
+            merge(module, adapter, who)
         model = build_model(
             on_accelerator(module, device), Preparers(who, name, options), sentences, root,
             preprocessing=preprocessing, pooling=pooling, missing=missing, source=shortened(who),
         )  # fmt: skip
     model.files = walk_files(root) if folder is not None else ()
+    if adapter is not None and folder is not None:
+        model.files = (*model.files, *walk_files(adapted))
     return model
 
 
@@ -99,10 +110,14 @@ def _load_module(
         kind = kind if getattr(config, "is_encoder_decoder", False) else f"AutoModel{PAIR_CLASSIFIER}"
     if hasattr(config, "mask_ratio"):  # of an autoencoder, which hides patches while it is trained
         config.mask_ratio = 0.0
+    flax = find_flax(name, Path(name).is_dir())
     try:
-        module, report = getattr(transformers, kind).from_pretrained(
-            name, config=config, use_safetensors=True, output_loading_info=True, dtype="float32", **options
-        )
+        if flax is not None:
+            module, report = load_flax(getattr(transformers, kind), config, flax)
+        else:
+            module, report = getattr(transformers, kind).from_pretrained(
+                name, config=config, use_safetensors=True, output_loading_info=True, dtype="float32", **options
+            )
     except Exception as error:
         raise ValueError(f"{who}: its weights cannot be loaded: {first_line(error)}") from error
     missing = set(report["missing_keys"])

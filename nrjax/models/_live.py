@@ -14,11 +14,14 @@ from nrjax.models._layer_choice import Layer
 from nrjax.models._load import load_model
 from nrjax.models._model import Model
 
+HAIKU = ("Transformed", "TransformedWithState")
 PREPARERS = ("PreTrainedTokenizerBase", "ImageProcessingMixin", "FeatureExtractionMixin", "ProcessorMixin")
 
 
 def as_model(model: Any) -> Model:
     """A `Model` from an NNX module, a pair (linen module, variables), a PyTorch or Keras module, or a name.
+
+    An Equinox module stands alone or with its state, a function that Haiku has transformed with its parameters.
 
     A network of transformers is a pair with its tokenizer, image processor, feature extractor or processor, or the
     model of a pipeline.
@@ -31,6 +34,8 @@ def as_model(model: Any) -> Model:
         return from_linen(*model)
     if isinstance(model, str):
         return load_model(model)
+    if (in_jax := _in_jax(model)) is not None:
+        return in_jax
     if _is_prepared(model):
         from nrjax.models._huggingface_build import from_parts
 
@@ -50,11 +55,29 @@ def as_model(model: Any) -> Model:
 
         return from_keras(model)
     raise TypeError(
-        "A model is an nnx.Module, a pair (linen module, variables), a torch.nn.Module, a pair (network of "
-        "transformers, tokenizer or processor), a pipeline, a keras.Model, a name such as timm:resnet18, hf:DIRECTORY, "
-        "onnx:FILE or keras:FILE, or what load_zoo, from_linen, from_nnx, from_function and from_torch return; got "
-        f"{_described(model)}."
+        "A model is an nnx.Module, a pair (linen module, variables), an equinox.Module, a tuple (transformed by Haiku, "
+        "params), a torch.nn.Module, a pair (network of transformers, tokenizer or processor), a pipeline, a "
+        "keras.Model, a name such as timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE, or what load_zoo, "
+        f"from_linen, from_nnx, from_function and from_torch return; got {_described(model)}."
     )
+
+
+def _in_jax(model: Any) -> Model | None:
+    """The model of an Equinox module, a function that Haiku has transformed, or a program of `jax.export`."""
+    parts = model if type(model) is tuple else (model,)
+    if 1 <= len(parts) <= 2 and _is_instance(parts[0], "equinox", "Module"):
+        from nrjax.models._equinox import from_equinox
+
+        return from_equinox(*parts)
+    if 2 <= len(parts) <= 3 and any(_is_instance(parts[0], "haiku", kind) for kind in HAIKU):
+        from nrjax.models._haiku import from_haiku
+
+        return from_haiku(*parts)
+    if type(model).__module__.startswith("jax.") and type(model).__name__ == "Exported":
+        from nrjax.models._jax_export import from_export
+
+        return from_export(model)
+    return None
 
 
 def _is_prepared(model: Any) -> bool:

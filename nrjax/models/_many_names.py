@@ -64,7 +64,7 @@ def _prefix_of(path: Path) -> str | None:
     if (path / DESCRIPTION).exists():
         return None
     config = read_config(path)
-    if "model_type" in config or (path / "modules.json").is_file():
+    if "model_type" in config or any((path / name).is_file() for name in ("modules.json", "adapter_config.json")):
         return "hf"
     return "timm" if "architecture" in config else None
 

@@ -13,6 +13,7 @@ from nrjax._utils.paths import check_regular
 
 TEXT, MOST_TEXT = (".json", ".txt"), 1 << 28  # bytes of a configuration or a vocabulary
 MOST_CONFIG, CARD = 1 << 24, 60  # bytes of a configuration; first lines of a card
+WEIGHTS = (".safetensors", ".msgpack")  # the second of Flax, by older releases of transformers
 INDEX = ".index.json"  # of weights in several files
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5")
 
@@ -51,7 +52,7 @@ def check_folder(folder: Path, who: str) -> None:
         raise ValueError(f"{who}: it is an adapter of another model; merge the two, and save that.")
     if not (folder / "config.json").is_file():
         raise ValueError(f"{who}: there is no config.json in {printable(str(folder))}, so it is no model's directory.")
-    weights = [path.name for path in files if path.suffix == ".safetensors" and path.parent == folder]
+    weights = [path.name for path in files if path.suffix in WEIGHTS and path.parent == folder]
     pickled = [path.name for path in files if path.suffix in PICKLES and path.parent == folder]
     if not weights and pickled:
         raise ValueError(
@@ -83,8 +84,13 @@ def _check_index(path: Path, who: str) -> None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The config.json of a folder; empty where there is none that can be read."""
+    return read_json(folder / "config.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A configuration; empty where there is none that can be read."""
     try:
-        path = check_regular(folder / "config.json", "config.json")
+        check_regular(path, path.name)
         content = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST_CONFIG else {}
     except (OSError, ValueError, RecursionError):
         return {}

@@ -137,9 +137,9 @@ def load_head(folder: Path, head: Sequence[tuple[str, str]], who: str) -> Any:
     return torch.nn.Sequential(*modules).eval().requires_grad_(False) if modules else None
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """The weights of a folder, of `model.safetensors` alone. Raises ValueError where it is not there."""
-    path = check_regular(folder / "model.safetensors", "model.safetensors")
+def read_state(folder: Path, name: str = "model.safetensors") -> dict[str, Any]:
+    """The weights of a folder, of one file alone. Raises ValueError where it is not there."""
+    path = check_regular(folder / name, name)
     with safetensors.safe_open(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}
 

@@ -13,6 +13,7 @@ import numpy as np
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
+from nrjax.models._big_vision import build_big_vision
 from nrjax.models._feature_maps import Maps
 from nrjax.models._heads import has_vectors
 from nrjax.models._image_inputs import image_inputs
@@ -78,11 +79,18 @@ def load_timm(
 ) -> TimmModel:  # fmt: skip
     """A pretrained model by its name, or one that was saved into a directory (`config.json`, `model.safetensors`).
 
+    A file `.npz` is a vision transformer of big_vision, or of the original ViT.
+
     Raises:
       ValueError: there is no such model or no weights, or weights that are pickled.
     """
     who = f"timm:{where}"
     timm = framework("timm", who)
+    if where.lower().endswith(".npz"):
+        path = base / Path(where).expanduser()
+        model = from_timm(on_accelerator(build_big_vision(path, shortened(who)), device), who, preprocessing)
+        model.pure, model.files = True, (path,)
+        return model
     folder = local_folder(where, base, who)
     is_local = folder is not None
     if not is_local and not timm.is_model(where.partition(".")[0]):

@@ -1,0 +1,63 @@
+"""Functions that Haiku has transformed, with their parameters; outputs of modules by name are layers."""
+
+# pyright: reportMissingImports=false
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from nrjax.models._capture import Trace
+from nrjax.models._jax import Definition, JaxModel
+from nrjax.models._layer_choice import unique_name
+from nrjax.models._model import as_shape
+from nrjax.models._preprocessing import Preprocessing
+
+
+def from_haiku(
+    transformed: Any, params: Any, state: Any = None, *, input_shape: Sequence[int] | None = None,
+    preprocessing: Preprocessing = Preprocessing(),
+) -> JaxModel:  # fmt: skip
+    """What `haiku.transform` or `haiku.transform_with_state` returned, of a function of one batch.
+
+    It gets no random numbers. A function with a switch such as `is_training` is transformed with it set:
+    `haiku.transform(lambda x: net(x, is_training=False))`.
+
+    Args:
+      transformed: with or without `haiku.without_apply_rng`.
+      params: as from `transformed.init`.
+      state: of `transform_with_state`.
+      input_shape: of one image; images of another shape are then resized before they enter.
+      preprocessing: of images; see `Preprocessing`.
+    """
+    definition = Definition(transformed.apply, {"with_state": state is not None})
+    return JaxModel(definition, (params, state), trace_haiku, as_shape(input_shape), preprocessing)
+
+
+def trace_haiku(definition: Definition, variables: Any, images: jax.Array) -> Trace:
+    """Layer outputs of a transformed function; see `JaxModel` for the arguments."""
+    import haiku
+
+    apply, (params, state) = definition.module, variables
+    outputs: dict[str, Any] = {}
+    given: dict[str, Any] = {}
+
+    def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        result = call(*args, **kwargs)
+        if context.method_name == "__call__" and getattr(result, "shape", ())[:1] == images.shape[:1]:
+            name = unique_name(context.module.module_name, outputs)
+            outputs[name] = result
+            if args and getattr(args[0], "ndim", 0) == 2 and isinstance(context.module, haiku.Linear):
+                given[name] = args[0]
+        return result
+
+    takes = list(inspect.signature(apply).parameters)
+    head = (params, state) if definition.call_kwargs["with_state"] else (params,)
+    with haiku.intercept_methods(intercept):
+        result = apply(*head, *([None] if "rng" in takes else []), images)
+    main = result[0] if definition.call_kwargs["with_state"] else result
+    heads = [name for name in given if outputs[name] is main]
+    heads = heads or [name for name in given if outputs[name].shape == main.shape]
+    penultimate = given[heads[-1]] if heads else main if main.ndim == 2 else None
+    return Trace({"input": images, **outputs, unique_name("output", outputs): main}, penultimate)
