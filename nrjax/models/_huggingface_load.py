@@ -50,9 +50,9 @@ def load_huggingface(
     sentences = sentence_settings(root if root.is_dir() else None, who)
     if sentences.first == "StaticEmbedding":
         return load_static(root, sentences, shortened(who))
-    adapter = read_adapter(root, who)
+    adapter, adapted = read_adapter(root, who), root
     if adapter is not None:
-        where, adapted = adapter.base, root
+        where = adapter.base
         root = base / Path(where).expanduser()
         sentences = sentence_settings(root if root.is_dir() else None, who)
     folder = local_folder(str(Path(where) / sentences.folder) if sentences.folder else where, base, who)

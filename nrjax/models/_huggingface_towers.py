@@ -44,7 +44,7 @@ class TwoTowerModel(EmbeddingModel):
         """
         tower = getattr(self.module, TOWERS["pixel_values"], None)
         config = getattr(tower, "config", None)
-        depth, width = (getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size"))
+        depth, width = (int(getattr(config, name, None) or 0) for name in ("num_hidden_layers", "hidden_size"))
         states = [Layer(f"hidden_states.{i}", (width,)) for i in range(depth + 1)] if depth and width else []
         inner = [*states, Layer(POOLED, (width,))] if states else []
         return [*inner, *super().layers()]
@@ -80,7 +80,8 @@ class TwoTowerModel(EmbeddingModel):
                 f"The model has no layer {missing!r} of these samples; it has {list_layers(list(pooled))}."
             )
         function = self.module.get_image_features if kind == "pixel_values" else self.module.get_text_features
-        embedding = self._embed(function, precision, arrays) if {EMBEDDING, PENULTIMATE} & {*names} else None
+        needs_embedding = bool({EMBEDDING, PENULTIMATE} & {*names})
+        embedding = self._embed(function, precision, arrays) if needs_embedding else np.zeros((0, 0))
         return [embedding if name not in pooled else pooled[name].float().cpu().numpy() for name in names]
 
     def blocks(self) -> list[str]:

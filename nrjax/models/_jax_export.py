@@ -62,7 +62,7 @@ def from_export(
     batch, *sizes = (size if isinstance(size, int) else None for size in exported.in_avals[0].shape)
     if len(sizes) == 3 and image_size is not None and None in sizes[:2]:
         sizes = [*image_size, sizes[2] or 3]
-    shape = None if None in sizes else tuple(sizes)
+    shape = None if None in sizes else tuple(size for size in sizes if size is not None)
     program = Program(exported, bytes(exported.serialize()))
     model = from_function(program, {}, input_shape=shape, preprocessing=preprocessing)
     model.batch = batch

@@ -53,8 +53,10 @@ def forward(tree, blocks):
         x = np.concatenate([np.repeat(tree["cls"], len(x), 0), x], axis=1)
     for block in blocks:
         y, name = norm(x, block, "LayerNorm_0"), "MultiHeadDotProductAttention_0"
-        query, key, value = (np.einsum("ntd,dhk->nthk", y, block[f"{name}/{part}/kernel"]) + block[f"{name}/{part}/bias"]
-                             for part in ("query", "key", "value"))  # fmt: skip
+        query, key, value = (
+            np.einsum("ntd,dhk->nthk", y, block[f"{name}/{part}/kernel"]) + block[f"{name}/{part}/bias"]
+            for part in ("query", "key", "value")
+        )
         weights = special.softmax(np.einsum("nqhk,nthk->nhqt", query, key) / np.sqrt(WIDTH // HEADS), axis=-1)
         mixed = np.einsum("nhqt,nthk->nqhk", weights, value)
         x = x + np.einsum("nqhk,hkd->nqd", mixed, block[f"{name}/out/kernel"]) + block[f"{name}/out/bias"]

@@ -69,8 +69,9 @@ def test_texts(here, monkeypatch):
     names = ["input_ids", "attention_mask"]
     given = transformers.AutoTokenizer.from_pretrained("encoder")(["red cat", "dog"], padding=True, return_tensors="pt")
     torch.onnx.export(
-        Plain().eval(), tuple(given[name] for name in names), here / "encoder" / "net.onnx", input_names=names, dynamo=False,
-        output_names=["last_hidden_state"], dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names},
+        Plain().eval(), tuple(given[name] for name in names), here / "encoder" / "net.onnx", input_names=names,
+        dynamo=False, output_names=["last_hidden_state"],
+        dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names},
     )  # fmt: skip
     models = {"encoder": "hf:encoder", "onnx": "onnx:encoder/net.onnx", "clip": "hf:clip"}
     ranking = nrjax.rank(models, T, Y, scores="silhouette", progress=False)
