@@ -75,8 +75,8 @@ def describe_heads(calls: Sequence[Call], tensors: Mapping[str, Any], head: str,
     by_name = {call.name: call for call in calls}
     heads = {find_head(calls, value, batch) for value in tensors.values() if value.shape[:1] == batch.shape[:1]}
     others = sorted(
-        name for name in heads - {None, head}
-        if not _are_close(by_name[name].given, by_name[head].given.reshape(len(batch), -1).float())
+        name for name in heads - {head}
+        if name and not _are_close(by_name[name].given, by_name[head].given.reshape(len(batch), -1).float())
     )  # fmt: skip
     if not others:
         return None
