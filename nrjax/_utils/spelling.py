@@ -68,7 +68,7 @@ def check_classes(classes: np.ndarray, samples: int, *, is_told: bool = False) -
     many = len(values) > MOST_FRACTIONS and FEW_OF_ONE * len(values) > samples
     if is_told or not values:
         return
-    if (many or 2 * len(values) > max(samples, 4)) and all(map(_is_date, classes)):
+    if (many or 2 * len(values) > max(samples, 12)) and all(map(_is_date, classes)):
         raise ValueError(
             f"labels must be classes; got {len(values):,} different dates or times for {samples:,} samples, such as "
             f'{values[len(values) // 2]}. Group them, such as by year; or pass task="classification" to take each for '

@@ -30,6 +30,7 @@ GENERATED = (  # members that Python, `dataclass`, `abc` and pickling make: nobo
     "__type_params__", "__dataclass_fields__", "__dataclass_params__", "__match_args__",
 )  # fmt: skip
 READS_FILES = ("read_text", "read_bytes")  # methods of paths
+WRITES = {"w", "a", "x", "wb", "ab", "xb", "wt", "at"}  # modes of `open`
 MACHINERY = types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType
 
 Content = tuple[list[str | bytes], list[Any]]  # texts, and the objects within that are read next
@@ -81,7 +82,8 @@ def files_read_by(function: types.FunctionType) -> str | None:
     if package_of(function.__globals__.get("__name__")) is not None:
         return None
     names = _names_in(function.__code__)
-    opens = [name for name in names.variables if name == "open" and name not in function.__globals__]
+    writes = not WRITES.isdisjoint(_texts_in(function.__code__))
+    opens = [name for name in names.variables if name == "open" and name not in function.__globals__ and not writes]
     return next(iter([*opens, *(name for name in names.attributes if name in READS_FILES)]), None)
 
 

@@ -24,8 +24,8 @@ def find_penultimate(keras: Any, module: Any) -> tuple[Any, list[str]]:
     come with it speak of several heads that read different tensors.
     """
     outputs = getattr(module, "_outputs_struct", None)
-    name = main_name(outputs) if isinstance(outputs, Mapping) else None
-    main = outputs[name] if name else module.outputs[0]
+    named = outputs if isinstance(outputs, Mapping) else {}
+    main = named.get(main_name(named), module.outputs[0])
     remarks: list[str] = []
     read = _read_by_head(keras, main, remarks)
     if read is None:

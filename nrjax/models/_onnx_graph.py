@@ -81,5 +81,7 @@ class Graph:
             has_weights = "Conv" in node.op_type or node.op_type in (*DENSE, *QUANTISED, "BatchNormalization")
             data = self.inputs_of(node)
             if has_weights and data and len(data) < len([given for given in node.input if given]):
-                return data[0]
+                source = self.sources.get(data[0])
+                quantises = source is not None and "QuantizeLinear" in source.op_type
+                return source.input[0] if source is not None and quantises else data[0]
         return None

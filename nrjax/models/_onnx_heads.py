@@ -110,7 +110,7 @@ class HeadSearch:
         self._graph.add(copied)
         return name
 
-    def _kernel(self, node: Any) -> list[int] | None:
+    def _kernel(self, node: Any) -> list[int | None] | None:
         """The sizes of a convolution's kernel; None for other nodes."""
         shapes = self._graph.sizes(node.input[1]) if node.op_type == "Conv" else None
         return None if shapes is None else shapes[1:]

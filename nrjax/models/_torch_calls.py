@@ -77,7 +77,8 @@ def record_calls(
     if of_products or (head or "").startswith(PRODUCT):
         from nrjax.models._torch_products import RecordProducts
 
-        with RecordProducts(samples) as mode:
+        mode = RecordProducts(samples)
+        with mode.outside_of_layers(module), mode:
             yield calls
         calls += (Call(f"{PRODUCT} {i}", *product) for i, product in enumerate(mode.found))
         return
@@ -101,8 +102,8 @@ def _vectors_of(layer: Any, given: Any, value: Any, samples: int) -> Iterator[tu
         yield "|mean", read, value.mean(dim=(2, 3))
         yield "|mean of the positive", read, value.relu().mean(dim=(2, 3))
         yield "|largest", largest, value.amax(dim=(2, 3))
-    elif value.ndim == 3 == given.ndim and given.shape[:2] == value.shape[:2] and not any(layer.children()):
-        if value.shape[0] == samples and any(weight.ndim == 2 for weight in layer.parameters()):
+    elif value.ndim == 3 == given.ndim and "Linear" in type(layer).__name__:
+        if value.shape[0] == samples and given.shape[:2] == value.shape[:2]:
             yield "|mean", given.mean(dim=1), value.mean(dim=1)
             yield "|first", given[:, 0].clone(), value[:, 0].clone()
             yield "|last", given[:, -1].clone(), value[:, -1].clone()

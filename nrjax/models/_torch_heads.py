@@ -9,6 +9,7 @@ from nrjax._utils.messages import shortened
 from nrjax.models._heads import has_vectors, main_name
 from nrjax.models._torch_calls import Call
 
+RECURRENT = "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"  # layers with matrices that are no heads
 CLOSE = 1e-4  # relative: the same numbers, but for the order of sums
 
 
@@ -74,8 +75,8 @@ def describe_heads(calls: Sequence[Call], tensors: Mapping[str, Any], head: str,
     by_name = {call.name: call for call in calls}
     heads = {find_head(calls, value, batch) for value in tensors.values() if value.shape[:1] == batch.shape[:1]}
     others = sorted(
-        name for name in heads - {None, head}
-        if not _are_close(by_name[name].given, by_name[head].given.reshape(len(batch), -1).float())
+        name for name in heads - {head}
+        if name and not _are_close(by_name[name].given, by_name[head].given.reshape(len(batch), -1).float())
     )  # fmt: skip
     if not others:
         return None
@@ -124,7 +125,7 @@ def _may_be_head(call: Call, batch: Any) -> bool:
     """
     samples = len(batch)
     are_vectors = has_vectors(call.given.shape, samples) and has_vectors(call.output.shape, samples)
-    if not are_vectors or not _has_matrix(call.module):
+    if not are_vectors or not _has_matrix(call.module) or type(call.module).__name__ in RECURRENT:
         return False
     if not any(call.module.children()) or "Linear" in type(call.module).__name__:  # quantised ones have modules within
         return True
@@ -132,14 +133,14 @@ def _may_be_head(call: Call, batch: Any) -> bool:
 
 
 def _is_linear(call: Call) -> bool:
-    """Whether a module is affine, or does not depend on the length of vectors; true where it cannot be called alone."""
+    """Whether a module is affine, or does not depend on the length of vectors; one that reads more than them is not."""
     given, other = call.given, call.given.roll(1, 0)
     try:
         half, of_other, of_twice = (call.module(vectors) for vectors in ((given + other) / 2, other, 2 * given))
         of_means, of_directions = (call.output + of_other) / 2, call.output
         return _are_close(half, of_means.float()) or _are_close(of_twice, of_directions.float())
     except Exception:  # such as for want of another argument
-        return True
+        return False
 
 
 def _has_matrix(module: Any) -> bool:

@@ -44,6 +44,25 @@ def torch_networks(torch):
     def tokens(x):
         return heads[5](x.flatten(2).transpose(1, 2))
 
+    class Attention(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.maps, self.pool = maps, torch.nn.MultiheadAttention(6, 2, batch_first=True)
+            self.query = torch.nn.Parameter(torch.randn(1, 1, 6))
+
+        def forward(self, x):
+            x = self.maps(x).flatten(2).transpose(1, 2)
+            return self.pool(self.query.expand(len(x), -1, -1), x, x)[0][:, 0]
+
+    class Recurrent(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.LSTM(4, 8, batch_first=True)
+
+        def forward(self, x):
+            return self.layer(x.reshape(len(x), 3, 4))[0][:, -1]
+
+    attention, recurrent = Attention(), Recurrent()
     block, whole = Block(), torch.nn.Sequential(torch.nn.Conv2d(6, 5, 4), torch.nn.Flatten())
     read, cells = body(rows).detach(), maps(pictures).detach()
     answers = {
@@ -59,6 +78,8 @@ def torch_networks(torch):
     networks = {name: (Net(body, answer), ROWS, read) for name, answer in answers.items()}
     return networks | {
         "block": (torch.nn.Sequential(body, block), ROWS, block(read).detach()),
+        "attention": (attention, IMAGES, attention.eval()(pictures).detach()),
+        "recurrent": (recurrent, ROWS, recurrent(rows).detach()),
         "whole map": (torch.nn.Sequential(maps, whole), IMAGES, cells.flatten(1)),
         "mean of tokens": (Net(maps, lambda x: tokens(x).mean(1)), IMAGES, cells.mean((2, 3))),
         "first token": (Net(maps, lambda x: tokens(x)[:, 0]), IMAGES, cells[:, :, 0, 0]),
@@ -72,7 +93,7 @@ NAMES = (
 
 
 @pytest.mark.filterwarnings("ignore:it has several heads")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "attention", "recurrent"])
 def test_torch(name):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     network, samples, right = torch_networks(torch)[name]
