@@ -15,8 +15,12 @@ from nrjax.targets import Target
 SAMPLES = 2000  # labelled images of a target: the scores see them, and the head is trained on them
 COMPONENTS = (2, 5, 10, 20, 50, 100, 200, 500)
 GRID = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the penalty on the retrained head
-OTHERS = ("balanced_probe", "balanced_knn", "average_precision", "linear_mse")  # of uneven classes, and of numbers
-SCORES = tuple(name for name, kind in nrjax.available_scores().items() if kind.labelled and name not in OTHERS)
+OTHERS = ("balanced_probe", "balanced_knn", "average_precision")  # of uneven classes
+SCORES = tuple(
+    name
+    for name, kind in nrjax.available_scores().items()
+    if kind.labelled and kind.task == "classification" and name not in OTHERS
+)
 Influences = dict[str, np.ndarray]  # of the samples on the probe, by `samples/draw`
 
 

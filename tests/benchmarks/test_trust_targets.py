@@ -1,10 +1,12 @@
 """Data and truth of the benchmark of other targets, whose answers are known."""
 
+import json
+
 import numpy as np
 import pytest
 
-from benchmarks.trust.targets import data
-from benchmarks.trust.targets.__main__ import judged
+from benchmarks.trust.targets import data, document
+from benchmarks.trust.targets.__main__ import RESULTS, judged
 from benchmarks.trust.targets.truth import truth
 
 
@@ -57,3 +59,10 @@ def test_what_is_judged():
     assert (found["right"]["weighted_tau"], found["right"]["regret"]) == (1, 0)
     assert (found["wrong"]["weighted_tau"], found["wrong"]["regret"]) == (-1, 70)
     assert found["ceiling"]["weighted_tau"] == 1
+
+
+def test_the_page_is_that_of_the_numbers():
+    doc = json.loads((RESULTS / "targets.json").read_text(encoding="utf-8"))
+    assert document.readme(doc) == (RESULTS / "README.md").read_text(encoding="utf-8")
+    for found in doc["targets"].values():
+        assert found["judged"] == judged(found["models"])
