@@ -52,7 +52,7 @@ def head(ranking: Path, name: str | None, out: Path, download: bool) -> None:
     candidates = load_models(tuple(request["models"]), str(demo.ZOO), request["where"], download)
     options = {option: tuple(v) if isinstance(v, list) else v for option, v in request["target"].items()}
     loaded = load_target(request["data"] or demo.IMAGES, **options)
-    layer = Layer().convert(request["layer"] if model.layer is None else model.layer, None, None)
+    layer: Any = Layer().convert(request["layer"] if model.layer is None else model.layer, None, None)
     with warnings_said():
         fitted = nrjax.fit_head(
             candidates[model.name], loaded.samples, loaded.labels, task=loaded.task, groups=loaded.groups, layer=layer

@@ -92,14 +92,15 @@ def _temperature(predictions: Predictions, target: Target) -> tuple[float | None
         def surprise(log_temperature: float) -> float:
             return -float(log_softmax(values / np.exp(log_temperature), axis=1)[own].mean())
 
-        return float(np.exp(minimize_scalar(surprise, bounds=(low, high), method="bounded").x)), 0.0
+        fit: Any = minimize_scalar(surprise, bounds=(low, high), method="bounded")
+        return float(np.exp(fit.x)), 0.0
 
     def cross_entropy(parameters: np.ndarray) -> float:
         probabilities = np.clip(expit(values / np.exp(parameters[0]) + parameters[1]), 1e-12, 1 - 1e-12)
         likely = np.where(target.values > 0, probabilities, 1 - probabilities)
         return -float(np.log(likely).mean())
 
-    fit = minimize(cross_entropy, np.array([np.log(0.2), -2.0]), method="Nelder-Mead")
+    fit: Any = minimize(cross_entropy, np.array([np.log(0.2), -2.0]), method="Nelder-Mead")
     return float(np.exp(np.clip(fit.x[0], low, high))), float(fit.x[1])
 
 

@@ -32,7 +32,7 @@ def pool(state: Any, mask: Any, pooling: str) -> Any:
     first, *others = (_pool_tokens(state, mask, part) for part in pooling.split("+"))
     if not others:
         return first
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     return torch.cat([first, *others], dim=1)
 

@@ -37,6 +37,7 @@ def head_of(plan: "Plan", scored: ScoredModel) -> Head:
 
 def _layer_of(plan: "Plan", scored: ScoredModel) -> LayerChoice:
     choices = plan.extraction.layers or ()
-    if scored.layer is None:
-        return choices[0]
+    if scored.layer is None:  # one layer was chosen for all models
+        (choice,) = choices
+        return choice
     return next((choice for choice in choices if str(choice) == scored.layer), scored.layer)
