@@ -113,7 +113,8 @@ def _rival_targets(found: Mapping[str, Any]) -> list[str]:
         f"Vectors of words differ by {found['words']['apart']:.1e} at most, where the largest number is "
         f"{found['words']['size']:.1f}. Its vectors of texts are means over words, ours over tokens with the first and "
         "the last. It joins a pair to one text; ours has a vector of each. Its neighbours are three by Euclidean "
-        f"distance, ours five by cosine: by our kernel with its settings {euclidean:.6f} for the numbers. Its LogME "
+        f"distance, ours five by cosine: by our kernel with its settings {euclidean:.6f} for the numbers. Of two "
+        "classes it gives the F1 of the second, ours is the accuracy. Its LogME "
         "stops after eleven steps or at the first fixed point, ours is the largest evidence.", "",
         "Seconds from texts to the best layer by LogME, and its value there "
         f"({'medians of ' + str(runs) + ' by turns' if runs > 1 else 'one run each'}; ours compiles in the first):", "",
