@@ -21,6 +21,7 @@ from benchmarks.sources.networks import encoder, news
 from benchmarks.trust.targets.data import KINDS, tagged_sentences
 from nrjax.datasets import Pairs, Words
 from nrjax.kernels.knn import estimate_knn_of_numbers
+from nrjax.target_tasks import TaskName
 
 RUNS = 1
 SENTENCES, PAIRS, ARTICLES = 100, 400, 400
@@ -119,7 +120,7 @@ def _theirs(
 
 def _compared(
     features: np.ndarray, labels: list[Any], embedded: np.ndarray | None, theirs: Callable[[], float],
-    ours: Callable[[], Any], *, samples: int, task: str = "classification",
+    ours: Callable[[], Any], *, samples: int, task: TaskName = "classification",
 ) -> dict[str, Any]:  # fmt: skip
     import torch
     from transformer_ranker.estimators import HScore, LogME, NearestNeighbors
@@ -142,7 +143,7 @@ def _compared(
     for _ in range(RUNS):  # by turns: the machine is shared
         for who, run in (("transformer-ranker", theirs), ("nrjax", ours)):
             start = time.perf_counter()
-            result = run()
+            result: Any = run()
             seconds[who].append(round(time.perf_counter() - start, 2))
             best[who] = result if isinstance(result, float) else result.models[0].score
     return {

@@ -8,7 +8,7 @@ import click
 
 from nrjax._utils.paths import check_regular
 from nrjax.cli.main import main
-from nrjax.cli.options import Layer, debug_option, manual
+from nrjax.cli.options import as_layer, debug_option, manual
 from nrjax.cli.target import load_models, load_target, warnings_said
 
 MOST_BYTES = 1 << 28  # of a ranking
@@ -32,9 +32,11 @@ def request_of(
 @click.argument("ranking", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("name", required=False)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
+@click.option("--device", metavar="NAME", help="Where the network runs, such as cpu or cuda:1.")
+@click.option("--builder", metavar="MODULE:FUNCTION", help="What makes the network of torch: files with weights alone.")
 @click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here.")
 @debug_option
-def head(ranking: Path, name: str | None, out: Path, download: bool) -> None:
+def head(ranking: Path, name: str | None, out: Path, device: str | None, builder: str | None, download: bool) -> None:
     """Fit a linear head on the model NAME of RANKING, the first one if no name is given, and write it into a folder.
 
     RANKING is what `nrjax rank` or `nrjax sweep` printed with --format json. Models and data are read again, so the
@@ -49,13 +51,21 @@ def head(ranking: Path, name: str | None, out: Path, download: bool) -> None:
     model = ranked[name or ranked.best]
     if model.rank is None:
         raise ValueError(f"{model.name} failed, so it has no head: {model.reason}")
-    candidates = load_models(tuple(request["models"]), str(demo.ZOO), request["where"], download)
+    candidates = load_models(
+        tuple(request["models"]), str(demo.ZOO), request["where"], device=device, builder=builder, download=download
+    )
     options = {option: tuple(v) if isinstance(v, list) else v for option, v in request["target"].items()}
     loaded = load_target(request["data"] or demo.IMAGES, **options)
-    layer: Any = Layer().convert(request["layer"] if model.layer is None else model.layer, None, None)
+    layer = as_layer(request["layer"] if model.layer is None else model.layer)
     with warnings_said():
         fitted = nrjax.fit_head(
-            candidates[model.name], loaded.samples, loaded.labels, task=loaded.task, groups=loaded.groups, layer=layer
+            candidates[model.name],
+            loaded.samples,
+            loaded.labels,
+            task=loaded.task,
+            groups=loaded.groups,
+            layer=layer,
+            pooling=request.get("pooling"),
         )
     fitted.save(out)
     meaning = {"classification": "accuracy", "regression": "R²", "multilabel": "mean average precision"}[fitted.task]

@@ -42,14 +42,19 @@ def manual(*examples: str, failure: str = "", stopped: bool = False) -> str:
     return "\n\n".join("\b\n" + "\n  ".join([f"{title}:", *lines]) for title, lines in parts.items())
 
 
-class Layer(click.ParamType):
+def as_layer(value: Any) -> Any:
     """A layer's name; an index becomes an integer."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
+
+
+class Layer(click.ParamType):
+    """See `as_layer`."""
 
     name = "layer"
 
     def convert(self, value, param, ctx):
         """The value of a word that was typed."""
-        return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
+        return as_layer(value)
 
 
 class LayerList(click.ParamType):
@@ -61,7 +66,7 @@ class LayerList(click.ParamType):
         """The value of a word that was typed."""
         if not isinstance(value, str):
             return value
-        return value if value == "all" else [Layer().convert(part.strip(), param, ctx) for part in value.split(",")]
+        return value if value == "all" else [as_layer(part.strip()) for part in value.split(",")]
 
 
 class Scores(click.ParamType):

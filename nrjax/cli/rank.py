@@ -11,7 +11,7 @@ from nrjax.cli.main import main
 from nrjax.cli.options import (
     FOLDER,
     MODEL_FAILED,
-    Layer,
+    as_layer,
     data_options,
     forward_options,
     manual,
@@ -60,14 +60,16 @@ def rank(
         samples = without_labels(loaded, n_clusters, options)
         ranking = nrjax.rank(candidates, samples, layer=layer, layers=layers, **options)
     ranking = ranking.with_settings(
-        request=request_of(models, data, target if n_clusters is None else None, where=where, layer=layer)
+        request=request_of(
+            models, data, target if n_clusters is None else None, where=where, layer=layer, pooling=options["pooling"]
+        )
     )
     what = f"{', '.join(models) or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
     took = time.perf_counter() - start
 
     def features(model: str) -> Any:
         chosen = next(m.layer for m in ranking.models if m.name == model) or layer
-        return nrjax.extract_features(candidates[model], loaded.samples, Layer().convert(chosen, None, None))
+        return nrjax.extract_features(candidates[model], loaded.samples, as_layer(chosen))
 
     news = f"Ranked {what} in {took:.1f} s."
     finish(ranking, output, plot, report, features, loaded.labels, news, loaded.groups)

@@ -14,7 +14,7 @@ from nrjax.cli.options import (
     FORMAT,
     MODEL_FAILED,
     Bytes,
-    Layer,
+    as_layer,
     data_options,
     debug_option,
     forward_options,
@@ -146,12 +146,14 @@ def sweep(
     finally:
         signal.signal(signal.SIGTERM, before)
     took = time.perf_counter() - start
-    request = request_of(models, data, target if n_clusters is None else None, where=where, layer=layer)
+    request = request_of(
+        models, data, target if n_clusters is None else None, where=where, layer=layer, pooling=options["pooling"]
+    )
     ranking = swept.ranking.with_settings(request=request)
 
     def features(model: str) -> Any:
         chosen = next(m.layer for m in ranking.models if m.name == model) or layer
-        return nrjax.extract_features(candidates[model], loaded.samples, Layer().convert(chosen, None, None))
+        return nrjax.extract_features(candidates[model], loaded.samples, as_layer(chosen))
 
     summary = " ".join([*swept.remarks, f"Computed {swept.computed:,} results"])
     summary += f", {swept.stored:,} were stored" if store else ""

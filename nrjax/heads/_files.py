@@ -24,7 +24,7 @@ def save_head(head: Head, directory: Path) -> None:
         {"weights": np.ascontiguousarray(head.weights), "bias": np.ascontiguousarray(head.bias)}, directory / WEIGHTS
     )
     described = {
-        "task": head.task, "layer": head.layer, "classes": [_plain(label) for label in head.classes],
+        "task": head.task, "layer": head.layer, "pooling": head.model.pooling, "classes": [_plain(label) for label in head.classes],
         "temperature": head.temperature, "offset": head.offset, "alpha": head.alpha, "score": head.score,
         "source": head.model.description.source, "fingerprint": _fingerprint(head.model),
         "preprocessing": head.model.inputs.preprocessing, "nrjax": __version__,
@@ -55,7 +55,7 @@ def load_head(directory: str | Path, model: Any) -> Head:
         weights, bias = arrays["weights"], arrays["bias"]
         fields = {name: described[name] for name in ("task", "layer", "temperature", "offset", "alpha", "score")}
         classes, fingerprint = tuple(described["classes"]), described["fingerprint"]
-        temperature = fields["temperature"]
+        temperature, pooling = fields["temperature"], described.get("pooling")
         if fields["task"] not in TASKS or not isinstance(fields["layer"], (str, int)):
             raise ValueError(f"task {fields['task']!r}, layer {fields['layer']!r}")
         if not (temperature is None or float(temperature) > 0) or (temperature is None) != (
@@ -71,6 +71,8 @@ def load_head(directory: str | Path, model: Any) -> Head:
             f"{directory} holds no head that can be read: weights {weights.shape}, bias {bias.shape}, "
             f"{len(classes)} classes."
         )
+    if pooling is not None:
+        model.pool_by(pooling)
     if fingerprint and fingerprint != _fingerprint(model):
         raise ValueError(
             f"the head in {directory} was fitted on another model ({described.get('source') or fingerprint[:12]}), or "

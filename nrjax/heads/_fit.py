@@ -23,6 +23,7 @@ def fit_head(
     task: TaskName | None = None,
     groups: Any = None,
     layer: LayerChoice = "penultimate",
+    pooling: str | None = None,
 ) -> Head:
     """A linear head on the features of a model: the ridge regression that the score `probe` judges.
 
@@ -33,6 +34,7 @@ def fit_head(
       task: as for `rank`.
       groups: of samples that belong together, which are left out together where the regularisation is chosen.
       layer: whose features.
+      pooling: of a layer that is no vector, as for `rank`.
 
     Returns:
       A `Head`. Regularisation and the temperature of its probabilities go by predictions for samples that were left
@@ -46,6 +48,8 @@ def fit_head(
       >>> head.save("head")
     """
     model = as_model(model)
+    if pooling is not None:
+        model.pool_by(pooling)
     target = Target.of(labels, task=task, groups=groups)
     return head_on_features(model, layer, extract_features(model, samples, layer), target)
 
@@ -92,8 +96,8 @@ def _temperature(predictions: Predictions, target: Target) -> tuple[float | None
         def surprise(log_temperature: float) -> float:
             return -float(log_softmax(values / np.exp(log_temperature), axis=1)[own].mean())
 
-        fit: Any = minimize_scalar(surprise, bounds=(low, high), method="bounded")
-        return float(np.exp(fit.x)), 0.0
+        search: Any = minimize_scalar(surprise, bounds=(low, high), method="bounded")
+        return float(np.exp(search.x)), 0.0
 
     def cross_entropy(parameters: np.ndarray) -> float:
         probabilities = np.clip(expit(values / np.exp(parameters[0]) + parameters[1]), 1e-12, 1 - 1e-12)

@@ -223,7 +223,7 @@ def _call(node: Any) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
     parts = OPERATION.fullmatch(target)
     if parts is not None:
         packet = getattr(getattr(torch.ops, parts[1]), parts[2], None)
-        function = getattr(packet, parts[3], None)
+        function: Any = getattr(packet, parts[3], None)
         if isinstance(function, torch._ops.OpOverload):
             named = {str(entry["name"]): _argument(entry["arg"], str(entry["name"])) for entry in inputs}
             by_place = [argument.name for argument in function._schema.arguments if not argument.kwarg_only]

@@ -1,12 +1,13 @@
 """A head on a ranked model: its features once more, and a ridge regression on them."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from nrjax.heads import Head
 from nrjax.heads._fit import head_on_features
 from nrjax.models import LayerChoice, as_model
 from nrjax.ranking._extraction import Extraction
-from nrjax.ranking._jobs import ExtractionSpec, Job
+from nrjax.ranking._jobs import Job
 from nrjax.results import ScoredModel
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def head_of(plan: "Plan", scored: ScoredModel) -> Head:
     if scored.rank is None:
         raise ValueError(f"{scored.name} failed, so it has no head: {scored.reason}")
     layer = _layer_of(plan, scored)
-    spec = ExtractionSpec((layer,), plan.extraction.batch_size, plan.extraction.precision)
+    spec = dataclasses.replace(plan.extraction, layers=(layer,), probabilities=False)
     model = as_model(plan.candidates[scored.name])
     extracted = Extraction(plan.target, spec)(
         Job(scored.name), len(plan.target), lambda: model, lambda samples: None, lambda widths: None
@@ -36,8 +37,7 @@ def head_of(plan: "Plan", scored: ScoredModel) -> Head:
 
 
 def _layer_of(plan: "Plan", scored: ScoredModel) -> LayerChoice:
-    choices = plan.extraction.layers or ()
+    choices: tuple[LayerChoice, ...] = plan.extraction.layers or ()
     if scored.layer is None:  # one layer was chosen for all models
-        (choice,) = choices
-        return choice
+        return next(iter(choices))
     return next((choice for choice in choices if str(choice) == scored.layer), scored.layer)

@@ -14,6 +14,7 @@ from sklearn.kernel_approximation import RBFSampler
 import nrjax
 from benchmarks.sources.networks import LITE, LITE_INPUT, encoder, lite, untrained
 from nrjax.datasets import Words
+from nrjax.models import LayerChoice
 
 LAYERS = {"dense": "penultimate", "pool2": "pool2"}
 OF_IMAGENET = 3  # channels
@@ -53,12 +54,12 @@ def of_words(words: Words) -> Iterator[tuple[str, np.ndarray]]:
     """Every layer of MiniLM, three of it untrained, and letters."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        layers = [f"hidden_states.{i}" for i in range(7)]
+        layers: list[LayerChoice] = [f"hidden_states.{i}" for i in range(7)]
         features = nrjax.extract_features(f"hf:{encoder()}", words, layers)
         yield from ((f"minilm/{i}", features[layer]) for i, layer in enumerate(layers))
         layers = [f"hidden_states.{i}" for i in (0, 3, 6)]
         features = nrjax.extract_features(f"hf:{untrained(Path(folder) / 'untrained')}", words, layers)
-        yield from ((f"untrained/{layer[-1]}", features[layer]) for layer in layers)
+        yield from ((f"untrained/{str(layer)[-1]}", features[layer]) for layer in layers)
     texts = [word.text for word in words]
     counts = np.array([[text.lower().count(letter) for letter in LETTERS] for text in texts], float)
     shape = np.array([[text[0].isupper(), text.isupper(), text.isalpha(), len(text)] for text in texts], float)

@@ -94,7 +94,7 @@ def digits_of_writers(seed: int = 2) -> Data:
 
 def diabetes() -> Data:
     """scikit-learn's: ten measurements, and how the disease progressed in a year."""
-    features, progression = load_diabetes(return_X_y=True)
+    features, progression = map(np.asarray, load_diabetes(return_X_y=True))
     order = np.random.default_rng(3).permutation(len(features))
     return Data(features, {"diabetes": ("regression", progression)}, order[:221], order[221:])
 
@@ -147,7 +147,7 @@ def _parts(labelled: int, judges: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _glyphs(rng: np.random.Generator, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
     """scikit-learn's digits, drawn with replacement: the first from one half of them, the second from the other."""
-    images, digits = load_digits(return_X_y=True)
+    images, digits = map(np.asarray, load_digits(return_X_y=True))
     order = rng.permutation(len(images))
     half = len(order) // 2
     chosen = np.concatenate([rng.choice(order[:half], first), rng.choice(order[half:], second)])

@@ -29,8 +29,8 @@ def truth(features: np.ndarray, target: np.ndarray, task: TaskName, data: Data) 
     held = np.isin(groups[data.labelled], units[: len(units) // 4])
     fitted, held_out = data.labelled[~held], data.labelled[held]
 
-    def worth(train: np.ndarray, penalty: float, *tests: np.ndarray) -> list[float]:
-        scaler = StandardScaler().fit(features[train])
+    def worth(train: Any, penalty: float, *tests: Any) -> list[float]:
+        scaler: Any = StandardScaler().fit(features[train])
         predict = FITS[task](scaler.transform(features[train]), target[train], penalty)
         return [WORTH[task](target[test], predict(scaler.transform(features[test]))) for test in tests]
 
