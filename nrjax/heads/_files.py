@@ -24,7 +24,8 @@ def save_head(head: Head, directory: Path) -> None:
         {"weights": np.ascontiguousarray(head.weights), "bias": np.ascontiguousarray(head.bias)}, directory / WEIGHTS
     )
     described = {
-        "task": head.task, "layer": head.layer, "pooling": head.model.pooling, "classes": [_plain(label) for label in head.classes],
+        "task": head.task, "layer": head.layer, "pooling": head.model.pooling,
+        "classes": [_plain(label) for label in head.classes],
         "temperature": head.temperature, "offset": head.offset, "alpha": head.alpha, "score": head.score,
         "source": head.model.description.source, "fingerprint": _fingerprint(head.model),
         "preprocessing": head.model.inputs.preprocessing, "nrjax": __version__,
