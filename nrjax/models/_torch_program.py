@@ -14,27 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nrjax._utils.messages import first_line, printable, shortened
+from nrjax.models._torch_program_arguments import Refused, dtype_of, filled, names_in, names_of, read_argument
 
 OPERATION = re.compile(r"torch\.ops\.(aten|prims|quantized_decomposed)\.(\w+)\.(\w+)")
 OPERATORS = ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg", "eq", "ne", "lt", "le", "gt", "ge", "getitem")
 NO_GRAD = "torch.ops.higher_order.wrap_with_set_grad_enabled"
-TEXTS = (  # arguments that are text and name no file
-    "approximate", "rounding_mode", "mode", "padding", "equation", "reduce", "padding_mode", "indexing", "side", "ord",
-    "interpolation", "msg", "assert_msg",
-)  # fmt: skip
-DTYPES = (  # in the order of their numbers in a file
-    "", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex32", "complex64",
-    "complex128", "bool", "bfloat16",
-)  # fmt: skip
-FORMATS = ("", "contiguous_format", "channels_last", "channels_last_3d", "preserve_format")
-PLAIN = ("as_int", "as_float", "as_bool", "as_ints", "as_floats", "as_bools")
-NAMED = ("as_tensor", "as_sym_int", "as_sym_float", "as_sym_bool")
-MANY = ("as_tensors", "as_optional_tensors", "as_sym_ints", "as_sym_floats", "as_sym_bools", "as_nested_tensors")
-STRIDED, MOST_JSON = 7, 1 << 28
-
-
-class Refused(ValueError):
-    """What a program has and this reader does not take."""
+MOST_JSON = 1 << 28
 
 
 def read_program(archive: zipfile.ZipFile) -> tuple[Any, list[int | None], str]:
@@ -80,16 +65,10 @@ def _read_tensors(archive: zipfile.ZipFile, folder: str) -> dict[str, Any]:
         path = next(path for path in archive.namelist() if path.endswith(f"/{folder}{entry['path_name']}"))
         meta = entry["tensor_meta"]
         sizes, strides = ([int(size["as_int"]) for size in meta[key]] for key in ("sizes", "strides"))
-        content = torch.frombuffer(bytearray(archive.read(path) or b"\0" * 16), dtype=_dtype(meta["dtype"]))
+        content = torch.frombuffer(bytearray(archive.read(path) or b"\0" * 16), dtype=dtype_of(meta["dtype"]))
         tensor = content.as_strided(sizes, strides, int(meta["storage_offset"]["as_int"])).clone()
         tensors[name] = torch.nn.Parameter(tensor, requires_grad=False) if entry["is_param"] else tensor
     return tensors
-
-
-def _dtype(number: int) -> Any:
-    import torch
-
-    return getattr(torch, DTYPES[number])
 
 
 class _Builder:
@@ -143,9 +122,9 @@ def _step(node: Any) -> Any:
             self.label = str(node["outputs"][0].get("as_tensor", {}).get("name") or node.get("name") or "step")
             self.inplace = node["target"].split(".")[-2:-1] == [""] or "_." in node["target"]
             self.function, self.arguments, self.named = _call(node)
-            self.outputs = [_names(output) for output in node["outputs"]]
+            self.outputs = [names_of(output) for output in node["outputs"]]
             self.is_steady = "rand" not in node["target"] and "dropout" not in node["target"]
-            self.reads = list(dict.fromkeys(_all_names([self.arguments, self.named])))
+            self.reads = list(dict.fromkeys(names_in([self.arguments, self.named])))
 
         def own(self, known: Mapping[str, Any]) -> None:
             """Takes the weights among what it reads."""
@@ -164,7 +143,7 @@ def _step(node: Any) -> Any:
             given = dict(zip(self.reads, values, strict=True))
             given |= {name: getattr(self, place) for name, place in getattr(self, "_places", {}).items()}
             device = next((value.device for value in given.values() if isinstance(value, torch.Tensor)), None)
-            arguments, named = (_filled(part, given, device) for part in (self.arguments, self.named))
+            arguments, named = (filled(part, given, device) for part in (self.arguments, self.named))
             return self.function(*arguments, **named)
 
         def results(self, value: Any) -> dict[str, Any]:
@@ -203,14 +182,6 @@ def _program(steps: Sequence[Any], given: str, outputs: Sequence[str], known: Ma
     return Program()
 
 
-class _Name(str):
-    """The name of a value in a graph."""
-
-
-class _Device:
-    """The device of whatever an operation reads."""
-
-
 def _call(node: Any) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
     """The function of a node, its arguments by place and by name.
 
@@ -225,7 +196,7 @@ def _call(node: Any) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
         packet = getattr(getattr(torch.ops, parts[1]), parts[2], None)
         function: Any = getattr(packet, parts[3], None)
         if isinstance(function, torch._ops.OpOverload):
-            named = {str(entry["name"]): _argument(entry["arg"], str(entry["name"])) for entry in inputs}
+            named = {str(entry["name"]): read_argument(entry["arg"], str(entry["name"])) for entry in inputs}
             by_place = [argument.name for argument in function._schema.arguments if not argument.kwarg_only]
             places: list[Any] = []
             for name in by_place:  # names that a call leaves out end what stands by place
@@ -234,19 +205,19 @@ def _call(node: Any) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
                 places.append(named.pop(name))
             return function, places, named
     if target.startswith("_operator.") and target[10:] in OPERATORS:
-        return getattr(operator, target[10:]), [_argument(entry["arg"], "") for entry in inputs], {}
+        return getattr(operator, target[10:]), [read_argument(entry["arg"], "") for entry in inputs], {}
     if target == NO_GRAD:
         _, body, *operands = inputs
         inner = body["arg"]["as_graph"]["graph"]
-        return _inner(inner), [_argument(entry["arg"], "") for entry in operands], {}
+        return _inner(inner), [read_argument(entry["arg"], "") for entry in operands], {}
     raise Refused(f"its operation {printable(shortened(target, 80))} is none of PyTorch's own that nrjax runs")
 
 
 def _inner(graph: Any) -> Callable[..., Any]:
     """A graph within a graph, as a function."""
     steps = [_step(node) for node in graph["nodes"]]
-    names = [_names(entry) for entry in graph["inputs"]]
-    outputs = [_names(entry) for entry in graph["outputs"]]
+    names = [names_of(entry) for entry in graph["inputs"]]
+    outputs = [names_of(entry) for entry in graph["outputs"]]
 
     def run(*given: Any) -> Any:
         values = dict(zip(names, given, strict=True))
@@ -256,83 +227,3 @@ def _inner(graph: Any) -> Callable[..., Any]:
         return results[0] if graph.get("is_single_tensor_return") else results
 
     return run
-
-
-def _argument(content: Any, name: str) -> Any:
-    """An argument: a value, or `_Name` where the graph computes it."""
-    import torch
-
-    ((kind, value),) = content.items()
-    if kind in PLAIN:
-        return _plain(value)
-    if kind in NAMED:
-        return (
-            _Name(value["name"] if "name" in value else value["as_name"]) if not _is_number(value) else _number(value)
-        )
-    if kind in MANY:
-        return [_argument(_wrapped(entry, kind), name) for entry in value]
-    if kind == "as_none" or value is None:
-        return None
-    if kind == "as_string" and name in TEXTS:
-        return str(value)
-    if kind == "as_scalar_type":
-        return _dtype(value)
-    if kind == "as_memory_format":
-        return getattr(torch, FORMATS[value])
-    if kind == "as_layout" and value == STRIDED:
-        return torch.strided
-    if kind == "as_device":
-        return _Device()
-    if kind == "as_optional_tensor":
-        return _argument(value, name)
-    raise Refused(f"it passes {printable(shortened(kind, 40))} as {printable(shortened(name, 40)) or 'an argument'}")
-
-
-def _plain(value: Any) -> Any:
-    """Numbers; JSON has no infinity, so that it is a text."""
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return float(value) if isinstance(value, str) else value
-
-
-def _wrapped(entry: Any, kind: str) -> Any:
-    """One of several arguments as an argument of its own."""
-    if kind == "as_optional_tensors":
-        return entry
-    if kind == "as_nested_tensors":
-        return {"as_tensors": entry}
-    return {kind.removesuffix("s"): entry}
-
-
-def _is_number(value: Mapping[str, Any]) -> bool:
-    return "as_int" in value or "as_float" in value or "as_bool" in value
-
-
-def _number(value: Mapping[str, Any]) -> Any:
-    return next(value[kind] for kind in ("as_int", "as_float", "as_bool") if kind in value)
-
-
-def _names(output: Any) -> Any:
-    """The name of what comes out of a node, or the names of a list of tensors; None where there is none."""
-    ((kind, value),) = output.items()
-    if kind in NAMED:
-        return value.get("name") or value.get("as_name")
-    return [entry["name"] for entry in value] if kind == "as_tensors" else None
-
-
-def _all_names(thing: Any) -> list[str]:
-    if isinstance(thing, _Name):
-        return [str(thing)]
-    parts = thing.values() if isinstance(thing, dict) else thing if isinstance(thing, list) else ()
-    return [name for part in parts for name in _all_names(part)]
-
-
-def _filled(thing: Any, given: Mapping[str, Any], device: Any) -> Any:
-    """Arguments with values for names."""
-    if isinstance(thing, _Name):
-        return given[str(thing)]
-    if isinstance(thing, _Device):
-        return device
-    if isinstance(thing, dict):
-        return {name: _filled(part, given, device) for name, part in thing.items()}
-    return [_filled(part, given, device) for part in thing] if isinstance(thing, list) else thing
