@@ -135,8 +135,8 @@ def test_in_python(monkeypatch):
     features = nrjax.extract_features(load_model("pixels:5"), IMAGES[:50])
     assert np.allclose(features, tile_means(5)[:50], atol=1e-3)
     assert load_candidates("pixels:5").key("pixels:5") == load_candidates("pixels:5").key("pixels:5") != ""
-    with pytest.raises(ValueError, match=r"^pixels:5: pooling is of models of hf:; leave it out\.$"):
-        load_model("pixels:5", pooling="mean")
+    with pytest.raises(ValueError, match=r"^pixels:5: image_size is of models of .*; leave it out\.$"):
+        load_model("pixels:5", image_size=(8, 8))
     with pytest.raises(ValueError, match="'fisher' is registered already"):
         nrjax.register_score("fisher", lambda features, labels, *, n_classes: features.mean())
 

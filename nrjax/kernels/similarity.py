@@ -5,7 +5,6 @@ Features of a pair are `[u, v, abs(u - v), u * v]`; its similarity is u · v / (
 
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.stats import rankdata
 from jaxtyping import Array, Float
 
 from nrjax.kernels.agreement import correlation, mean_of_used
@@ -32,6 +31,8 @@ def estimate_similarity(
 
     Source: `scipy.stats.spearmanr`.
     """
+    from jax.scipy.stats import rankdata  # with 60 modules, which other scores do without
+
     cosines = similarities(features)
     ranks = rankdata(cosines)[:, None].astype(features.dtype)
     of_numbers = rankdata(numbers, axis=0).astype(features.dtype)

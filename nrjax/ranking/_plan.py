@@ -112,7 +112,8 @@ class Plan:
 def _cost_of(result: CandidateResult) -> dict[str, Any]:
     """As fields of `ScoredModel`."""
     described = result.about.description if result.about else Description()
-    return {"parameters": described.parameters, "bytes": described.bytes, "ms": result.ms}
+    parameters, size = (None if number is None else int(number) for number in (described.parameters, described.bytes))
+    return {"parameters": parameters, "bytes": size, "ms": result.ms}
 
 
 def _labelled_samples(

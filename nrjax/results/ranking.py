@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from nrjax._utils.paths import check_writable
-from nrjax.results.bars import draw
-from nrjax.results.cost_plot import draw_cost
 from nrjax.results.display import as_html, as_text
 from nrjax.results.outcome import Outcome, ScoredModel
 from nrjax.results.tables import as_csv
@@ -129,7 +127,13 @@ class Ranking(Outcome):
         """
         if kind not in get_args(PlotKind):
             raise ValueError(f"plot draws {' or '.join(get_args(PlotKind))}; got {kind!r}.")
-        return draw(self, ax) if kind == "scores" else draw_cost(self, ax)
+        if kind == "cost":
+            from nrjax.results.cost_plot import draw_cost
+
+            return draw_cost(self, ax)
+        from nrjax.results.bars import draw
+
+        return draw(self, ax)
 
     def __str__(self) -> str:
         return as_text(self)

@@ -217,7 +217,7 @@ def test_the_penalty_of_the_head_is_chosen():
 def test_the_whole_document(judged, monkeypatch, tmp_path):
     some = {name: nrjax.available_scores()[name] for name in ("silhouette", "probe", "leep")}
     monkeypatch.setattr(nrjax, "available_scores", lambda: some)
-    monkeypatch.setattr("benchmarks.trust.calibration.SIZES", (1000,))
+    monkeypatch.setattr("benchmarks.trust.calibration.subsamples.SIZES", (1000,))
     features, labels = blobs(1500, 12, 3)
     targets = {"blobs": ({"a": features, "b": features * (np.arange(12) < 3)}, labels)}
     models, outputs = dict.fromkeys("ab", features[:1000]), dict.fromkeys("ab", np.full((1000, 2), 0.5))

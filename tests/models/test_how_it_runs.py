@@ -193,5 +193,5 @@ def test_a_size_that_a_file_does_not_say(tmp_path):
     ranking = nrjax.rank({"any": name, "fixed": f"onnx:{tmp_path / 'net.onnx'}"}, photographs, [0, 1] * 4,
                          image_size=(32, 32), scores="silhouette", progress=False)  # fmt: skip
     assert ranking.scores["any"] == pytest.approx(ranking.scores["fixed"], abs=1e-6)
-    with pytest.raises(ValueError, match="image_size is of models of onnx:, torch:, keras:; leave it out"):
+    with pytest.raises(ValueError, match="image_size is of models of onnx:, torch:, jax:, keras:; leave it out"):
         nrjax.load_model("timm:resnet18", image_size=32)

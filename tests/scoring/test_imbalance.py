@@ -6,8 +6,8 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import nrjax
-from nrjax.scoring.confidence import influences_of_halves
 from nrjax.scoring.defaults import default_scores, why_default
+from nrjax.scoring.influences import influences_of_halves
 from nrjax.targets import Target
 from tests.scoring.test_targets import left_out
 
