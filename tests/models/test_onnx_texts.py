@@ -49,7 +49,7 @@ def files(tmp_path_factory):
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("names", [NAMES, NAMES[:2], NAMES[:1]], ids=len)
 def test_tokens_are_pooled(files, names):
     place, network, export, alone = files
@@ -70,7 +70,7 @@ def test_tokens_are_pooled(files, names):
         assert other.fingerprint != model.fingerprint
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore")
 def test_a_classifier_and_the_folder_above(files, tmp_path):
     """The penultimate layer is what the classifier reads; optimum writes files into a folder of their own."""
     import torch
@@ -92,7 +92,7 @@ def test_a_classifier_and_the_folder_above(files, tmp_path):
     assert ranking.order == [name]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore")
 def test_after_optimisation(files):
     """Names of tensors and fused nodes are those of the optimised graph."""
     import onnxruntime
