@@ -18,7 +18,7 @@ REDUCE = {"flatten": lambda x: x.reshape(len(x), -1), "mean": lambda x: x.mean((
 def maps(source, folder):
     """A model, one of its layers that is a map, and the map `[samples, height, width, channels]` by its framework."""
     if source == "torch":
-        import torch
+        torch = pytest.importorskip("torch", exc_type=ImportError)
 
         network = sources.torch_network().eval()
         with torch.no_grad():
@@ -107,6 +107,7 @@ def test_tokens_of_hugging_face(tmp_path):
 
 
 def test_a_sweep_tells_poolings_apart(tmp_path):
+    pytest.importorskip("torch", exc_type=ImportError)
     network = sources.torch_network()
     options = {"layer": "0", "scores": "silhouette", "store": tmp_path / "r.db", "progress": False}
     first = nrjax.sweep({"net": network}, X, Y, **options)
@@ -129,6 +130,7 @@ def test_the_command(tmp_path):
 
 
 def test_poolings_that_are_refused():
+    pytest.importorskip("torch", exc_type=ImportError)
     network = sources.torch_network()
     with pytest.raises(ValueError, match=r"rank: pooling must be of mean, cls, .*got 'sum'"):
         nrjax.rank({"net": network}, X, Y, pooling="sum")

@@ -131,6 +131,7 @@ def exported(batch="batch", sizes=(32, 32, 3)):
 
 @pytest.mark.parametrize("batch", ["batch", 3])
 def test_exported(batch, tmp_path):
+    pytest.importorskip("flatbuffers", exc_type=ImportError)
     program, expected = exported(batch)
     (tmp_path / "net.jax").write_bytes(program.serialize())
     live, file = nrjax.models.as_model(program), nrjax.load_model(f"jax:{tmp_path / 'net.jax'}")
