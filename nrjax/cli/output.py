@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from nrjax._utils.paths import check_writable
+from nrjax.cli.options import as_layer
 
 
 def check_outputs(plot: Path | None, report: Path | None) -> None:
@@ -31,6 +32,19 @@ def echo(text: str) -> None:
     except (UnicodeEncodeError, LookupError):
         text = text.replace("\N{BOX DRAWINGS LIGHT HORIZONTAL}", "-").encode(encoding, "replace").decode(encoding)
     click.echo(text)
+
+
+def features_of(ranking: Any, candidates: Any, samples: Any, layer: Any, pooling: str | None) -> Callable[[str], Any]:
+    """What gives the features of a ranked model by its name, once more: of the layer that it was ranked by."""
+    from nrjax.models import as_model, extract_features
+
+    def features(name: str) -> Any:
+        model = as_model(candidates[name])
+        if pooling is not None:
+            model.pool_by(pooling)
+        return extract_features(model, samples, as_layer(ranking[name].layer or layer))
+
+    return features
 
 
 def finish(

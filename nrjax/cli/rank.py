@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,14 +10,13 @@ from nrjax.cli.main import main
 from nrjax.cli.options import (
     FOLDER,
     MODEL_FAILED,
-    as_layer,
     data_options,
     forward_options,
     manual,
     scoring_options,
     where_option,
 )
-from nrjax.cli.output import check_outputs, finish
+from nrjax.cli.output import check_outputs, features_of, finish
 from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
 
 LABELS = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -66,11 +64,7 @@ def rank(
     )
     what = f"{', '.join(models) or 'the bundled zoo'} on {data or 'the bundled Fashion-MNIST images'}"
     took = time.perf_counter() - start
-
-    def features(model: str) -> Any:
-        chosen = next(m.layer for m in ranking.models if m.name == model) or layer
-        return nrjax.extract_features(candidates[model], loaded.samples, as_layer(chosen))
-
+    features = features_of(ranking, candidates, loaded.samples, layer, options["pooling"])
     news = f"Ranked {what} in {took:.1f} s."
     finish(ranking, output, plot, report, features, loaded.labels, news, loaded.groups)
 

@@ -14,7 +14,6 @@ from nrjax.cli.options import (
     FORMAT,
     MODEL_FAILED,
     Bytes,
-    as_layer,
     data_options,
     debug_option,
     forward_options,
@@ -22,7 +21,7 @@ from nrjax.cli.options import (
     scoring_options,
     where_option,
 )
-from nrjax.cli.output import check_outputs, finish, print_rows
+from nrjax.cli.output import check_outputs, features_of, finish, print_rows
 from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
 
 INTERRUPTED = 130
@@ -150,11 +149,7 @@ def sweep(
         models, data, target if n_clusters is None else None, where=where, layer=layer, pooling=options["pooling"]
     )
     ranking = swept.ranking.with_settings(request=request)
-
-    def features(model: str) -> Any:
-        chosen = next(m.layer for m in ranking.models if m.name == model) or layer
-        return nrjax.extract_features(candidates[model], loaded.samples, as_layer(chosen))
-
+    features = features_of(ranking, candidates, loaded.samples, layer, options["pooling"])
     summary = " ".join([*swept.remarks, f"Computed {swept.computed:,} results"])
     summary += f", {swept.stored:,} were stored" if store else ""
     news = f"{summary}, in {took:.1f} s."

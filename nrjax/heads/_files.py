@@ -72,13 +72,13 @@ def load_head(directory: str | Path, model: Any) -> Head:
             f"{directory} holds no head that can be read: weights {weights.shape}, bias {bias.shape}, "
             f"{len(classes)} classes."
         )
-    if pooling is not None:
-        model.pool_by(pooling)
     if fingerprint and fingerprint != _fingerprint(model):
         raise ValueError(
             f"the head in {directory} was fitted on another model ({described.get('source') or fingerprint[:12]}), or "
             "its weights or preprocessing have changed; fit it again."
         )
+    if pooling is not None:
+        model.pool_by(pooling)
     return Head(model, classes=classes, weights=weights, bias=bias, **fields)
 
 

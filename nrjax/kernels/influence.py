@@ -118,11 +118,12 @@ def _bias(
         shuffled = jnp.argsort(labels + chances[jnp.minimum(place >> 1, SPLITS - 1)])  # class after class
         chosen = is_alone.at[shuffled].max(((jnp.arange(samples) ^ place) & 1 == 0) | (place == 2 * SPLITS))
         weights = chosen.astype(points.dtype)
-        values = BY_CLASSES * silhouette_samples(points, labels, n_classes=n_classes, weights=weights, **options)
+        kept = silhouette_samples(points, labels, n_classes=n_classes, weights=weights, **options)
+        values = BY_CLASSES * kept
         if others is not None:
             images = _anew(points, others, weights)[:, :components]
             own = silhouette_samples(images, labels, n_classes=n_classes, weights=weights, **options)
-            values += BY_COMPONENTS * (own - values / BY_CLASSES)
+            values += BY_COMPONENTS * (own - kept)
         return values, weights * (jnp.bincount(labels, weights, length=n_classes)[labels] > 1)
 
     values, counted = lax.map(silhouettes, jnp.arange(2 * SPLITS + 1))

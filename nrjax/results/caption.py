@@ -5,7 +5,7 @@ from typing import Any
 
 from nrjax.results.outcome import TIE, Outcome
 
-UNEVEN = 1.5  # times its even share: from there on the largest class is statements
+UNEVEN = 1.5  # times its even share: from there on the largest class is said
 
 
 def caption(ranking: Outcome) -> str:

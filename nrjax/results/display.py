@@ -9,7 +9,7 @@ from nrjax.results.outcome import Outcome, ScoredModel
 from nrjax.results.remarks import MOST_FAILURES, remarks
 from nrjax.results.tables import as_table
 
-COSTS: dict[str, Callable[[ScoredModel], str]] = {
+COST_COLUMNS: dict[str, Callable[[ScoredModel], str]] = {
     "ms a sample": lambda model: "" if model.ms is None else f"{model.ms:.2g}",
     "parameters": lambda model: "" if model.parameters is None else f"{model.parameters:,}",
 }
@@ -51,7 +51,9 @@ def _rows(ranking: Outcome, *, costs: bool = False) -> list[dict[str, str]]:
             row["P(within 1 point)"] = f"{model.p_near_best:.2f}" if model.p_near_best is not None else "-"
         row |= {"layer": model.layer or "-"} if ranking.by_layer else {}
         if costs:
-            row |= {label: text_of(model) for label, text_of in COSTS.items() if any(map(text_of, ranking.models))}
+            row |= {
+                label: text_of(model) for label, text_of in COST_COLUMNS.items() if any(map(text_of, ranking.models))
+            }
         rows.append(row | {"dims": str(model.dims) if scored else "", "": _note(ranking, model)})
     return rows
 

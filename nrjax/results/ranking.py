@@ -33,13 +33,16 @@ class Ranking(Outcome):
 
     def with_heads(self, fit_head: "Callable[[ScoredModel], Head]") -> Self:
         """The same ranking, whose `head` calls a function."""
-        ranking = dataclasses.replace(self)
-        object.__setattr__(ranking, "_fit_head", fit_head)
-        return ranking
+        return self._with(fit_head)
 
     def with_settings(self, **settings: Any) -> Self:
         """The same ranking with more settings."""
-        return dataclasses.replace(self, settings={**self.settings, **settings})
+        return self._with(self._fit_head, settings={**self.settings, **settings})
+
+    def _with(self, fit_head: "Callable[[ScoredModel], Head] | None", **fields: Any) -> Self:
+        ranking = dataclasses.replace(self, **fields)
+        object.__setattr__(ranking, "_fit_head", fit_head)
+        return ranking
 
     def head(self, name: str | None = None) -> "Head":
         """A linear head on a model, the first one if no name is given: the ridge regression that `probe` judges.

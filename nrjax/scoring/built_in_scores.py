@@ -31,7 +31,6 @@ from nrjax.kernels.probe import (
 )
 from nrjax.kernels.similarity import estimate_similarity, estimate_similarity_pearson
 from nrjax.kernels.transrate import estimate_transrate
-from nrjax.scoring.defaults import UNLABELLED as UNLABELLED
 from nrjax.scoring.pairs import not_in_four
 from nrjax.scoring.score_kind import Kernel, ScoreKind
 from nrjax.target_tasks import TaskName

@@ -71,10 +71,8 @@ def confidence(
         leader = model if apart else leader
         groups.append(groups[-1] + int(apart))
     gaps = drawn[:, :-1] - drawn[:, 1:]
-    behind = [
-        0.0,
-        *np.divide(gaps.mean(axis=0), gaps.std(axis=0), where=gaps.std(axis=0) > 0, out=np.zeros(len(scores) - 1)),
-    ]
+    spread = gaps.std(axis=0)
+    behind = [0.0, *np.divide(gaps.mean(axis=0), spread, where=spread > 0, out=np.zeros(len(scores) - 1))]
     return [
         Confidence((float(low[i]), float(high[i])), float(p_first[i]), int(groups[i]), float(behind[i]))
         for i in range(len(scores))

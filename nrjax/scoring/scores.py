@@ -8,7 +8,6 @@ import numpy as np
 
 from nrjax._utils.plugins import describe, load_plugin, plugins
 from nrjax.scoring.built_in_scores import BUILT_IN
-from nrjax.scoring.defaults import UNLABELLED as UNLABELLED
 from nrjax.scoring.score_kind import Kernel, ScoreKind, always, unbounded
 from nrjax.targets import Target
 
