@@ -64,7 +64,7 @@ def head_on_features(model: Model, layer: LayerChoice, features: Any, target: Ta
     temperature, offset = _temperature(predictions, target)
     return Head(
         model, layer, target.task, tuple(target.classes), weights, bias, temperature, offset, predictions.alpha,
-        _score(predictions, target),
+        predictions.score,
     )  # fmt: skip
 
 
@@ -106,22 +106,3 @@ def _temperature(predictions: Predictions, target: Target) -> tuple[float | None
 
     fit: Any = minimize(cross_entropy, np.array([np.log(0.2), -2.0]), method="Nelder-Mead")
     return float(np.exp(np.clip(fit.x[0], low, high))), float(fit.x[1])
-
-
-def _score(predictions: Predictions, target: Target) -> float:
-    values, outputs = predictions.values, as_outputs(target)
-    if target.task == "classification":
-        return float(np.mean(values.argmax(axis=1) == target.values))
-    if target.task == "regression":
-        varies = outputs.std(axis=0) > 0
-        unexplained = np.mean((outputs - values) ** 2, axis=0)[varies] / outputs.var(axis=0)[varies]
-        return float(np.mean(1 - unexplained))
-    return float(np.mean([_average_precision(values[:, i], outputs[:, i] > 0) for i in range(outputs.shape[1])]))
-
-
-def _average_precision(values: np.ndarray, positive: np.ndarray) -> float:
-    """Mean over the positives of the precision among all of no less value."""
-    falling = np.sort(values)
-    among = len(values) - np.searchsorted(falling, values[positive], side="left")
-    hits = positive.sum() - np.searchsorted(np.sort(values[positive]), values[positive], side="left")
-    return float(np.mean(hits / among))

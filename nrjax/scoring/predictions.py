@@ -4,8 +4,10 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from nrjax.kernels.agreement import average_precision, mean_of_used, r_squared
 from nrjax.kernels.ridge import leave_out
 from nrjax.scoring.checks import check_features, rounding_of
 from nrjax.scoring.compute import compute_context
@@ -20,10 +22,12 @@ class Predictions(NamedTuple):
     Attributes:
       values: `[samples, outputs]`, on the scale of `as_outputs`.
       alpha: the regularisation with the least squared error.
+      score: what `probe` makes of them: accuracy, R² or mean average precision.
     """
 
     values: np.ndarray
     alpha: float
+    score: float
 
 
 def as_outputs(target: Target) -> np.ndarray:
@@ -44,4 +48,17 @@ def predictions_without(features: Any, target: Target) -> Predictions:
         fit = jax.jit(functools.partial(leave_out, solver="gram", rounding=rounding_of(array)))
         scaled = np.asarray((outputs - outputs.mean(axis=0)) / scale, dtype)
         best, _, _ = fit(np.asarray(array, dtype), scaled, groups_of(target))
-        return Predictions(outputs - scale * np.asarray(best.residuals, np.float64), float(best.alpha))
+        values = outputs - scale * np.asarray(best.residuals, np.float64)
+        return Predictions(values, float(best.alpha), _score(values, outputs, target))
+
+
+def _score(values: np.ndarray, outputs: np.ndarray, target: Target) -> float:
+    if target.task == "classification":
+        return float(np.mean(values.argmax(axis=1) == target.values))
+    if target.task == "regression":
+        centred = outputs - outputs.mean(axis=0)
+        used = jnp.any(centred != 0, axis=0)
+        return float(mean_of_used(r_squared(jnp.asarray(outputs - values), jnp.asarray(centred), used)[0], used))
+    return float(
+        np.mean([average_precision(*map(jnp.asarray, column)) for column in zip(values.T, outputs.T, strict=True)])
+    )

@@ -94,6 +94,7 @@ def test_of_a_ranking_by_several_layers(tiny_images):
     assert str(head.layer) == ranking["m"].layer
     assert head.score == pytest.approx(ranking["m"].score)
     assert head.predict(images[:5]).shape == (5,)
+    assert ranking.with_settings(request={}).head("m").score == head.score
     assert pickle.loads(pickle.dumps(ranking)).scores == ranking.scores  # without the models
     with pytest.raises(KeyError, match="no model 'other'"):
         ranking.head("other")
@@ -140,3 +141,14 @@ def test_damaged_files_are_one_sentence(tmp_path, name, content):
     (tmp_path / name).unlink()
     with pytest.raises(ValueError, match="is not there"):
         nrjax.load_head(tmp_path, identity())
+
+
+def test_a_refused_model_stays_as_it_was(tmp_path):
+    fitted = nrjax.models.as_model(identity())
+    fitted.pool_by("mean")
+    nrjax.fit_head(fitted, FEATURES, LABELS).save(tmp_path)
+    other = nrjax.models.as_model(nrjax.from_embedder(lambda arrays: np.asarray(arrays, np.float32) * 2, version="2"))
+    with pytest.raises(ValueError, match="was fitted on another model"):
+        nrjax.load_head(tmp_path, other)
+    assert other.pooling is None
+    assert nrjax.load_head(tmp_path, identity()).model.pooling == "mean"
