@@ -92,7 +92,7 @@ class Ray:
                 listener.advances(round_spec.samples)
                 yield CandidateResult(job, reason=self._refused[job.name])
         jobs = [job for job in jobs if job.name not in self._refused]
-        claims = ray.remote(num_cpus=0)(_Claims).remote()
+        claims = self._claims()
         packed_round, waiting = ray.put(cloudpickle.dumps(round_spec)), self._parts(jobs)
         running: dict[Any, list[Job]] = {}
         while waiting or running:
@@ -122,6 +122,13 @@ class Ray:
                     running[stream] = [job for job in running[stream] if job.name != result.job.name]
                     listener.advances(round_spec.samples)
                     yield result
+
+    def _claims(self) -> Any:
+        """Beside this process, whose loss ends the sweep anyway."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
+        return self._ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(_Claims).remote()
 
     def _parts(self, jobs: Sequence[Job]) -> list[list[Job]]:
         resources = self._ray.cluster_resources()
@@ -189,7 +196,10 @@ def _do(setup: bytes, round_spec: bytes, jobs: list[Job], claims: Any) -> Iterat
     import ray
 
     def claim(fingerprint: str, name: str) -> bool:
-        return ray.get(claims.claim.remote(fingerprint, name))
+        try:
+            return ray.get(claims.claim.remote(fingerprint, name))
+        except ray.exceptions.RayActorError:  # lost with its node: the model is computed twice at worst
+            return True
 
     while _ending:
         _ending.pop().cancel()
