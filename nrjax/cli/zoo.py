@@ -43,7 +43,7 @@ def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
 @main.command(epilog=manual("nrjax layers timm:resnet18", "nrjax layers zoo/ F10 --format csv"))
 @click.argument("model")
 @click.argument("name", required=False)
-@click.option("--image-size", type=Size(), metavar="HxW", help="Of images, where a file does not say it.")
+@click.option("--image-size", type=Size(), metavar="HxW", help="Size of images, if the file does not contain it.")
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def layers(model: str, name: str | None, image_size: tuple[int, int] | None, output: str) -> None:

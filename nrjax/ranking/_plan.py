@@ -124,7 +124,7 @@ def _labelled_samples(
             raise ValueError("n_clusters is of samples without labels; leave it out, or the labels.")
         return LabelledSamples.of(data, labels, task=task, groups=groups, columns=columns)
     if task is not None or groups is not None:
-        raise ValueError("task and groups are of samples with labels; leave them out, or pass labels.")
+        raise ValueError("task and groups need labels; leave them out, or pass labels.")
     kinds, _ = check_scores(UNLABELLED if scores is None else scores, None)
     return LabelledSamples.unlabelled(data, check_labelled(kinds, None, n_clusters) or 0)
 

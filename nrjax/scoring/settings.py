@@ -39,7 +39,7 @@ def check_settings(
     if block_size is not None:
         block_size = _positive("block_size", block_size)
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
-        raise TypeError(f"tolerance must be a number, how far a score may be off; got {type(tolerance).__name__}.")
+        raise TypeError(f"tolerance must be a number, the largest error of a score; got {type(tolerance).__name__}.")
     if not SMALLEST_TOLERANCE <= tolerance <= LARGEST_TOLERANCE:
         raise ValueError(f"tolerance must be from {SMALLEST_TOLERANCE:g} to {LARGEST_TOLERANCE:g}; got {tolerance!r}.")
     n_components = _positive("n_components", n_components)

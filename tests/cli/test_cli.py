@@ -303,7 +303,7 @@ def test_head_of_a_ranking_that_was_written_down(tmp_path, zoo, target):
     [
         ("[]", "is no ranking that --format json wrote"),
         ("{}", "is no ranking that --format json wrote"),
-        ("arrays", "does not say which models and data it is of"),
+        ("arrays", "does not name its models and data"),
         ("name", "has no model 'other'"),
     ],
 )

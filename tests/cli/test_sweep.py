@@ -81,7 +81,7 @@ def test_stopping_keeps_what_is_finished(tmp_path, how):
     running.send_signal(how)
     rest = running.communicate(timeout=60)[1]
     assert running.returncode == 130
-    assert rest.splitlines()[-1].startswith("Stopped; what was finished is in ")
+    assert rest.splitlines()[-1].startswith("Stopped; finished results are in ")
     listed = run("results", tmp_path / "r.db").stdout
     assert "did not end" in listed
     bad = run("results", tmp_path / "r.db", "--run", 1)
