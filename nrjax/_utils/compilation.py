@@ -27,6 +27,9 @@ def cache_compilations(directory: str | Path | None = None) -> None:
       directory: created for this user alone if it is missing. None takes one for these versions of jax and nrjax in the
         user's cache folder, which JAX bounds to 256 MiB. Where that cannot be done, a warning says so and everything
         compiles anew.
+
+    Examples:
+      >>> nrjax.cache_compilations("compiled")  # before anything is computed
     """
     chosen = Path(directory).expanduser().absolute() if directory is not None else _versioned_folder()
     try:

@@ -49,6 +49,10 @@ def write_report(
         leaves over. None where there are none, as of clusters.
       groups: of the samples, which the probe leaves out together.
       command: that made the ranking, to be shown.
+
+    Examples:
+      >>> ranking = nrjax.rank_batch(features, labels)
+      >>> nrjax.write_report(ranking, "report.html", features, labels)
     """
     parts = [sections.ranking_section(ranking)]
     if knows_costs(ranking):

@@ -62,6 +62,11 @@ class ScoredModel:
       bytes: of its weights.
       ms: milliseconds a sample of the forward pass on this machine, preprocessing included, at the batch that was used
         and without the first batch; None where there was one batch, or the features were kept from another time.
+
+    Examples:
+      >>> model = nrjax.rank_batch(features, labels)["F10"]
+      >>> model.rank, model.dims, round(model.score, 2)
+      (2, 128, 0.49)
     """
 
     name: str

@@ -16,6 +16,11 @@ class Sweep:
       dropped: those that a race stopped: after how many samples, their score then, how far behind whom.
       computed: results that were computed now.
       stored: results that were there already.
+
+    Examples:
+      >>> swept = nrjax.sweep(zoo, images, labels, scores="silhouette", top=1)
+      >>> swept.ranking.best, sorted(swept.dropped)
+      ('F0-4', ['C0-4', 'C10', 'C5-9', 'F10', 'F5-9', 'M0-4', 'M10', 'M5-9'])
     """
 
     ranking: Ranking

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from nrjax._utils.memory import share_devices
+from nrjax._utils.memory import shared_devices
 from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
@@ -120,6 +120,7 @@ def sweep(
       builder: of weights without a network.
       download: whether the hub may be asked for weights.
       progress: True for a bar where stderr is a terminal; `"lines"` or `"json"` for a line a model; False for none.
+        Without a bar or lines there are records of the logger `nrjax` (INFO).
       name: of the data in the store's list of runs.
       scores: the first one orders, unless `by` says otherwise; a race goes by that score alone.
       n_clusters: as for `rank_batch`, of samples without labels.
@@ -137,27 +138,36 @@ def sweep(
       A `Sweep`.
 
     Raises:
-      ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
+      ValueError: as for `rank`; a score that none can race by.
+      nrjax.errors.StoreError: a store that is damaged, newer, or in use.
       TypeError: an option of the wrong type.
+      OSError: the system is Windows.
+
+    Examples:
+      >>> first = nrjax.sweep(zoo, images, labels, store="results.db", scores="silhouette")
+      >>> again = nrjax.sweep(zoo, images, labels, store="results.db", scores="silhouette")
+      >>> again.ranking.best, again.computed, again.stored
+      ('F0-4', 0, 9)
     """
+    _check_system()
     _check_race(top, level)
     _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
-    share_devices()
-    plan = Plan.of(
-        models, data, labels, task=task, groups=groups,
-        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
-        where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
-        device=device, builder=builder, download=download, scores=scores,
-        n_clusters=n_clusters,
-        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
-    )  # fmt: skip
-    if top is not None and plan.request.by.reads == "scores":
-        raise ValueError(f"{plan.request.by.name} is among all candidates, so none can stop early: leave top out.")
-    _check_retries(retry_failed, plan.candidates)
-    remove_folders_of_the_dead()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(without_news())
+        stack.enter_context(shared_devices)
+        plan = Plan.of(
+            models, data, labels, task=task, groups=groups,
+            columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
+            where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
+            device=device, builder=builder, download=download, scores=scores,
+            n_clusters=n_clusters,
+            n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+            block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
+        )  # fmt: skip
+        if top is not None and plan.request.by.reads == "scores":
+            raise ValueError(f"{plan.request.by.name} is among all candidates, so none can stop early: leave top out.")
+        _check_retries(retry_failed, plan.candidates)
+        remove_folders_of_the_dead()
+        stack.enter_context(without_news)
         results_store = stack.enter_context(Store(store)) if store is not None else None
         racing = top is not None and engine != "ray"  # whose nodes may have no folder in common
         cache = _feature_cache(keep_features, results_store, plan, stack, racing=racing)
@@ -200,6 +210,11 @@ def sweep(
 def _outcome(ranking: dict[str, Any] | None, dropped: dict[str, Standing]) -> dict[str, Any]:
     """What a store keeps of a run that ended."""
     return {"ranking": ranking, "dropped": {name: standing._asdict() for name, standing in dropped.items()}}
+
+
+def _check_system() -> None:
+    if sys.platform == "win32":
+        raise OSError("nrjax.sweep needs locks and processes of Linux or macOS; on Windows run nrjax within WSL.")
 
 
 def _check_race(top: Any, level: Any) -> None:
