@@ -93,11 +93,11 @@ def rank(
 )  # fmt: skip
 @click.option(
     "--groups", "groups_path", type=LABELS, metavar="FILE",
-    help="What each sample belongs to, such as a patient, as --labels (key groups); whole groups are left out.",
+    help="Group of each sample, such as a patient; a file as for --labels (key groups). Whole groups are left out.",
 )  # fmt: skip
 @click.option(
     "--task", type=click.Choice(["classification", "regression", "multilabel"]),
-    help="What labels are.  [default: told by their values]",
+    help="Kind of target.  [default: found from the labels]",
 )  # fmt: skip
 @scoring_options("silhouette")
 def rank_features(

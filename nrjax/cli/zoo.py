@@ -5,9 +5,10 @@ import sys
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FORMAT, Size, debug_option, manual, where_option
+from nrjax.cli.options import FORMAT, debug_option, manual, where_option
 from nrjax.cli.output import print_rows
 from nrjax.cli.target import load_models, warnings_said
+from nrjax.cli.types import Size
 
 
 @main.command(
@@ -42,7 +43,7 @@ def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
 @main.command(epilog=manual("nrjax layers timm:resnet18", "nrjax layers zoo/ F10 --format csv"))
 @click.argument("model")
 @click.argument("name", required=False)
-@click.option("--image-size", type=Size(), metavar="HxW", help="Of images, where a file does not say it.")
+@click.option("--image-size", type=Size(), metavar="HxW", help="Size of images, if the file does not contain it.")
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def layers(model: str, name: str | None, image_size: tuple[int, int] | None, output: str) -> None:

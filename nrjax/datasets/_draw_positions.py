@@ -108,7 +108,7 @@ def _without_ignored(ids: np.ndarray, who: str) -> np.ndarray:
     if ids.tolist() != [0, IGNORED]:
         return ids[ids != IGNORED]
     warnings.warn(
-        f"{who}: masks hold 0 and 255 alone, so 255 is taken for a class; beside others it is what has none.",
+        f"{who}: masks have only 0 and 255, so 255 counts as a class; beside other values it means no class.",
         RuntimeWarning,
         stacklevel=5,
     )

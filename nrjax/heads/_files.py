@@ -35,14 +35,14 @@ def save_head(head: Head, directory: Path) -> None:
 
 
 def load_head(directory: str | Path, model: Any) -> Head:
-    """The head of a folder on the model that it was fitted on.
+    """Loads a head that `Head.save` wrote, on the model that it was fitted on.
 
     Args:
-      directory: that `Head.save` wrote.
-      model: whatever `nrjax.rank` takes as one model.
+      directory: of the head.
+      model: any model that `nrjax.rank` accepts.
 
     Raises:
-      ValueError: files that are missing or damaged, or another model than the head was fitted on.
+      ValueError: files that are missing or damaged; a model that is not the one that the head was fitted on.
 
     Examples:
       >>> nrjax.fit_head(zoo["F10"], images, labels).save("head")

@@ -97,7 +97,7 @@ def load_timm(
     is_local = folder is not None
     if not is_local and not timm.is_model(where.partition(".")[0]):
         near = difflib.get_close_matches(where, timm.list_models(), n=5)
-        raise ValueError(f"{who}: timm knows no such model{'; near it are ' + ', '.join(near) if near else ''}.")
+        raise ValueError(f"{who}: timm has no such model{'; similar names: ' + ', '.join(near) if near else ''}.")
     try:
         with contextlib.nullcontext() if is_local or download else _offline:
             module = timm.create_model(f"local-dir:{folder}" if is_local else where, pretrained=True)

@@ -27,7 +27,7 @@ from nrjax.models._zoo_description import DESCRIPTION, ModelInfo, read_descripti
 
 
 class Zoo(Mapping[str, JaxModel]):
-    """Models of a directory by name, each loaded anew when it is looked up.
+    """A mapping from name to model, for the models of a directory. A model is loaded again each time it is looked up.
 
     `zoo[name]` raises `ZooError` for a model that cannot be loaded; the others are not affected.
 
@@ -85,7 +85,7 @@ class Zoo(Mapping[str, JaxModel]):
 
 
 def load_zoo(path: str | Path) -> Zoo:
-    """The zoo in a directory. Only names are read here; a broken model shows when it is looked up.
+    """Opens the zoo in a directory. Only names are read. A broken model raises an error when it is looked up.
 
     Raises:
       FileNotFoundError: there is no such directory.
@@ -112,7 +112,7 @@ def save_model(
     input_shape: Sequence[int], preprocessing: Preprocessing = Preprocessing(), weights: str = "weights.safetensors",
     tags: Mapping[str, Any] | None = None, license: str = "", source: str = "",
 ) -> Path:  # fmt: skip
-    """Writes a model into a zoo, replacing one of that name; a crash leaves the old one or none, never half.
+    """Writes a model into a zoo. It replaces a model of that name. A crash leaves the old model or none.
 
     Args:
       zoo: the zoo's directory, made if missing.

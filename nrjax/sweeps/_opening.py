@@ -63,7 +63,7 @@ def version_of_file(database: sqlite3.Connection, who: str, *, read_only: bool) 
     if not version and (tables or read_only):
         raise StoreError(f"{who} is a database, but no store of nrjax.")
     if version < VERSION and read_only:
-        raise StoreError(f"{who} is of an older format ({version}); a sweep brings it to this one.")
+        raise StoreError(f"{who} has an older format ({version}); a sweep converts it.")
     return version
 
 

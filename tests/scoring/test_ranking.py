@@ -11,7 +11,7 @@ from nrjax._utils import memory
 from nrjax.scoring import compute, silhouettes
 from nrjax.scoring.array_features import ArrayFeatures
 from nrjax.scoring.operators import programs
-from tests.oracles import blobs, neuralrank
+from tests.oracles import blobs, neuralrank, one_line
 
 FEATURES, LABELS = blobs(60, 20, 3)
 
@@ -150,7 +150,7 @@ def test_a_broken_model_never_costs_the_others():
     assert "got 59 rows for 60 labels" in ranked.failed["short"]
     assert "row 0 has nan" in ranked.failed["nan"]
     assert all(model.rank is None and model.score is None for model in ranked.models[1:])
-    text = str(ranked)
+    text = one_line(ranked)
     assert "short failed: expected one row per label; got 59 rows" in text
 
 
