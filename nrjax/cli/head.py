@@ -8,8 +8,9 @@ import click
 
 from nrjax._utils.paths import check_regular
 from nrjax.cli.main import main
-from nrjax.cli.options import as_layer, debug_option, manual
+from nrjax.cli.options import debug_option, manual
 from nrjax.cli.target import load_models, load_target, warnings_said
+from nrjax.cli.types import as_layer
 
 MOST_BYTES = 1 << 28  # of a ranking
 

@@ -13,7 +13,6 @@ from nrjax.cli.main import main
 from nrjax.cli.options import (
     FORMAT,
     MODEL_FAILED,
-    Bytes,
     data_options,
     debug_option,
     forward_options,
@@ -23,6 +22,7 @@ from nrjax.cli.options import (
 )
 from nrjax.cli.output import check_outputs, features_of, finish, print_rows
 from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
+from nrjax.cli.types import Bytes
 
 INTERRUPTED = 130
 

@@ -5,9 +5,10 @@ import sys
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FORMAT, Size, debug_option, manual, where_option
+from nrjax.cli.options import FORMAT, debug_option, manual, where_option
 from nrjax.cli.output import print_rows
 from nrjax.cli.target import load_models, warnings_said
+from nrjax.cli.types import Size
 
 
 @main.command(

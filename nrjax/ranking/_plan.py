@@ -22,8 +22,8 @@ from nrjax.ranking._samples import LabelledSamples, has_labels
 from nrjax.results import Ranking
 from nrjax.scoring.api import check_request
 from nrjax.scoring.build_ranking import build_ranking
-from nrjax.scoring.checks import named_models
 from nrjax.scoring.defaults import UNLABELLED, default_scores, why_default
+from nrjax.scoring.model_features import named_models
 from nrjax.scoring.model_scores import Request
 from nrjax.scoring.scores import check_labelled, check_scores, check_task
 from nrjax.target_tasks import TaskName

@@ -15,21 +15,14 @@ from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.labels import check_same_order
 from nrjax.results import Ranking
 from nrjax.scoring.build_ranking import build_ranking, split_failed
-from nrjax.scoring.checks import (
-    check_features,
-    check_probabilities,
-    check_settings,
-    check_shape,
-    check_stack,
-    components_of,
-    each_checked,
-    encode_labels,
-    named_models,
-    working_dtype,
-)
+from nrjax.scoring.checks import check_features, check_probabilities
 from nrjax.scoring.defaults import default_scores
-from nrjax.scoring.model_scores import ModelScorer, ModelScores, Request
+from nrjax.scoring.model_features import check_shape, check_stack, each_checked, named_models
+from nrjax.scoring.model_scores import ModelScores, Request
+from nrjax.scoring.rounding import working_dtype
+from nrjax.scoring.scorer import ModelScorer
 from nrjax.scoring.scores import check_labelled, check_scores, check_task
+from nrjax.scoring.settings import check_settings, components_of, encode_labels
 from nrjax.scoring.sharding import check_mesh, score_on_mesh
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import score_arrays

@@ -11,20 +11,12 @@ from nrjax import kernels
 from nrjax._utils.jax_config import neutral_config
 from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
 from nrjax.scoring.array_features import ArrayFeatures
-from nrjax.scoring.checks import (
-    check_features,
-    check_probabilities,
-    check_settings,
-    components_of,
-    encode_labels,
-    rounding_of,
-    without_constants,
-    without_subnormals,
-    working_dtype,
-)
+from nrjax.scoring.checks import check_features, check_probabilities
 from nrjax.scoring.components import exact_components, fits_float32, krylov_components
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.operators import wide_dtype
+from nrjax.scoring.rounding import rounding_of, without_constants, without_subnormals, working_dtype
+from nrjax.scoring.settings import check_settings, components_of, encode_labels
 from nrjax.scoring.silhouette_programs import PAIRS_UP_TO
 from nrjax.scoring.silhouettes import iterates
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from nrjax._utils.memory import share_devices
 from nrjax.datasets import ColumnChoice, without_news
@@ -16,6 +16,7 @@ from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.models import LayerChoice, Precision
 from nrjax.ranking import CandidateRunner, Plan, progress_of
 from nrjax.sweeps._cached_extraction import extraction_of
+from nrjax.sweeps._checks import EngineName, check_engine, check_race, check_retries
 from nrjax.sweeps._engines import Engine
 from nrjax.sweeps._feature_cache import FeatureCache, keep_folder, race_folder
 from nrjax.sweeps._outcome import Sweep
@@ -24,8 +25,6 @@ from nrjax.sweeps._race import LEVEL, Standing
 from nrjax.sweeps._rounds import SweepRounds
 from nrjax.sweeps._store import Store
 from nrjax.target_tasks import TaskName
-
-EngineName = Literal["inline", "local", "ray"]
 
 
 def sweep(
@@ -139,8 +138,8 @@ def sweep(
       ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
       TypeError: an option of the wrong type.
     """
-    _check_race(top, level)
-    _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
+    check_race(top, level)
+    check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     share_devices()
     plan = Plan.of(
         models, data, labels, task=task, groups=groups,
@@ -153,7 +152,7 @@ def sweep(
     )  # fmt: skip
     if top is not None and plan.request.by.reads == "scores":
         raise ValueError(f"{plan.request.by.name} compares all candidates, so none can stop early; leave top out.")
-    _check_retries(retry_failed, plan.candidates)
+    check_retries(retry_failed, plan.candidates)
     remove_folders_of_the_dead()
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_news())
@@ -199,39 +198,6 @@ def sweep(
 def _outcome(ranking: dict[str, Any] | None, dropped: dict[str, Standing]) -> dict[str, Any]:
     """What a store keeps of a run that ended."""
     return {"ranking": ranking, "dropped": {name: standing._asdict() for name, standing in dropped.items()}}
-
-
-def _check_race(top: Any, level: Any) -> None:
-    if top is None:
-        return
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise ValueError(f"top must be a positive integer; got {top!r}.")
-    if not 0.5 < level < 1:
-        raise ValueError(f"level must be between 0.5 and 1; got {level!r}.")
-
-
-def _check_retries(names: bool | Collection[str], candidates: Collection[str]) -> None:
-    if isinstance(names, bool):
-        return
-    if isinstance(names, str):
-        raise TypeError(f"retry_failed must be True or a list of names; got {names!r}.")
-    unknown = [name for name in names if name not in candidates]
-    if unknown:
-        raise ValueError(f"retry_failed must name candidates; none is called {', '.join(map(repr, unknown))}.")
-
-
-def _check_engine(engine: Any, address: Any, devices_per_model: Any, time_limit: Any, memory_limit: Any) -> None:
-    if engine not in get_args(EngineName):
-        raise ValueError(f"engine must be of {', '.join(get_args(EngineName))}; got {engine!r}.")
-    if engine != "ray" and (address is not None or devices_per_model != 1):
-        raise ValueError("address and devices_per_model are of a Ray cluster: engine='ray'.")
-    if isinstance(devices_per_model, bool) or not isinstance(devices_per_model, int) or devices_per_model < 1:
-        raise ValueError(f"devices_per_model must be a positive integer; got {devices_per_model!r}.")
-    if engine == "inline" and (time_limit is not None or memory_limit is not None):
-        raise ValueError("time_limit and memory_limit need processes that can be ended: engine='local'.")
-    for name, value in (("time_limit", time_limit), ("memory_limit", memory_limit)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be positive; got {value!r}.")
 
 
 def _processes(engine: EngineName, address: str | None, devices_per_model: int) -> Callable[..., Engine]:
