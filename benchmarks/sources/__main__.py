@@ -1,6 +1,6 @@
 """Models and data of other frameworks: whether they are right, and how fast.
 
-    pip install '.[bench,wider,all]' transformer-ranker
+    pip install '.[all]' --group bench --group wider transformer-ranker
     python -m benchmarks.sources [--parts images texts rival speed photographs] [--out DIR]
 
 images       EfficientNet-Lite 0 to 2 in PyTorch, one of them in ONNX, and three bundled CNNs, on three data sets

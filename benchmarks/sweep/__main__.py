@@ -1,6 +1,6 @@
 """Sweeps: how fast, what a race saves and gets wrong, what is lost when processes die.
 
-    pip install '.[bench]'
+    pip install '.[tfds]' --group bench
     python -m benchmarks.sweep [--parts throughput race needed faults simulation] [--out DIR]
 
 throughput   1,000 generated candidates and the bundled ones: models a second, busy share, memory, the store, once more

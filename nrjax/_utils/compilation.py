@@ -27,6 +27,9 @@ def cache_compilations(directory: str | Path | None = None) -> None:
       directory: created for this user only if it is missing. None takes a directory for these versions of jax and nrjax
         in the user's cache folder, which JAX limits to 256 MiB. If this is not possible, a warning says so, and
         programs are compiled again.
+
+    Examples:
+      >>> nrjax.cache_compilations("compiled")  # before anything is computed
     """
     chosen = Path(directory).expanduser().absolute() if directory is not None else _versioned_folder()
     try:

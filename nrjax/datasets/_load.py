@@ -93,6 +93,12 @@ def load_dataset(
       ValueError: unknown dataset, split, class or column; a label that is missing; a range like `7-3`; an image that
         cannot be read (it is named).
       FileNotFoundError: the dataset is not prepared; the message has the command that prepares it.
+
+    Examples:
+      >>> np.savez("shirts.npz", images=images, labels=labels)
+      >>> data = nrjax.load_dataset("shirts.npz", classes="0-2", max_samples=90)
+      >>> data.samples.shape, np.bincount(data.labels)
+      ((90, 28, 28, 1), array([30, 30, 30]))
     """
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
@@ -135,7 +141,7 @@ def load_dataset(
         samples = table.samples(usable)
     else:
         assert not isinstance(source, WordTable)
-        with without_news():
+        with without_news:
             checked = decode_all(source, indices, image_size, grayscale, skip_broken)
         usable, left_out = checked.indices, checked.left_out
         samples = _image_samples(source, checked, image_size, grayscale)

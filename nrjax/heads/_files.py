@@ -9,8 +9,9 @@ from safetensors.numpy import load_file, save_file
 
 from nrjax._utils.paths import check_regular
 from nrjax._version import __version__
+from nrjax.errors import FingerprintError
 from nrjax.heads._head import Head
-from nrjax.models import FingerprintError, Model, as_model
+from nrjax.models import Model, as_model
 from nrjax.target_tasks import TASKS
 
 WEIGHTS, DESCRIPTION = "head.safetensors", "head.json"
@@ -43,8 +44,10 @@ def load_head(directory: str | Path, model: Any) -> Head:
     Raises:
       ValueError: files that are missing or damaged; a model that is not the one that the head was fitted on.
 
-    Example:
-      >>> nrjax.load_head("head", zoo["F10"]).predict(images)
+    Examples:
+      >>> nrjax.fit_head(zoo["F10"], images, labels).save("head")
+      >>> nrjax.load_head("head", zoo["F10"]).predict(images[:3]).shape
+      (3,)
     """
     directory, model = Path(directory), as_model(model)
     path = check_regular(directory / DESCRIPTION)

@@ -43,8 +43,10 @@ def fit_head(
     Raises:
       ValueError: labels that do not fit the samples; features that are not finite.
 
-    Example:
-      >>> head = nrjax.fit_head(zoo["F10"], images, labels)
+    Examples:
+      >>> head = nrjax.fit_head(zoo["F10"], images[:500], labels[:500])
+      >>> round(head.score, 2)  # of samples that were left out
+      0.9
       >>> head.save("head")
     """
     model = as_model(model)

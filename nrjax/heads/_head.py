@@ -29,11 +29,10 @@ class Head:
       alpha: regularisation of the ridge regression.
       score: leave-one-out (or leave-one-group-out) accuracy, R² or mean average precision of the head.
 
-    Example:
-      >>> zoo, images, labels = nrjax.load_demo()
-      >>> head = nrjax.rank(zoo, images[:500], labels[:500]).head()
-      >>> head.predict(images[500:]).shape
-      (500,)
+    Examples:
+      >>> head = nrjax.rank({"F10": zoo["F10"]}, images[:500], labels[:500]).head()
+      >>> head.predict(images[500:]).shape, head.classes
+      ((500,), (0, 1, 2, 3, 4))
     """
 
     model: Model

@@ -52,6 +52,10 @@ def extract_features(
     Raises:
       LayerError: the model has no such layer; lists those it has.
       ValueError: samples the network cannot take, or a module whose outputs for the same samples change.
+
+    Examples:
+      >>> nrjax.extract_features(zoo["F10"], images, layer="dense").shape
+      (1000, 128)
     """
     layers = tuple(layer) if isinstance(layer, list) else (layer,)
     features = extract_layers(model, samples, layers, batch_size, precision, on_batch)
@@ -72,7 +76,7 @@ def extract_layers(
     try:
         order = choose_order(kind, samples)
         forward_pass = ForwardPass(model, samples, order, layers, precision, on_batch, on_widths)
-        with without_news():
+        with without_news:
             features, remarks = forward_pass.run(size), model.remarks()
             forward_pass.check_steady()
     finally:

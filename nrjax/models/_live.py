@@ -104,6 +104,10 @@ def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
     Returns:
       Names and shapes (of one sample). A layer is selected by its name, by its index in this list (0 the first, -1 the
       last), or as `"penultimate"`, the input of the head.
+
+    Examples:
+      >>> [layer.name for layer in nrjax.layers(zoo["F10"])]
+      ['input', 'conv1', 'pool1', 'conv2', 'pool2', 'dense', 'logits']
     """
     return as_model(model).layers(input_shape)
 

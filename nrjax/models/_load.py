@@ -33,6 +33,11 @@ def load_model(
     Raises:
       ValueError: no such prefix; a framework that is not installed, with the pip command; files that are missing,
         damaged, pickled, or would run code of their own.
+
+    Examples:
+      >>> model = nrjax.load_model("hf:./vit-tiny")  # a folder with config.json and model.safetensors
+      >>> nrjax.extract_features(model, images[:20]).shape
+      (20, 32)
     """
     prefix, _, where = name.partition(":")
     who = printable(shortened(name, 100))

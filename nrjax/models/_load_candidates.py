@@ -38,6 +38,11 @@ def load_candidates(
 
     Raises:
       ValueError: an argument of another kind; two models with one name.
+
+    Examples:
+      >>> candidates = nrjax.load_candidates(nrjax.demo.ZOO, where="parameters < 1e6")
+      >>> sorted(candidates)
+      ['C0-4', 'C10', 'C5-9', 'F0-4', 'F10', 'F5-9', 'M0-4', 'M10', 'M5-9']
     """
     options = {"image_size": image_size, "device": device, "builder": builder}
     options = {name: value for name, value in options.items() if value is not None}

@@ -88,6 +88,13 @@ class Model(abc.ABC):
       channels_first: whether channels of maps are behind the samples, and not last.
       classifies: whether its last layer are logits or probabilities of classes of its own.
       files: all that it was read from, folders included; empty where that is not known, or it was never in files.
+
+    Examples:
+      >>> model = zoo["F10"]
+      >>> [layer.name for layer in model.layers()]
+      ['input', 'conv1', 'pool1', 'conv2', 'pool2', 'dense', 'logits']
+      >>> model.description.parameters
+      105194
     """
 
     inputs: Inputs

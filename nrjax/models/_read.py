@@ -1,11 +1,11 @@
 """Arrays in files, by path: safetensors (also in shards), Flax msgpack, Orbax directories. Never pickle."""
 
-import contextlib
-import functools
+import gc
 import json
 import logging
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,14 @@ from flax import serialization
 
 from nrjax._utils.messages import first_line
 from nrjax._utils.paths import check_regular, natural_sort_key
+from nrjax._utils.process_wide import process_wide
+from nrjax.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".msgpack", ".orbax")
 INDEX = ".safetensors.index.json"  # of a checkpoint in shards, as the Hugging Face hub has them
 MOST_INDEX = 1 << 26  # bytes
 ITEMS = ("default", "state", "params", "model", "train_state")  # of a CheckpointManager, the likeliest first
 NO_WEIGHTS = ("optimizer", "opt_state", "metrics")
-
-
-class CheckpointError(ValueError):
-    """Weights that cannot be read, or that belong to another architecture."""
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -138,39 +136,37 @@ def _read_orbax(path: Path) -> dict[str, np.ndarray]:
     """Arrays of a checkpoint, whatever devices they were saved from."""
     import orbax.checkpoint as ocp
 
-    _ignore_closed_loops()
-    with _quietly(), ocp.PyTreeCheckpointer() as checkpointer:
-        metadata: Any = checkpointer.metadata(path.absolute())
-        tree = getattr(metadata, "item_metadata", metadata)
-        tree = getattr(tree, "tree", tree)
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-        return _as_arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
+    with _quietly:
+        try:
+            with ocp.PyTreeCheckpointer() as checkpointer:
+                metadata: Any = checkpointer.metadata(path.absolute())
+                tree = getattr(metadata, "item_metadata", metadata)
+                tree = getattr(tree, "tree", tree)
+                as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+                return _as_arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # so that coroutines of a damaged checkpoint end here
+            gc.collect()
+            raise
 
 
-@functools.cache
-def _ignore_closed_loops() -> None:
-    """Drops what threads report of a damaged checkpoint after their event loop is closed; Python would print it."""
-    previous = sys.unraisablehook
-
-    def hook(unraisable: Any) -> None:
-        if "Event loop is closed" not in str(unraisable.exc_value):
-            previous(unraisable)
-
-    sys.unraisablehook = hook
-
-
-@contextlib.contextmanager
+@process_wide
 def _quietly() -> Iterator[None]:
-    """Without the log of Orbax and its threads about a damaged checkpoint, or one of a `CheckpointManager`."""
+    """Without what Orbax, its threads and its closed event loops report of a damaged checkpoint: it is raised, too."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels, hook = [logger.level for logger in loggers], threading.excepthook
-    threading.excepthook = lambda _: None  # the error is raised here too
+    levels, of_threads, unraisable = [logger.level for logger in loggers], threading.excepthook, sys.unraisablehook
+
+    def hook(report: Any) -> None:
+        if "Event loop is closed" not in str(report.exc_value):
+            unraisable(report)
+
+    threading.excepthook, sys.unraisablehook = lambda _: None, hook
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        threading.excepthook = hook
+        threading.excepthook, sys.unraisablehook = of_threads, unraisable
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 

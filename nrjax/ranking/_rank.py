@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nrjax._utils.memory import share_devices
+from nrjax._utils.memory import shared_devices
 from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
@@ -120,22 +120,27 @@ def rank(
     Raises:
       ValueError: labels that do not fit the samples, an empty zoo, or no model that can be scored.
       TypeError: an option of the wrong type.
+
+    Examples:
+      >>> ranking = nrjax.rank(zoo, images, labels)
+      >>> ranking.order[:3], round(ranking["F10"].scores["probe"], 2)
+      (['F0-4', 'F10', 'C10'], 0.92)
     """
-    share_devices()
-    plan = Plan.of(
-        models, data, labels, task=task, groups=groups,
-        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
-        where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
-        device=device, builder=builder, download=download, scores=scores,
-        n_clusters=n_clusters,
-        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
-    )  # fmt: skip
-    runner = CandidateRunner(plan.candidates, plan.target, Extraction(plan.target, plan.extraction))
-    results: dict[str, CandidateResult] = {}
-    with without_news(), progress_of(progress) as bar:
-        bar.round(len(plan.candidates), 0, len(plan.target))
-        for result in runner.run(list(map(Job, plan.candidates)), RoundSpec(len(plan.target), plan.request), bar):
-            results[result.job.name] = result
-            bar.done(result, plan.request.by)
-    return plan.ranking({name: results[name] for name in plan.candidates})
+    with shared_devices:
+        plan = Plan.of(
+            models, data, labels, task=task, groups=groups,
+            columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
+            where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
+            device=device, builder=builder, download=download, scores=scores,
+            n_clusters=n_clusters,
+            n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+            block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
+        )  # fmt: skip
+        runner = CandidateRunner(plan.candidates, plan.target, Extraction(plan.target, plan.extraction))
+        results: dict[str, CandidateResult] = {}
+        with without_news, progress_of(progress) as bar:
+            bar.round(len(plan.candidates), 0, len(plan.target))
+            for result in runner.run(list(map(Job, plan.candidates)), RoundSpec(len(plan.target), plan.request), bar):
+                results[result.job.name] = result
+                bar.done(result, plan.request.by)
+        return plan.ranking({name: results[name] for name in plan.candidates})

@@ -49,6 +49,10 @@ def write_report(
         None for a ranking without labels.
       groups: of the samples; the probe leaves out whole groups.
       command: that made the ranking; it is shown on the page.
+
+    Examples:
+      >>> ranking = nrjax.rank_batch(features, labels)
+      >>> nrjax.write_report(ranking, "report.html", features, labels)
     """
     parts = [sections.ranking_section(ranking)]
     if knows_costs(ranking):

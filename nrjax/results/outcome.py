@@ -62,6 +62,11 @@ class ScoredModel:
       bytes: size of its weights.
       ms: milliseconds per sample of the forward pass on this machine, with preprocessing, without the first batch; None
         if there was only one batch, or if the features were stored before.
+
+    Examples:
+      >>> model = nrjax.rank_batch(features, labels)["F10"]
+      >>> model.rank, model.dims, round(model.score, 2)
+      (2, 128, 0.49)
     """
 
     name: str

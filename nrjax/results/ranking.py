@@ -27,6 +27,12 @@ class Ranking(Outcome):
       models: every model, as `ScoredModel`; those that failed come last, with the reason and without a rank.
       settings: what the ranking was made with.
       about: meaning, range and direction of every score, by name.
+
+    Examples:
+      >>> ranking = nrjax.rank_batch(features, labels, scores=("silhouette", "probe"))
+      >>> ranking.best, ranking.order[-1]
+      ('F0-4', 'F5-9')
+      >>> text = ranking.to_csv("ranking.csv")
     """
 
     _fit_head: "Callable[[ScoredModel], Head] | None" = None

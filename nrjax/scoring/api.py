@@ -110,6 +110,13 @@ def rank_batch(
         can be scored.
       TypeError: a setting or a model name of the wrong type.
 
+    Examples:
+      >>> ranking = nrjax.rank_batch({"F10": features["F10"], "C10": features["C10"]}, labels)
+      >>> ranking.order
+      ['F10', 'C10']
+      >>> round(ranking["F10"].score, 2)
+      0.49
+
     Source: Algorithm 1 of the neuralRank paper; `PCA(n_components)` then
     `silhouette_score(metric="cosine")` of scikit-learn.
     """
@@ -223,6 +230,11 @@ def score_batch(
     Raises:
       ValueError: any model that cannot be scored (`rank_batch` would list it and go on), or settings that
         cannot be computed on a mesh.
+
+    Examples:
+      >>> stacked = np.stack([features[name] for name in ("F10", "C10")])
+      >>> [round(float(score), 2) for score in nrjax.score_batch(stacked, labels)]
+      [0.49, 0.14]
     """
     settings = check_settings(n_components, distance, definition, solver, method, block_size, tolerance)
     ids, classes = encode_labels(labels)

@@ -68,6 +68,13 @@ class ScoreKind:
       leaves_out: whether it judges samples by the rest, without their group where there are groups; `estimate` then
         takes `groups`.
       chance: its value where features say nothing, from the shares of classes or labels; None where nobody knows.
+
+    Examples:
+      >>> probe = nrjax.available_scores()["probe"]
+      >>> probe.meaning
+      'accuracy of a linear probe, leaving one sample out'
+      >>> probe.higher_is_better, probe.bounds(5)
+      (True, (0, 1))
     """
 
     name: str

@@ -63,6 +63,12 @@ def score_stream(
       ValueError: batches that do not fit together, are not the same in every pass, or cannot be scored.
       TypeError: an iterator that can be used only once.
 
+    Examples:
+      >>> dense = features["F10"]
+      >>> batches = [(dense[:500], labels[:500]), (dense[500:], labels[500:])]
+      >>> round(nrjax.score_stream(batches), 2)
+      0.49
+
     Source: as for `rank_batch`; agrees with it to the tolerance, 1e-5.
     """
     settings = check_settings(n_components, distance, definition, "auto", method, block_size)

@@ -1,9 +1,16 @@
 """Options of a sweep, checked before anything is computed."""
 
+import sys
 from collections.abc import Collection
 from typing import Any, Literal, get_args
 
 EngineName = Literal["inline", "local", "ray"]
+
+
+def check_system() -> None:
+    """Raises OSError on Windows."""
+    if sys.platform == "win32":
+        raise OSError("nrjax.sweep needs locks and processes of Linux or macOS; on Windows run nrjax within WSL.")
 
 
 def check_race(top: Any, level: Any) -> None:

@@ -16,6 +16,11 @@ class Sweep:
       dropped: candidates that stopped early: name to the number of samples, the score, and the candidates ahead of it.
       computed: number of results that this sweep computed.
       stored: number of results that it took from the store.
+
+    Examples:
+      >>> swept = nrjax.sweep(zoo, images, labels, scores="silhouette", top=1)
+      >>> swept.ranking.best, sorted(swept.dropped)
+      ('F0-4', ['C0-4', 'C10', 'C5-9', 'F10', 'F5-9', 'M0-4', 'M10', 'M5-9'])
     """
 
     ranking: Ranking

@@ -9,14 +9,14 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrjax._utils.memory import share_devices
+from nrjax._utils.memory import shared_devices
 from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.models import LayerChoice, Precision
 from nrjax.ranking import CandidateRunner, Plan, progress_of
 from nrjax.sweeps._cached_extraction import extraction_of
-from nrjax.sweeps._checks import EngineName, check_engine, check_race, check_retries
+from nrjax.sweeps._checks import EngineName, check_engine, check_race, check_retries, check_system
 from nrjax.sweeps._engines import Engine
 from nrjax.sweeps._feature_cache import FeatureCache, keep_folder, race_folder
 from nrjax.sweeps._outcome import Sweep
@@ -118,6 +118,7 @@ def sweep(
       builder: for weights without a network.
       download: fetch missing weights from the hub.
       progress: True for a bar where stderr is a terminal; `"lines"` or `"json"` for a line a model; False for none.
+        Without a bar or lines there are records of the logger `nrjax` (INFO).
       name: of the data in the store's list of runs.
       scores: the first one orders, unless `by` names another. Early stopping uses that score only.
       n_clusters: as for `rank_batch`, of samples without labels.
@@ -135,27 +136,36 @@ def sweep(
       A `Sweep`.
 
     Raises:
-      ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
+      ValueError: as for `rank`; a score that none can race by.
+      nrjax.errors.StoreError: a store that is damaged, newer, or in use.
       TypeError: an option of the wrong type.
+      OSError: the system is Windows.
+
+    Examples:
+      >>> first = nrjax.sweep(zoo, images, labels, store="results.db", scores="silhouette")
+      >>> again = nrjax.sweep(zoo, images, labels, store="results.db", scores="silhouette")
+      >>> again.ranking.best, again.computed, again.stored
+      ('F0-4', 0, 9)
     """
+    check_system()
     check_race(top, level)
     check_engine(engine, address, devices_per_model, time_limit, memory_limit)
-    share_devices()
-    plan = Plan.of(
-        models, data, labels, task=task, groups=groups,
-        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
-        where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
-        device=device, builder=builder, download=download, scores=scores,
-        n_clusters=n_clusters,
-        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
-    )  # fmt: skip
-    if top is not None and plan.request.by.reads == "scores":
-        raise ValueError(f"{plan.request.by.name} compares all candidates, so none can stop early; leave top out.")
-    check_retries(retry_failed, plan.candidates)
-    remove_folders_of_the_dead()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(without_news())
+        stack.enter_context(shared_devices)
+        plan = Plan.of(
+            models, data, labels, task=task, groups=groups,
+            columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
+            where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
+            device=device, builder=builder, download=download, scores=scores,
+            n_clusters=n_clusters,
+            n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+            block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
+        )  # fmt: skip
+        if top is not None and plan.request.by.reads == "scores":
+            raise ValueError(f"{plan.request.by.name} compares all candidates, so none can stop early; leave top out.")
+        check_retries(retry_failed, plan.candidates)
+        remove_folders_of_the_dead()
+        stack.enter_context(without_news)
         results_store = stack.enter_context(Store(store)) if store is not None else None
         racing = top is not None and engine != "ray"  # whose nodes may have no folder in common
         cache = _feature_cache(keep_features, results_store, plan, stack, racing=racing)

@@ -1,6 +1,6 @@
 """What a ranking is worth to who fine-tunes: every score beside fully fine-tuned networks.
 
-    pip install '.[bench]'
+    pip install '.[tfds]' --group bench
     python -m benchmarks.trust.finetuning [--parts M10 F10 C10 D L] [--out DIR] [--resume]
 
 17 networks of one architecture on five targets, each with 200 and with 2,000 labelled samples. The parts are targets.

