@@ -264,3 +264,13 @@ def test_derivatives(name, samples, dims):
         kernel = jax.jit(lambda x: getattr(kernels, name)(x, labels, n_classes=3))
         slope = float(kernel(features + 1e-6 * step) - kernel(features - 1e-6 * step)) / 2e-6
         assert float(jnp.sum(jax.jit(jax.grad(kernel))(features) * step)) == pytest.approx(slope, abs=1e-7)
+
+
+def test_neighbours_on_a_line_in_float32_are_not_certain():
+    """Rows of rank one differ in direction by their rounding alone, which another order of samples rounds otherwise."""
+    rng = np.random.default_rng(0)
+    features = np.outer(rng.normal(size=80), rng.normal(size=12)).astype(np.float32)
+    model = nrjax.rank_batch({"m": features}, np.arange(80) % 4, scores="knn").models[0]
+    assert "it may be off by" in model.uncertain["knn"]
+    certain = nrjax.rank_batch({"m": np.sign(features)}, np.arange(80) % 4, scores="knn").models[0]
+    assert "off by" not in certain.uncertain.get("knn", "")  # directions that are equal are no rounding
