@@ -92,7 +92,7 @@ def test_numbers_with_their_unit_are_a_continuous_target(write):
     labels = [write.format(1234.5678 * i / 7).replace("_", "") for i in range(24)]
     labels = [label.replace(".", ",") for label in labels] if "_" in write else labels
     for door in (lambda: nrjax.load_dataset(frame(labels)), lambda: nrjax.rank_batch({"m": FEATURES}, labels)):
-        with pytest.raises(ValueError, match="a continuous target. Write them as numbers, without a unit and with a"):
+        with pytest.raises(ValueError, match=r"a continuous target\. Write them as numbers, without a unit and with a"):
             door()
     few = [write.format(10.0 * (i % 3)).replace("_", "") for i in range(24)]
     assert len(nrjax.load_dataset(frame(few)).class_names) == 3
