@@ -21,6 +21,7 @@ FEW_OF_ONE = 4  # samples of a class: whole numbers or dates that have fewer, on
 INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
+_AMOUNT = re.compile(r"[$€£¥]?\s*([+-]?\d[\d., '\u00a0\u202f]*)\s*(?:[%‰°$€£¥]|EUR|USD)?")  # a number and its unit
 _SEVERAL = re.compile(r"\s*[|;,]\s*")
 
 
@@ -74,19 +75,30 @@ def check_classes(classes: np.ndarray, samples: int, *, is_told: bool = False) -
             f'{values[len(values) // 2]}. Group them, such as by year; or pass task="classification" to take each for '
             "a class."
         )
-    if not all(map(_is_number, values)):
+    if 2 * len(values) > samples and len(values) > MOST_FRACTIONS and all(isinstance(label, str) for label in values):
+        if not all(map(_is_number, values)) and _amounts(values) is None:
+            warnings.warn(
+                f"labels have {len(values):,} different texts for {samples:,} samples, such as {values[0][:60]!r}, and "
+                "each is taken for a class. Names of samples and free texts are none.", RuntimeWarning, stacklevel=4,
+            )  # fmt: skip
+            return
+    amounts = None if all(map(_is_number, values)) else _amounts(values)
+    if amounts is None and not all(map(_is_number, values)):
         return
-    floating = [float(label) for label in values]
+    floating = [float(label) for label in values] if amounts is None else amounts
     fractions = any(not number.is_integer() for number in floating if math.isfinite(number))
-    floats = not all(
+    floats = amounts is not None or not all(
         isinstance(label, numbers.Integral) or (isinstance(label, str) and "." not in label) for label in values
     )
     many = len(values) > MOST_FRACTIONS or (fractions and 2 * len(values) > max(samples, 4))
     if floats and many and (fractions or 2 * len(values) > samples):
+        advice = 'Pass task="regression" to rank by the numbers' if amounts is None else (
+            "Write them as numbers, without a unit and with a decimal point, to rank by them"
+        )  # fmt: skip
         raise ValueError(
             f"labels must be classes; got {len(values):,} different numbers for {samples:,} samples, such as "
-            f'{values[len(values) // 2]}: a continuous target. Pass task="regression" to rank by the numbers; or '
-            "group them, such as by numpy.digitize, or write the classes as whole numbers or words."
+            f"{values[len(values) // 2]}: a continuous target. {advice}; or group them, such as by numpy.digitize, or "
+            "write the classes as whole numbers or words."
         )
 
 
@@ -133,6 +145,24 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, str):
         return bool(_NUMBER.fullmatch(plain_spelling(value)))
     return isinstance(value, (numbers.Real, decimal.Decimal)) and not isinstance(value, (bool, np.bool_))
+
+
+def _amount(value: Any) -> float | None:
+    """The number of a text such as `53.1%`, `$1,250.00` or `12,5`; None for any other value."""
+    match = _AMOUNT.fullmatch(plain_spelling(value)) if isinstance(value, str) else None
+    if match is None:
+        return None
+    digits = re.sub(r"[ '\u00a0\u202f]", "", match[1])
+    if re.fullmatch(r"[+-]?\d+,\d+", digits):
+        return float(digits.replace(",", "."))
+    digits = digits.replace(",", "")
+    return float(digits) if _NUMBER.fullmatch(digits) else None
+
+
+def _amounts(values: Iterable[Any]) -> list[float] | None:
+    """The numbers of texts with units; None where one is none."""
+    amounts = [_amount(value) for value in values]
+    return None if None in amounts else [amount for amount in amounts if amount is not None]
 
 
 def _is_date(value: Any) -> bool:

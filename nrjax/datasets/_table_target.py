@@ -55,6 +55,10 @@ def read_target(
     labelled = np.array([i for i, cell in enumerate(cells) if not is_missing(cell)], int)
     labels = [cells[i] for i in labelled]
     numbers = as_floats(labels) if class_names is None and labels and _is_numeric(labels) else None
+    if class_names is not None and labels and all(isinstance(label, (list, tuple)) for label in labels):
+        ids = [[*label] for label in labels]  # lists of the ids of a `Sequence(ClassLabel)`
+        labels = [_named(each, class_names, row(int(labelled[i]))) for i, each in enumerate(ids)]
+        task = task or "multilabel"
     if task is None:
         has_names = class_names is not None or not labels
         task = "classification" if has_names else _task_of(labels if numbers is None else numbers)
@@ -71,6 +75,14 @@ def read_target(
     values, outputs = read(given, lambda i: row(int(labelled[i])))
     outputs = [str(names[0])] if values.shape[1] == 1 else list(map(str, outputs))
     return _target_of_matrix(task, values, outputs, labelled, len(cells))
+
+
+def _named(ids: Sequence[Any], class_names: Sequence[str], row: str) -> list[str]:
+    """The names of ids. Raises ValueError where one has none."""
+    wrong = next((i for i in ids if i not in range(len(class_names))), None)
+    if wrong is not None:
+        raise ValueError(f"{row} has the label {wrong!r}; the column has {len(class_names)} names, from 0 on.")
+    return [class_names[i] for i in ids]
 
 
 def _plain(cell: Any) -> Any:

@@ -34,7 +34,7 @@ def estimate_knn(
         free = NEIGHBOURS - jnp.sum(nearer)  # votes that those who are tied share
         named = jnp.argmax(nearer * jnp.sum(tied) + free * tied)
         if is_exact and solver == "svd":
-            return named, jnp.zeros((), features.dtype)
+            return named, (is_missed & near.is_blurred).astype(features.dtype)
         most = nearer + jnp.minimum(free, jnp.where(is_missed, free, tied))
         least = nearer + jnp.where(is_missed, 0, jnp.maximum(free - (jnp.sum(tied) - tied), 0))
         is_own = jnp.arange(n_classes) == labels[place]
@@ -116,7 +116,7 @@ def neighbours_mean(
         if solver == "svd":
             result = jnp.where(near.is_missed, mean(near.all_nearer, near.all_tied, values), result)
             if is_exact:
-                return result, jnp.zeros((), features.dtype)
+                return result, (near.is_missed & near.is_blurred).astype(features.dtype)
         is_settled = jnp.sum(near.tied) == k - jnp.sum(near.nearer)
         return result, (near.is_missed | (~is_settled & (not is_exact))).astype(features.dtype)
 

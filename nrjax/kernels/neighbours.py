@@ -20,6 +20,7 @@ from nrjax.kernels.spectrum import Factorisation, scaled, varying
 NEIGHBOURS = 5
 CANDIDATES = 16
 KNN_ROWS = 256  # compared with all samples at once
+NEARLY = 16  # times the rounding of a distance
 Metric = Literal["cosine", "euclidean"]
 
 
@@ -33,6 +34,7 @@ class Neighbours(NamedTuple):
       all_nearer: the same of all samples, where candidates may have been missed.
       all_tied: and this.
       is_missed: whether they may.
+      is_blurred: whether some of all samples are beyond it by little more than rounding.
     """
 
     seen: Int[Array, " candidates"]
@@ -41,6 +43,7 @@ class Neighbours(NamedTuple):
     all_nearer: Bool[Array, " samples"]
     all_tied: Bool[Array, " samples"]
     is_missed: Bool[Array, ""]
+    is_blurred: Bool[Array, ""]
 
 
 def of_every_sample(
@@ -80,9 +83,11 @@ def of_every_sample(
         last = jnp.max(jnp.where(jnp.isfinite(far[seen]), far[seen], -jnp.inf))
         blur = 4 * coarse * (squares[place] + jnp.max(squares))
         is_missed = (last - blur <= fifth + margin) & (candidates < others)
+        gaps = jnp.abs(far - fifth)
+        is_blurred = jnp.any((gaps > blur) & (gaps <= NEARLY * blur))
         return judged(place, Neighbours(
             seen, distances < fifth - margin, jnp.abs(distances - fifth) <= margin, far < fifth - blur,
-            jnp.abs(far - fifth) <= blur, is_missed,
+            gaps <= blur, is_missed, is_blurred,
         ))  # fmt: skip
 
     return map_blocks(of, jnp.arange(samples), KNN_ROWS)

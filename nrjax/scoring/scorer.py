@@ -30,6 +30,7 @@ NO_PROBABILITIES = "it needs the probabilities of the model's own classes, and t
 NO_INTERVAL = "it has no interval, for too many classes have one sample only, whose silhouette is 0 by definition"
 MOST_OF_ONE = 0.1  # of the classes
 MOST_CONFUSED = 10  # pairs of classes that are kept of a classifier
+PERFECT = 1e-6  # below 1: a mean of shares that are all 1
 
 
 class _Model(NamedTuple):
@@ -156,9 +157,11 @@ class ModelScorer:
                 for i, (_, scores, array) in enumerate(batch):
                     scores.influences[kind.name] = score_influences(kind, array, estimates[i, kind], self._target)
                     values = np.asarray(estimates[i, kind].value)
+                    share = float(values.mean(dtype=np.float64))
                     if values.ndim and np.isin(values, (0, 1)).all():
-                        share = float(values.mean(dtype=np.float64))
                         scores.hits[kind.name] = interval_of_share(share, self._target.independent)
+                    elif not values.ndim and kind.bounds(self._target.n_classes) == (0, 1) and share > 1 - PERFECT:
+                        scores.hits[kind.name] = interval_of_share(min(share, 1.0), self._fewest_hits)
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it
             if len(kinds) > 1:
                 for kind in kinds:
@@ -174,13 +177,18 @@ class ModelScorer:
             by_class = self._means_by_class(values) if values.ndim else None
             if estimate.by_output is not None and len(estimate.by_output) > 1:
                 by_class = np.asarray(estimate.by_output, np.float64)
-            scores.add(kind.name, float(values.mean()), by_class)
+            scores.add(kind.name, _within(float(values.mean()), kind.bounds(self._target.n_classes)), by_class)
             if estimate.predicted is not None and kind.name in scores.values:
                 scores.confused[kind.name] = self._confused(np.asarray(estimate.predicted))
             doubt = constant[i] if kind.reads == "features" and kind.estimate is not None else None
             doubt = doubt or (None if kind.certain(estimate) else doubt_of_error(float(estimate.error)))
             if doubt and kind.name in scores.values:
                 scores.uncertain[kind.name] = doubt
+
+    @property
+    def _fewest_hits(self) -> int:
+        """Samples that count in a mean over classes or labels, if all had as few as the rarest one."""
+        return max(1, min(self._target.independent, self._target.n_classes * int(self._target.counts.min())))
 
     @property
     def _is_classified(self) -> bool:
@@ -195,3 +203,9 @@ class ModelScorer:
         pairs, counts = np.unique(ids[wrong] * np.int64(n_classes) + predicted[wrong], return_counts=True)
         most = np.argsort(-counts, kind="stable")[:MOST_CONFUSED]
         return [(*divmod(int(pairs[i]), n_classes), int(counts[i])) for i in most]
+
+
+def _within(value: float, bounds: tuple[float, float]) -> float:
+    """A value that rounding alone carried beyond what a score can be, at its bound; any other as it is."""
+    nearest = min(max(value, bounds[0]), bounds[1])
+    return nearest if abs(value - nearest) <= PERFECT else value

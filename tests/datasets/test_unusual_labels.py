@@ -1,6 +1,7 @@
 """Labels as frames and files have them: dates, infinities, -1, bytes, invisible characters, rows in another order."""
 
 import datetime
+import enum
 
 import numpy as np
 import pytest
@@ -82,3 +83,56 @@ def test_batches_of_records():
     pyarrow = pytest.importorskip("pyarrow")
     batch = pyarrow.record_batch({"text": TEXTS, "label": [0, 1] * 12})
     assert len(nrjax.load_dataset(batch).labels) == 24
+
+
+@pytest.mark.parametrize(
+    "write", ["{:.1f}%", "${:,.2f}", "{:.2f} €", "{:_.2f}"], ids=["percent", "dollars", "euros", "decimal comma"]
+)
+def test_numbers_with_their_unit_are_a_continuous_target(write):
+    labels = [write.format(1234.5678 * i / 7).replace("_", "") for i in range(24)]
+    labels = [label.replace(".", ",") for label in labels] if "_" in write else labels
+    for door in (lambda: nrjax.load_dataset(frame(labels)), lambda: nrjax.rank_batch({"m": FEATURES}, labels)):
+        with pytest.raises(ValueError, match=r"a continuous target\. Write them as numbers, without a unit and with a"):
+            door()
+    few = [write.format(10.0 * (i % 3)).replace("_", "") for i in range(24)]
+    assert len(nrjax.load_dataset(frame(few)).class_names) == 3
+
+
+def test_a_class_for_nearly_every_sample_is_said():
+    labels = [f"customer {min(i, 22)}" for i in range(24)]
+    with pytest.warns(RuntimeWarning, match="labels have 23 different texts for 24 samples, such as 'customer 0'"):
+        assert len(nrjax.load_dataset(frame(labels)).class_names) == 23
+    with pytest.warns(RuntimeWarning, match="labels have 23 different texts"):
+        nrjax.rank_batch({"m": FEATURES}, labels)
+
+
+class Colour(enum.Enum):
+    RED, GREEN = "red", "green"
+
+
+def test_members_of_an_enumeration_are_classes():
+    labels = [[Colour.RED, Colour.GREEN][i % 2] for i in range(24)]
+    expected = nrjax.rank_batch({"m": FEATURES}, [i % 2 for i in range(24)]).scores
+    assert nrjax.rank_batch({"m": FEATURES}, labels).scores == pytest.approx(expected)
+
+
+def test_true_and_the_text_of_it_are_said():
+    with pytest.warns(RuntimeWarning, match="nearly read the same stay apart: 'True' and 'true'"):
+        nrjax.load_dataset(frame([True, "true", "no"] * 8))
+
+
+@pytest.mark.parametrize("name", ["customer_id", "PassengerId", "patient id"])
+def test_ids_of_rows_are_no_feature(name):
+    data = pandas.DataFrame({"height": FEATURES[:, 0], name: range(100, 124), "label": ["a", "b"] * 12})
+    with pytest.warns(RuntimeWarning, match=f"left out column '{name}', which numbers the rows"):
+        assert nrjax.load_dataset(data).samples.shape == (24, 1)
+    assert nrjax.load_dataset(data.rename(columns={name: "paid"})).samples.shape == (24, 2)
+
+
+def test_lists_of_named_ids_are_several_labels():
+    datasets = pytest.importorskip("datasets")
+    names = datasets.Sequence(datasets.ClassLabel(names=["joy", "fear", "love"]))
+    data = datasets.Dataset.from_dict({"text": TEXTS[:4], "label": [[0], [1, 2], [], [0, 2]]})
+    loaded = nrjax.load_dataset(data.cast_column("label", names))
+    assert (loaded.task, loaded.class_names) == ("multilabel", ("fear", "joy", "love"))
+    assert loaded.labels.tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 0], [0, 1, 1]]

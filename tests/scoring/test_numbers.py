@@ -255,6 +255,26 @@ def test_a_perfect_accuracy_may_be_luck(score, samples):
     assert model.interval[0] <= samples / (samples + 1.6448**2)  # Wilson's
 
 
+@pytest.mark.parametrize("score", ["balanced_probe", "balanced_knn", "average_precision"])
+def test_a_perfect_mean_over_classes_may_be_luck(score):
+    rng, samples = np.random.default_rng(3), 40
+    labels = np.arange(samples) % (2 if score == "average_precision" else 4)
+    features = (rng.normal(size=(samples, 8)) + 12 * np.eye(4, 8)[labels]).astype(np.float32)
+    model = model_of(features, labels, score, confidence=True)
+    assert model.score == pytest.approx(1)
+    assert model.interval[1] == 1
+    assert model.interval[0] <= samples / (samples + 1.6448**2)
+
+
+def test_a_perfect_precision_of_labels_may_be_luck():
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, (40, 3))
+    features = np.hstack([9.0 * labels, rng.normal(size=(40, 3))]).astype(np.float32)
+    model = nrjax.rank_batch({"m": features}, labels, scores="probe", confidence=True).models[0]
+    assert model.score == pytest.approx(1)
+    assert model.interval[0] <= 40 / (40 + 1.6448**2)
+
+
 @pytest.mark.parametrize(("samples", "dims"), [(24, 6), (20, 40), (700, 5)])
 @pytest.mark.parametrize("name", ["transrate", "logme"])
 def test_derivatives(name, samples, dims):
@@ -264,3 +284,13 @@ def test_derivatives(name, samples, dims):
         kernel = jax.jit(lambda x: getattr(kernels, name)(x, labels, n_classes=3))
         slope = float(kernel(features + 1e-6 * step) - kernel(features - 1e-6 * step)) / 2e-6
         assert float(jnp.sum(jax.jit(jax.grad(kernel))(features) * step)) == pytest.approx(slope, abs=1e-7)
+
+
+def test_neighbours_on_a_line_in_float32_are_not_certain():
+    """Rows of rank one differ in direction by their rounding alone, which another order of samples rounds otherwise."""
+    rng = np.random.default_rng(0)
+    features = np.outer(rng.normal(size=80), rng.normal(size=12)).astype(np.float32)
+    model = nrjax.rank_batch({"m": features}, np.arange(80) % 4, scores="knn").models[0]
+    assert "it may be off by" in model.uncertain["knn"]
+    certain = nrjax.rank_batch({"m": np.sign(features)}, np.arange(80) % 4, scores="knn").models[0]
+    assert "off by" not in certain.uncertain.get("knn", "")  # directions that are equal are no rounding
