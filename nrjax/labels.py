@@ -1,6 +1,7 @@
 """The one door for labels, wherever they come from: classes that can be told apart, and no sample without one."""
 
 import datetime
+import enum
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
@@ -185,8 +186,8 @@ def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.
     for i, (label, kind) in enumerate(zip(labels, kinds, strict=True)):
         try:
             hash(label)
-            if type(label).__eq__ is object.__eq__ or getattr(label, "ndim", 0):  # told apart by address alone
-                raise TypeError
+            if getattr(label, "ndim", 0) or (type(label).__eq__ is object.__eq__ and not isinstance(label, enum.Enum)):
+                raise TypeError  # told apart by address alone; members of an enumeration are there once
         except TypeError:
             raise ValueError(
                 f"labels must be values that can be told apart, such as text or numbers; {place(i)} has "

@@ -10,6 +10,7 @@ left. Counts how often statements of confidence hold. Times every score beside i
 """
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable, Container
@@ -66,14 +67,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """Measures the parts asked for and writes everything anew."""
-    candidates, path = Candidates(options.cache), options.out / "trust.json"
+    candidates, path = functools.cache(lambda: Candidates(options.cache)), options.out / "trust.json"
     part_of = {
         "scores": _scores, "agreement": _agreement, "calibration": _calibration, "timing": _timing,
         "unlabelled": _unlabelled,
     }  # fmt: skip
 
     def measure(part: str, doc: dict[str, Any], on_done: Callable[[str], None]) -> Any:
-        return part_of[part](doc, candidates, options, on_done)
+        return part_of[part](doc, candidates(), options, on_done)
 
     facts = {
         "samples": options.samples, "draws": options.draws, "jax": jax.__version__, "resumed": options.resume,

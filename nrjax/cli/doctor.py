@@ -21,7 +21,7 @@ BASE = ("jax", "jaxlib", "flax", "numpy", "scipy", "orbax-checkpoint", "safetens
     epilog=manual(
         "nrjax doctor",
         "nrjax doctor --format json > doctor.json",
-        failure="something is installed that does not work; an extra that is not there is no fault",
+        failure="an installed package does not work; a missing extra is no error",
     )
 )
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)

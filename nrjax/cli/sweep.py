@@ -30,9 +30,10 @@ INTERRUPTED = 130
 @main.command(
     epilog=manual(
         "nrjax sweep zoo/ --data photos/ --store results.db",
-        'nrjax sweep candidates.toml --data photos/ --store results.db --where "parameters < 30e6" --top 5',
-        "nrjax sweep candidates.toml --data photos/ --store results.db --workers 2 --time-limit 600 --memory-limit 8GB",
-        "nrjax sweep candidates.toml --data photos/ --store results.db --engine ray --address auto",
+        "nrjax sweep list.toml --data photos/ --store results.db --top 5",
+        'nrjax sweep list.toml --store results.db --where "parameters < 30e6"',
+        "nrjax sweep list.toml --store results.db --time-limit 600 --memory-limit 8GB",
+        "nrjax sweep list.toml --store results.db --engine ray --address auto",
         failure=MODEL_FAILED,
         stopped=True,
     )

@@ -15,7 +15,7 @@ from nrjax.cli.types import Size
     epilog=manual(
         "nrjax zoo",
         'nrjax zoo candidates.toml --where "parameters < 30e6" --format csv',
-        "nrjax zoo 'timm:convnext*' --where \"parameters < 30e6 and license == 'apache-2.0'\"",
+        "nrjax zoo 'timm:convnext*' --where \"license == 'apache-2.0'\"",
         failure="a model cannot be read, or the input is wrong; stderr says what",
     )
 )

@@ -13,6 +13,7 @@ from nrjax.datasets._positions import Position, Positions
 from nrjax.datasets._recordings import Recording, Recordings
 from nrjax.datasets._sample_sequence import Kind, SampleSequence
 from nrjax.datasets._select import parse_classes
+from nrjax.datasets._suffixes import kind_of_file
 from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._text_pairs import Pair, Pairs
 from nrjax.datasets._tfds import data_folder, is_prepared
@@ -42,6 +43,7 @@ __all__ = [
     "fit_images",
     "holds_labels",
     "is_prepared",
+    "kind_of_file",
     "load_dataset",
     "of_picture",
     "parse_classes",

@@ -19,7 +19,9 @@ from nrjax.datasets._text_pairs import Pairs, pairs_of
 from nrjax.errors import BrokenImage
 from nrjax.target_tasks import TaskName
 
-ROW_NUMBERS = re.compile(r"(unnamed: [\d.]+|__index_level_\d+__|index|idx|id|row)?", re.IGNORECASE)
+ROW_NUMBERS = re.compile(
+    r"(?i:unnamed: [\d.]+|__index_level_\d+__|index|idx|row|(.+[ _-])?id)?|\w*[a-z]I[dD]"
+)  # such as PassengerId
 
 
 class Table:

@@ -75,6 +75,8 @@ def load_head(directory: str | Path, model: Any) -> Head:
             f"{directory} holds no head that can be read: weights {weights.shape}, bias {bias.shape}, "
             f"{len(classes)} classes."
         )
+    if fields["task"] == "classification":
+        model.name_classes(classes)  # they are part of a zero-shot classifier
     if fingerprint and fingerprint != _fingerprint(model):
         raise ValueError(
             f"the head in {directory} was fitted on another model ({described.get('source') or fingerprint[:12]}), or "

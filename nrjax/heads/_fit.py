@@ -53,6 +53,8 @@ def fit_head(
     if pooling is not None:
         model.pool_by(pooling)
     target = Target.of(labels, task=task, groups=groups)
+    if target.task == "classification":
+        model.name_classes(target.classes)
     return head_on_features(model, layer, extract_features(model, samples, layer), target)
 
 

@@ -91,10 +91,19 @@ class EmbedderModel(EmbeddingModel):
 
 
 def _as_given(samples: Any, rate: int | None) -> Any:
-    """Samples as they are; recordings as waveforms at a rate, or with their own."""
+    """Samples as they are; recordings as waveforms at a rate, or with their own.
+
+    Arrays in a list are copies, for the function may change them in place.
+    """
     if not len(samples) or not isinstance(samples[0], Recording):
-        return samples
-    return [(recording.read(), recording.rate) if rate is None else recording.at_rate(rate) for recording in samples]
+        return [_copied(sample) for sample in samples] if isinstance(samples, list) else samples
+    if rate is None:
+        return [(_copied(recording.read()), recording.rate) for recording in samples]
+    return [_copied(recording.at_rate(rate)) for recording in samples]
+
+
+def _copied(sample: Any) -> Any:
+    return sample.copy() if isinstance(sample, np.ndarray) else sample
 
 
 def from_embedder(

@@ -13,6 +13,7 @@ from nrjax.models._layer_choice import LayerChoice
 from nrjax.models._live import as_model
 from nrjax.models._model import SAMPLES_OF, Model, Precision
 from nrjax.models._samples import check_samples
+from nrjax.models._unscaled import remarks_on_numbers
 
 
 @overload
@@ -81,6 +82,8 @@ def extract_layers(
             forward_pass.check_steady()
     finally:
         model.release()
+    remarks += remarks_on_numbers(model, samples) if kind == "array" else []
+    remarks += [model.remark_on_images] if kind == "image" and model.remark_on_images else []
     for remark in remarks:
         warnings.warn(remark, RuntimeWarning, stacklevel=3)
     return features

@@ -28,6 +28,7 @@ class ForwardPass:
         on_batch: Callable[[int], None], on_widths: Callable[[list[int]], None],
     ):  # fmt: skip
         self._model, self._order = model, order
+        self._are_texts = isinstance(samples, list)
         self._batches = Batches(model, samples, order)
         self._precision: Precision = precision
         self._sources = [_sources_of(model, layer) for layer in layers]
@@ -55,7 +56,9 @@ class ForwardPass:
         return self._features
 
     def check_steady(self) -> None:
-        """Runs the first samples again, alone.
+        """Runs the first samples again, alone; of texts also the shortest one of the first batch, without any other.
+
+        The first texts are the longest, and hardly padded.
 
         Raises:
           ValueError: their features change, so the model is random, changes, or mixes the samples of a batch.
@@ -63,8 +66,15 @@ class ForwardPass:
         if self._model.pure:
             return
         count = min(REPEATED, len(self._order), self._model.batch or REPEATED)
+        self._check_again(self._order[:count])
+        if self._are_texts and self._size > 1 and not self._model.batch:
+            shortest = min(self._size, len(self._order)) - 1
+            self._check_again(self._order[shortest : shortest + 1])
+
+    def _check_again(self, rows: np.ndarray) -> None:
+        """Raises ValueError where samples alone have other features than among the others."""
+        count = len(rows)
         size = self._size if self._model.compiled else self._model.batch or count
-        rows = self._order[:count]
         outputs = self._model.outputs(self._batches.prepare(rows, size), self._outputs, self._precision)
         layers = self._layers(outputs, count)
         self._check_widths(layers)

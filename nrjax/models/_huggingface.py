@@ -22,13 +22,13 @@ from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._pairs import PairBatch, combine
 from nrjax.models._pooling import check_pooling, pool
 from nrjax.models._position_batches import PositionBatch
-from nrjax.models._steadiness import TOLERANCES, relative_difference
-from nrjax.models._torch_calls import record_calls
-from nrjax.models._torch_heads import find_head, find_shared_head
+from nrjax.models._steadiness import PADDED, relative_difference
+from nrjax.models._torch_calls import Call, record_calls
+from nrjax.models._torch_heads import find_averaged_heads, find_dense, find_head
 from nrjax.models._torch_runs import computing_in, in_inference, is_accelerated, tensors_on, weight_parts
 
 POOLED = "pooled"
-SHORT = 4  # tokens of a text that is padded to see whether that changes its features
+SHORT = 4  # tokens of a text that is padded to see whether that changes its features; one of half the length is, too
 
 
 class HuggingFaceModel(Model):
@@ -64,7 +64,7 @@ class HuggingFaceModel(Model):
         self._default = "cls" if has_cls else "mean"  # of images, where the network does not pool itself
         self._layers: list[Layer] | None = None
         self._truncated, self._seen = 0, 0  # texts since the last remark
-        self._head: str | None = None  # of the classifier, as the first batch showed it
+        self._heads: tuple[str, ...] | None = None  # of the classifier, as the first batch showed them
         self._told_padding = False
         self._word_remarks = WordRemarks()
         self._head_remark = ""
@@ -134,14 +134,17 @@ class HuggingFaceModel(Model):
         if lengths.max() < 2 * SHORT:
             return None
         longest = int(lengths.argmax())
-        pair = {name: np.array(value[[longest, longest]]) for name, value in batch.items() if name != "truncated"}
-        pair["attention_mask"][1, SHORT:] = 0
-        pair["input_ids"][1, SHORT:] = self.padding
-        alone, padded = (
-            self._features(texts, [PENULTIMATE], "float32")[0][-1]
-            for texts in (without_padding(pair, np.array([1])), pair)
-        )
-        return relative_difference(alone, padded) > TOLERANCES["float32"]
+        for length in dict.fromkeys((SHORT, int(lengths.max()) // 2 + 1)):
+            pair = {name: np.array(value[[longest, longest]]) for name, value in batch.items() if name != "truncated"}
+            pair["attention_mask"][1, length:] = 0
+            pair["input_ids"][1, length:] = self.padding
+            alone, padded = (
+                self._features(texts, [PENULTIMATE], "float32")[0][-1]
+                for texts in (without_padding(pair, np.array([1])), pair)
+            )
+            if relative_difference(alone, padded) > PADDED:
+                return True
+        return False
 
     def pool_by(self, pooling: str) -> None:
         """Pools tokens in another way, and not as the model itself does; see `POOLINGS`."""
@@ -200,20 +203,17 @@ class HuggingFaceModel(Model):
         taken = {name: array for name, array in arrays.items() if self._takes is None or name in self._takes}
         tensors = tensors_on(device, taken)
         first = next(iter(tensors.values()))
-        recorded = self.module if self.classes else None
+        recorded, heads = self.module if self.classes else None, self._heads or ()
         with (
             in_inference(self.module),
             computing_in(precision, device),
-            record_calls(recorded, len(first), self._head) as calls,
+            record_calls(recorded, len(first), heads[0] if len(heads) == 1 else None) as calls,
         ):
             output = self.module(**tensors, output_hidden_states=needs_states, return_dict=True)
-        if self.classes and not self._head:
-            self._head = find_head(calls, output.logits, first) or ""
-            if not self._head:
-                self._head = find_shared_head(calls, output.logits) or ""
-                read_by = f"what {self._head} reads is taken" if self._head else "they are taken, for no head was found"
-                self._head_remark = f"its logits are made of several heads or in an unknown way; {read_by}."
-        read = next((call.given for call in calls if call.name == self._head), None)
+        if self.classes and self._heads is None:
+            heads = self._find_heads(calls, _logits_of(output), first)
+        reads = [call.given.flatten(1) for call in calls if call.name in heads]
+        read = sum(reads) / len(reads) if reads else None
         mask = tensors.get("attention_mask")
         pooling = self._pooling or self._default
         states = output.hidden_states if needs_states else ()
@@ -223,10 +223,25 @@ class HuggingFaceModel(Model):
             return {**layers, POOLED: lambda: pool_words(output.last_hidden_state, mask)}
         return {**layers, POOLED: lambda: self._penultimate(output, read, mask)}
 
+    def _find_heads(self, calls: Sequence[Call], logits: Any, batch: Any) -> tuple[str, ...]:
+        """Names of the classifier, or of several whose logits are averaged; with what there is to say of them."""
+        head = find_head(calls, logits, batch)
+        heads = [head] if head else find_averaged_heads(calls, logits, batch)
+        unknown = [] if heads else [find_dense(calls, logits)]
+        found = tuple(name for name in (*heads, *unknown) if name)
+        if bool((batch != batch[:1]).any()):  # equal samples do not tell a head
+            self._heads = found
+            taken = f"the mean of what {' and '.join(found)} read" if len(found) > 1 else (
+                f"what {found[0]} reads" if found else "its logits, for no head was found,"
+            )  # fmt: skip
+            if len(heads) != 1:
+                self._head_remark = f"its logits are made of several heads, or in an unknown way; {taken} is taken."
+        return found
+
     def _penultimate(self, output: Any, read: Any, mask: Any) -> Any:
         """The penultimate layer `[samples, dims]`; `read` is what the classifier read, as far as that is known."""
         if self.classes:
-            return (output.logits if read is None else read).flatten(1)
+            return (_logits_of(output) if read is None else read).flatten(1)
         pooler_output: Any = getattr(output, "pooler_output", None)
         if self._pooling is None and self.pools and pooler_output is not None:  # what classifiers read
             return pooler_output.flatten(1)
@@ -234,3 +249,8 @@ class HuggingFaceModel(Model):
         if self.head is not None:
             embedding = self.head(embedding)
         return embedding[:, : self.dims]
+
+
+def _logits_of(output: Any) -> Any:
+    """The logits of a classifier, which some call otherwise."""
+    return output.logits if getattr(output, "logits", None) is not None else output[0]

@@ -126,7 +126,7 @@ def from_parts(module: Any, *given: Any) -> Any:
     name = str(getattr(module.config, "_name_or_path", "") or "")
     options = {"trust_remote_code": False, "local_files_only": True}
     kind = type(module).__name__
-    is_classifier = kind.endswith((PAIR_CLASSIFIER, "ForImageClassification"))
+    is_classifier = kind.endswith(PAIR_CLASSIFIER) or "ForImageClassification" in kind
     is_sound = getattr(module.config, "model_type", "") in SOUND
     network = module if is_classifier or is_sound else module.base_model
     preparers = Preparers(f"the {kind}", name, options, given)

@@ -42,6 +42,11 @@ def processed_images(preparers: Preparers, preprocessing: Preprocessing | None, 
         if grey:
             images = [np.asarray(picture)[..., None] for picture in images]
         batch = processor(images=images, return_tensors="np", **options, **steps)
+        if not np.asarray(batch.get("pixel_mask", True)).all():
+            raise ValueError(
+                f"{preparers.who}: its processor pads images of several sizes to one, which changes what the network "
+                "makes of them; bring them to one size: load_dataset(..., image_size=(height, width))."
+            )
         return np.asarray(batch["pixel_values"], np.float32)
 
     settings = {
@@ -99,11 +104,19 @@ def tokenized_texts(
 
 
 def run_by_length(
-    batch: Mapping[str, np.ndarray], run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
+    batch: Mapping[str, np.ndarray], run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]],
+    at_once: int | None = None,
 ) -> list[np.ndarray]:  # fmt: skip
-    """Results of `run` in the order of the batch; texts of one length run together and without padding."""
+    """Results of `run` in the order of the batch; texts of one length run together and without padding.
+
+    Args:
+      batch: tokens and their mask.
+      run: from tokens of one length to results.
+      at_once: texts at most; None takes any number.
+    """
     lengths = batch["attention_mask"].sum(axis=1)
-    parts = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    equal = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    parts = [part for rows in equal for part in np.split(rows, range(at_once or len(rows), len(rows), at_once or 1))]
     results = [run(without_padding(batch, rows)) for rows in parts]
     order = np.argsort(np.concatenate(parts))
     return [np.concatenate(arrays)[order] for arrays in zip(*results, strict=True)]

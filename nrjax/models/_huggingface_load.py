@@ -82,7 +82,7 @@ def _load_config(transformers: Any, name: str, who: str, is_local: bool, options
         if "trust_remote_code" in text:
             raise ValueError(
                 f"{who}: it needs code of its own (trust_remote_code), which nrjax never runs; load it yourself and "
-                "pass nrjax.from_torch(module), or for texts nrjax.from_embedder(function_of_texts, 'text')."
+                "pass the pair (module, tokenizer) or (module, image_processor)."
             ) from error
         if not is_local:
             raise ValueError(
@@ -101,7 +101,7 @@ def _load_module(
     """
     kind = TEXT_TOWERS.get(getattr(config, "model_type", "")) or "AutoModel"
     architectures = getattr(config, "architectures", None) or ()
-    if with_classifier and any(architecture.endswith("ForImageClassification") for architecture in architectures):
+    if with_classifier and any("ForImageClassification" in architecture for architecture in architectures):
         kind = "AutoModelForImageClassification"
     is_sound = getattr(config, "model_type", "") in SOUND
     if with_classifier and is_sound and any(architecture.endswith(CLASSIFIERS) for architecture in architectures):

@@ -11,7 +11,7 @@ from nrjax.models._heads import is_vector, main_name
 
 PASSES = ("Dropout", "Flatten", "Reshape", "Softmax", "Sigmoid", "LogSoftmax", "Squeeze", "Rescaling", "Cast",
           "ActivityRegularization", "Identity")  # fmt: skip
-SUMS = ("Add", "Average", "Subtract", "TrueDivide", "Divide", "Multiply")  # of heads, or with a number
+SUMS = ("Add", "Average", "Concatenate", "Subtract", "TrueDivide", "Divide", "Multiply")  # of heads, or with a number
 POOLS = ("GlobalAveragePooling2D", "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D")
 LOGIT_ACTIVATIONS = ("linear", "softmax", "sigmoid", "log_softmax")
 DENSE = ("Dense", "EinsumDense")
@@ -51,10 +51,11 @@ def _read_by_head(keras: Any, tensor: Any, remarks: list[str]) -> Any:
             return None if read is None else keras.Model(layer.inputs, read)(node.input_tensors)
         if kind in SUMS and len(node.input_tensors) > 1:
             read = [_read_by_head(keras, each, remarks) for each in node.input_tensors]
-            if kind in ("Add", "Average") and all(each is not None for each in read):
+            if kind in ("Add", "Average", "Concatenate") and all(each is not None for each in read):
                 if all(each is read[0] for each in read):
                     return read[0]
-                remarks.append("its output is the sum of several heads, and is taken as it is; or choose a layer.")
+                what = "several heads beside each other" if kind == "Concatenate" else "the sum of several heads"
+                remarks.append(f"its output is {what}, and is taken as it is; or choose a layer.")
             return None
         is_scale = kind in SUMS or (kind == "Lambda" and _is_factor(keras, layer, given))
         if kind in PASSES or is_scale or (kind == "Activation" and activation in LOGIT_ACTIVATIONS):
@@ -64,7 +65,8 @@ def _read_by_head(keras: Any, tensor: Any, remarks: list[str]) -> Any:
             pools, tensor = [layer], given
             continue
         is_dense = kind in DENSE or any(len(weight.shape) > 1 for weight in getattr(layer, "weights", ()))
-        if not is_dense or activation not in LOGIT_ACTIVATIONS:
+        is_number = tuple(tensor.shape[1:]) == (1,)  # of which nobody makes an embedding, whatever the activation
+        if not is_dense or (activation not in LOGIT_ACTIVATIONS and not is_number):
             return None
         if pools:
             is_for_each = kind in DENSE or set(getattr(layer, "kernel_size", (0,))) == {1}

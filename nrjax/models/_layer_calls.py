@@ -56,13 +56,14 @@ class LayerCalls:
 
 
 def main_output(output: Any, samples: int) -> jax.Array | None:
-    """The main output of a network: the one whose name says so, or the first vectors; None without any.
+    """The main output of a network: the one whose name says so, the first vectors, or whatever has a row a sample.
 
     Vectors are `[samples, dims]`, with one number for every sample also `[samples]`.
     """
     if isinstance(output, Mapping):
         name = main_name(output)
         output = [output[name]] if name else list(output.values())
-    leaves = [leaf for leaf in jax.tree.leaves(output) if isinstance(leaf, jax.Array)]
-    vectors = next((leaf for leaf in leaves if has_vectors(leaf.shape, samples)), None)
-    return vectors if vectors is not None else next((leaf for leaf in leaves if leaf.shape == (samples,)), None)
+    leaves = (leaf for leaf in jax.tree.leaves(output) if isinstance(leaf, jax.Array))
+    rows = [leaf for leaf in leaves if leaf.ndim and leaf.shape[0] == samples and leaf.dtype.kind not in "biu"]
+    vectors = [leaf for leaf in rows if has_vectors(leaf.shape, samples)]
+    return next(iter([*vectors, *(leaf for leaf in rows if leaf.ndim == 1), *rows]), None)

@@ -18,6 +18,7 @@ from nrjax.models._onnx_inputs import inputs_of_graph, is_channels_last
 from nrjax.models._onnx_sessions import NUMPY_TYPES, Sessions
 from nrjax.models._pooling import pool_layer
 from nrjax.models._preprocessing import Preprocessing, scales_images
+from nrjax.models._steadiness import ONE_BY_ONE
 
 
 class OnnxModel(Model):
@@ -54,6 +55,9 @@ class OnnxModel(Model):
         search = HeadSearch(self._sessions.onnx, graph)
         self._penultimate = search.penultimate()
         self._remarks, self._values = search.remarks, graph.values
+        if graph.quantises_batches and self.batch is None:
+            self.batch = 1
+            self._remarks.append(ONE_BY_ONE)
         self._input_layer = unique_name("input", self._values)  # the name of the layer that is the batch itself
         self._names_by_index: list[str] = []
         counts = [np.prod(list(tensor.dims), dtype=np.int64) for tensor in proto.graph.initializer]

@@ -41,9 +41,13 @@ class Graph:
         self.outputs = [tensor.name for tensor in proto.graph.output]
         self.values = tuple(
             name for node in proto.graph.node for name in node.output
-            if name and name not in self.weights
-            and (name not in self.types or self.types[name].elem_type in (0, *FLOATS))
+            if name and name not in self.weights and self.may_be_numbers(name)
         )  # fmt: skip
+
+    @property
+    def quantises_batches(self) -> bool:
+        """Whether it quantises by the range of a whole batch, so that samples are not independent of each other."""
+        return any(node.op_type == "DynamicQuantizeLinear" for node in self._graph.node)
 
     def add(self, node: Any) -> None:
         """Adds a node with one output to the graph; its output is no layer."""
@@ -63,6 +67,10 @@ class Graph:
         if kind is None or not kind.HasField("shape"):
             return None
         return [size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim][1:]
+
+    def may_be_numbers(self, name: str) -> bool:
+        """Whether a tensor holds floating-point numbers, as far as its type is known."""
+        return name not in self.types or self.types[name].elem_type in (0, *FLOATS)
 
     def may_be_vector(self, name: str) -> bool:
         """Whether a tensor is a vector for every sample, as far as its shape is known.

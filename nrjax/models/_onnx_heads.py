@@ -10,6 +10,8 @@ from nrjax.models._onnx_graph import ARITHMETIC, DENSE, FLOATS, PASSES, QUANTISE
 
 SUMS = ("Add", "Sum", "Mean", "Concat")
 POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Gather", "Slice")  # of positions
+OF_NUMBERS = ("Tanh", "Softplus", "Exp", "Relu", "LeakyRelu", "Clip", "HardSigmoid", "Elu", "Selu")
+CHOICES = ("ArgMax", "TopK")  # of classes, by their logits
 NORMS = ("ReduceL2", "Clip", "Expand", "Shape", "Max", "Sqrt", "ReduceSum", "Mul", "Pow", "Add", "Unsqueeze", "LpNorm")
 
 
@@ -27,12 +29,14 @@ class HeadSearch:
     def penultimate(self) -> str | None:
         """The tensor that the head reads, else the main output; None where that is no vector for every sample."""
         graph = self._graph
-        outputs = graph.outputs
+        outputs = [
+            name for name in graph.outputs if graph.may_be_numbers(name)
+        ] or graph.outputs  # and no ids of classes
         vectors = [name for name in outputs if graph.may_be_vector(name)]
         main = main_name(outputs) or (vectors or outputs)[0]
         read = self._read_by_head(main, [])
         if read is None:
-            return main if graph.may_be_vector(main) else None
+            return main if graph.may_be_vector(main) and graph.may_be_numbers(main) else None
         others = [self._read_by_head(name, []) for name in outputs if name != main]
         if any(other not in (None, read) for other in others):
             self.remarks.append(f"it has several heads, and what that of its output {main} reads is taken.")
@@ -42,7 +46,7 @@ class HeadSearch:
         """The input of the head whose output a tensor is; None where there is no head."""
         graph = self._graph
         while (node := graph.sources.get(name)) is not None:
-            inputs = graph.inputs_of(node)
+            inputs = [given for given in graph.inputs_of(node) if not self._is_scale(given)]
             if node.op_type in (*DENSE, *QUANTISED, "Conv"):
                 return self._read_by_dense(node, pools)
             if node.op_type in SUMS and len(inputs) > 1:
@@ -51,12 +55,21 @@ class HeadSearch:
                 pools = [node]
             elif (
                 not self._keeps_vectors(node)
-                and node.op_type not in PASSES
+                and node.op_type not in (*PASSES, *CHOICES)
+                and not (node.op_type in OF_NUMBERS and graph.sizes(name) in ([], [1]))  # no embedding is one number
                 and not (node.op_type in ARITHMETIC and len(inputs) == 1)
             ):
                 return None
             name = inputs[0] if inputs else ""
         return None
+
+    def _is_scale(self, name: str) -> bool:
+        """Whether a tensor is a scale of dynamic quantisation, perhaps times that of the weights."""
+        node = self._graph.sources.get(name)
+        if node is not None and node.op_type == "Mul":
+            inputs = self._graph.inputs_of(node)
+            return len(inputs) == 1 and self._is_scale(inputs[0])
+        return node is not None and node.op_type == "DynamicQuantizeLinear" and name == node.output[1]
 
     def _keeps_vectors(self, node: Any) -> bool:
         """Whether a node adds up several heads, or takes the only number of a sample out of its vector."""

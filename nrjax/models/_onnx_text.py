@@ -23,6 +23,7 @@ from nrjax.models._onnx_sessions import NUMPY_TYPES, Sessions
 from nrjax.models._pairs import PairBatch, combine
 from nrjax.models._pooling import check_pooling
 from nrjax.models._sentences import sentence_settings
+from nrjax.models._steadiness import ONE_BY_ONE
 
 TOKENS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 EMBEDDING = "sentence_embedding"  # the name of an output that is pooled already
@@ -68,7 +69,7 @@ class OnnxTextModel(Model):
         inputs = tokenized_texts(Preparers(source, str(place), options), config, sentences)
         self.inputs = Inputs("text", None, inputs.preprocessing, inputs.prepare, others=("pair",))
         graph = Graph(self._sessions.onnx, proto)
-        self._values = graph.values
+        self._values, self._one_by_one = graph.values, graph.quantises_batches
         outputs = self._sessions.outputs
         self._main = EMBEDDING if EMBEDDING in outputs else outputs[0]
         self._penultimate = (
@@ -78,7 +79,7 @@ class OnnxTextModel(Model):
         )
         counts = [np.prod(list(tensor.dims), dtype=np.int64) for tensor in proto.graph.initializer]
         self.description = Description(int(np.sum(counts)), proto.ByteSize(), source)
-        self._truncated, self._seen = 0, 0
+        self._truncated, self._seen, self._told_once = 0, 0, False
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """Tensors with a row for every text, or for every token; found by running two texts of one length."""
@@ -107,7 +108,7 @@ class OnnxTextModel(Model):
             found = self._run(texts, tuple(dict.fromkeys(tensors)))
             return [self._pooled(name, found[name], texts["input_ids"].shape) for name in tensors]
 
-        return run_by_length(batch, run)
+        return run_by_length(batch, run, at_once=1 if self._one_by_one else None)
 
     def _run(self, texts: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
         ids = texts["input_ids"]
@@ -140,10 +141,11 @@ class OnnxTextModel(Model):
         yield self._proto.SerializeToString(deterministic=True)
 
     def remarks(self) -> list[str]:
-        """The number of texts that were truncated since the last call."""
+        """The number of texts that were truncated since the last call; once, that they run one by one."""
         truncated, seen, self._truncated, self._seen = self._truncated, self._seen, 0, 0
         words = f"{truncated:,} of {seen:,} texts are longer than the model takes and were truncated."
-        return [words] if truncated else []
+        told, self._told_once = self._told_once, True
+        return [words] * bool(truncated) + [ONE_BY_ONE] * (self._one_by_one and not told)
 
 
 def _is_layer(value: Any, tokens: tuple[int, ...]) -> bool:

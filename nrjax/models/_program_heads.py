@@ -1,5 +1,6 @@
 """What the head of a network in JAX reads, found by going back from the network's main output through its program."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from nrjax.models._program import Operation, Program, Value, between
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
 MAKES_PROBABILITIES = ("exp", "log", "logistic")
+OF_NUMBERS = ("tanh", "log1p", "expm1", "abs", "sign", "eq", "ne", "gt", "ge", "lt", "le", "min", "clamp")
 KEEPS_ORDER = (
     "reshape", "squeeze", "broadcast_in_dim", "convert_element_type", "stop_gradient", "sub", "div", "mul", "neg",
     "add", "add_any", "reduce_max", "reduce_sum", "max", "is_finite", "select_n", "copy", "copy_p", "expand_dims",
@@ -44,14 +46,15 @@ def read_by_head(
         names = [operation.name if operation else None for operation in between(read[0], given)]
         if given.shape == read[0].shape and set(names) <= set(NORMALISES):
             return program.compute(given)
-    vectors = _pooled(program.compute(read[0]), products[0], operations)
+    vectors = _pooled(program.compute(_before_norm(read[0])), products[0], operations)
     return vectors if has_vectors(vectors.shape, len(samples)) else None
 
 
 def _path_to_products(main: Value) -> tuple[list[Operation], list[Operation]] | None:
     """The products with weights of which the main output is made, and the operations after them.
 
-    None where anything else than a sum, a factor, a softmax, its logarithm, a sigmoid or pooling comes after them.
+    None where anything else than a sum, a factor, a softmax, its logarithm, a sigmoid or pooling comes after them; of
+    one number for every sample also what changes it alone.
     """
     waiting, seen, products, operations = [main], set(), [], []
     while waiting:
@@ -68,8 +71,10 @@ def _path_to_products(main: Value) -> tuple[list[Operation], list[Operation]] | 
         operations.append(operation)
         waiting += operation.inputs
     names = {operation.name for operation in operations}
-    makes_probabilities = bool(names & set(MAKES_PROBABILITIES))
-    is_known = names <= {*KEEPS_ORDER, *MAKES_PROBABILITIES} and (makes_probabilities or "max" not in names)
+    is_number = math.prod(main.shape[1:]) == 1  # of which nobody makes an embedding, whatever comes after the product
+    changes = {*MAKES_PROBABILITIES, *(OF_NUMBERS if is_number else ())}
+    makes_probabilities = bool(names & changes) or (is_number and "max" in names)
+    is_known = names <= {*KEEPS_ORDER, *changes} and (makes_probabilities or "max" not in names)
     is_linear = all(_is_linear(operation) for operation in operations)
     if not products or not is_known or not (is_linear or (makes_probabilities and len(products) == 1)):
         return None
@@ -89,6 +94,27 @@ def _before_product(value: Value) -> Value | None:
     products, operations = path or ([], [])
     is_product = len(products) == 1 and all(_is_linear(operation) for operation in operations)
     return products[0].data[0] if is_product else None
+
+
+def _before_norm(value: Value) -> Value:
+    """The vectors whose lengths divide them, perhaps with a factor, where a value is made so; else the value."""
+    inner = value
+    while _is_scaled(inner):
+        (inner,) = inner.operation.data  # pyright: ignore
+    operation = inner.operation
+    for source in operation.data if operation is not None and operation.name in ("div", "mul") else ():
+        names = {each.name if each else None for each in between(inner, source)}
+        if source.shape == inner.shape and "reduce_sum" in names and names <= set(NORMALISES):
+            return source
+    return value
+
+
+def _is_scaled(value: Value) -> bool:
+    """Whether a value is another one times or through one number."""
+    operation = value.operation
+    if operation is None or operation.name not in ("div", "mul") or len(operation.data) != 1:
+        return False
+    return all(given.is_scalar for given in operation.inputs if not given.is_data)
 
 
 def _pooled(read: jax.Array, product: Operation, operations: list[Operation]) -> jax.Array:

@@ -1,12 +1,14 @@
 """Checks samples once before any model runs: images, texts or arrays."""
 
+import os
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from nrjax._utils.frames import is_frame, numbers_of_frame
-from nrjax.datasets import Images, Kind, Pairs, SampleSequence, channels_last, holds_labels, of_picture
+from nrjax._utils.messages import printable, shortened
+from nrjax.datasets import Images, Kind, Pairs, SampleSequence, channels_last, holds_labels, kind_of_file, of_picture
 
 Samples = np.ndarray | SampleSequence | list[str]
 
@@ -36,6 +38,8 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
         return "pair", Pairs(samples)
     if _are_texts(samples):
         return "text", _check_texts(samples)
+    if isinstance(samples, (list, tuple)) and len(samples) and isinstance(samples[0], os.PathLike):
+        raise _of_files(samples[0])
     if isinstance(samples, (list, tuple)) and len(samples) and hasattr(samples[0], "getexif"):
         return "image", Images.of([of_picture(picture, f"image {i}") for i, picture in enumerate(samples)])
     if isinstance(samples, (list, tuple)) and len({getattr(sample, "shape", None) for sample in samples}) > 1:
@@ -87,7 +91,7 @@ def _check_texts(texts: Any) -> list[str]:
     """Texts as a list of str.
 
     Raises:
-      ValueError: one is no str, no Unicode, or empty; names the first, and how many there are.
+      ValueError: one is no str, no Unicode, or empty; names the first, and how many there are. All are names of files.
     """
     texts = [str(text) if isinstance(text, str) else text for text in texts]
     wrong = [i for i, text in enumerate(texts) if not isinstance(text, str)]
@@ -102,6 +106,8 @@ def _check_texts(texts: Any) -> list[str]:
             f"texts must be Unicode; text {halves[0]} has half a character (a lone surrogate), which no tokenizer "
             f"takes ({len(halves)} of {len(texts)} texts). Mend them: text.encode(errors='replace').decode()."
         )
+    if all(kind_of_file(text) for text in texts) and os.path.isfile(texts[0]):
+        raise _of_files(texts[0])
     empty = [i for i, text in enumerate(texts) if not text.strip()]
     if empty:
         raise ValueError(
@@ -109,6 +115,15 @@ def _check_texts(texts: Any) -> list[str]:
             "their labels."
         )
     return texts
+
+
+def _of_files(name: Any) -> ValueError:
+    """The error of names of files, of which this is one."""
+    role = kind_of_file(str(name)) or "image"
+    return ValueError(
+        f"samples are names of files ({printable(shortened(str(name), 60))}), and no samples. Read the files: "
+        f"load_dataset(pandas.DataFrame({{{role!r}: names, 'label': labels}}))."
+    )
 
 
 def _is_unicode(text: str) -> bool:

@@ -13,3 +13,7 @@ def relative_difference(features: np.ndarray, others: np.ndarray) -> float:
     """The largest difference between two arrays, relative to the largest entry of the first; NaN where one has NaN."""
     with np.errstate(all="ignore"):
         return float(np.abs(features - others).max() / max(np.abs(features).max(), 1e-30))
+
+
+PADDED = 5e-4  # relative: padding that is masked changes less
+ONE_BY_ONE = "it quantises by the range of a whole batch, so that samples run one by one."  # a remark

@@ -49,6 +49,9 @@ class TimmModel(TorchModel):
         features = self.module.forward_head(self.module.forward_features(batch), pre_logits=True)
         return {PENULTIMATE: features} if has_vectors(features.shape, len(batch)) else {}
 
+    def _remarks_on_heads(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> list[str]:
+        return super()._remarks_on_heads(calls, tensors, batch) if self._head else []  # timm says what heads read
+
     def _find_maps(self, batch: PositionBatch) -> Maps:
         """Layers with maps; the penultimate is what `forward_features` returns."""
         if self._maps is None:
@@ -78,7 +81,7 @@ class TimmModel(TorchModel):
 def load_timm(
     where: str, *, base: Path = Path(), preprocessing: Preprocessing | None = None, device: str | None = None,
     download: bool = False,
-) -> TimmModel:  # fmt: skip
+) -> TorchModel:  # fmt: skip
     """A pretrained model by its name, or one that was saved into a directory (`config.json`, `model.safetensors`).
 
     A file `.npz` is a vision transformer of big_vision, or of the original ViT.
@@ -114,7 +117,7 @@ def load_timm(
     return model
 
 
-def from_timm(module: Any, source: str = "", preprocessing: Preprocessing | None = None) -> TimmModel:
+def from_timm(module: Any, source: str = "", preprocessing: Preprocessing | None = None) -> TorchModel:
     """A live network of timm, with the preprocessing of its own configuration unless another is given."""
     timm = framework("timm", source)
     data = timm.data.resolve_model_data_config(module)
@@ -123,9 +126,35 @@ def from_timm(module: Any, source: str = "", preprocessing: Preprocessing | None
         module, shortened(source), license=str(config.get("license") or ""),
         tags={"architecture": str(config.get("architecture") or "")},
     )  # fmt: skip
-    model = TimmModel(module, _inputs(timm, data, preprocessing), description)
+    kind = TimmModel if callable(getattr(module, "forward_head", None)) else TorchModel  # without: maps alone
+    model = kind(module, _inputs(timm, _as_built(module, data), preprocessing), description)
+    if not isinstance(model, TimmModel):
+        return model
     model.config = json.dumps({"architecture": config.get("architecture"), "data": data}, sort_keys=True, default=str)
     return model
+
+
+def _as_built(module: Any, data: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with the size and the channels that a network was built for, which its weights' need not be."""
+    channels, *size = data["input_size"]
+    channels = int(getattr(module, "in_chans", None) or _channels_of_first_layer(module) or channels)
+    patches: Any = getattr(module, "patch_embed", None)
+    if getattr(patches, "img_size", None) and getattr(patches, "strict_img_size", True):
+        size = patches.img_size
+    data = data | {"input_size": (channels, *map(int, size))}
+    if channels == 1 and len(data["mean"]) == 3:  # of colours
+        data |= {name: (sum(data[name]) / 3,) for name in ("mean", "std")}
+    return data
+
+
+def _channels_of_first_layer(module: Any) -> int | None:
+    """The channels that a network reads, by its first convolution; None where its configuration does not name it."""
+    name = (getattr(module, "pretrained_cfg", None) or {}).get("first_conv")
+    name = name[0] if isinstance(name, (list, tuple)) and name else name
+    try:
+        return int(module.get_submodule(name).in_channels) if isinstance(name, str) else None
+    except AttributeError:
+        return None
 
 
 def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None) -> Inputs:
@@ -139,6 +168,11 @@ def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None
     def prepare(images: Any, transform: Any = transform) -> np.ndarray:
         if isinstance(images, np.ndarray) and images.dtype != np.uint8:  # the user has transformed them
             return untransformed.prepare(images)
+        if channels not in (1, 3):
+            raise ValueError(
+                f"the network takes {channels} channels; prepare images yourself, as floating-point numbers [samples, "
+                f"{channels}, height, width]."
+            )
         return np.stack([np.asarray(transform(picture)) for picture in pictures(images, grey=channels == 1)])
 
     words, of_positions = (

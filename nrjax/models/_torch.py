@@ -20,6 +20,7 @@ from nrjax.models._model import Description, Inputs, Model, Precision, as_shape,
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch
 from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._steadiness import ONE_BY_ONE
 from nrjax.models._torch_calls import Call, hooked, record_calls, tensors_of
 from nrjax.models._torch_heads import describe_heads, find_head, main_output
 from nrjax.models._torch_maps import few_pictures, find_maps, vectors_of
@@ -30,6 +31,7 @@ from nrjax.models._torch_runs import (
     is_accelerated,
     is_lazy,
     is_program,
+    quantises_batches,
     weight_parts,
 )
 
@@ -58,6 +60,8 @@ class TorchModel(Model):
         self.description = description or described(module)
         self._names: list[str] | None = None  # of the layers, as the first batch showed them
         self._remarks: list[str] = []
+        if quantises_batches(module):
+            self.batch, self._remarks = 1, [ONE_BY_ONE]
         self._maps: Maps | None = None  # of the layers, as the first batch of positions showed them
         self._head: str | None = None  # the call whose input is the penultimate layer, empty where there is none
 
@@ -122,7 +126,7 @@ class TorchModel(Model):
         self._names, self._head, self._maps = None, None, None
 
     def remarks(self) -> list[str]:
-        """That its weights are random, once."""
+        """About random weights, several heads, or samples one by one; once."""
         remarks, self._remarks = self._remarks, []
         return remarks
 
@@ -237,10 +241,15 @@ class TorchModel(Model):
             calls = [*calls, *products]
         head = find_head(calls, main, batch) or "" if self._head is None else self._head
         if self._head is None and (batch != batch[:1]).any():  # equal samples do not tell a head
-            self._head, remark = head, describe_heads(calls, tensors, head, batch)
-            self._remarks += [remark] if remark else []
+            self._head = head
+            self._remarks += self._remarks_on_heads(calls, tensors, batch)
         features = next((call.given for call in calls if call.name == head), main)
         return {PENULTIMATE: features} if features is not None and has_vectors(features.shape, len(batch)) else {}
+
+    def _remarks_on_heads(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> list[str]:
+        """What there is to say of several heads."""
+        remark = describe_heads(calls, tensors, self._head or "", batch)
+        return [remark] if remark else []
 
 
 def from_torch(
@@ -268,13 +277,20 @@ def from_torch(
       (1000, 32)
     """
     if preprocessing is None and input_shape is None and hasattr(module, "pretrained_cfg"):
-        if callable(getattr(module, "forward_head", None)):
+        is_timm = type(module).__module__.startswith("timm.") or callable(getattr(module, "forward_head", None))
+        if is_timm:
             from nrjax.models._timm import from_timm
 
             return from_timm(module)
-    preprocessing = preprocessing or Preprocessing()
+    is_default, preprocessing = preprocessing is None, preprocessing or Preprocessing()
     shape = as_shape(input_shape)
     inputs = image_inputs(shape, preprocessing, channels_first=True, as_bytes=lambda: is_accelerated(module))
     model = TorchModel(module, inputs)
     model.normalises = preprocessing
+    inner = next((part for part in module.modules() if hasattr(part, "pretrained_cfg")), None)
+    if is_default and inner is not None:
+        model.remark_on_images = (
+            f"it holds {type(inner).__name__} of timm, whose configuration says a preprocessing; images are scaled to "
+            "[0, 1] alone, unless preprocessing= says otherwise."
+        )
     return model

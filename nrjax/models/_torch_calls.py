@@ -92,21 +92,22 @@ def _vectors_of(layer: Any, given: Any, value: Any, samples: int) -> Iterator[tu
     A convolution or a dense layer of tokens may be a head whose output is pooled later. A convolution of the whole map
     is a dense layer of its numbers. The vectors are copies, because later modules may change them in place.
     """
-    size = getattr(layer, "kernel_size", None)
-    is_convolution = isinstance(size, tuple) and given.ndim == 4 and getattr(layer, "groups", 1) == 1
+    size: Any = getattr(layer, "kernel_size", None)
+    is_convolution = isinstance(size, tuple) and given.ndim == len(size) + 2 and getattr(layer, "groups", 1) == 1
     if has_vectors(value.shape, samples):
         is_whole = is_convolution and tuple(given.shape[2:]) == size
         yield "", given.flatten(1).clone() if is_whole else given.clone(), value.clone()
-    elif value.ndim == 4 and is_convolution and size == (1, 1):
-        read, largest = given.mean(dim=(2, 3)), given.amax(dim=(2, 3))
-        yield "|mean", read, value.mean(dim=(2, 3))
-        yield "|mean of the positive", read, value.relu().mean(dim=(2, 3))
-        yield "|largest", largest, value.amax(dim=(2, 3))
-    elif value.ndim == 3 == given.ndim and "Linear" in type(layer).__name__:
-        if value.shape[0] == samples and given.shape[:2] == value.shape[:2]:
-            yield "|mean", given.mean(dim=1), value.mean(dim=1)
-            yield "|first", given[:, 0].clone(), value[:, 0].clone()
-            yield "|last", given[:, -1].clone(), value[:, -1].clone()
+    elif is_convolution and set(size) == {1} and value.shape[2:] == given.shape[2:]:
+        read, answer = given.flatten(2), value.flatten(2)  # `[samples, channels, places]`
+        yield "|mean", read.mean(dim=2), answer.mean(dim=2)
+        yield "|mean of the positive", read.mean(dim=2), answer.relu().mean(dim=2)
+        yield "|largest", read.amax(dim=2), answer.amax(dim=2)
+    elif value.ndim == 3 == given.ndim and "Linear" in type(layer).__name__ and given.shape[:2] == value.shape[:2]:
+        for axis, where in ((1, ""), (0, " of the first axis")):  # that of the tokens
+            if value.shape[1 - axis] == samples:
+                yield f"|mean{where}", given.mean(dim=axis), value.mean(dim=axis)
+                yield f"|first{where}", given.select(axis, 0).clone(), value.select(axis, 0).clone()
+                yield f"|last{where}", given.select(axis, -1).clone(), value.select(axis, -1).clone()
 
 
 def tensors_of(output: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from nrjax.models._torch_calls import Call
 
 RECURRENT = "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"  # layers with matrices that are no heads
 CLOSE = 1e-4  # relative: the same numbers, but for the order of sums
+FEW, FEW_IN_ORDER = 4, 6  # numbers that fit anything; samples that may be in order by chance
 
 
 def main_output(tensors: Mapping[str, Any], samples: int) -> Any:
@@ -41,17 +42,19 @@ def find_head(calls: Sequence[Call], main: Any, batch: Any) -> str | None:
       batch: that entered it.
     """
     samples = len(batch)
-    if main is None or not has_vectors(main.shape, samples):
+    if main is None or main.shape[0] != samples or not main.numel():
         return None
-    main = main.reshape(samples, -1).float()
+    are_vectors, main = has_vectors(main.shape, samples), main.reshape(samples, -1).float()
     source = next((call for call in calls if _are_close(call.output, main)), None)
     if source is not None and _may_be_head(source, batch):
         return source.name
+    if not are_vectors:  # a map, or something else that no dense layer answers
+        return None
     for call in reversed(calls):  # the network changed the logits by itself
-        if call.output[0].numel() == main.shape[1] and _may_be_head(call, batch):
-            if _may_be_logits_of(call.output.reshape(samples, -1).float(), main):
-                return call.name
-    summands = _summands(calls, main, batch)
+        has_size = call.output[0].numel() in (1, main.shape[1])
+        if has_size and _may_be_head(call, batch) and _makes(call.output.reshape(samples, -1).float(), main):
+            return call.name
+    summands = _parts(calls, main, batch) or _summands(calls, main, batch)
     read = [_read_by_all(call, calls) for call in summands]
     return summands[0].name if read and all(_are_close(each, read[0]) for each in read) else None
 
@@ -103,6 +106,19 @@ def _summands(calls: Sequence[Call], main: Any, batch: Any) -> list[Call]:
     return [call for call, factor in zip(dense, factors[:, 0].tolist(), strict=True) if abs(factor) > CLOSE]
 
 
+def _parts(calls: Sequence[Call], main: Any, batch: Any) -> list[Call]:
+    """Dense layers whose outputs beside each other are the main output; none where they are not."""
+    found: list[Call] = []
+    dense = [call for call in calls if not any(call.module.children()) and call.output[0].numel() < main.shape[1]]
+    while (done := sum(call.output[0].numel() for call in found)) < main.shape[1]:
+        rest = (call for call in dense if _are_close(call.output, main[:, done : done + call.output[0].numel()]))
+        part = next((call for call in rest if _may_be_head(call, batch)), None)
+        if part is None:
+            return []
+        found.append(part)
+    return found
+
+
 def _read_by_all(call: Call, calls: Sequence[Call]) -> Any:
     """The vectors that a dense layer reads, or those of the dense layer before it, as in a low-rank change."""
     given = call.given.reshape(len(call.given), -1).float()
@@ -111,8 +127,22 @@ def _read_by_all(call: Call, calls: Sequence[Call]) -> Any:
     return before.given.reshape(len(given), -1).float() if before is not None and is_dense else given
 
 
-def find_shared_head(calls: Sequence[Call], main: Any) -> str | None:
-    """The first dense layer of the main output's width: one of several heads whose logits are averaged."""
+def find_averaged_heads(calls: Sequence[Call], main: Any, batch: Any) -> list[str]:
+    """Names of the heads whose logits are averaged; of those that read the same vectors the first alone.
+
+    A head is the outermost affine module with these logits, such as a dense layer with a norm before it.
+    """
+    main = main.reshape(len(batch), -1).float()
+    heads = []
+    for inner in _summands(calls, main, batch):
+        logits = inner.output.reshape(main.shape).float()
+        heads += [call for call in calls if _are_close(call.output, logits) and _may_be_head(call, batch)][-1:]
+    are_equal = all(_are_close(head.given, heads[0].given.flatten(1).float()) for head in heads)
+    return [head.name for head in (heads[:1] if are_equal else heads)]
+
+
+def find_dense(calls: Sequence[Call], main: Any) -> str | None:
+    """The first dense layer of the main output's width: one of several heads whose logits are made into one."""
     dense = (call for call in calls if not any(call.module.children()) and _has_matrix(call.module))
     return next((call.name for call in dense if call.output.shape == main.shape), None)
 
@@ -158,13 +188,30 @@ def _are_close(tensor: Any, other: Any) -> bool:
     return torch.allclose(tensor.reshape(other.shape).float(), other, rtol=CLOSE, atol=CLOSE * _largest(other))
 
 
-def _may_be_logits_of(logits: Any, main: Any) -> bool:
-    """Whether a softmax, its logarithm, a sigmoid or a factor makes the main output of these logits."""
+def _makes(logits: Any, main: Any) -> bool:
+    """Whether the main output is made of these logits.
+
+    A softmax, its logarithm or a sigmoid makes it, with a factor and a shift for all; of one number for every sample
+    anything that keeps or turns the order of samples.
+    """
     import torch
 
-    factor = (logits * main).sum() / (logits * logits).sum().clamp(min=1e-30)
-    results = (logits.softmax(1), logits.log_softmax(1), logits.sigmoid(), factor * logits)
-    return any(torch.allclose(result, main, rtol=CLOSE, atol=CLOSE * _largest(main)) for result in results)
+    if logits.shape[1] == 1:
+        ordered = main[logits[:, 0].argsort()].diff(dim=0)
+        is_monotone = ((ordered >= 0).all(0) | (ordered <= 0).all(0)).all()
+        return len(main) >= FEW_IN_ORDER and bool(is_monotone and (main.std(dim=0) > 0).all())
+    if logits.shape != main.shape:
+        return False
+    if main.numel() < FEW:
+        results = logits.softmax(1), logits.log_softmax(1), logits.sigmoid()
+        return any(torch.allclose(result, main, rtol=CLOSE, atol=CLOSE * _largest(main)) for result in results)
+    middle = main.mean()
+    for result in (logits.softmax(1), logits.log_softmax(1), logits.sigmoid(), logits):
+        varied = result - result.mean()
+        factor = (varied * (main - middle)).sum() / (varied * varied).sum().clamp(min=1e-30)
+        if torch.allclose(varied * factor + middle, main, rtol=CLOSE, atol=CLOSE * _largest(main)):
+            return bool(factor != 0)
+    return False
 
 
 def _largest(tensor: Any) -> float:

@@ -64,6 +64,11 @@ def is_lazy(module: Any) -> bool:
     return any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in module.parameters())
 
 
+def quantises_batches(module: Any) -> bool:
+    """Whether layers are quantised dynamically, by the range of a whole batch."""
+    return any(".quantized.dynamic." in type(part).__module__ for part in module.modules())
+
+
 def described(module: Any, source: str = "", **more: Any) -> Description:
     """The description of a module by its weights."""
     if is_lazy(module):
@@ -97,12 +102,16 @@ def in_inference(module: Any) -> Iterator[None]:
     import torch
 
     before = [] if _is_exported(module) else [(part, part.training) for part in module.modules()]
+    sparse = next((part for part, _ in before if callable(getattr(part, "set_attention_type", None))), None)
+    attention = getattr(sparse, "attention_type", None)
     if before:
         module.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
+        if sparse is not None and sparse.attention_type != attention:  # BigBird changes it for good at a short text
+            sparse.set_attention_type(attention)
         for part, training in before:
             if part.training != training:
                 if type(part).train is torch.nn.Module.train:

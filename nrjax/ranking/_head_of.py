@@ -27,6 +27,8 @@ def head_of(plan: "Plan", scored: ScoredModel) -> Head:
     layer = _layer_of(plan, scored)
     spec = dataclasses.replace(plan.extraction, layers=(layer,), probabilities=False)
     model = as_model(plan.candidates[scored.name])
+    if plan.target.target.task == "classification":
+        model.name_classes(plan.target.target.classes)
     extracted = Extraction(plan.target, spec)(
         Job(scored.name), len(plan.target), lambda: model, lambda samples: None, lambda widths: None
     )

@@ -95,6 +95,7 @@ class CandidateRunner:
     ) -> Iterator[CandidateResult]:  # fmt: skip
         """The result of a job, or those that became complete with it; `done` are fingerprints that need no result."""
         result, clock = CandidateResult(job), BatchClock()
+        complete: list[CandidateResult] | None = None
 
         def on_batch(samples: int) -> None:
             clock.tick(samples)
@@ -116,10 +117,9 @@ class CandidateRunner:
                 del model
                 listener.advances(samples - clock.samples)
                 done |= {fingerprint} if fingerprint else set()
-                yield from scorer.add(result, extracted)
-                return
-        except (BrokenImage, GeneratorExit):
-            raise  # of the data, or of who stops it all, not of this model
+                complete = list(scorer.add(result, extracted))
+        except BrokenImage:
+            raise  # of the data, not of this model
         except SystemExit as error:
             result.reason = f"It called sys.exit({'' if error.code is None else repr(error.code)})."
         except KeyboardInterrupt:
@@ -128,8 +128,10 @@ class CandidateRunner:
             result.reason = "It raised KeyboardInterrupt."
         except BaseException as error:  # a panic of a library in Rust is no Exception
             result.reason = reason_of(error)
-        listener.advances(samples - clock.samples)
-        yield result
+        if complete is None:
+            listener.advances(samples - clock.samples)
+            complete = [result]
+        yield from complete  # outside of `try`: who stops it all raises GeneratorExit here, and a model above
 
     def _loaded(self, result: CandidateResult, load: Loader) -> Model | None:
         """The model, which is described in the result; None where it is not needed."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from nrjax._utils.messages import printable
 from nrjax.results.caption import caption
 from nrjax.results.outcome import Outcome, ScoredModel
-from nrjax.results.remarks import MOST_FAILURES, remarks
+from nrjax.results.remarks import MOST_FAILURES, failures, remarks
 from nrjax.results.tables import as_table
 
 WIDTH = 80  # of the sentences below a table
@@ -18,9 +18,9 @@ COST_COLUMNS: dict[str, Callable[[ScoredModel], str]] = {
 
 
 def as_text(ranking: Outcome) -> str:
-    """A table, what is missing and why, where scores disagree, and how it was made, in lines of `WIDTH` characters."""
+    """A table, a line for each model that failed, and remarks and caption in lines of `WIDTH` characters."""
     sentences = [line for text in (*remarks(ranking), caption(ranking)) for line in _wrapped(printable(text))]
-    return "\n".join([as_table(_rows(ranking)), "", *sentences])
+    return "\n".join([as_table(_rows(ranking)), "", *map(printable, failures(ranking)), *sentences])
 
 
 def _wrapped(text: str) -> list[str]:
@@ -29,7 +29,7 @@ def _wrapped(text: str) -> list[str]:
 
 def as_html(ranking: Outcome) -> str:
     """The same in HTML; names and reasons are escaped."""
-    remarked = "".join(f"<br>{html.escape(printable(remark))}" for remark in remarks(ranking))
+    remarked = "".join(f"<br>{html.escape(printable(text))}" for text in (*failures(ranking), *remarks(ranking)))
     return f"{html_table(_rows(ranking, costs=True))}<p>{html.escape(caption(ranking))}{remarked}</p>"
 
 

@@ -14,7 +14,16 @@ from typing import Any, Self
 
 from nrjax._utils.messages import printable
 from nrjax.errors import StoreError
-from nrjax.sweeps._opening import WAIT, check_file, is_busy, opened_for_reading, opened_for_writing, version_of_file
+from nrjax.sweeps._opening import (
+    OTHER_NAMES,
+    WAIT,
+    check_file,
+    has_other_names,
+    is_busy,
+    opened_for_reading,
+    opened_for_writing,
+    version_of_file,
+)
 from nrjax.sweeps._schema import COLUMNS, MIGRATIONS, VERSION, is_whole, with_checksum
 from nrjax.sweeps._store_lock import StoreLock, network_disk
 
@@ -56,6 +65,8 @@ class Database:
     def _open(self, read_only: bool) -> None:
         if read_only:
             self._db = opened_for_reading(self.path, self._who)
+            if has_other_names(self.path):
+                self._warn(f"{OTHER_NAMES}; what a sweep writes under another one is not seen before it ends.")
             return
         self._lock = StoreLock(self.path, self._who)
         self._db = opened_for_writing(self.path)
@@ -111,6 +122,8 @@ class Database:
                 what = "another program has locked it and does not end"
             elif "full" in str(error):
                 what = "the disk is full; what was finished before is kept"
+            elif "disk I/O" in str(error) and has_other_names(self.path):
+                what = f"{OTHER_NAMES}, and is in use under another one; use one name, or a copy"
             raise StoreError(f"{self._who}: {what}.") from error
 
     @contextlib.contextmanager

@@ -8,6 +8,10 @@ from nrjax.errors import StoreError
 from nrjax.sweeps._schema import VERSION, checksum_of
 
 WAIT = 10  # seconds that a transaction waits for a lock of another program
+SMALLEST = 512  # bytes of a file of SQLite
+OTHER_NAMES = (
+    "it has several names, hard links to one file"  # of a file: SQLite keeps what is written last beside one of them
+)
 
 
 def check_file(path: Path, who: str, *, read_only: bool) -> None:
@@ -21,6 +25,8 @@ def check_file(path: Path, who: str, *, read_only: bool) -> None:
             raise StoreError(f"{who}: there is no folder {path.parent}.")
     elif not path.is_file():
         raise StoreError(f"{who} is not a regular file.")
+    elif 0 < path.stat().st_size < SMALLEST:
+        raise StoreError(f"{who}: it is damaged or no store: it has {path.stat().st_size} bytes.")
     elif not read_only and not os.access(path, os.W_OK):
         raise StoreError(f"{who} cannot be written: it is read-only.")
 
@@ -65,6 +71,11 @@ def version_of_file(database: sqlite3.Connection, who: str, *, read_only: bool) 
     if version < VERSION and read_only:
         raise StoreError(f"{who} has an older format ({version}); a sweep converts it.")
     return version
+
+
+def has_other_names(path: Path) -> bool:
+    """Whether a file has further names in its file system."""
+    return path.exists() and path.stat().st_nlink > 1
 
 
 def is_busy(error: sqlite3.Error) -> bool:

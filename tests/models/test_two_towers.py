@@ -126,3 +126,17 @@ def test_nearly_right(towers, tmp_path):
         nrjax.extract_features(zero, T)
     with pytest.raises(ValueError, match=r"has no layer 'hidden_states.9'"):
         nrjax.extract_features(towers[1], X, "hidden_states.9")
+
+
+def test_a_head_on_a_zero_shot_classifier_knows_the_classes(towers, tmp_path):
+    zero = towers[1].replace("hf:", "hf-zeroshot:")
+    ranking = nrjax.rank({"zero": zero}, X, LABELS, scores="probe", progress=False)
+    head = ranking.head()
+    assert head.weights.shape == (3, 3)
+    assert head.score == pytest.approx(ranking.scores["zero"])
+    fitted = nrjax.fit_head(zero, X, LABELS)
+    fitted.save(tmp_path / "head")
+    again = nrjax.load_head(tmp_path / "head", zero)
+    assert list(again.predict(X)) == list(head.predict(X)) == list(fitted.predict(X))
+    with pytest.raises(ValueError, match="it needs names of classes"):
+        nrjax.fit_head(zero, X, np.arange(12) % 3)

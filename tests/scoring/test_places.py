@@ -43,7 +43,7 @@ def test_confidence_says_nothing_of_it_but_agreement():
     assert list(ranking.statements) == ["p_near_best"]
     assert ranking.p_near_best is not None
     assert all(model.interval is None for model in ranking.models)
-    assert "Intervals" not in str(ranking)
+    assert "Intervals" not in one_line(ranking)
 
 
 @pytest.mark.parametrize("scores", ["mean_rank", ("mean_rank", "probe")])

@@ -150,7 +150,7 @@ def test_a_broken_model_never_costs_the_others():
     assert "got 59 rows for 60 labels" in ranked.failed["short"]
     assert "row 0 has nan" in ranked.failed["nan"]
     assert all(model.rank is None and model.score is None for model in ranked.models[1:])
-    text = one_line(ranked)
+    text = str(ranked)
     assert "short failed: expected one row per label; got 59 rows" in text
 
 
@@ -247,7 +247,7 @@ def test_tolerance_is_kept_recorded_and_checked():
         ranked = nrjax.rank_batch(models, labels, tolerance=tolerance)
         assert abs(ranked.scores["m"] - exact) <= tolerance
         assert ranked.settings["tolerance"] == tolerance
-        assert ("to within" in str(ranked)) == (tolerance != 1e-5)
+        assert ("to within" in one_line(ranked)) == (tolerance != 1e-5)
 
 
 def test_a_coarser_tolerance_reads_the_features_less_often(monkeypatch):

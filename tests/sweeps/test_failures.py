@@ -114,6 +114,16 @@ def test_what_ends_a_process_is_named(samples):
         nrjax.sweep({"interrupt": models["interrupt"]}, *samples, progress=False)
 
 
+@pytest.mark.parametrize("error", [GeneratorExit, StopIteration], ids=lambda error: error.__name__)
+def test_errors_that_end_generators_cost_their_candidate_alone(samples, error):
+    def raises():
+        raise error
+
+    swept = nrjax.sweep({"bad": embedder(raises, "b"), "good": Linear(0)}, *samples, progress=False)
+    assert swept.ranking.order == ["good"]
+    assert list(swept.failed) == ["bad"]
+
+
 def children(kind):
     grow = "import time; a = bytearray(1_500_000_000); a[::4096] = b'x' * len(a[::4096]); time.sleep(20)"
     if kind == "memory":

@@ -250,3 +250,22 @@ def test_a_race_leaves_features_that_are_kept(tmp_path, samples):
     nrjax.sweep(models, *many, store=tmp_path / "r.db", top=2, **OPTIONS)
     assert not (tmp_path / "r.db.race").exists()
     assert json.dumps(nrjax.sweep(models, *many, store=tmp_path / "r.db", **OPTIONS).ranking.to_dict())
+
+
+def test_several_names_of_one_file(tmp_path):
+    """SQLite keeps what is written last beside one of the names."""
+    with Store(tmp_path / "a.db") as store:
+        store.begin_run("x", "c", {})
+        os.link(tmp_path / "a.db", tmp_path / "b.db")
+        with pytest.raises(ValueError, match="has several names, hard links to one file, and is in use under another"):
+            Store(tmp_path / "b.db")
+        with pytest.warns(RuntimeWarning, match="what a sweep writes under another one is not seen before it ends"):
+            Store(tmp_path / "b.db", read_only=True).close()
+    with Store(tmp_path / "b.db") as store:  # nobody uses it any more
+        assert len(store.runs()) == 1
+
+
+def test_the_beginning_of_a_file(tmp_path):
+    (tmp_path / "r.db").write_bytes(b"S")
+    with pytest.raises(ValueError, match="it is damaged or no store: it has 1 bytes"):
+        Store(tmp_path / "r.db")

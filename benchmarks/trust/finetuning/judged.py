@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.trust.judge import RANDOM_ORDERS, measures
+from benchmarks.trust.judge import RANDOM_ORDERS, measures, static_list
 
 Models = Mapping[str, Mapping[str, Any]]
 Judged = dict[str, dict[str, float]]  # score or baseline to the measures
@@ -21,14 +21,11 @@ def judged(of_targets: Mapping[str, Models], truth: str) -> dict[str, Judged]:
       of_targets: candidates of each target, as measured.
       truth: `fine_tuned` or `head`.
     """
-    places = {name: _places({model: of[truth] for model, of in models.items()}) for name, models in of_targets.items()}
+    accuracies = {name: {model: of[truth] for model, of in models.items()} for name, models in of_targets.items()}
     found = {}
     for name, models in of_targets.items():
-        others = [place for other, place in places.items() if other != name]
-        columns = _columns(models, truth) | {
-            STATIC: {model: -float(np.mean([place[model] for place in others])) for model in models}
-        }
-        true = {model: of[truth] for model, of in models.items()}
+        columns, true = _columns(models, truth), accuracies[name]
+        columns |= {STATIC: static_list(accuracies, name)} if len(accuracies) > 1 else {}
         halves = [{model: of[TRUTHS[truth]][i] for model, of in models.items()} for i in (0, 1)]
         rng = np.random.default_rng(0)
         orders = [
@@ -69,10 +66,6 @@ def _columns(models: Models, truth: str) -> dict[str, dict[str, float]]:
         "best on its own data": {model: of["own_accuracy"] for model, of in models.items()},
         f"the truth of {OTHER[truth].replace('_', '-')}": {model: of[OTHER[truth]] for model, of in models.items()},
     }  # fmt: skip
-
-
-def _places(values: Mapping[str, float]) -> dict[str, int]:
-    return {model: place for place, model in enumerate(sorted(values, key=lambda model: -values[model]), 1)}
 
 
 def _mean(several: list[dict[str, float]]) -> dict[str, float]:

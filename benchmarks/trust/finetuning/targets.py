@@ -18,7 +18,7 @@ from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE
 from benchmarks.trust.pools import split
 from benchmarks.trust.wider.collect import SIDE, digits, drawn
 
-LABELLED, JUDGES = 2000, 3000
+LABELLED, JUDGES = 2000, 2000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FAMILIES = ("DejaVu", "STIXGeneral", "cmr10", "cmss10", "cmtt10", "cmb10")  # fonts that have plain letters
 NAMES = (*(f"{letter}10" for letter in DATASETS), "D", "L")
