@@ -1,11 +1,9 @@
 """Arrays in files, by path: safetensors (also in shards), Flax msgpack, Orbax directories. Never pickle."""
 
-import gc
+import asyncio
 import json
 import logging
-import sys
 import threading
-import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -136,37 +134,40 @@ def _read_orbax(path: Path) -> dict[str, np.ndarray]:
     """Arrays of a checkpoint, whatever devices they were saved from."""
     import orbax.checkpoint as ocp
 
-    with _quietly:
+    with _quietly, ocp.PyTreeCheckpointer() as checkpointer:
+        metadata: Any = checkpointer.metadata(path.absolute())
+        tree = getattr(metadata, "item_metadata", metadata)
+        tree = getattr(tree, "tree", tree)
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+        return _as_arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Drops calls once it is closed: reads of a damaged checkpoint go on after the error of the first is raised."""
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
         try:
-            with ocp.PyTreeCheckpointer() as checkpointer:
-                metadata: Any = checkpointer.metadata(path.absolute())
-                tree = getattr(metadata, "item_metadata", metadata)
-                tree = getattr(tree, "tree", tree)
-                as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-                return _as_arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
-        except Exception as error:
-            traceback.clear_frames(error.__traceback__)  # so that coroutines of a damaged checkpoint end here
-            gc.collect()
-            raise
+            return super().call_soon_threadsafe(callback, *args, context=context)
+        except RuntimeError:
+            if not self.is_closed():
+                raise
+            return asyncio.Handle(callback, args, self, context)
 
 
 @process_wide
 def _quietly() -> Iterator[None]:
-    """Without what Orbax, its threads and its closed event loops report of a damaged checkpoint: it is raised, too."""
+    """Without what Orbax and its threads report of a damaged checkpoint: the error is raised, too."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels, of_threads, unraisable = [logger.level for logger in loggers], threading.excepthook, sys.unraisablehook
-
-    def hook(report: Any) -> None:
-        if "Event loop is closed" not in str(report.exc_value):
-            unraisable(report)
-
-    threading.excepthook, sys.unraisablehook = lambda _: None, hook
+    levels, hook, new_loop = [logger.level for logger in loggers], threading.excepthook, asyncio.new_event_loop
+    threading.excepthook = lambda _: None
+    asyncio.new_event_loop = asyncio.events.new_event_loop = _Loop
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        threading.excepthook, sys.unraisablehook = of_threads, unraisable
+        threading.excepthook = hook
+        asyncio.new_event_loop = asyncio.events.new_event_loop = new_loop
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 

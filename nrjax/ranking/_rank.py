@@ -98,7 +98,7 @@ def rank(
       builder: for `torch:FILE.safetensors`, which has weights and no network: a function that returns the module, or
         its `module:function`.
       download: fetch weights that are not in the local cache from the hub; otherwise nothing is downloaded.
-      progress: show a progress bar, if stderr is a terminal.
+      progress: show a progress bar if stderr is a terminal; else there are records of the logger `nrjax` (INFO).
       scores: as for `rank_batch`; the first one orders, unless `by` names another. The default has the accuracy of a
         linear probe beside the paper's score. If the two choose different models, the ranking says so.
         `"silhouette"` alone is cheaper for wide layers of many samples.
