@@ -100,7 +100,7 @@ class Target:
         """With groups; see `of`."""
         ids = encode_groups(groups, len(self), place)
         if ids is None:
-            remark = "Every group has one sample, so that groups change nothing."
+            remark = "Every group has one sample, so groups have no effect."
             return dataclasses.replace(self, remarks=(*self.remarks, remark))
         if self.task == "classification":
             check_classes_of_groups(self.values, np.array(self.classes, object), ids)
@@ -193,5 +193,5 @@ def _varying(values: np.ndarray, names: tuple[Any, ...]) -> tuple[np.ndarray, tu
         return values, names, ()
     constant = [f"{name}" for name, varied in zip(names, varies, strict=True) if not varied]
     listed = ", ".join(constant[:5]) + (", ..." if len(constant) > 5 else "")
-    remark = f"Left out, for all samples have it or none: label {listed} ({len(constant)} of {len(names)})."
+    remark = f"Left out, because all samples or none have it: label {listed} ({len(constant)} of {len(names)})."
     return values[:, varies], tuple(name for name, varied in zip(names, varies, strict=True) if varied), (remark,)

@@ -145,7 +145,7 @@ def test_groups_that_are_refused(groups, told):
 def test_groups_of_one_sample_change_nothing_and_say_so():
     target = Target.of(FEW, groups=np.arange(60))
     assert target.groups is None
-    assert target.remarks == ("Every group has one sample, so that groups change nothing.",)
+    assert target.remarks == ("Every group has one sample, so groups have no effect.",)
 
 
 def test_members_of_groups_of_any_size():

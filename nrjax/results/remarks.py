@@ -34,7 +34,7 @@ def remarks(ranking: Outcome) -> list[str]:
     lines += [f"{score} of {', '.join(names)} is not certain: {reason}." for (score, reason), names in doubts.items()]
     if "labels" in ranking.settings:
         lines.append(
-            "Without labels: how well the features cluster, which need not be what you want to tell apart. See "
+            "Without labels: how well the features form clusters, which need not be your classes. See "
             "'Without labels' in docs/guides/confidence.md."
         )
     lines += ranking.settings.get("remarks", ())
@@ -48,8 +48,8 @@ def _samples_to_tell(ranking: Outcome) -> list[str]:
     first, second = ranking.order[:2]
     samples = ranking.settings["samples_to_tell"]
     if samples is None:
-        return [f"No number of samples can be told that would tell {first} from {second}: they are as good as equal."]
-    return [f"About {samples:,} samples in all would tell {first} from {second}, if their difference stays as it is."]
+        return [f"No number of samples would separate {first} and {second}: their scores are practically equal."]
+    return [f"About {samples:,} samples in total would separate {first} and {second}, if their difference stays."]
 
 
 def _disagreement(ranking: Outcome) -> list[str]:

@@ -36,7 +36,7 @@ def register_score(
       bounds: of its values, from the number of classes.
       higher_is_better: its direction.
       source: DOI, arXiv or library call.
-      undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
+      undefined: function from samples, dims and class sizes to the reason why the score is not defined, or None.
       reads: what `kernel` takes: features, or probabilities of the model's own classes.
       labelled: whether it reads the labels.
 

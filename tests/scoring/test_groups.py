@@ -125,7 +125,7 @@ def test_groups_of_one_are_no_groups():
     plain = nrjax.rank_batch({"m": features}, ids, scores=("probe", "knn"))
     ranking = nrjax.rank_batch({"m": features}, ids, groups=np.arange(60), scores=("probe", "knn"))
     assert ranking.models[0].scores == plain.models[0].scores
-    assert "Every group has one sample, so that groups change nothing." in one_line(ranking)
+    assert "Every group has one sample, so groups have no effect." in one_line(ranking)
 
 
 def test_scores_that_leave_nothing_out_are_unchanged():

@@ -211,7 +211,7 @@ def test_a_constant_label_is_left_out_and_said():
     with_constant = np.column_stack([np.ones(40), y])
     ranking = nrjax.rank_batch({"m": features}, with_constant)
     assert ranking.scores == nrjax.rank_batch({"m": features}, y).scores
-    assert "Left out, for all samples have it or none: label 0 (1 of 4)." in one_line(ranking)
+    assert "Left out, because all samples or none have it: label 0 (1 of 4)." in one_line(ranking)
     assert list(ranking.by_class["probe"]["m"]) == [1, 2, 3]
 
 
