@@ -136,7 +136,7 @@ def _as_built(module: Any, data: dict[str, Any]) -> dict[str, Any]:
     """The configuration with the size and the channels that a network was built for, which its weights' need not be."""
     channels, *size = data["input_size"]
     channels = int(getattr(module, "in_chans", None) or _channels_of_first_layer(module) or channels)
-    patches = getattr(module, "patch_embed", None)
+    patches: Any = getattr(module, "patch_embed", None)
     if getattr(patches, "img_size", None) and getattr(patches, "strict_img_size", True):
         size = patches.img_size
     data = data | {"input_size": (channels, *map(int, size))}

@@ -44,12 +44,14 @@ class TorchModel(Model):
     Attributes:
       definition: what a module of a file computes, as text; None reads the code of the module.
       normalises: what is done to batches of uint8 `[samples, height, width, channels]` on the module's device.
+      remark_on_images: what there is to say where images enter it; empty for nothing.
     """
 
     classifies = True
     channels_first = True
     definition: str | None = None
     normalises: Preprocessing | None = None
+    remark_on_images: str = ""
 
     def __init__(self, module: Any, inputs: Inputs, description: Description | None = None):
         self.module, self.inputs = module, inputs
