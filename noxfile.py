@@ -42,3 +42,10 @@ def package(session: nox.Session) -> None:
     session.chdir(sdist.name.removesuffix(".tar.gz"))
     session.run("rm", "-r", "nrjax", external=True)  # what is tested is what was installed
     session.run("pytest", "-q", *(session.posargs or CORE))
+
+
+@nox.session(python="3.11")
+def coverage(session: nox.Session) -> None:
+    """Shows which lines of nrjax the tests do not run; worker processes are not counted."""
+    session.install("-e", ".[test]", "pytest-cov")
+    session.run("pytest", "-q", "--cov=nrjax", "--cov-report=term-missing:skip-covered", *session.posargs)

@@ -5,15 +5,19 @@
 What needs Flax or TFDS is imported when it is first used.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 from nrjax._utils.compilation import cache_compilations
 from nrjax._version import __version__
+from nrjax.errors import NrjaxError
 from nrjax.results import Ranking, ScoredModel
 from nrjax.scoring.api import rank_batch, score_batch
 from nrjax.scoring.metrics import leep, nce, pca, silhouette_samples, silhouette_score
 from nrjax.scoring.scores import ScoreKind, available_scores, register_score
 from nrjax.scoring.streaming import score_stream
+
+logging.getLogger("nrjax").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from nrjax.datasets import Dataset, Recordings, load_dataset
@@ -78,6 +82,7 @@ __all__ = [
     "FeatureBatches",
     "Head",
     "Model",
+    "NrjaxError",
     "Preprocessing",
     "Ranking",
     "Recordings",
@@ -120,12 +125,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
-    if name not in _LAZY:
-        raise AttributeError(f"module 'nrjax' has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:  # type checkers know the names from above, and tell of others
 
-    return getattr(importlib.import_module(f"nrjax.{_LAZY[name]}"), name)
+    def __getattr__(name: str):
+        if name not in _LAZY:
+            raise AttributeError(f"module 'nrjax' has no attribute {name!r}")
+        import importlib
+
+        return getattr(importlib.import_module(f"nrjax.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:

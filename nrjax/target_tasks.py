@@ -19,8 +19,8 @@ def told_task(array: np.ndarray) -> TaskName:
     task = task_of(array)
     if task == "regression":
         warnings.warn(
-            'labels are numbers with fractions, taken as numbers (regression); task="regression" says so, '
-            'task="classification" takes each for a class.', RuntimeWarning, stacklevel=4,
+            'labels are numbers with fractions, so the task is regression. task="regression" silences this warning; '
+            'task="classification" makes every number a class.', RuntimeWarning, stacklevel=4,
         )  # fmt: skip
     return task
 

@@ -39,3 +39,8 @@ def iris(*, uci=False):
     if uci:
         points[[34, 37]] = [4.9, 3.1, 1.5, 0.1]
     return points, labels
+
+
+def one_line(ranking):
+    """What a ranking prints, without its line breaks."""
+    return " ".join(str(ranking).split())

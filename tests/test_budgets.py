@@ -19,7 +19,7 @@ SHAPE, CLASSES = (300, 200), 10
 LINES = 600  # of StableHLO a program
 LONGER = {"balanced_knn": 650}
 HEAVY = ("flax", "tensorflow_datasets", "torch", "transformers", "ray", "scipy.stats", "scipy.linalg", "matplotlib")
-MODULES = 100  # that `import nrjax` loads beyond those of `import jax`
+MODULES = 110  # that `import nrjax` loads beyond those of `import jax`
 
 FEATURES = jax.ShapeDtypeStruct(SHAPE, np.float32)
 LABELS = jax.ShapeDtypeStruct(SHAPE[:1], np.int32)

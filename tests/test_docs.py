@@ -1,7 +1,8 @@
 """Every code block of the README and of the site runs, and prints what it says it prints.
 
 `<!-- needs: torch onnx -->` before a block names what it needs beside nrjax; a page whose blocks were left out skips,
-after the others have passed. `python tests/test_docs.py` writes what blocks print into the pages.
+after the others have passed. `python -m tests.test_docs` writes what blocks print into the pages, the pictures that
+they save into `docs/pictures`, and the tutorial as a notebook.
 """
 
 import atexit
@@ -24,16 +25,22 @@ import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib import pyplot
+from PIL import Image
 
 import nrjax
 from nrjax.cli import main
 from nrjax.scoring import scores as registry
+from tests import notebooks
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if not path.is_symlink())]
 PAGES = [page for page in PAGES if "benchmarks" not in page.relative_to(ROOT).parts[:2] and page.exists()]
 BLOCK = re.compile(r"(?:<!-- needs: (.*?) -->\n)?```(python|sh)\n(.*?)```(?:\n```\n(.*?)```)?", re.DOTALL)
 NUMBER = re.compile(r"-?\d+\.\d+")
+PICTURE = re.compile(r"\]\(pictures/([\w-]+\.png)\)")
+PICTURES = ROOT / "docs" / "pictures"
+SAME_PICTURE = 4.0  # of 255: the mean difference that other fonts and versions of Matplotlib may make
 CACHED_FROM = "jax_persistent_cache_min_compile_time_secs"
 ELSEWHERE = {"pip", "git", "pytest", "python", "source", "cd"}  # commands that are not run here
 
@@ -53,8 +60,6 @@ def blocks(page):
 
 def furnish(folder):
     """What the pages speak of: photographs, news, a list of candidates, and models as far as frameworks are here."""
-    from PIL import Image
-
     _, images, labels = nrjax.load_demo()
     for i in range(60):
         place = folder / "photos" / ("shirt", "trousers", "pullover", "dress", "coat")[labels[i]]
@@ -162,6 +167,7 @@ def at_a_desk():
             yield
         finally:
             os.chdir(here)
+            pyplot.close("all")
             for name, value in cache.items():
                 jax.config.update(name, value)
             registry._KINDS.clear()
@@ -212,12 +218,43 @@ def test_blocks_run_and_print_what_they_say(page, monkeypatch):
                 assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", block.output).split()
                 shown, said = (list(map(float, NUMBER.findall(text))) for text in (printed, block.output))
                 assert shown == pytest.approx(said, abs=2e-3)
+        if not missing:
+            for name in pictures_of(page):
+                assert_same_picture(Path(name), PICTURES / name)
     if missing:
         pytest.skip(f"blocks that need {', '.join(sorted(missing))} were left out; the others passed")
 
 
+def pictures_of(page):
+    """Names of the pictures that blocks of a page save and the page shows."""
+    return PICTURE.findall(page.read_text(encoding="utf-8"))
+
+
+def assert_same_picture(shown, kept):
+    shown, kept = (np.asarray(Image.open(path).convert("L"), float) for path in (shown, kept))
+    assert shown.shape == kept.shape
+    assert np.abs(shown - kept).mean() < SAME_PICTURE
+
+
+def test_the_tutorial_is_a_notebook_too():
+    page = ROOT / "docs" / "tutorial.md"
+    assert notebooks.written(page, PICTURES) == page.with_suffix(".ipynb").read_text(encoding="utf-8")
+
+
+def test_a_picture_that_changed_is_noticed(tmp_path):
+    bars, (before, after) = [3, 2, 1], (tmp_path / "before.png", tmp_path / "after.png")
+    for path, values in ((before, bars), (after, bars[::-1])):
+        figure, ax = pyplot.subplots()
+        ax.bar(range(3), values)
+        figure.savefig(path)
+        pyplot.close(figure)
+    assert_same_picture(before, before)
+    with pytest.raises(AssertionError):
+        assert_same_picture(before, after)
+
+
 def fill(page):
-    """Writes what blocks print into a page, where it says something is printed."""
+    """Writes what blocks print into a page, where it says something is printed, and the pictures that it shows."""
     text, names = page.read_text(encoding="utf-8"), {}
     with at_a_desk():
         for block in blocks(page):
@@ -228,7 +265,11 @@ def fill(page):
                 before = f"{block.code}```\n```\n{block.output}```"
                 assert text.count(before) == 1, before
                 text = text.replace(before, f"{block.code}```\n```\n{printed.rstrip()}\n```")
+        for name in pictures_of(page):
+            shutil.copy(name, PICTURES)
     page.write_text(text, encoding="utf-8")
+    if page.name == "tutorial.md":
+        page.with_suffix(".ipynb").write_text(notebooks.written(page, PICTURES), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,9 @@ def test_devices_are_shared_unless_the_user_says_otherwise(monkeypatch, own):
         monkeypatch.delenv(name, raising=False)
     if own:
         monkeypatch.setenv(own, "0.5")
-    memory.share_devices()
-    assert memory.os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE") == ("0.5" if own == memory.OWN_SETTINGS[0] else
-                                                                      None if own else "false")  # fmt: skip
+    before = memory.os.environ.copy()
+    with memory.shared_devices:
+        assert memory.os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE") == ("0.5" if own == memory.OWN_SETTINGS[0] else
+                                                                          None if own else "false")  # fmt: skip
+    assert memory.os.environ == before
     monkeypatch.delenv(memory.OWN_SETTINGS[0], raising=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 import nrjax
-from nrjax import kernels
+from nrjax import errors, kernels
 from nrjax.cli import main
 
 FILE = Path(__file__).parent / "public.txt"
@@ -53,7 +53,7 @@ def commands():
 
 
 def public():
-    lines = {line for where in (nrjax, kernels) for name in where.__all__ for line in described(where, name)}
+    lines = {line for where in (nrjax, errors, kernels) for name in where.__all__ for line in described(where, name)}
     return [*sorted(lines), *commands()]
 
 

@@ -1,6 +1,6 @@
 """Everything that is said of speed on accelerators, on whatever JAX finds.
 
-    pip install '.[cuda,bench]'
+    pip install '.[cuda,tfds]' --group bench
     python -m benchmarks.accelerator [--parts PART ...] [--features DIR] [--resume] [--out DIR]
 
 machine      reads, products of every precision, small factorisations: what the others are held against

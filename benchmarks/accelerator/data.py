@@ -8,7 +8,7 @@ import numpy as np
 
 from nrjax.kernels import ScoreSettings
 from nrjax.scoring.array_features import ArrayFeatures
-from nrjax.scoring.checks import rounding_of
+from nrjax.scoring.rounding import rounding_of
 from nrjax.scoring.silhouette_programs import Task
 
 CLASSES = 10

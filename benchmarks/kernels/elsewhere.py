@@ -1,6 +1,6 @@
 """Features that no kernel was tuned on: EfficientNet-Lite of ImageNet, layers of a sentence encoder, pixels.
 
-    pip install '.[wider]'
+    pip install . --group wider
     python -m benchmarks.kernels.elsewhere [--out DIR]
 
 3,000 test images of three data sets and 2,225 news, each as `NAME.npz` of features and labels, made once. What was

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nrjax
-from nrjax.models import BATCH_SIZE
+from nrjax.models import BATCH_SIZE, PaperCNN
 
 ROUNDS = 5
 LAYERS: list[str | int] = [4, 5, 6]
@@ -19,7 +19,7 @@ LAYERS: list[str | int] = [4, 5, 6]
 def images_and_model():
     """10,000 images and the paper's CNN; as it was initialised, for weights change no speed."""
     images = np.random.default_rng(0).integers(0, 256, (10_000, 28, 28, 1)).astype(np.uint8)
-    module = nrjax.models.PaperCNN()
+    module = PaperCNN()
     return images, module, module.init(jax.random.key(0), np.zeros((1, 28, 28, 1), np.float32))
 
 

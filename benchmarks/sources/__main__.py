@@ -1,6 +1,6 @@
 """Models and data of other frameworks: whether they are right, and how fast.
 
-    pip install '.[bench,wider,all]' transformer-ranker
+    pip install '.[all]' --group bench --group wider transformer-ranker
     python -m benchmarks.sources [--parts images texts rival speed photographs] [--out DIR]
 
 images       EfficientNet-Lite 0 to 2 in PyTorch, one of them in ONNX, and three bundled CNNs, on three data sets
@@ -12,15 +12,12 @@ photographs  50,000 JPEGs of a folder: images a second, peak memory
 """
 
 import argparse
-import json
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks.command import commit, device, invocation, main_of, parser
+from benchmarks.command import main_of, measure_parts, parser
 from benchmarks.sources import document
 
 RESULTS = Path(__file__).parent / "results"
@@ -42,18 +39,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """Measures the parts asked for and writes everything anew."""
-    made_at, console = commit(), Console(stderr=True)
-    options.out.mkdir(parents=True, exist_ok=True)
+
+    def measure(part: str, doc: dict[str, Any], on_done: Callable[[str], None]) -> Any:
+        return _measure(part, options, on_done)
+
     path = options.out / "sources.json"
-    doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for part in options.parts:
-        start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"parts": [part]})
-        doc[part] = _measure(part, options, lambda news: console.print(f"{news} is done", highlight=False))
-        doc.setdefault("made_with", {})[part] = {
-            "command": invocation("benchmarks.sources", alone, arguments([])), "commit": made_at,
-            "seconds": round(time.perf_counter() - start), "device": device(), "versions": _versions(),
-        }  # fmt: skip
-        path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+    doc = measure_parts(path, "benchmarks.sources", options, arguments([]), measure, lambda: {"versions": _versions()})
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ def package(name: str) -> Path:
     """Where a package lies; it is not imported."""
     found = importlib.util.find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise ValueError(f"{name} is not installed: pip install '.[bench,wider,all]'.")
+        raise ValueError(f"{name} is not installed: pip install '.[all]' --group bench --group wider.")
     return Path(found.submodule_search_locations[0])
 
 

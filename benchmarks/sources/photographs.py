@@ -26,7 +26,7 @@ def photographs(folder: Path, samples: int, data_dir: str | None, on_done: Calla
     """In a process of its own, whose memory nobody else has used."""
     start = time.perf_counter()
     written = _write(folder, samples, data_dir)
-    on_done(f"{written} photographs, {time.perf_counter() - start:.0f} s,")
+    on_done(f"{written} photographs, {time.perf_counter() - start:.0f} s")
     command = [sys.executable, "-m", "benchmarks.sources.photographs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -58,7 +58,7 @@ def speed(wheel: Path | None, data_dir: str | None, on_done: Callable[[str], Non
                 "ratio": statistics.median(ratios), "quartiles": statistics.quantiles(ratios, n=4)[::2],
                 "ratios": ratios,
             })  # fmt: skip
-            on_done(f"{case.name}: {rows[-1]['ours']:.0f} a second, {rows[-1]['ratio']:.2f} of by hand,")
+            on_done(f"{case.name}: {rows[-1]['ours']:.0f} a second, {rows[-1]['ratio']:.2f} of by hand")
     return rows
 
 

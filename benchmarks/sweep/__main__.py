@@ -1,6 +1,6 @@
 """Sweeps: how fast, what a race saves and gets wrong, what is lost when processes die.
 
-    pip install '.[bench]'
+    pip install '.[tfds]' --group bench
     python -m benchmarks.sweep [--parts throughput race needed faults simulation] [--out DIR]
 
 throughput   1,000 generated candidates and the bundled ones: models a second, busy share, memory, the store, once more
@@ -11,15 +11,12 @@ simulation   100,000 candidates on 64 devices, from the times that throughput ha
 """
 
 import argparse
-import json
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks.command import commit, device, invocation, main_of, parser
+from benchmarks.command import commit, main_of, measure_parts, parser
 from benchmarks.paper.__main__ import CACHE as PAPER
 from benchmarks.paper.zoos import CLASSES, DATASETS
 from benchmarks.sweep import document
@@ -46,18 +43,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """Measures the parts asked for and writes everything anew."""
-    made_at, console = commit(), Console(stderr=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "sweep.json"
-    doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for part in options.parts:
-        start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"parts": [part]})
-        doc[part] = _measure(part, doc, options, lambda news: console.print(news, highlight=False))
-        doc.setdefault("made_with", {})[part] = {
-            "command": invocation("benchmarks.sweep", alone, arguments([])), "commit": made_at,
-            "seconds": round(time.perf_counter() - start), "device": device(),
-        }  # fmt: skip
-        path.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
+
+    def measure(part: str, doc: dict[str, Any], on_done: Callable[[str], None]) -> Any:
+        return _measure(part, doc, options, on_done)
+
+    doc = measure_parts(options.out / "sweep.json", "benchmarks.sweep", options, arguments([]), measure)
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
 
 

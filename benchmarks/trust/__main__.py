@@ -13,17 +13,15 @@ import argparse
 import functools
 import json
 import sys
-import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 import jax
-from rich.console import Console
 from scipy import special
 
 import nrjax
-from benchmarks.command import commit, device, invocation, main_of, parser
+from benchmarks.command import main_of, measure_parts, parser
 from benchmarks.paper.__main__ import CACHE
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE, specs
 from benchmarks.trust import document, plots
@@ -69,41 +67,36 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """Measures the parts asked for and writes everything anew."""
-    made_at, console = commit(), Console(stderr=True)
-    candidates = Candidates(options.cache)
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "trust.json"
-    doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for part in options.parts:
-        start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"parts": [part]})
-        measure = {
-            "scores": _scores, "agreement": _agreement, "calibration": _calibration, "timing": _timing,
-            "unlabelled": functools.partial(_unlabelled, doc),
-        }[part]  # fmt: skip
-        doc[part] = measure(candidates, options, lambda news: console.print(f"{news} is done", highlight=False))
-        doc.setdefault("made_with", {})[part] = {
-            "command": invocation("benchmarks.trust", alone, arguments([])), "commit": made_at,
-            "seconds": round(time.perf_counter() - start), "samples": options.samples, "draws": options.draws,
-            "jax": jax.__version__, "resumed": options.resume,
-            "device": device(),
-        }  # fmt: skip
-        path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
+    candidates, path = functools.cache(lambda: Candidates(options.cache)), options.out / "trust.json"
+    part_of = {
+        "scores": _scores, "agreement": _agreement, "calibration": _calibration, "timing": _timing,
+        "unlabelled": _unlabelled,
+    }  # fmt: skip
+
+    def measure(part: str, doc: dict[str, Any], on_done: Callable[[str], None]) -> Any:
+        return part_of[part](doc, candidates(), options, on_done)
+
+    facts = {
+        "samples": options.samples, "draws": options.draws, "jax": jax.__version__, "resumed": options.resume,
+    }  # fmt: skip
+    compact: Any = {"indent": None, "separators": (",", ":")}
+    doc = measure_parts(path, "benchmarks.trust", options, arguments([]), measure, lambda: facts, **compact)
     if "scores" in doc:
         doc["scores"] |= judgement(doc["scores"])
         if options.beside:
             earlier = json.loads(options.beside.read_text(encoding="utf-8"))
             doc["beside"] = _beside(earlier, doc["scores"]["paper"]["judged"])
-        path.write_text(json.dumps(doc, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(doc, **compact) + "\n", encoding="utf-8")
         _draw(doc["scores"], options.out)
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
 
 
-def _scores(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
+def _scores(doc: dict[str, Any], candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
     found = measured(_pools(candidates, options), candidates, options.wider / KEEP, options.resume, on_done)
     return {"models": found, "facts": {name: candidates.facts(name) for name in candidates.whole}}
 
 
-def _agreement(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
+def _agreement(doc: dict[str, Any], candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
     """From what the part `scores` has measured."""
     keep = options.wider / KEEP
     of = cases(measured(_pools(candidates, options), candidates, keep, True, on_done), keep)
@@ -115,7 +108,9 @@ def _pools(candidates: Candidates, options: argparse.Namespace) -> list[Pool]:
     return [pool.on(options.targets) for pool in of] if options.targets else of
 
 
-def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -> list[dict[str, Any]]:
+def _calibration(
+    doc: dict[str, Any], candidates: Candidates, options: argparse.Namespace, on_done
+) -> list[dict[str, Any]]:
     names = [f"full/{spec.name}" for spec in specs("full")]
     targets = {}
     for target, dataset in CALIBRATED.items():
@@ -124,7 +119,7 @@ def _calibration(candidates: Candidates, options: argparse.Namespace, on_done) -
     return calibration(targets, options.draws, on_done)
 
 
-def _timing(candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
+def _timing(doc: dict[str, Any], candidates: Candidates, options: argparse.Namespace, on_done) -> dict[str, Any]:
     data = nrjax.load_dataset(DATASETS["F"], "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=options.data_dir)
     features, outputs = {}, {}
     for spec in specs("full"):

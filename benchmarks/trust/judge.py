@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.paper.agreement import agreement
 
 RANDOM_ORDERS = 500
-BASELINES = ("largest model", "best on its own data", "random order")
+BASELINES = ("largest model", "best on its own data", "static list", "random order")
 READ_PREDICTIONS = ("leep", "nce")
 MEASURES = ("tau_b", "weighted_tau", "weighted_tau_accuracy_first", "regret")
 
@@ -50,13 +50,27 @@ def judge(found: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Mapping[st
     of the truth leaves to be reached. Scores that most candidates have not, and baselines that need facts about
     candidates that there are none about, are left out.
     """
-    return {target: _of_target(models, facts) for target, models in found.items()}
+    accuracies = {t: {name: one["accuracy"] for name, one in models.items()} for t, models in found.items()}
+    return {target: _of_target(models, facts, static_list(accuracies, target)) for target, models in found.items()}
 
 
-def _of_target(models: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def static_list(accuracies: Mapping[str, Mapping[str, float]], target: str) -> dict[str, float]:
+    """How good a candidate is on the other targets: the negative of its mean place there, as a share of all places."""
+    shares: dict[str, list[float]] = {}
+    for other, of in accuracies.items():
+        if other != target:
+            for place, name in enumerate(sorted(of, key=lambda name: -of[name])):
+                shares.setdefault(name, []).append(place / len(of))
+    return {name: -float(np.mean(shares[name])) for name in accuracies[target] if name in shares}
+
+
+def _of_target(
+    models: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]], elsewhere: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
     accuracy = {name: one["accuracy"] for name, one in models.items()}
     scores = sorted({score for one in models.values() for score in one["scores"]})
     columns = {s: {n: one["scores"][s] for n, one in models.items() if s in one["scores"]} for s in scores}
+    columns["static list"] = dict(elsewhere)
     if models.keys() <= facts.keys():
         columns["largest model"] = {n: float(facts[n]["parameters"]) for n in models}
         columns["best on its own data"] = {n: facts[n]["own_accuracy"] for n in models}

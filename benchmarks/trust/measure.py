@@ -48,7 +48,7 @@ def measure(
 
     def at(chosen: np.ndarray) -> tuple[float, np.ndarray, ModelScores]:
         theta = None if outputs is None else special.softmax(outputs[chosen], axis=1)
-        return *_truth(features, labels, chosen, judges), _evaluated(features[chosen], labels[chosen], theta)
+        return *truth(features, labels, chosen, judges), evaluated(features[chosen], labels[chosen], theta)
 
     C, hits, whole = at(labelled)
     found: dict[str, Any] = {
@@ -66,7 +66,7 @@ def measure(
     return found, influences
 
 
-def _truth(
+def truth(
     features: np.ndarray, labels: np.ndarray, labelled: np.ndarray, judges: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """C of the retrained head, and which of the images that judge it gets right.
@@ -81,7 +81,8 @@ def _truth(
     return C, hits[C]
 
 
-def _evaluated(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> ModelScores:
+def evaluated(features: np.ndarray, labels: np.ndarray, theta: np.ndarray | None) -> ModelScores:
+    """Every score of `[samples, dims]` features, and of probabilities of the model's own classes if it has any."""
     request = check_request(scores=SCORES, confidence=True)
     classes, ids = np.unique(labels, return_inverse=True)
     ((_, evaluated),) = evaluate([("it", features, theta)], Target.of_ids(ids, classes), request)

@@ -17,16 +17,19 @@ MOST_VERSIONS = 3  # of jax and nrjax whose folders are kept
 
 
 def cache_compilations(directory: str | Path | None = None) -> None:
-    """Keeps compiled programs in a directory and takes them from there, for a faster second start.
+    """Keeps compiled programs in a directory, so that the next process starts faster.
 
-    This is the persistent cache of JAX. By itself JAX keeps only programs that compile for a second or more, and those
-    of nrjax compile faster. Call it before anything is computed. Compiled programs are code, so a directory that other
+    This is the persistent cache of JAX. By default JAX keeps only programs that compile for a second or more; those of
+    nrjax compile faster. Call it before anything is computed. Compiled programs are code, so a directory that other
     users can write to is refused.
 
     Args:
-      directory: created for this user alone if it is missing. None takes one for these versions of jax and nrjax in the
-        user's cache folder, which JAX bounds to 256 MiB. Where that cannot be done, a warning says so and everything
-        compiles anew.
+      directory: created for this user only if it is missing. None takes a directory for these versions of jax and nrjax
+        in the user's cache folder, which JAX limits to 256 MiB. If this is not possible, a warning says so, and
+        programs are compiled again.
+
+    Examples:
+      >>> nrjax.cache_compilations("compiled")  # before anything is computed
     """
     chosen = Path(directory).expanduser().absolute() if directory is not None else _versioned_folder()
     try:

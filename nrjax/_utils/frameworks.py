@@ -1,10 +1,14 @@
 """Frameworks that nrjax does not install by itself: imported when a model or a data set needs one."""
 
+import contextlib
 import importlib
 import os
+import sys
 from types import ModuleType
 
 from nrjax._utils.messages import first_line
+from nrjax._utils.process_wide import environment_default
+from nrjax.errors import MissingFramework
 
 EXTRAS = {  # module, which is also the name of its distribution, and the extra that installs it
     "torch": "torch", "timm": "timm", "torchvision": "timm", "transformers": "huggingface", "datasets": "huggingface",
@@ -12,10 +16,6 @@ EXTRAS = {  # module, which is also the name of its distribution, and the extra 
     "onnx": "onnx", "onnxruntime": "onnx", "keras": "keras", "tensorflow_datasets": "tfds", "pyarrow": "tables",
     "ray": "ray", "soundfile": "audio",
 }  # fmt: skip
-
-
-class MissingFramework(ValueError):
-    """A framework that is needed and not installed, or that does not import."""
 
 
 def framework(name: str, who: str) -> ModuleType:
@@ -28,10 +28,10 @@ def framework(name: str, who: str) -> ModuleType:
     Raises:
       MissingFramework: it is not installed, or does not import; the message says how to get it.
     """
-    if name == "keras":
-        os.environ.setdefault("KERAS_BACKEND", "jax")
+    backend = environment_default("KERAS_BACKEND", "jax") if name == "keras" else contextlib.nullcontext()
     try:
-        return importlib.import_module(name)
+        with backend:  # read once, while Keras is imported
+            return importlib.import_module(name)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
             raise MissingFramework(f"{who} needs {not_installed(name, EXTRAS[name])}") from error
@@ -45,3 +45,13 @@ def framework(name: str, who: str) -> ModuleType:
 def not_installed(name: str, extra: str) -> str:
     """The end of a sentence about a package that is missing: its name, and the command that installs it."""
     return f"{name}, which is not installed: pip install 'nrjax[{extra}]'."
+
+
+def environment_of_workers() -> dict[str, str]:
+    """The environment for processes that get models of this one: with the backend that Keras has here."""
+    environment = dict(os.environ)
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        with contextlib.suppress(AttributeError):  # it was not imported to its end
+            environment["KERAS_BACKEND"] = keras.backend.backend()
+    return environment

@@ -29,4 +29,4 @@ def jax_device(name: str) -> Any:
     try:
         return jax.devices(kind)[int(number or 0)]
     except (RuntimeError, ValueError, IndexError) as error:
-        raise ValueError(f"device {name!r} is none that JAX has here: {first_line(error)}") from error
+        raise ValueError(f"JAX has no device {name!r} here: {first_line(error)}") from error

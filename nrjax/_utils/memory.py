@@ -3,12 +3,14 @@
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.typing import DTypeLike
+
+from nrjax._utils.process_wide import environment_default, process_wide
 
 ALIGNMENT = 64  # bytes; from here on XLA on CPU uses the memory of NumPy arrays, and copies any other
 COPIES = 2  # of the features while they are scored, images and temporaries included
@@ -64,13 +66,17 @@ class Staging:
         return staged
 
 
-def share_devices() -> None:
+@process_wide
+def shared_devices() -> Iterator[None]:
     """Lets JAX take a device's memory as it needs it, beside PyTorch; a user's own setting stays.
 
     By itself JAX takes three quarters when it first computes. Later this does nothing.
     """
-    if not any(name in os.environ for name in OWN_SETTINGS):
-        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    if any(name in os.environ for name in OWN_SETTINGS):
+        yield
+        return
+    with environment_default("XLA_PYTHON_CLIENT_PREALLOCATE", "false"):
+        yield
 
 
 def free_memory() -> int:

@@ -107,7 +107,7 @@ def warn_of_minus_one(classes: np.ndarray) -> None:
     if classes.dtype.kind in "iuO" and len(classes) > 2 and all(type(label) is int for label in classes.tolist()):
         if classes.min() == -1 and 0 in classes:
             warnings.warn(
-                "labels have -1 beside 0, 1, ..., which is taken for a class. Leave those samples out if it means that "
+                "labels have -1 beside 0, 1, ...; -1 counts as a class. Leave those samples out if it means that "
                 "they have no label.", RuntimeWarning, stacklevel=4,
             )  # fmt: skip
 
@@ -126,8 +126,8 @@ def warn_of_look_alikes(classes: Iterable[str]) -> None:
             pairs.append(f"{other[:60]!r} and {label[:60]!r}")
     if pairs:
         warnings.warn(
-            f"classes that nearly read the same stay apart: {', '.join(pairs[:5])}{', ...' * (len(pairs) > 5)}. Spell "
-            "them the same if they are one.",
+            f"classes with nearly the same name stay different: {', '.join(pairs[:5])}"
+            f"{', ...' * (len(pairs) > 5)}. Spell them the same if they are one.",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -21,13 +21,13 @@ BASE = ("jax", "jaxlib", "flax", "numpy", "scipy", "orbax-checkpoint", "safetens
     epilog=manual(
         "nrjax doctor",
         "nrjax doctor --format json > doctor.json",
-        failure="something is installed that does not work; an extra that is not there is no fault",
+        failure="an installed package does not work; a missing extra is no error",
     )
 )
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def doctor(output: str) -> None:
-    """Say what is installed, on which devices it runs, what is missing, and how to get it."""
+    """Show what is installed, the devices, what is missing, and how to install it."""
     rows = [*_machine(), *_base(), *_extras(), *_plugins(), *_folders()]
     print_rows(rows, output)
     sys.exit(1 if any(row["state"].startswith("does not") for row in rows) else 0)
@@ -118,7 +118,7 @@ def _folders() -> Iterator[dict[str, str]]:
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes SHELL complete commands and options."""
+    """Print the completion script of SHELL."""
     from click.shell_completion import get_completion_class
 
     completion = get_completion_class(shell)

@@ -8,8 +8,9 @@ import click
 
 from nrjax._utils.paths import check_regular
 from nrjax.cli.main import main
-from nrjax.cli.options import as_layer, debug_option, manual
+from nrjax.cli.options import debug_option, manual
 from nrjax.cli.target import load_models, load_target, warnings_said
+from nrjax.cli.types import as_layer
 
 MOST_BYTES = 1 << 28  # of a ranking
 
@@ -33,11 +34,11 @@ def request_of(
 @click.argument("name", required=False)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
 @click.option("--device", metavar="NAME", help="Where the network runs, such as cpu or cuda:1.")
-@click.option("--builder", metavar="MODULE:FUNCTION", help="What makes the network of torch: files with weights alone.")
-@click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here.")
+@click.option("--builder", metavar="MODULE:FUNCTION", help="Function that builds a network of torch:FILE.safetensors.")
+@click.option("--download", is_flag=True, help="Download missing weights from the hub.")
 @debug_option
 def head(ranking: Path, name: str | None, out: Path, device: str | None, builder: str | None, download: bool) -> None:
-    """Fit a linear head on the model NAME of RANKING, the first one if no name is given, and write it into a folder.
+    """Fit a linear head on the model NAME of RANKING (default: the first), and write it to a folder.
 
     RANKING is what `nrjax rank` or `nrjax sweep` printed with --format json. Models and data are read again, so the
     command belongs into the same folder. `nrjax.load_head` reads what is written.
@@ -85,7 +86,7 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
         raise ValueError(f"{path} is no ranking that --format json wrote: {type(error).__name__} {error}.") from error
     if not isinstance(request, dict) or not {"models", "data", "target", "where", "layer"} <= request.keys():
         raise ValueError(
-            f"{path} does not say which models and data it is of; only those of `nrjax rank` and `nrjax sweep` do. "
+            f"{path} does not name its models and data; only rankings of `nrjax rank` and `nrjax sweep` do. "
             "In Python, nrjax.fit_head(model, samples, labels) fits a head."
         )
     if request["target"] is None:

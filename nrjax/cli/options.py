@@ -1,13 +1,13 @@
-"""What the commands take: layers, lists, scores and classes as they are typed, and options that several share."""
+"""Options that several commands share, and how errors end them."""
 
 import functools
-import re
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from nrjax._utils.messages import printable, shortened
+from nrjax.cli.types import Classes, Clusters, Layer, LayerList, Scores, Size
 from nrjax.kernels import Definition, Distance
 from nrjax.kernels.error_bounds import LARGEST_TOLERANCE, SMALLEST_TOLERANCE, TOLERANCE
 
@@ -42,116 +42,6 @@ def manual(*examples: str, failure: str = "", stopped: bool = False) -> str:
     return "\n\n".join("\b\n" + "\n  ".join([f"{title}:", *lines]) for title, lines in parts.items())
 
 
-def as_layer(value: Any) -> Any:
-    """A layer's name; an index becomes an integer."""
-    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
-
-
-class Layer(click.ParamType):
-    """See `as_layer`."""
-
-    name = "layer"
-
-    def convert(self, value, param, ctx):
-        """The value of a word that was typed."""
-        return as_layer(value)
-
-
-class LayerList(click.ParamType):
-    """Names separated by commas; indices become integers."""
-
-    name = "list"
-
-    def convert(self, value, param, ctx):
-        """The value of a word that was typed."""
-        if not isinstance(value, str):
-            return value
-        return value if value == "all" else [as_layer(part.strip()) for part in value.split(",")]
-
-
-class Scores(click.ParamType):
-    """Names of scores separated by commas; `help` lists them."""
-
-    name = "scores"
-
-    def convert(self, value, param, ctx):
-        """The value of a word that was typed."""
-        from nrjax.scoring.scores import available_scores, check_scores
-
-        if not isinstance(value, str):
-            return value
-        if value == "help":
-            width = max(map(len, available_scores()))
-            click.echo("\n".join(f"{kind.name:{width}}  {kind.meaning}" for kind in available_scores().values()))
-            raise click.exceptions.Exit
-        try:
-            return [kind.name for kind in check_scores([part.strip() for part in value.split(",")], None)[0]]
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Classes(click.ParamType):
-    """Class ids and ranges, such as 0-4 or 0,3,7-9, or names of classes."""
-
-    name = "classes"
-
-    def convert(self, value, param, ctx):
-        """The value of a word that was typed."""
-        from nrjax.datasets import parse_classes
-
-        if isinstance(value, str) and not any(character.isalpha() for character in value):
-            try:
-                parse_classes(value)
-            except ValueError as error:
-                self.fail(str(error), param, ctx)
-        return value
-
-
-class Size(click.ParamType):
-    """Height and width: 224, or 224x160."""
-
-    name = "size"
-
-    def convert(self, value, param, ctx):
-        """The value of a word that was typed."""
-        if not isinstance(value, str):
-            return value
-        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", value)
-        if match is None or int(match[1]) < 1 or int(match[2] or 1) < 1:
-            self.fail(f"expected a size such as 224 or 224x160 (height x width); got {value!r}.", param, ctx)
-        return int(match[1]), int(match[2] or match[1])
-
-
-class Clusters(click.ParamType):
-    """A number of clusters, at least 2, or auto."""
-
-    name = "number"
-
-    def convert(self, value, param, ctx):
-        """The value of a word that was typed."""
-        if not isinstance(value, str) or value == "auto":
-            return value
-        if not re.fullmatch(r"\d{1,6}", value) or int(value) < 2:
-            self.fail(f"expected a number of at least 2, or auto; got {value!r}.", param, ctx)
-        return int(value)
-
-
-class Bytes(click.ParamType):
-    """A size such as 8GB or 500MB."""
-
-    name = "size"
-    _UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}  # noqa: RUF012
-
-    def convert(self, value, param, ctx):
-        """The value of a word that was typed."""
-        if not isinstance(value, str):
-            return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B)?", value.strip().upper())
-        if match is None or not float(match[1]):
-            self.fail(f"expected a size such as 8GB or 500MB; got {value!r}.", param, ctx)
-        return int(float(match[1]) * self._UNITS[match[2] or ""])
-
-
 def _set_debug(ctx: click.Context, _, value: bool) -> None:
     if value:
         ctx.meta["debug"] = True
@@ -164,7 +54,7 @@ debug_option = click.option(
 
 where_option = click.option(
     "--where", metavar="EXPRESSION",
-    help="Take models of which this holds, such as \"parameters < 10e6 and license == 'apache-2.0'\".",
+    help="Rank only models that meet this condition, such as \"parameters < 10e6 and license == 'apache-2.0'\".",
 )  # fmt: skip
 
 
@@ -172,19 +62,19 @@ def forward_options(command):
     """Options that say what is taken from each model, and how."""
     for option in reversed((
         click.option("--layer", type=Layer(), default="penultimate", show_default=True,
-                     help="Name or index (0 the input, -1 the last); penultimate is what the head reads; "
-                     "last or mean of the blocks that a network repeats; best is the one that scores best."),
+                     help="Name or index (0 the input, -1 the last). penultimate: the input of the head. "
+                     "last or mean: of the repeated blocks. best: the layer with the best score."),
         click.option("--layers", type=LayerList(), metavar="NAMES",
-                     help="Several, such as 0,2,penultimate, or all: the best counts."),
-        click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once.  [default: by their size]"),
+                     help="Several layers, such as 0,2,penultimate, or all. Models are ranked by their best layer."),
+        click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once.  [default: chosen]"),
         click.option("--precision", type=click.Choice(["float32", "tensorfloat32", "bfloat16"]), default="float32",
                      show_default=True, help="Of the forward pass."),
-        click.option("--pooling", metavar="NAME", help="Of layers that are maps: flatten, mean or max; of tokens mean, "
-                     "max, cls or last.  [default: flatten; the model's own]"),
+        click.option("--pooling", metavar="NAME", help="How a layer becomes a vector. Maps: flatten, mean or max. "
+                     "Tokens: mean, max, cls or last.  [default: flatten; the model's own]"),
         click.option("--device", metavar="NAME", help="cpu, cuda:1, mps, tpu.  [default: the fastest]"),
         click.option("--builder", metavar="MODULE:FUNCTION",
-                     help="What builds the network of torch:FILE.safetensors."),
-        click.option("--download", is_flag=True, help="Fetch weights from the hub that are not here."),
+                     help="Function that builds the network of torch:FILE.safetensors."),
+        click.option("--download", is_flag=True, help="Download missing weights from the hub."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -199,19 +89,19 @@ def scoring_options(default_scores: str):
         click.option("--definition", type=click.Choice(get_args(Definition)), default="rousseeuw", show_default=True,
                      help="Silhouette: mean distance to the nearest other class, or distance to its centroid."),
         click.option("--tolerance", type=click.FloatRange(SMALLEST_TOLERANCE, LARGEST_TOLERANCE), default=TOLERANCE,
-                     show_default=True, help="How far a silhouette may be off; coarser is faster."),
+                     show_default=True, help="Largest error of a silhouette; coarser is faster."),
         click.option("--scores", type=Scores(), metavar="NAMES",
                      help="Scores to compute, such as silhouette,probe; --scores help lists them.  "
                      f"[default: {default_scores}]"),
         click.option("--by", metavar="NAME", help="The score to order by.  [default: the first of --scores]"),
         click.option("--confidence", is_flag=True,
-                     help="Say how sure the order is: intervals, the probability that each model comes first by this "
-                     "score, and models that cannot be told apart."),
+                     help="Compute how sure the order is: intervals, the probability that each model comes first by "
+                     "this score, and models that the samples cannot tell apart."),
         click.option("--format", "output", type=FORMAT, default="table", show_default=True),
         click.option("--report", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
-                     help="Also write a page about the ranking into FILE (.html)."),
+                     help="Also write a report about the ranking to FILE (.html)."),
         click.option("--plot", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
-                     help="Also draw the scores into FILE (.png, .pdf, .svg)."),
+                     help="Also draw the scores to FILE (.png, .pdf, .svg)."),
         debug_option,
     )  # fmt: skip
     return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
@@ -232,35 +122,35 @@ def data_options(command):
     for option in reversed((
         click.option("--data", metavar="NAME",
                      help="TFDS name, directory of images or recordings per class, .npz, or a table (.csv, .tsv, "
-                     ".parquet, .json, .jsonl). Default: bundled images."),
+                     ".parquet, .json, .jsonl).  [default: bundled images]"),
         click.option("--text", metavar="COLUMN",
-                     help="Column of texts of a table; two, joined by a comma, are pairs of texts, and more are one "
-                     "text.  [default: text, sentence, content]"),
+                     help="Column of texts. Two columns, joined by a comma, are pairs of texts; three or more become "
+                     "one text.  [default: text, sentence, content]"),
         click.option("--image", metavar="COLUMN", help="Column of paths of images.  [default: image, path, file]"),
-        click.option("--label", metavar="COLUMN", 
-                     help="Column of labels; several, joined by commas, are several numbers or, of 0 and 1, labels.  "
-                     "[default: label, target, class, category]"),
-        click.option("--groups", metavar="COLUMN", 
-                     help="Column of what samples belong to, such as a patient: probe and knn leave out whole groups."),
-        click.option("--tokens", metavar="COLUMN", help="Column of lists of words, whose labels are lists of tags."),
+        click.option("--label", metavar="COLUMN",
+                     help="Column of labels. Several columns, joined by commas, are several numbers, or several labels "
+                     "if they have 0 and 1.  [default: label, target, class, category]"),
+        click.option("--groups", metavar="COLUMN",
+                     help="Column of groups, such as patients; probe and knn leave out whole groups."),
+        click.option("--tokens", metavar="COLUMN", help="Column of lists of words; their labels are lists of tags."),
         click.option("--audio", metavar="COLUMN", help="Column of paths of recordings.  [default: audio, path, file]"),
-        click.option("--mask", metavar="COLUMN", help="Column of masks beside the images, with --task positions."),
+        click.option("--mask", metavar="COLUMN", help="Column of masks of the images, with --task positions."),
         click.option("--task", type=click.Choice(["classification", "regression", "multilabel", "positions"]),
-                     help="What labels are.  [default: told by their values]"),
+                     help="Kind of target.  [default: found from the labels]"),
         click.option("--split", default="test", show_default=True, help="Split of the dataset, such as train+test."),
         click.option("--classes", type=Classes(), metavar="IDS",
-                     help="Classes to use, such as 0-4, 0,3,7-9 or cat,dog. Default: all."),
+                     help="Classes to use, such as 0-4, 0,3,7-9 or cat,dog.  [default: all]"),
         click.option("--image-size", type=Size(), metavar="HxW",
-                     help="Resize to this first.  [default: each model to its own]"),
-        click.option("--grayscale/--colour", default=None, help="One channel, or three.  [default: the models']"),
+                     help="Resize images to this first.  [default: the size of each model]"),
+        click.option("--grayscale/--colour", default=None, help="One channel, or three.  [default: as each model]"),
         click.option("--max-samples", type=click.IntRange(min=1),
-                     help="Use so many samples, in the classes' proportions."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Chooses the samples of --max-samples."),
-        click.option("--skip-broken", is_flag=True, help="Leave out samples that cannot be read, and say which."),
+                     help="Draw at most so many samples, in proportion to the classes."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Random seed of --max-samples."),
+        click.option("--skip-broken", is_flag=True, help="Leave out samples that cannot be read, and name them."),
         click.option("--data-dir", type=FOLDER, help="Where TFDS keeps its datasets."),
         click.option("--n-clusters", type=Clusters(), metavar="K",
-                     help="Do not look at labels: rank by how well features fall into K clusters, or with auto into as "
-                     "many as are most apart. Says far less."),
+                     help="Ignore labels: rank by how well the features form K clusters, or with auto the best number "
+                     "of clusters. Far less reliable."),
     )):  # fmt: skip
         gathered = option(gathered)
     return gathered

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from nrjax._utils.paths import check_writable
-from nrjax.cli.options import as_layer
+from nrjax.cli.types import as_layer
 
 
 def check_outputs(plot: Path | None, report: Path | None) -> None:

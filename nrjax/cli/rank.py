@@ -28,7 +28,7 @@ LABELS = click.Path(exists=True, dir_okay=False, path_type=Path)
         "nrjax rank zoo/ --data photos/ --confidence",
         "nrjax rank timm:resnet18 timm:vit_tiny_patch16_224 --data photos/ --download",
         "nrjax rank hf:minilm/ hf:bert/ --data news.csv --label topic --layer mean",
-        "nrjax rank --data fashion_mnist --classes 0-4 --max-samples 2000 --report page.html",
+        "nrjax rank --data fashion_mnist --classes 0-4 --report page.html",
         "nrjax rank zoo/ --data photos/ --format json > ranking.json",
         failure=MODEL_FAILED,
     )
@@ -73,9 +73,10 @@ def rank(
     "rank-features",
     epilog=manual(
         "nrjax rank-features features/ --labels labels.npy",
-        "nrjax rank-features features/ --labels labels.txt --scores silhouette,probe,logme --by probe --format csv",
-        "nrjax rank-features features/ --labels labels.npy --probabilities theta/ --scores leep",
-        "nrjax rank-features features/ --labels prices.txt --task regression --groups patients.txt",
+        "nrjax rank-features features/ --labels labels.txt --scores probe --format csv",
+        "nrjax rank-features features/ --labels y.npy --probabilities p/ --scores leep",
+        "nrjax rank-features features/ --labels prices.txt --task regression",
+        "nrjax rank-features features/ --labels labels.txt --groups patients.txt",
         failure=MODEL_FAILED,
     ),
 )
@@ -93,11 +94,11 @@ def rank(
 )  # fmt: skip
 @click.option(
     "--groups", "groups_path", type=LABELS, metavar="FILE",
-    help="What each sample belongs to, such as a patient, as --labels (key groups); whole groups are left out.",
+    help="Group of each sample, such as a patient; a file as for --labels (key groups). Whole groups are left out.",
 )  # fmt: skip
 @click.option(
     "--task", type=click.Choice(["classification", "regression", "multilabel"]),
-    help="What labels are.  [default: told by their values]",
+    help="Kind of target.  [default: found from the labels]",
 )  # fmt: skip
 @scoring_options("silhouette")
 def rank_features(

@@ -13,7 +13,6 @@ from nrjax.cli.main import main
 from nrjax.cli.options import (
     FORMAT,
     MODEL_FAILED,
-    Bytes,
     data_options,
     debug_option,
     forward_options,
@@ -23,6 +22,7 @@ from nrjax.cli.options import (
 )
 from nrjax.cli.output import check_outputs, features_of, finish, print_rows
 from nrjax.cli.target import load_models, load_target, warnings_said, without_labels
+from nrjax.cli.types import Bytes
 
 INTERRUPTED = 130
 
@@ -30,9 +30,10 @@ INTERRUPTED = 130
 @main.command(
     epilog=manual(
         "nrjax sweep zoo/ --data photos/ --store results.db",
-        'nrjax sweep candidates.toml --data photos/ --store results.db --where "parameters < 30e6" --top 5',
-        "nrjax sweep candidates.toml --data photos/ --store results.db --workers 2 --time-limit 600 --memory-limit 8GB",
-        "nrjax sweep candidates.toml --data photos/ --store results.db --engine ray --address auto",
+        "nrjax sweep list.toml --data photos/ --store results.db --top 5",
+        'nrjax sweep list.toml --store results.db --where "parameters < 30e6"',
+        "nrjax sweep list.toml --store results.db --time-limit 600 --memory-limit 8GB",
+        "nrjax sweep list.toml --store results.db --engine ray --address auto",
         failure=MODEL_FAILED,
         stopped=True,
     )
@@ -44,53 +45,53 @@ INTERRUPTED = 130
     "--store",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep results in FILE (results.db); what is in it is not computed again.",
+    help="Store results in FILE (results.db); stored results are not computed again.",
 )
 @click.option(
     "--top",
     type=click.IntRange(min=1),
     metavar="K",
-    help="The K best are wanted: candidates that cannot be among them stop after a few hundred samples.",
+    help="Find the K best: candidates that cannot be among them stop early.",
 )
 @click.option(
     "--level",
     type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
     default=0.99,
     show_default=True,
-    help="Probability that --top stops none that would have been among the best.",
+    help="Probability that --top keeps all of the K best.",
 )
 @click.option(
     "--engine",
     type=click.Choice(["inline", "local", "ray"]),
     default="local",
     show_default=True,
-    help="local: worker processes, which may die; inline: this process; ray: worker processes on a Ray cluster.",
+    help="local: worker processes; inline: this process; ray: worker processes on a Ray cluster.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a device]")
-@click.option("--address", metavar="ADDRESS", help="Of the Ray cluster, such as auto.  [default: one on this machine]")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per device]")
+@click.option("--address", metavar="ADDRESS", help="Ray cluster, such as auto.  [default: one on this machine]")
 @click.option(
     "--devices-per-model",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Accelerators a model takes with Ray; without any, CPU cores.",
+    help="Accelerators per model with Ray; without accelerators, CPU cores.",
 )
 @click.option(
-    "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For each candidate."
+    "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for each candidate."
 )
-@click.option("--memory-limit", type=Bytes(), metavar="SIZE", help="Of a worker process, such as 8GB.")
+@click.option("--memory-limit", type=Bytes(), metavar="SIZE", help="Limit for a worker process, such as 8GB.")
 @click.option(
     "--keep-features",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep features in DIR: other scores of the same samples then need no forward pass.",
+    help="Store features in DIR; other scores of the same samples then need no forward pass.",
 )
-@click.option("--retry-failed", is_flag=True, help="Try again what took its process with it before.")
-@click.option("--retry", multiple=True, metavar="NAME", help="The same of one candidate; may be given several times.")
+@click.option("--retry-failed", is_flag=True, help="Try candidates again that crashed their worker.")
+@click.option("--retry", multiple=True, metavar="NAME", help="The same for one candidate; may be repeated.")
 @click.option(
     "--progress",
     type=click.Choice(["bar", "lines", "json", "none"]),
-    help="On stderr: a bar, or a line for each candidate.  [default: bar on a terminal, else lines]",
+    help="On stderr: a bar, or a line per candidate.  [default: bar on a terminal, else lines]",
 )
 @forward_options
 @scoring_options("silhouette,probe")
@@ -114,10 +115,10 @@ def sweep(
     retry,
     **options,
 ):
-    """Rank many candidates, with a memory: filter, race, store, go on.
+    """Rank many candidates: select, stop losers early, store results.
 
-    MODELS and data are those of nrjax rank. The same command again goes on where it was: only what is missing is
-    computed. Ctrl-C keeps what is finished.
+    MODELS and data are as for nrjax rank. Run the same command again to continue: only missing results are computed.
+    Ctrl-C keeps finished results.
     """  # fmt: skip
     import nrjax
     from nrjax import demo
@@ -138,8 +139,8 @@ def sweep(
                 name=data or "the bundled Fashion-MNIST images", **options,
             )  # fmt: skip
     except KeyboardInterrupt:
-        advice = f"what was finished is in {store}; the same command goes on from there" if store else \
-            "nothing was kept: --store FILE keeps what is finished"  # fmt: skip
+        advice = f"finished results are in {store}; the same command continues from there" if store else \
+            "no result was kept: --store FILE keeps finished results"  # fmt: skip
         click.echo(f"Stopped; {advice}.", err=True)
         sys.exit(INTERRUPTED)
     finally:
@@ -170,17 +171,17 @@ def _stopped(*_: Any) -> None:
 )
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.option("--run", "number", type=int, metavar="N", help="Show the ranking of run N.  [default: list the runs]")
-@click.option("--compare", type=int, metavar="M", help="Beside run N, what its candidates got in run M.")
+@click.option("--compare", type=int, metavar="M", help="Compare run N with run M.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a page of run N into FILE, to be sorted and filtered.",
+    help="Write run N to FILE, as a page that can be sorted and filtered.",
 )
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def results(store: Path, number: int | None, compare: int | None, html: Path | None, output: str) -> None:
-    """What sweeps left in STORE: its runs, the ranking of one of them, two beside each other, a page."""  # fmt: skip
+    """Show the results in STORE: the list of runs, the ranking of one run, two runs side by side, or an HTML page."""
     from nrjax.cli.output import echo
     from nrjax.sweeps import Store, beside, dropped_of_run, listed, page_of, ranking_of_run, remarks_of
 
@@ -188,7 +189,7 @@ def results(store: Path, number: int | None, compare: int | None, html: Path | N
         runs = opened.runs()
     if number is None:
         if compare is not None or html is not None:
-            raise click.UsageError("--compare and --html are of a run: name it with --run N.")
+            raise click.UsageError("--compare and --html need a run: name it with --run N.")
         print_rows(listed(runs), output)
         return
     ranking = ranking_of_run(runs, number)

@@ -5,16 +5,17 @@ import sys
 import click
 
 from nrjax.cli.main import main
-from nrjax.cli.options import FORMAT, Size, debug_option, manual, where_option
+from nrjax.cli.options import FORMAT, debug_option, manual, where_option
 from nrjax.cli.output import print_rows
 from nrjax.cli.target import load_models, warnings_said
+from nrjax.cli.types import Size
 
 
 @main.command(
     epilog=manual(
         "nrjax zoo",
         'nrjax zoo candidates.toml --where "parameters < 30e6" --format csv',
-        "nrjax zoo 'timm:convnext*' --where \"parameters < 30e6 and license == 'apache-2.0'\"",
+        "nrjax zoo 'timm:convnext*' --where \"license == 'apache-2.0'\"",
         failure="a model cannot be read, or the input is wrong; stderr says what",
     )
 )
@@ -42,7 +43,7 @@ def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
 @main.command(epilog=manual("nrjax layers timm:resnet18", "nrjax layers zoo/ F10 --format csv"))
 @click.argument("model")
 @click.argument("name", required=False)
-@click.option("--image-size", type=Size(), metavar="HxW", help="Of images, where a file does not say it.")
+@click.option("--image-size", type=Size(), metavar="HxW", help="Size of images, if the file does not contain it.")
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
 def layers(model: str, name: str | None, image_size: tuple[int, int] | None, output: str) -> None:

@@ -1,6 +1,5 @@
 """Labelled images, texts and arrays: TFDS without TensorFlow, directories, tables; features that lie in files."""
 
-from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import columns_of_words
 from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import of_picture, without_news
@@ -19,6 +18,7 @@ from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._text_pairs import Pair, Pairs
 from nrjax.datasets._tfds import data_folder, is_prepared
 from nrjax.datasets._words import Word, Words
+from nrjax.errors import BrokenImage
 
 __all__ = [
     "BrokenImage",

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nrjax.datasets._colours import BitDepth, BrokenImage
+from nrjax.datasets._colours import BitDepth
 from nrjax.datasets._lazy_images import ImageSource, decode_item
+from nrjax.errors import BrokenImage
 
 MOST_HELD = 1 << 30  # bytes of decoded images that stay in memory
 CHUNK = 256  # images that a source is asked for together

@@ -10,7 +10,8 @@ import numpy as np
 from nrjax._utils.frameworks import framework
 from nrjax.datasets._check_images import THREADS, WAY_OUT
 from nrjax.datasets._recordings import Cell, Content, Recording, Recordings, Waveform, recording_of
-from nrjax.datasets._sound_files import BrokenRecording, blocks_of, open_sound
+from nrjax.datasets._sound_files import blocks_of, open_sound
+from nrjax.errors import BrokenRecording
 
 EXACT = ("WAV", "WAVEX", "RF64", "FLAC", "AIFF")  # formats whose header says how long a recording is
 

@@ -55,7 +55,7 @@ def class_ids(
         other = by_name.setdefault(str(label), label)
         if other is not label:
             raise ValueError(
-                f"labels must be told apart by how they read; got {other!r} and {label!r}. Turn all of them into text, "
+                f"different labels must differ as text; got {other!r} and {label!r}. Turn all labels into text, "
                 "or into numbers."
             )
     names = list(by_name)

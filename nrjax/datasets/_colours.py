@@ -6,14 +6,12 @@ import io
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from nrjax.errors import BrokenImage
+
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 TWELVE_BITS = 0xFFF
 SAME_COLOUR = 2  # of 255: a profile that changes no colour by more is that of sRGB
 MOST_PROFILE = 1 << 22  # bytes
-
-
-class BrokenImage(ValueError):
-    """An image that cannot be read, and why."""
 
 
 class BitDepth:

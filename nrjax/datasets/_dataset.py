@@ -22,6 +22,12 @@ class Dataset:
       class_names: name of every class id, of every output, or of every label.
       task: `classification`, `regression` or `multilabel`.
       groups: of samples that belong together, `[samples]` of any type; None where every sample is its own.
+
+    Examples:
+      >>> data = nrjax.Dataset(images, labels, ("shirt", "trousers", "pullover", "dress", "coat"))
+      >>> samples, ids, names = data
+      >>> samples.shape, names[ids[0]]
+      ((1000, 28, 28, 1), 'shirt')
     """
 
     samples: Any

@@ -5,7 +5,6 @@ import functools
 import importlib
 import io
 import os
-import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,10 @@ from PIL import ExifTags, Image
 
 from nrjax._utils.memory_budget import MemoryBudget
 from nrjax._utils.paths import check_regular
-from nrjax.datasets._colours import BitDepth, BrokenImage, to_srgb
+from nrjax._utils.process_wide import process_wide
+from nrjax.datasets._colours import BitDepth, to_srgb
 from nrjax.datasets._image_arrays import to_array
+from nrjax.errors import BrokenImage
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")  # others may run programs
 MOST_BYTES = 1 << 29  # of an encoded image
@@ -27,25 +28,13 @@ COPIES = 12  # bytes for each pixel while an image is decoded
 BLOCK = 1 << 26  # bytes; Pillow's blocks above 32 MiB go back to the system, whichever thread had them
 DECODING = MemoryBudget(1 << 29)
 
-_quiet = threading.Lock()  # held by the outermost `without_news`
 
-
-@contextlib.contextmanager
+@process_wide
 def without_news() -> Iterator[None]:
-    """Without Pillow's warnings about bombs, which are refused, and damaged metadata, which is not read.
-
-    Python's filters belong to the whole process. The outermost call alone changes them, before any thread decodes, and
-    restores them when all threads are done.
-    """
-    if not _quiet.acquire(blocking=False):
+    """Without Pillow's warnings about bombs, which are refused, and damaged metadata, which is not read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\b")
         yield
-        return
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\b")
-            yield
-    finally:
-        _quiet.release()
 
 
 @functools.cache

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from nrjax.datasets._check_images import WAY_OUT, CheckedImages, decode_all
-from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._dataset import Dataset
 from nrjax.datasets._decode import without_news
 from nrjax.datasets._lazy_images import Images
@@ -16,6 +15,7 @@ from nrjax.datasets._position_draw import GRID, MOST, Cells, cells_of, draw
 from nrjax.datasets._position_sources import MaskedPictures, of_arrays
 from nrjax.datasets._positions import Positions
 from nrjax.datasets._select import resolve_classes
+from nrjax.errors import BrokenImage
 
 IGNORED = 255  # the id of what has no class, as in most data sets of segmentation
 FEWEST = 8  # positions of a picture that may always be drawn
@@ -60,7 +60,7 @@ def positions_of(
     if source.missing and not skip_broken:
         count = f" {len(source.missing):,} files are like that." if len(source.missing) > 1 else ""
         raise ValueError(f"{who}: {source.missing[0]}{count} {WAY_OUT}")
-    with without_news():
+    with without_news:
         checked = decode_all(source, np.arange(len(source)), None, grayscale, skip_broken)
         images, cells, ids, broken = _read_masks(source, checked, grayscale, grid, skip_broken)
     left_out = [*source.missing, *checked.left_out, *broken]
@@ -108,7 +108,7 @@ def _without_ignored(ids: np.ndarray, who: str) -> np.ndarray:
     if ids.tolist() != [0, IGNORED]:
         return ids[ids != IGNORED]
     warnings.warn(
-        f"{who}: masks hold 0 and 255 alone, so 255 is taken for a class; beside others it is what has none.",
+        f"{who}: masks have only 0 and 255, so 255 counts as a class; beside other values it means no class.",
         RuntimeWarning,
         stacklevel=5,
     )

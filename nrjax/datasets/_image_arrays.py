@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from nrjax.datasets._colours import BrokenImage
+from nrjax.errors import BrokenImage
 
 MODES = {1: "grey", 2: "grey and opacity", 3: "colours", 4: "colours and opacity"}  # by the number of channels
 

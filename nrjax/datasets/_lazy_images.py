@@ -6,10 +6,11 @@ from typing import Any, Protocol, overload
 import numpy as np
 from PIL import Image
 
-from nrjax.datasets._colours import BitDepth, BrokenImage
+from nrjax.datasets._colours import BitDepth
 from nrjax.datasets._decode import decode, of_picture
 from nrjax.datasets._image_arrays import as_picture, stack
 from nrjax.datasets._sample_sequence import SampleSequence
+from nrjax.errors import BrokenImage
 
 
 class ImageSource(Protocol):

@@ -57,30 +57,31 @@ def load_dataset(
         a directory that Hugging Face's `datasets` saved. Or an object: a frame of pandas, polars or pyarrow, a
         `datasets.Dataset`, a data set of PyTorch, whose items are `(sample, label)` or, as torchaudio has them,
         `(waveform, rate, label, ...)`.
-      split: a split of the dataset, several joined by `+`, or `all`; a table has only one, whatever it is called.
+      split: a split of the dataset, several joined by `+`, or `all`. A table has one split, so any name selects it.
       classes: class ids or names to keep, or a string such as `"0-4"`, `"0,3,7-9"` or `"cat,dog"`; None keeps all.
-      text: column of texts of a table; two columns, such as `["premise", "hypothesis"]`, are pairs, and more are joined
-        by line breaks; None takes `text`, `sentence` or `content`, if there is one.
+      text: column of texts of a table. Two columns, such as `["premise", "hypothesis"]`, are pairs. Three or more are
+        joined by line breaks. None takes `text`, `sentence` or `content`, if there is one.
       image: column of paths of images, relative to the table, or of pictures; None takes `image`, `path` or `file`. A
-        table with neither must hold numbers.
+        table without texts and images must hold numbers.
       label: column of labels; None takes `label`, `labels`, `target`, `class` or `category`. Several columns are
-        several numbers a sample, or, of 0 and 1, several labels.
-      groups: column of what samples belong to, such as a patient; `max_samples` then draws whole groups.
-      tokens: column of lists of words; `label` then names one of lists of tags, a tag a word. None takes `tokens` or
-        `words` beside lists in `label`, `ner_tags`, `tags` or `pos`. Samples are then words, and sentences the groups.
-      keep_prefixes: whether tags keep `B-`, `I-`, `E-`, `L-`, `M-`, `S-`, `U-`: the place of a word in its chunk.
+        several numbers per sample, or several labels per sample if they have 0 and 1.
+      groups: column of groups, such as patients; `max_samples` then draws whole groups.
+      tokens: column of lists of words; `label` then names a column of lists of tags, one tag per word. None takes
+        `tokens` or `words` beside lists in `label`, `ner_tags`, `tags` or `pos`. Samples are then words, and sentences
+        are groups.
+      keep_prefixes: whether tags keep `B-`, `I-`, `E-`, `L-`, `M-`, `S-`, `U-`: the position of a word in its chunk.
       audio: column of paths of recordings, within the table's folder, or of the bytes of files; None takes `audio`, or
-        `path` or `file` where its files are called like recordings.
+        `path` or `file` if its files have the endings of recordings.
       mask: column of masks for `task="positions"`; None takes `mask`, `annotation` or `segmentation`.
       task: `classification`, `regression` or `multilabel` (lists of labels, texts such as `red|green`, columns of 0 and
-        1); None tells by the values, and refuses to guess. `positions` are classes of places in pictures, of a pair
-        `(images, masks)`, of a directory with folders `images` and `masks`, whose files have the same names, of a table
-        with a column of each, or of a data set of PyTorch with items `(image, mask)`. Masks are class ids, 255 for
-        none; see `draw_positions`.
-      image_size: `(height, width)` to resize to, bilinear; None keeps the size: models bring images to their own.
-      grayscale: True for one channel, False for three, None for what the images have.
+        1). None finds it from the values, and raises an error if two tasks are possible. `positions` are classes of
+        places in pictures. They need a pair `(images, masks)`, a directory with folders `images` and `masks` whose
+        files have the same names, a table with a column of each, or a data set of PyTorch with items `(image, mask)`.
+        Masks have class ids, and 255 for no class; see `draw_positions`.
+      image_size: `(height, width)` to resize to, bilinear. None keeps the size; models resize images themselves.
+      grayscale: True for one channel, False for three, None for the channels of the images.
       max_samples: keep at most so many, in the proportions of the classes; deterministic for a `seed`.
-      seed: chooses the samples when `max_samples` does.
+      seed: random seed of `max_samples`.
       data_dir: where TFDS keeps its datasets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
       skip_broken: leave out images that cannot be read, recordings that are silent or broken, texts that are
         missing or empty, rows without a number or a label, with a warning that counts and names them.
@@ -92,6 +93,12 @@ def load_dataset(
       ValueError: unknown dataset, split, class or column; a label that is missing; a range like `7-3`; an image that
         cannot be read (it is named).
       FileNotFoundError: the dataset is not prepared; the message has the command that prepares it.
+
+    Examples:
+      >>> np.savez("shirts.npz", images=images, labels=labels)
+      >>> data = nrjax.load_dataset("shirts.npz", classes="0-2", max_samples=90)
+      >>> data.samples.shape, np.bincount(data.labels)
+      ((90, 28, 28, 1), array([30, 30, 30]))
     """
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples must be at least 1; got {max_samples}.")
@@ -134,7 +141,7 @@ def load_dataset(
         samples = table.samples(usable)
     else:
         assert not isinstance(source, WordTable)
-        with without_news():
+        with without_news:
             checked = decode_all(source, indices, image_size, grayscale, skip_broken)
         usable, left_out = checked.indices, checked.left_out
         samples = _image_samples(source, checked, image_size, grayscale)

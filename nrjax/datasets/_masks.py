@@ -9,8 +9,8 @@ from PIL import Image
 
 from nrjax._utils.messages import first_line
 from nrjax._utils.paths import check_regular
-from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._decode import MOST_BYTES, MOST_PIXELS, readable_formats
+from nrjax.errors import BrokenImage
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")  # formats that keep every id
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from nrjax.datasets._check_images import WAY_OUT
-from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns, Place
 from nrjax.datasets._image_arrays import channels_last
 from nrjax.datasets._sound_files import SLOWEST
 from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._tables import Table
+from nrjax.errors import BrokenImage
 from nrjax.target_tasks import TaskName
 
 WHO = "The data set"

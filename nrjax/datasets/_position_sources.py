@@ -10,7 +10,6 @@ from PIL import Image
 
 from nrjax._utils.messages import printable, shortened
 from nrjax._utils.paths import is_system_file, natural_sort_key
-from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns
 from nrjax.datasets._decode import image_suffixes
 from nrjax.datasets._image_arrays import channels_last
@@ -18,6 +17,7 @@ from nrjax.datasets._masks import MASK_SUFFIXES
 from nrjax.datasets._splits import choose_splits
 from nrjax.datasets._suffixes import suffix_of
 from nrjax.datasets._table_columns import IMAGES, ColumnChoice
+from nrjax.errors import BrokenImage
 
 MASKS = ("mask", "annotation", "segmentation")  # names of columns
 IMAGE_FOLDER, MASK_FOLDERS = "images", ("masks", "annotations")

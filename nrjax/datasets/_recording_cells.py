@@ -9,7 +9,7 @@ import numpy as np
 
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax.datasets._recordings import Cell, Waveform
-from nrjax.datasets._sound_files import BrokenRecording
+from nrjax.errors import BrokenRecording
 
 
 def recordings_of_cells(

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from nrjax.datasets._resample import ratio, reach, resample
-from nrjax.datasets._sample_sequence import SampleSequence
-from nrjax.datasets._sound_files import FASTEST, SLOWEST, BrokenRecording, blocks_of, check_ratio, open_sound
+from nrjax.datasets._sample_sequence import Kind, SampleSequence
+from nrjax.datasets._sound_files import FASTEST, SLOWEST, blocks_of, check_ratio, open_sound
+from nrjax.errors import BrokenRecording
 
 LONG = 30.0  # seconds; models take longer recordings in windows
 AT_ONCE = 8  # recordings that go through a model together on a CPU
@@ -46,7 +47,9 @@ class Recording:
     """
 
     def __init__(self, who: str, content: Content, length: int, rate: int):
-        self.who, self.rate, self._content, self._length = who, rate, content, length
+        self.who: str = who
+        self.rate: int = rate
+        self._content, self._length = content, length
 
     def __len__(self) -> int:
         return self._length
@@ -101,10 +104,17 @@ class Recording:
 
 
 class Recordings(SampleSequence):
-    """Recordings of any length and rate; none is in memory before a model reads it, unless it was an array."""
+    """Recordings of any length and rate; none is in memory before a model reads it, unless it was an array.
 
-    kind = "audio"
-    batch_size = AT_ONCE
+    Examples:
+      >>> tones = [np.sin(np.arange(8000) * pitch) for pitch in (0.1, 0.2)]
+      >>> recordings = nrjax.Recordings.of(tones, rate=16000)
+      >>> len(recordings), recordings[0].rate
+      (2, 16000)
+    """
+
+    kind: Kind = "audio"
+    batch_size: int | None = AT_ONCE
 
     def __init__(self, recordings: Sequence[Recording]):
         self._recordings = list(recordings)

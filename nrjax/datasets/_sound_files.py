@@ -15,15 +15,12 @@ from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import check_regular
 from nrjax.datasets._resample import MOST_TERMS, ratio
+from nrjax.errors import BrokenRecording
 
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
 FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF")  # others of libsndfile are rare and untested
 BLOCK = 1 << 20  # numbers that are decoded at once, of all channels
 SLOWEST, FASTEST = 1_000, 768_000  # samples a second
-
-
-class BrokenRecording(ValueError):
-    """A recording that cannot be used, and why."""
 
 
 @contextlib.contextmanager

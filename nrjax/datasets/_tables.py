@@ -11,12 +11,12 @@ from PIL import Image
 
 from nrjax._utils.messages import printable, shortened
 from nrjax.datasets._cells import as_floats, is_missing, may_number_rows, text_problem
-from nrjax.datasets._colours import BrokenImage
 from nrjax.datasets._columns import Columns, row_name
 from nrjax.datasets._recording_cells import recordings_of_cells
 from nrjax.datasets._table_columns import ColumnChoice, choose_columns
 from nrjax.datasets._table_target import read_target
 from nrjax.datasets._text_pairs import Pairs, pairs_of
+from nrjax.errors import BrokenImage
 from nrjax.target_tasks import TaskName
 
 ROW_NUMBERS = re.compile(

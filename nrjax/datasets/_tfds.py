@@ -11,6 +11,7 @@ import numpy as np
 from nrjax._utils.frameworks import not_installed
 from nrjax._utils.messages import first_line
 from nrjax._utils.paths import natural_sort_key
+from nrjax._utils.process_wide import process_wide
 
 INFO = "dataset_info.json"  # in the folder of every version that is prepared
 CHUNK = 4096  # records parsed at once
@@ -73,7 +74,11 @@ def open_tfds(name: str | Path, split: str, data_dir: str | Path | None) -> Reco
       ValueError: unknown dataset, configuration, version or split; no image with one label; files that are damaged.
       FileNotFoundError: the dataset is not prepared in `data_dir`.
     """
-    logging.getLogger("absl").addFilter(_is_of_interest)
+    with _without_advice:
+        return _open(name, split, data_dir)
+
+
+def _open(name: str | Path, split: str, data_dir: str | Path | None) -> Records:
     try:
         import tensorflow_datasets as tfds
     except ModuleNotFoundError as error:
@@ -136,6 +141,16 @@ def _find_features(tfds: Any, features: dict[str, Any], name: str) -> tuple[str,
     return image, label
 
 
+@process_wide
+def _without_advice() -> Iterator[None]:
+    """Without TFDS's advice to install OpenCV: nrjax decodes images with Pillow."""
+    log = logging.getLogger("absl")
+    log.addFilter(_is_of_interest)
+    try:
+        yield
+    finally:
+        log.removeFilter(_is_of_interest)
+
+
 def _is_of_interest(record: logging.LogRecord) -> bool:
-    """Drops TFDS's advice to install OpenCV: nrjax decodes images with Pillow."""
     return "OpenCV" not in record.getMessage()

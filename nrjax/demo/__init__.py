@@ -24,7 +24,13 @@ class Demo(NamedTuple):
 
 
 def load_demo() -> Demo:
-    """The bundled zoo, images (uint8 `[1000, 28, 28, 1]`) and labels; no download."""
+    """The bundled zoo, images (uint8 `[1000, 28, 28, 1]`) and labels; no download.
+
+    Examples:
+      >>> zoo, images, labels = nrjax.load_demo()
+      >>> len(zoo), images.shape, labels.shape
+      (9, (1000, 28, 28, 1), (1000,))
+    """
     data = load_dataset(IMAGES)
     return Demo(load_zoo(ZOO), data.images, data.labels)
 

@@ -9,8 +9,9 @@ from safetensors.numpy import load_file, save_file
 
 from nrjax._utils.paths import check_regular
 from nrjax._version import __version__
+from nrjax.errors import FingerprintError
 from nrjax.heads._head import Head
-from nrjax.models import FingerprintError, Model, as_model
+from nrjax.models import Model, as_model
 from nrjax.target_tasks import TASKS
 
 WEIGHTS, DESCRIPTION = "head.safetensors", "head.json"
@@ -34,17 +35,19 @@ def save_head(head: Head, directory: Path) -> None:
 
 
 def load_head(directory: str | Path, model: Any) -> Head:
-    """The head of a folder on the model that it was fitted on.
+    """Loads a head that `Head.save` wrote, on the model that it was fitted on.
 
     Args:
-      directory: that `Head.save` wrote.
-      model: whatever `nrjax.rank` takes as one model.
+      directory: of the head.
+      model: any model that `nrjax.rank` accepts.
 
     Raises:
-      ValueError: files that are missing or damaged, or another model than the head was fitted on.
+      ValueError: files that are missing or damaged; a model that is not the one that the head was fitted on.
 
-    Example:
-      >>> nrjax.load_head("head", zoo["F10"]).predict(images)
+    Examples:
+      >>> nrjax.fit_head(zoo["F10"], images, labels).save("head")
+      >>> nrjax.load_head("head", zoo["F10"]).predict(images[:3]).shape
+      (3,)
     """
     directory, model = Path(directory), as_model(model)
     path = check_regular(directory / DESCRIPTION)

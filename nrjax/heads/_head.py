@@ -13,27 +13,26 @@ from nrjax.target_tasks import TaskName
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Head:
-    """A linear head on a layer of a model, which gets raw samples through the model's own preprocessing.
+    """A linear head on a layer of a model. It takes raw samples, which go through the model's own preprocessing.
 
     `fit_head` and `Ranking.head` make one, `load_head` reads one.
 
     Attributes:
-      model: that gives the features.
-      layer: whose features.
+      model: the model of the features.
+      layer: the layer of the features.
       task: `classification`, `regression` or `multilabel`.
-      classes: label of every output of `weights`; of numbers and of several labels the names of the outputs.
+      classes: label of every output of `weights`; for numbers and several labels the names of the outputs.
       weights: float64 `[dims, outputs]`.
       bias: float64 `[outputs]`.
-      temperature: values are divided by it before they become probabilities; None of numbers.
-      offset: added to values divided by it, of several labels.
+      temperature: outputs are divided by it before they become probabilities; None for numbers.
+      offset: added to the divided outputs, for several labels.
       alpha: regularisation of the ridge regression.
-      score: what leaving one sample out, or a group, says of the head: accuracy, R² or mean average precision.
+      score: leave-one-out (or leave-one-group-out) accuracy, R² or mean average precision of the head.
 
-    Example:
-      >>> zoo, images, labels = nrjax.load_demo()
-      >>> head = nrjax.rank(zoo, images[:500], labels[:500]).head()
-      >>> head.predict(images[500:]).shape
-      (500,)
+    Examples:
+      >>> head = nrjax.rank({"F10": zoo["F10"]}, images[:500], labels[:500]).head()
+      >>> head.predict(images[500:]).shape, head.classes
+      ((500,), (0, 1, 2, 3, 4))
     """
 
     model: Model

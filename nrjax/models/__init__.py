@@ -1,12 +1,13 @@
 """Networks of many frameworks as models with named layers; zoos, lists of candidates, and features of samples."""
 
-from nrjax._utils.frameworks import EXTRAS, MissingFramework, framework
+from nrjax._utils.frameworks import EXTRAS, framework
 from nrjax.datasets import Kind
+from nrjax.errors import CheckpointError, FingerprintError, LayerError, MissingFramework, ZooError
 from nrjax.models._batches import BATCH_SIZE
 from nrjax.models._candidates import Candidates
 from nrjax.models._checkpoints import load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
-from nrjax.models._content import FingerprintError, code_of, digest_of
+from nrjax.models._content import code_of, digest_of
 from nrjax.models._embedder import from_embedder
 from nrjax.models._extract import extract_features
 from nrjax.models._feature_batches import FeatureBatches
@@ -14,19 +15,17 @@ from nrjax.models._features import Extracted, Features
 from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._jax import Definition, JaxModel, from_function
 from nrjax.models._keras import from_keras
-from nrjax.models._layer_choice import Layer, LayerChoice, LayerError
+from nrjax.models._layer_choice import Layer, LayerChoice
 from nrjax.models._live import as_model, layers
 from nrjax.models._load import load_model
 from nrjax.models._load_candidates import load_candidates
 from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._pooling import LAYER_POOLINGS, check_pooling
 from nrjax.models._preprocessing import Preprocessing
-from nrjax.models._read import CheckpointError
 from nrjax.models._registry import architectures, custom_architectures, register_architecture
 from nrjax.models._samples import Samples, check_samples
 from nrjax.models._torch import from_torch
 from nrjax.models._zoo import Zoo, load_zoo, save_model
-from nrjax.models._zoo_description import ZooError
 
 __all__ = [
     "BATCH_SIZE", "EXTRAS", "LAYER_POOLINGS", "Candidates", "CheckpointError", "Definition", "Description", "Extracted",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nrjax.models._read import CheckpointError
+from nrjax.errors import CheckpointError
 
 TRAINING = {  # names that training code gives to what it saves beside the weights
     "opt_state", "optimizer", "optimizer_state", "step", "epoch", "rng", "rngs", "key", "dropout_rng", "dropout_key",

@@ -11,8 +11,9 @@ import jax
 import numpy as np
 from flax import serialization, traverse_util
 
+from nrjax.errors import CheckpointError
 from nrjax.models._checkpoint_layout import find_weights, plain_name
-from nrjax.models._read import SUFFIXES, CheckpointError, flatten, read_arrays
+from nrjax.models._read import SUFFIXES, flatten, read_arrays
 
 MOST_NAMED = 12  # problems of one checkpoint that an error lists
 

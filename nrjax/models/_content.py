@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax._utils.messages import first_line
+from nrjax.errors import FingerprintError
 from nrjax.models._code import Content, class_content, files_read_by, function_content, is_global, package_of
 from nrjax.models._framework_content import framework_content
 
@@ -27,10 +28,6 @@ PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...), type(NotI
 BUILT_IN = types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType
 LOCKS = type(threading.Lock()), type(threading.RLock())  # which influence no output
 PROTOCOL = 4  # of pickle, whose description of objects is used
-
-
-class FingerprintError(ValueError):
-    """A part of a model cannot be read, so that a changed model could not be told from the same one."""
 
 
 def code_of(*things: Any) -> Iterator[str | bytes | np.ndarray]:

@@ -44,7 +44,7 @@ class EmbedderModel(EmbeddingModel):
     def __init__(self, embed: Callable[[Any], Any], kind: AnyKind, version: str, rate: int | None = None):
         others: tuple[Kind, ...] = ("words", "pair") if kind in ("text", "any") else ()
         words = "none" if rate is None else f"{rate} samples a second"
-        self.inputs = Inputs(kind, None, words, functools.partial(self._prepare, rate=rate), others=others)
+        self.inputs: Inputs = Inputs(kind, None, words, functools.partial(self._prepare, rate=rate), others=others)
         self._embed, self._version, self._lost_sentences = embed, version, False
 
     def _prepare(self, samples: Any, rate: int | None) -> Any:
@@ -109,7 +109,7 @@ def _copied(sample: Any) -> Any:
 def from_embedder(
     embed: Callable[[Any], Any], kind: AnyKind = "any", *, version: str = "", rate: int | None = None
 ) -> EmbedderModel:
-    """Any Python function from samples to features, such as `encoder.encode` or the `transform` of a pipeline.
+    """Makes a model of a Python function from samples to features, such as `encoder.encode` or `pipeline.transform`.
 
     Recordings come whole, in one channel, float32 `[time]`: a list of waveforms at `rate`, or without one a list of
     pairs of a waveform and its own rate.
@@ -120,7 +120,12 @@ def from_embedder(
       kind: of samples that it takes: `text`, `image`, `array` or `audio`; samples of another kind are then refused. A
         function of texts, or of any kind, gets words as texts, and of pairs both texts, u and v, whose features are
         `[u, v, abs(u - v), u * v]`. One of `words` gets `datasets.Word`, with their sentences, and one of `pair` pairs.
-      version: part of the fingerprint, instead of the function's code and all that it holds.
+      version: part of the fingerprint, instead of the function's code and the objects that it uses.
       rate: samples a second of the waveforms that it takes.
+
+    Examples:
+      >>> pixels = nrjax.from_embedder(lambda batch: batch.reshape(len(batch), -1))
+      >>> nrjax.rank({"pixels": pixels, "F10": zoo["F10"]}, images, labels).best
+      'F10'
     """
     return EmbedderModel(embed, kind, version, rate)

@@ -33,28 +33,30 @@ def extract_features(
     """Features of one model: the outputs of a layer for every sample.
 
     Args:
-      model: whatever `nrjax.rank` takes as one model.
+      model: any model that `nrjax.rank` accepts.
       samples: images, texts or arrays: `[samples, ...]`, a list of str, `datasets.Words`, `datasets.Pairs`, or
-        `Dataset.samples`. uint8 images go through the model's own preprocessing and, where it knows its input, come to
-        that size; arrays of other numbers enter as they are. Threads prepare a batch while the model works on the one
-        before.
-      layer: name, index (0 the input, -1 the last), `"penultimate"` (what the head reads), `"last"`
-        (the last of the blocks that a network repeats), `"mean"` (their mean); or a list of them, all taken from one
-        forward pass.
-      batch_size: samples at once; None goes by their size, at most 256. What does not fit the memory is halved.
-        Where a program is compiled for every size the last batch is filled up.
-      precision: of the forward pass: `float32`; `tensorfloat32`, whose products are rounded to 10 bits where an
-        accelerator has them, which is much faster there (frameworks take it without being asked); or `bfloat16`.
-        Features are float32, those of a function that returns float64 are as they come.
+        `Dataset.samples`. uint8 images go through the model's own preprocessing, and are resized if the model has a
+        fixed input size. Arrays of other numbers are not changed. Threads prepare the next batch while the model runs.
+      layer: name, index (0 the input, -1 the last), `"penultimate"` (the input of the head), `"last"` (the last of the
+        repeated blocks), `"mean"` (their mean); or a list of them, all from one forward pass.
+      batch_size: samples at once; None chooses, at most 256. A batch that does not fit the memory is halved. If a
+        program is compiled for every size, the last batch is filled up.
+      precision: of the forward pass: `float32`; `tensorfloat32`, which rounds products to 10 bits on accelerators that
+        have it and is much faster there (many frameworks use it by default); or `bfloat16`. Features are float32; a
+        function that returns float64 keeps it.
       on_batch: called with the number of samples after every batch.
 
     Returns:
-      float32 `[samples, dims]` on the host, outputs of more than two axes flattened; for a list of
-      layers a dict with one array per entry. Nothing else of the forward passes is kept.
+      float32 `[samples, dims]` on the host; outputs with more than two axes are flattened. For a list of layers, a dict
+      with one array per entry.
 
     Raises:
       LayerError: the model has no such layer; lists those it has.
       ValueError: samples the network cannot take, or a module whose outputs for the same samples change.
+
+    Examples:
+      >>> nrjax.extract_features(zoo["F10"], images, layer="dense").shape
+      (1000, 128)
     """
     layers = tuple(layer) if isinstance(layer, list) else (layer,)
     features = extract_layers(model, samples, layers, batch_size, precision, on_batch)
@@ -75,7 +77,7 @@ def extract_layers(
     try:
         order = choose_order(kind, samples)
         forward_pass = ForwardPass(model, samples, order, layers, precision, on_batch, on_widths)
-        with without_news():
+        with without_news:
             features, remarks = forward_pass.run(size), model.remarks()
             forward_pass.check_steady()
     finally:

@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nrjax.models._layer_choice import PENULTIMATE, LayerChoice, LayerError, layer_name
+from nrjax.errors import LayerError
+from nrjax.models._layer_choice import PENULTIMATE, LayerChoice, layer_name
 
 INPUT = "input"
 PREFIX = re.compile(r"(cls|class|dist|distillation|reg|register)(_?(token|embedding)s?)?")  # names of weights

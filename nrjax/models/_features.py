@@ -8,9 +8,10 @@ from scipy import special
 
 from nrjax._utils.messages import reason_of
 from nrjax.datasets import Kind
+from nrjax.errors import LayerError
 from nrjax.models._extract import check_kind, extract_layers
 from nrjax.models._jax import JaxModel
-from nrjax.models._layer_choice import LayerChoice, LayerError
+from nrjax.models._layer_choice import LayerChoice
 from nrjax.models._model import Model, Precision
 from nrjax.models._samples import Samples
 

@@ -31,6 +31,13 @@ def from_linen(
       preprocessing: see `Preprocessing`.
       call_kwargs: further keyword arguments of `__call__`. A switch named train, training,
         is_training, deterministic or use_running_average is set to inference by itself.
+
+    Examples:
+      >>> from flax import linen
+      >>> module = linen.Sequential([lambda x: x.reshape(len(x), -1), linen.Dense(32), linen.relu, linen.Dense(5)])
+      >>> variables = module.init(jax.random.key(0), np.zeros((1, 28, 28, 1)))
+      >>> nrjax.extract_features(nrjax.from_linen(module, variables), images).shape
+      (1000, 32)
     """
     definition = Definition(module, _call_kwargs(module, call_kwargs))
     return JaxModel(definition, variables, trace_linen, as_shape(input_shape), preprocessing)
@@ -40,7 +47,16 @@ def from_nnx(
     module: nnx.Module, *, input_shape: Sequence[int] | None = None, preprocessing: Preprocessing = Preprocessing(),
     call_kwargs: Mapping[str, Any] | None = None,
 ) -> JaxModel:  # fmt: skip
-    """An NNX module, in inference mode; the module itself is left as it is. Arguments: see `from_linen`."""
+    """An NNX module, in inference mode; the module itself is left as it is. Arguments: see `from_linen`.
+
+    Examples:
+      >>> from flax import nnx
+      >>> rngs = nnx.Rngs(0)
+      >>> head = [nnx.Linear(784, 32, rngs=rngs), nnx.relu, nnx.Linear(32, 5, rngs=rngs)]
+      >>> module = nnx.Sequential(lambda x: x.reshape(len(x), -1), *head)
+      >>> nrjax.extract_features(nrjax.from_nnx(module), images).shape
+      (1000, 32)
+    """
     inference = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graphdef, *state = nnx.split(inference, nnx.RngState, ...)
     definition = Definition(graphdef, _call_kwargs(module, call_kwargs))

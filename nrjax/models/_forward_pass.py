@@ -9,9 +9,10 @@ import numpy as np
 from nrjax._utils.jax_config import neutral_config
 from nrjax._utils.memory import is_out_of_memory
 from nrjax._utils.messages import printable
+from nrjax.errors import LayerError
 from nrjax.models._batches import Batches
 from nrjax.models._feature_storage import allocate_features
-from nrjax.models._layer_choice import LAST, MEAN, LayerChoice, LayerError
+from nrjax.models._layer_choice import LAST, MEAN, LayerChoice
 from nrjax.models._model import Model, Precision
 from nrjax.models._samples import Samples
 from nrjax.models._steadiness import TOLERANCES, relative_difference

@@ -56,7 +56,7 @@ class Preparers:
         """For texts; a copy, whose settings may be changed. It pads on the right."""
         tokenizer = copy.deepcopy(self._part("AutoTokenizer"))
         if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # made up where there are no files
-            raise ValueError(f"{self.who}: {FIX['AutoTokenizer'].format('it knows no words.')}")
+            raise ValueError(f"{self.who}: {FIX['AutoTokenizer'].format('it has no vocabulary.')}")
         if tokenizer.pad_token is None:  # such as GPT; the mask hides the padding
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
         tokenizer.padding_side = "right"  # padding on this side changes no token's position

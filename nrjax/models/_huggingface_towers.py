@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from nrjax.datasets import Pair, Word
+from nrjax.errors import LayerError
 from nrjax.models._code import version_of
 from nrjax.models._embedder import EMBEDDING, EmbeddingModel
 from nrjax.models._huggingface_inputs import run_by_length
-from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, LayerError, layer_name, list_layers
+from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, list_layers
 from nrjax.models._model import Description, Inputs, Precision
 from nrjax.models._pairs import PairBatch, combine, prepare_apart
 from nrjax.models._pooling import pool

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from nrjax._utils.jax_config import jax_device, neutral_config
+from nrjax.errors import FingerprintError
 from nrjax.models._capture import Trace
-from nrjax.models._content import FingerprintError, code_of, digest_of
+from nrjax.models._content import code_of, digest_of
 from nrjax.models._feature_maps import INPUT, Layout, Maps, layout_of, prefix_tokens
 from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
@@ -36,7 +37,8 @@ class Definition:
     """
 
     def __init__(self, module: Any, call_kwargs: Mapping[str, Any]):
-        self.module, self.call_kwargs = module, dict(call_kwargs)
+        self.module: Any = module
+        self.call_kwargs: dict[str, Any] = dict(call_kwargs)
         try:
             self._key = (module, tuple(sorted(self.call_kwargs.items())))
             self._hash = hash(self._key)
@@ -79,6 +81,14 @@ class JaxModel(Model):
     pure = True
     classifies = True
     device: Any = None
+    definition: Definition
+    variables: Any
+    weights: Any
+    trace: Callable[[Definition, Any, jax.Array], Trace]
+    input_shape: tuple[int, ...] | None
+    preprocessing: Preprocessing
+    inputs: Inputs
+    description: Description
 
     def __init__(
         self, definition: Definition, variables: Any, trace: Callable[[Definition, Any, jax.Array], Trace],
@@ -209,6 +219,12 @@ def from_function(
         belong into `apply`: `equinox.partition`).
       input_shape: of one image; images of another shape are then resized before they enter.
       preprocessing: see `Preprocessing`.
+
+    Examples:
+      >>> weights = jax.random.normal(jax.random.key(0), (784, 32))
+      >>> model = nrjax.from_function(lambda w, x: jax.nn.relu(x.reshape(len(x), -1) @ w), weights)
+      >>> nrjax.extract_features(model, images).shape
+      (1000, 32)
     """
     model = JaxModel(Definition(apply, {}), params, _trace_function, as_shape(input_shape), preprocessing)
     model.classifies = False

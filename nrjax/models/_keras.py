@@ -17,7 +17,7 @@ from nrjax.models._image_inputs import image_inputs
 from nrjax.models._keras_heads import find_penultimate
 from nrjax.models._keras_inputs import guess_preprocessing, nodes_of
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
-from nrjax.models._model import Description, Model, Precision, unknown_shape
+from nrjax.models._model import Description, Inputs, Model, Precision, unknown_shape
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch
 from nrjax.models._preprocessing import Preprocessing
@@ -28,6 +28,9 @@ class KerasModel(Model):
 
     classifies = True
     compiled = True
+    module: Any
+    inputs: Inputs
+    description: Description
 
     def __init__(
         self, module: Any, source: str, preprocessing: Preprocessing | None, image_size: tuple[int, int] | None = None
@@ -160,5 +163,12 @@ def from_keras(module: Any, *, preprocessing: Preprocessing | None = None) -> Ke
       module: the model.
       preprocessing: of images; default: `preprocess_input` of the network of keras.applications that it is or begins
         with, [0, 255] where its first layers scale, which is seen by what they make of an image, else [0, 1].
+
+    Examples:
+      >>> import keras
+      >>> layers = [keras.layers.Flatten(), keras.layers.Dense(32, "relu"), keras.layers.Dense(5)]
+      >>> model = nrjax.from_keras(keras.Sequential([keras.Input((28, 28, 1)), *layers]))
+      >>> nrjax.extract_features(model, images).shape
+      (1000, 32)
     """
     return KerasModel(module, f"keras {getattr(module, 'name', 'model')}", preprocessing)

@@ -4,13 +4,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from nrjax.errors import LayerError
+
 LayerChoice = str | int
 PENULTIMATE, MEAN, LAST = "penultimate", "mean", "last"
 MOST_LISTED = 100
-
-
-class LayerError(ValueError):
-    """A model without the layer asked for (the paper's Algorithm 1 raises here)."""
 
 
 class Layer(NamedTuple):

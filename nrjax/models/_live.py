@@ -98,12 +98,16 @@ def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
     """Layers of a model in order of execution, the input first where it is one of numbers.
 
     Args:
-      model: whatever `nrjax.rank` takes as one model.
-      input_shape: of one sample; needed where the model does not carry its own.
+      model: any model that `nrjax.rank` accepts.
+      input_shape: of one sample; needed if the model does not know it.
 
     Returns:
-      Names and shapes (of one sample). A layer is chosen by name, by its index in this list
-      (0 the first, -1 the last), or as `"penultimate"`: what the head reads.
+      Names and shapes (of one sample). A layer is selected by its name, by its index in this list (0 the first, -1 the
+      last), or as `"penultimate"`, the input of the head.
+
+    Examples:
+      >>> [layer.name for layer in nrjax.layers(zoo["F10"])]
+      ['input', 'conv1', 'pool1', 'conv2', 'pool2', 'dense', 'logits']
     """
     return as_model(model).layers(input_shape)
 

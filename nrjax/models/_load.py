@@ -15,24 +15,29 @@ def load_model(
     pooling: str | None = None, device: str | None = None, builder: str | Callable[[], Any] | None = None,
     download: bool = False, base: Path = Path(),
 ) -> Model:  # fmt: skip
-    """A model by a name whose prefix says where it comes from.
+    """Loads a model by its name. The prefix of the name says where it comes from.
 
     Args:
       name: `timm:resnet18`, `timm:DIRECTORY`, `hf:DIRECTORY` or an id in the hub's cache, `onnx:FILE`, `keras:FILE`,
-        `torch:FILE`; or what a plug-in knows by its prefix.
-      preprocessing: of images, instead of the model's own; an ONNX file has none.
-      image_size: height and width of images, or one number, where a file does not say them.
-      pooling: of tokens, instead of the model's own: `mean`, `cls`, `last`, `max`, `weightedmean`, `mean_sqrt_len`, or
-        several as in `cls+mean`; of layers that are maps `mean` or `max`, instead of `flatten`.
-      device: that it runs on, such as `cpu`, `cuda:1`, `mps`, `tpu`; None is the fastest.
-      builder: of weights without a network (`torch:FILE.safetensors`): a function that returns the module, or its
-        `module:function`, which is imported. No file may say it.
-      download: whether the hub may be asked for what its cache does not have.
-      base: what relative paths are relative to.
+        `torch:FILE`; or a name with the prefix of a plug-in.
+      preprocessing: of images, instead of the model's own. An ONNX file has none.
+      image_size: height and width of images, or one number, if the file does not contain them.
+      pooling: how tokens become a vector, instead of the model's own pooling: `mean`, `cls`, `last`, `max`,
+        `weightedmean`, `mean_sqrt_len`, or several as in `cls+mean`. Of maps `mean` or `max`, instead of `flatten`.
+      device: where the model runs, such as `cpu`, `cuda:1`, `mps`, `tpu`; None is the fastest.
+      builder: for `torch:FILE.safetensors`, which has weights and no network: a function that returns the module, or
+        its `module:function`, which is imported. A file cannot name it.
+      download: fetch files that are not in the local cache from the hub.
+      base: folder of relative paths.
 
     Raises:
       ValueError: no such prefix; a framework that is not installed, with the pip command; files that are missing,
         damaged, pickled, or would run code of their own.
+
+    Examples:
+      >>> model = nrjax.load_model("hf:./vit-tiny")  # a folder with config.json and model.safetensors
+      >>> nrjax.extract_features(model, images[:20]).shape
+      (20, 32)
     """
     prefix, _, where = name.partition(":")
     who = printable(shortened(name, 100))

@@ -23,21 +23,26 @@ def load_candidates(
     models: Any, *, where: str | None = None, image_size: int | tuple[int, int] | None = None,
     device: str | None = None, builder: str | Callable[[], Any] | None = None, download: bool = False,
 ) -> Mapping[str, Any]:  # fmt: skip
-    """Every way to name candidates, as a mapping from name to model; nothing is loaded yet.
+    """A mapping from name to model, for candidates that are named in any way. No model is loaded yet.
 
     Args:
       models: a name with a prefix, a pattern (`timm:resnet*`, `timm:vit_*@pretrained`, `hf:cached`, `onnx:*.onnx`), the
         folder of a zoo or of models of frameworks, a list in TOML or JSON; a mapping from name to any of these
         or to a live model; or a sequence of them.
-      where: keep those of which this holds, such as `"parameters < 10e6 and license == 'apache-2.0'"`.
-      image_size: as for `load_model`, of those that take it, and so are `device`, `builder` and `download`. Live models
-        stay as they are.
-      device: that they run on.
-      builder: of weights without a network.
-      download: whether the hub may be asked for what its cache does not have.
+      where: condition that selects candidates, such as `"parameters < 10e6 and license == 'apache-2.0'"`.
+      image_size: as for `load_model`, for models that take it; and so are `device`, `builder` and `download`. Models in
+        memory do not change.
+      device: where the models run.
+      builder: for weights without a network.
+      download: fetch files that are not in the local cache from the hub.
 
     Raises:
-      ValueError: what is none of these; two models of one name.
+      ValueError: an argument of another kind; two models with one name.
+
+    Examples:
+      >>> candidates = nrjax.load_candidates(nrjax.demo.ZOO, where="parameters < 1e6")
+      >>> sorted(candidates)
+      ['C0-4', 'C10', 'C5-9', 'F0-4', 'F10', 'F5-9', 'M0-4', 'M10', 'M5-9']
     """
     options = {"image_size": image_size, "device": device, "builder": builder}
     options = {name: value for name, value in options.items() if value is not None}

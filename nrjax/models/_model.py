@@ -23,7 +23,7 @@ SAMPLES_OF = {
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What a model takes, and how samples become that.
+    """The kind of samples that a model takes, and how they are prepared.
 
     Attributes:
       kind: `image` (uint8 `[height, width, channels]`, of any size where the model has its own preprocessing),
@@ -57,14 +57,14 @@ class Inputs:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What is known of a model, and what candidates are chosen by.
+    """Data about a model; `where=` selects candidates by them.
 
     Attributes:
-      parameters: numbers that training learned.
-      bytes: that its weights take.
+      parameters: number of trained parameters.
+      bytes: size of its weights.
       source: where it came from, such as `timm:resnet18`.
-      license: of the weights; empty where it is not known.
-      tags: anything else worth knowing.
+      license: of the weights; empty if it is not known.
+      tags: other facts.
     """
 
     parameters: int | None = None
@@ -88,6 +88,13 @@ class Model(abc.ABC):
       channels_first: whether channels of maps are behind the samples, and not last.
       classifies: whether its last layer are logits or probabilities of classes of its own.
       files: all that it was read from, folders included; empty where that is not known, or it was never in files.
+
+    Examples:
+      >>> model = zoo["F10"]
+      >>> [layer.name for layer in model.layers()]
+      ['input', 'conv1', 'pool1', 'conv2', 'pool2', 'dense', 'logits']
+      >>> model.description.parameters
+      105194
     """
 
     inputs: Inputs

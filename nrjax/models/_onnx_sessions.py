@@ -68,7 +68,7 @@ class Sessions:
             kind, _, number = self._device.partition(":")
             if PROVIDERS.get(kind) not in available or not (number or "0").isdecimal():
                 here = ", ".join(kind for kind, name in PROVIDERS.items() if name in available)
-                raise ValueError(f"device {self._device!r} is none that onnxruntime has here; it has {here}.")
+                raise ValueError(f"onnxruntime has no device {self._device!r} here; it has {here}.")
             options = {"device_id": number or "0"} if kind == "cuda" else {}
             providers = [(PROVIDERS[kind], options), PROVIDERS["cpu"]][: 1 if kind == "cpu" else 2]
         return self._runtime.InferenceSession(proto.SerializeToString(), settings, providers=providers)

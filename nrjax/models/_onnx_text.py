@@ -11,10 +11,11 @@ import numpy as np
 
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, printable
+from nrjax.errors import LayerError
 from nrjax.models._code import version_of
 from nrjax.models._huggingface_inputs import run_by_length, tokenized_texts
 from nrjax.models._huggingface_preparers import Preparers
-from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, LayerError, layer_name
+from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._onnx_graph import Graph
 from nrjax.models._onnx_heads import HeadSearch

@@ -35,6 +35,11 @@ class Preprocessing:
         the middle out, as networks of ImageNet are evaluated (0.875).
       scale: what uint8 is multiplied by; 1 leaves it in [0, 255].
       bgr: whether the network takes blue, green, red; `mean` and `std` are then in that order, too.
+
+    Examples:
+      >>> mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+      >>> nrjax.Preprocessing(mean, std, image_size=224, crop=0.875).image_size
+      (224, 224)
     """
 
     mean: tuple[float, ...] = (0.0,)
@@ -45,7 +50,7 @@ class Preprocessing:
     scale: float = 1 / 255
     bgr: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.image_size, int):
             object.__setattr__(self, "image_size", (self.image_size, self.image_size))
         for name, is_positive in (("mean", False), ("std", True)):

@@ -1,10 +1,8 @@
 """Arrays in files, by path: safetensors (also in shards), Flax msgpack, Orbax directories. Never pickle."""
 
-import contextlib
-import functools
+import asyncio
 import json
 import logging
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,16 +15,14 @@ from flax import serialization
 
 from nrjax._utils.messages import first_line
 from nrjax._utils.paths import check_regular, natural_sort_key
+from nrjax._utils.process_wide import process_wide
+from nrjax.errors import CheckpointError
 
 SUFFIXES = (".safetensors", ".msgpack", ".orbax")
 INDEX = ".safetensors.index.json"  # of a checkpoint in shards, as the Hugging Face hub has them
 MOST_INDEX = 1 << 26  # bytes
 ITEMS = ("default", "state", "params", "model", "train_state")  # of a CheckpointManager, the likeliest first
 NO_WEIGHTS = ("optimizer", "opt_state", "metrics")
-
-
-class CheckpointError(ValueError):
-    """Weights that cannot be read, or that belong to another architecture."""
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -138,8 +134,7 @@ def _read_orbax(path: Path) -> dict[str, np.ndarray]:
     """Arrays of a checkpoint, whatever devices they were saved from."""
     import orbax.checkpoint as ocp
 
-    _ignore_closed_loops()
-    with _quietly(), ocp.PyTreeCheckpointer() as checkpointer:
+    with _quietly, ocp.PyTreeCheckpointer() as checkpointer:
         metadata: Any = checkpointer.metadata(path.absolute())
         tree = getattr(metadata, "item_metadata", metadata)
         tree = getattr(tree, "tree", tree)
@@ -147,30 +142,32 @@ def _read_orbax(path: Path) -> dict[str, np.ndarray]:
         return _as_arrays(checkpointer.restore(path.absolute(), restore_args=as_numpy))
 
 
-@functools.cache
-def _ignore_closed_loops() -> None:
-    """Drops what threads report of a damaged checkpoint after their event loop is closed; Python would print it."""
-    previous = sys.unraisablehook
+class _Loop(asyncio.SelectorEventLoop):
+    """Drops calls once it is closed: reads of a damaged checkpoint go on after the error of the first is raised."""
 
-    def hook(unraisable: Any) -> None:
-        if "Event loop is closed" not in str(unraisable.exc_value):
-            previous(unraisable)
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        try:
+            return super().call_soon_threadsafe(callback, *args, context=context)
+        except RuntimeError:
+            if not self.is_closed():
+                raise
+            return asyncio.Handle(callback, args, self, context)
 
-    sys.unraisablehook = hook
 
-
-@contextlib.contextmanager
+@process_wide
 def _quietly() -> Iterator[None]:
-    """Without the log of Orbax and its threads about a damaged checkpoint, or one of a `CheckpointManager`."""
+    """Without what Orbax and its threads report of a damaged checkpoint: the error is raised, too."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels, hook = [logger.level for logger in loggers], threading.excepthook
-    threading.excepthook = lambda _: None  # the error is raised here too
+    levels, hook, new_loop = [logger.level for logger in loggers], threading.excepthook, asyncio.new_event_loop
+    threading.excepthook = lambda _: None
+    asyncio.new_event_loop = asyncio.events.new_event_loop = _Loop
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
         threading.excepthook = hook
+        asyncio.new_event_loop = asyncio.events.new_event_loop = new_loop
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 

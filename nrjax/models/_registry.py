@@ -36,6 +36,12 @@ def register_architecture(name: str, factory: Callable[..., nn.Module | nnx.Modu
       name: for `"architecture"` in `model.json`. A known name is replaced.
       factory: called with `"config"` of `model.json` as keyword arguments; returns a linen module,
         or an NNX module if it also takes `rngs`.
+
+    Examples:
+      >>> from flax import linen
+      >>> nrjax.register_architecture("mlp", lambda sizes: linen.Sequential([linen.Dense(size) for size in sizes]))
+      >>> "mlp" in nrjax.models.architectures()
+      True
     """
     _factories[name] = factory
     _template.cache_clear()

@@ -2,6 +2,7 @@
 
 # pyright: reportMissingImports=false
 
+import contextlib
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
+from nrjax._utils.process_wide import process_wide
 from nrjax.models._big_vision import build_big_vision
 from nrjax.models._feature_maps import Maps
 from nrjax.models._heads import has_vectors
@@ -98,9 +100,9 @@ def load_timm(
     is_local = folder is not None
     if not is_local and not timm.is_model(where.partition(".")[0]):
         near = difflib.get_close_matches(where, timm.list_models(), n=5)
-        raise ValueError(f"{who}: timm knows no such model{'; near it are ' + ', '.join(near) if near else ''}.")
+        raise ValueError(f"{who}: timm has no such model{'; similar names: ' + ', '.join(near) if near else ''}.")
     try:
-        with _offline(not (is_local or download)):
+        with contextlib.nullcontext() if is_local or download else _offline:
             module = timm.create_model(f"local-dir:{folder}" if is_local else where, pretrained=True)
     except Exception as error:
         if is_local:
@@ -180,20 +182,13 @@ def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None
     return with_positions(inputs, lambda images: prepare(images, of_whole), of_positions)
 
 
-class _offline:
+@process_wide
+def _offline() -> Iterator[None]:
     """While entered, the hub is not asked, so that a file that its cache lacks is an error at once."""
+    from huggingface_hub import constants
 
-    def __init__(self, enabled: bool):
-        self._enabled = enabled
-
-    def __enter__(self) -> None:
-        if self._enabled:
-            from huggingface_hub import constants
-
-            self._before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
-
-    def __exit__(self, *_: Any) -> None:
-        if self._enabled:
-            from huggingface_hub import constants
-
-            constants.HF_HUB_OFFLINE = self._before
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.messages import first_line
+from nrjax.errors import LayerError
 from nrjax.models._content import code_of
 from nrjax.models._feature_maps import Maps
 from nrjax.models._framework_content import hooks_of_all_modules
 from nrjax.models._heads import has_vectors
 from nrjax.models._image_inputs import image_inputs
-from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, LayerError, layer_name, unique_name
+from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
 from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch
@@ -52,6 +53,9 @@ class TorchModel(Model):
     definition: str | None = None
     normalises: Preprocessing | None = None
     remark_on_images: str = ""
+    module: Any
+    inputs: Inputs
+    description: Description
 
     def __init__(self, module: Any, inputs: Inputs, description: Description | None = None):
         self.module, self.inputs = module, inputs
@@ -270,6 +274,12 @@ def from_torch(
         size and the channels that it was built for (unless an `input_shape` is given), else uint8 is scaled to [0, 1].
         Images of one or three channels are turned to channels first, unless they lie so already, and so are those of
         `input_shape`; other arrays enter as they are.
+
+    Examples:
+      >>> from torch import nn
+      >>> module = nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 5))
+      >>> nrjax.extract_features(nrjax.from_torch(module), images).shape  # what the last Linear reads
+      (1000, 32)
     """
     if preprocessing is None and input_shape is None and hasattr(module, "pretrained_cfg"):
         is_timm = type(module).__module__.startswith("timm.") or callable(getattr(module, "forward_head", None))

@@ -92,7 +92,7 @@ def _vectors_of(layer: Any, given: Any, value: Any, samples: int) -> Iterator[tu
     A convolution or a dense layer of tokens may be a head whose output is pooled later. A convolution of the whole map
     is a dense layer of its numbers. The vectors are copies, because later modules may change them in place.
     """
-    size = getattr(layer, "kernel_size", None)
+    size: Any = getattr(layer, "kernel_size", None)
     is_convolution = isinstance(size, tuple) and given.ndim == len(size) + 2 and getattr(layer, "groups", 1) == 1
     if has_vectors(value.shape, samples):
         is_whole = is_convolution and tuple(given.shape[2:]) == size

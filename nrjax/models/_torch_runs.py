@@ -93,7 +93,7 @@ def on_accelerator(module: Any, device: str | None = None) -> Any:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         if device is None:
             raise
-        raise ValueError(f"device {device!r} is none that PyTorch has here: {first_line(error)}") from error
+        raise ValueError(f"PyTorch has no device {device!r} here: {first_line(error)}") from error
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def whole_pictures(
             batch, low + values * (high - low), atol=TOLERANCE * np.ptp(np.stack([low, high]))
         ):
             raise ValueError(
-                f"{who}: its processor cuts or moves parts of a picture and cannot be told not to, so places in "
+                f"{who}: its processor cuts or moves parts of a picture, and no option turns that off, so places in "
                 "pictures are not known; give preprocessing=nrjax.Preprocessing(...)."
             )
         return width, height

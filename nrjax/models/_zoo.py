@@ -16,24 +16,32 @@ from flax import nnx
 
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import check_regular, walk_files
+from nrjax.errors import FingerprintError, ZooError
 from nrjax.models._checkpoints import save_variables
 from nrjax.models._code import version_of
-from nrjax.models._content import FingerprintError
 from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._read import flatten
 from nrjax.models._registry import build_model, code_of_architectures
-from nrjax.models._zoo_description import DESCRIPTION, ModelInfo, ZooError, read_description, write_description
+from nrjax.models._zoo_description import DESCRIPTION, ModelInfo, read_description, write_description
 
 
 class Zoo(Mapping[str, JaxModel]):
-    """Models of a directory by name, each loaded anew when it is looked up.
+    """A mapping from name to model, for the models of a directory. A model is loaded again each time it is looked up.
 
     `zoo[name]` raises `ZooError` for a model that cannot be loaded; the others are not affected.
+
+    Examples:
+      >>> list(zoo)[:3]
+      ['C0-4', 'C10', 'C5-9']
+      >>> zoo["F10"].layers()[-1].name
+      'logits'
+      >>> zoo.info("F10").input_shape
+      (28, 28, 1)
     """
 
     def __init__(self, path: Path, names: Sequence[str]):
-        self.path = path.absolute()
+        self.path: Path = path.absolute()
         self._names = tuple(names)
 
     def __getitem__(self, name: str) -> JaxModel:
@@ -77,11 +85,18 @@ class Zoo(Mapping[str, JaxModel]):
 
 
 def load_zoo(path: str | Path) -> Zoo:
-    """The zoo in a directory. Only names are read here; a broken model shows when it is looked up.
+    """Opens the zoo in a directory. Only names are read. A broken model raises an error when it is looked up.
 
     Raises:
       FileNotFoundError: there is no such directory.
       ValueError: it holds no model.
+
+    Examples:
+      >>> zoo = nrjax.load_zoo(nrjax.demo.ZOO)
+      >>> len(zoo)
+      9
+      >>> nrjax.rank(zoo, images, labels, scores="silhouette").best
+      'F0-4'
     """
     path = Path(path)
     if not path.is_dir():
@@ -97,7 +112,7 @@ def save_model(
     input_shape: Sequence[int], preprocessing: Preprocessing = Preprocessing(), weights: str = "weights.safetensors",
     tags: Mapping[str, Any] | None = None, license: str = "", source: str = "",
 ) -> Path:  # fmt: skip
-    """Writes a model into a zoo, replacing one of that name; a crash leaves the old one or none, never half.
+    """Writes a model into a zoo. It replaces a model of that name. A crash leaves the old model or none.
 
     Args:
       zoo: the zoo's directory, made if missing.
@@ -119,6 +134,14 @@ def save_model(
     Raises:
       ValueError: a name that is no plain name; an architecture, a configuration or weights that `load_zoo` could not
         read again. Nothing is written then.
+
+    Examples:
+      >>> config = {"classes": 5, "conv_features": [4], "dense_features": 8}
+      >>> variables = nrjax.models.paper_cnn(**config).init(jax.random.key(0), images[:1] / 255)
+      >>> described = {"architecture": "paper_cnn", "config": config, "input_shape": (28, 28, 1)}
+      >>> folder = nrjax.save_model("zoo", "mine", variables, **described)
+      >>> list(nrjax.load_zoo("zoo"))
+      ['mine']
     """
     if not name or name != Path(name).name or name.startswith((".", "__")):
         raise ValueError(f"Model name {name!r}: expected a plain folder name.")

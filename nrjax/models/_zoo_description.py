@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nrjax._utils.messages import first_line, shortened
+from nrjax.errors import ZooError
 from nrjax.models._preprocessing import Preprocessing
 
 DESCRIPTION = "model.json"
@@ -18,10 +19,6 @@ _FIELDS = {
     "preprocessing": dict, "tags": dict, "license": str, "source": str,
 }  # fmt: skip
 _REQUIRED = ("architecture", "config", "input_shape", "weights")
-
-
-class ZooError(ValueError):
-    """A model of a zoo that cannot be loaded, and why."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,8 +22,8 @@ from nrjax.ranking._samples import LabelledSamples, has_labels
 from nrjax.results import Ranking
 from nrjax.scoring.api import check_request
 from nrjax.scoring.build_ranking import build_ranking
-from nrjax.scoring.checks import named_models
 from nrjax.scoring.defaults import UNLABELLED, default_scores, why_default
+from nrjax.scoring.model_features import named_models
 from nrjax.scoring.model_scores import Request
 from nrjax.scoring.scores import check_labelled, check_scores, check_task
 from nrjax.target_tasks import TaskName
@@ -124,7 +124,7 @@ def _labelled_samples(
             raise ValueError("n_clusters is of samples without labels; leave it out, or the labels.")
         return LabelledSamples.of(data, labels, task=task, groups=groups, columns=columns)
     if task is not None or groups is not None:
-        raise ValueError("task and groups are of samples with labels; leave them out, or pass labels.")
+        raise ValueError("task and groups need labels; leave them out, or pass labels.")
     kinds, _ = check_scores(UNLABELLED if scores is None else scores, None)
     return LabelledSamples.unlabelled(data, check_labelled(kinds, None, n_clusters) or 0)
 

@@ -2,14 +2,17 @@
 
 import contextlib
 import json
+import logging
 import sys
 import time
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from nrjax._utils.messages import printable
 from nrjax.ranking._jobs import CandidateResult
 from nrjax.scoring.scores import ScoreKind
+
+LOG = logging.getLogger("nrjax")
 
 
 class Progress(Protocol):
@@ -34,23 +37,34 @@ class Progress(Protocol):
 
 @contextlib.contextmanager
 def progress_of(wanted: bool | str) -> Iterator[Progress]:
-    """What the user wants to see, on stderr.
+    """What the user wants to see, on stderr; where that is nothing, lines become records of the logger `nrjax`.
 
     Raises:
       ValueError: it is none of True, False, `bar`, `lines`, `json`.
     """
-    if wanted in ("lines", "json"):
-        yield _Lines(as_json=wanted == "json")
-        return
-    if wanted not in (True, False, "bar"):
+    if wanted not in (True, False, "bar", "lines", "json"):
         raise ValueError(f"progress must be True, False, 'bar', 'lines' or 'json'; got {wanted!r}.")
+    if wanted in ("lines", "json"):
+        yield _Lines(_print_event if wanted == "json" else _print_line)
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not (wanted and console.is_terminal):
+        yield _Lines(lambda _, line: LOG.info("%s", line))
+        return
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not (wanted and console.is_terminal)) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         yield _Bar(bar)
+
+
+def _print_line(_: dict[str, Any], line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_event(event: dict[str, Any], _: str) -> None:
+    print(json.dumps(event), file=sys.stderr, flush=True)
 
 
 class _Bar:
@@ -74,8 +88,10 @@ class _Bar:
 
 
 class _Lines:
-    def __init__(self, *, as_json: bool):
-        self._as_json = as_json
+    """An event for each round and each candidate, which `say` gets as a dictionary and as a line."""
+
+    def __init__(self, say: Callable[[dict[str, Any], str], None]):
+        self._say = say
         self._jobs = self._count = 0
         self._start = time.monotonic()
 
@@ -107,8 +123,5 @@ class _Lines:
             "event": "done", "candidate": name, by.name: best, "reason": reason if best is None else None,
             "seconds": {key: round(value, 4) for key, value in result.seconds.items()}, "to_go": round(to_go, 1),
         }  # fmt: skip
-        outcome = f"failed: {reason}" if best is None else f"{by.name} {best:.4f}"
+        outcome = f"{by.name} {best:.4f}" if best is not None else f"failed: {reason}" if reason else "scored"
         self._say(event, f"[{self._count}/{self._jobs}] {name}: {outcome} ({to_go:.0f} s to go)")
-
-    def _say(self, event: dict, line: str) -> None:
-        print(json.dumps(event) if self._as_json else line, file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nrjax._utils.memory import share_devices
+from nrjax._utils.memory import shared_devices
 from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
@@ -60,18 +60,19 @@ def rank(
         `keras:FILE`, `torch:FILE`) or a pattern (`timm:resnet*`), the folder of a zoo, a list of candidates in TOML or
         JSON; a sequence of those; or a mapping from name to one of those, to an NNX module, a pair (linen module,
         variables), a PyTorch or Keras model, a pair (network of transformers, tokenizer or processor), a pipeline, or a
-        `Model` (`from_linen`, `from_nnx`, `from_function`, `from_torch`). Each is loaded, used and dropped; of those on
-        disk the next one is read meanwhile.
-      data: what `load_dataset` returned, or takes; or samples alone, with `labels`: images `[samples, height, width,
-        channels]`, texts, or arrays of whatever the models take. Every model gets them through its own preprocessing,
-        which `settings["preprocessing"]` of the ranking says.
-      labels: one per sample, where `data` are samples alone: classes of any type; numbers, `[samples]` or `[samples,
-        outputs]`; or several labels, as lists or a matrix of 0 and 1. Without any, models are ranked by how well their
-        features cluster, which says far less.
-      task: `classification`, `regression` or `multilabel`; None tells by the values, and refuses to guess. `positions`
-        are classes of places in pictures: `data` are then a pair `(images, masks)`, or what `load_dataset` takes.
+        `Model` (`from_linen`, `from_nnx`, `from_function`, `from_torch`). Each model is loaded, used and dropped. While
+        one runs, the next one is read from disk.
+      data: a result of `load_dataset`, or its argument; or samples alone, with `labels`: images `[samples, height,
+        width, channels]`, texts, or arrays that the models take. Every model gets its own preprocessing, which
+        `settings["preprocessing"]` of the ranking records.
+      labels: one per sample, if `data` are samples alone: classes of any type; numbers, `[samples]` or `[samples,
+        outputs]`; or several labels, as lists or a matrix of 0 and 1. Without labels, models are ranked by how well
+        their features form clusters, which is far less reliable.
+      task: `classification`, `regression` or `multilabel`. None finds it from the values, and raises an error if two
+        tasks are possible. `positions` are classes of places in pictures; `data` are then a pair `(images, masks)`, or
+        an argument of `load_dataset`.
       groups: of samples that belong together, such as those of one patient: a column of a table, or one value per
-        sample. What is left out of `probe` and `knn` is then a group, and resampling is one of groups.
+        sample. `probe` and `knn` then leave out whole groups, and `confidence` resamples groups.
       text: column of texts of a table, as for `load_dataset`, and so are `image`, `label`, `tokens`, `audio` and
         `mask`.
       image: column of images.
@@ -79,27 +80,27 @@ def rank(
       tokens: column of lists of words, whose labels are lists of tags: words are scored, and sentences are the groups.
       audio: column of recordings.
       mask: column of masks beside the images, for `positions`.
-      layer: name, index (0 is the input, as in the paper, -1 the last), `"penultimate"`, what the head reads (of a
-        transformer its pooled output; of a network without a head its own output), `"last"` or `"mean"` of the blocks
-        that a network repeats, or `"best"`: whichever layer of the model scores best.
-      layers: several of those instead, or `"all"`; every model is ranked by the best of them, and
-        `Ranking.by_layer` has them all. One forward pass serves all layers of a model, whose features are
-        held together.
-      where: take candidates of which this holds: `"parameters < 10e6 and license == 'apache-2.0'"`; it may ask for
+      layer: a name; an index (0 is the input, as in the paper, -1 the last layer); `"penultimate"`, the input of the
+        head (of a transformer its pooled output, of a network without a head its own output); `"last"` or `"mean"` of
+        the repeated blocks; or `"best"`, the layer of the model with the best score.
+      layers: several of those instead, or `"all"`. Every model is ranked by its best layer, and `Ranking.by_layer` has
+        the scores of all layers. One forward pass computes all layers of a model; their features are in memory
+        together.
+      where: condition that selects candidates, such as `"parameters < 10e6 and license == 'apache-2.0'"`. It may use
         name, source, license, parameters, bytes, and their tags.
-      batch_size: samples at once in the forward pass; None goes by their size. What does not fit the memory is halved.
-      precision: of the forward pass, see `extract_features`; scores are computed as ever.
-      pooling: of layers that are no vectors: of maps `flatten` (the default, as in the paper), `mean` or `max`; of
-        tokens `mean`, `max`, `cls` or `last`, the default being each model's own. Vectors stay as they are.
-      image_size: height and width, or one number, for files that do not say theirs.
-      device: of models that are loaded here, such as `cpu`, `cuda:1`, `mps`, `tpu`; None is the fastest. Live models
-        stay on theirs.
-      builder: of weights without a network, `torch:FILE.safetensors`: a function that returns the module, or its
-        `module:function`.
-      download: whether the hub may be asked for weights that are not here; else nothing is fetched.
-      progress: show a progress bar, where stderr is a terminal.
-      scores: as for `rank_batch`; the first one orders, unless `by` says otherwise. The default shows the accuracy
-        of a linear probe beside the paper's score: where the two choose another model first, the ranking says so.
+      batch_size: samples at once in the forward pass; None chooses. If a batch does not fit the memory, it is halved.
+      precision: of the forward pass, see `extract_features`. Scores are computed as before.
+      pooling: how layers become vectors. Maps: `flatten` (the default, as in the paper), `mean` or `max`. Tokens:
+        `mean`, `max`, `cls` or `last`; the default is each model's own. Vectors do not change.
+      image_size: height and width, or one number, for files that do not contain them.
+      device: where loaded models run, such as `cpu`, `cuda:1`, `mps`, `tpu`; None is the fastest. Models in memory stay
+        on their device.
+      builder: for `torch:FILE.safetensors`, which has weights and no network: a function that returns the module, or
+        its `module:function`.
+      download: fetch weights that are not in the local cache from the hub; otherwise nothing is downloaded.
+      progress: show a progress bar if stderr is a terminal; else there are records of the logger `nrjax` (INFO).
+      scores: as for `rank_batch`; the first one orders, unless `by` names another. The default has the accuracy of a
+        linear probe beside the paper's score. If the two choose different models, the ranking says so.
         `"silhouette"` alone is cheaper for wide layers of many samples.
       n_clusters: as for `rank_batch`, of samples without labels.
       n_components: as for `rank_batch`, and so are the rest. `leep` and `nce` read the softmax of the last layer.
@@ -119,22 +120,27 @@ def rank(
     Raises:
       ValueError: labels that do not fit the samples, an empty zoo, or no model that can be scored.
       TypeError: an option of the wrong type.
+
+    Examples:
+      >>> ranking = nrjax.rank(zoo, images, labels)
+      >>> ranking.order[:3], round(ranking["F10"].scores["probe"], 2)
+      (['F0-4', 'F10', 'C10'], 0.92)
     """
-    share_devices()
-    plan = Plan.of(
-        models, data, labels, task=task, groups=groups,
-        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
-        where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
-        device=device, builder=builder, download=download, scores=scores,
-        n_clusters=n_clusters,
-        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
-    )  # fmt: skip
-    runner = CandidateRunner(plan.candidates, plan.target, Extraction(plan.target, plan.extraction))
-    results: dict[str, CandidateResult] = {}
-    with without_news(), progress_of(progress) as bar:
-        bar.round(len(plan.candidates), 0, len(plan.target))
-        for result in runner.run(list(map(Job, plan.candidates)), RoundSpec(len(plan.target), plan.request), bar):
-            results[result.job.name] = result
-            bar.done(result, plan.request.by)
-    return plan.ranking({name: results[name] for name in plan.candidates})
+    with shared_devices:
+        plan = Plan.of(
+            models, data, labels, task=task, groups=groups,
+            columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
+            where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
+            device=device, builder=builder, download=download, scores=scores,
+            n_clusters=n_clusters,
+            n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+            block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
+        )  # fmt: skip
+        runner = CandidateRunner(plan.candidates, plan.target, Extraction(plan.target, plan.extraction))
+        results: dict[str, CandidateResult] = {}
+        with without_news, progress_of(progress) as bar:
+            bar.round(len(plan.candidates), 0, len(plan.target))
+            for result in runner.run(list(map(Job, plan.candidates)), RoundSpec(len(plan.target), plan.request), bar):
+                results[result.job.name] = result
+                bar.done(result, plan.request.by)
+        return plan.ranking({name: results[name] for name in plan.candidates})

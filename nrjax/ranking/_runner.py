@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from nrjax._utils.messages import reason_of
-from nrjax.datasets import BrokenImage
-from nrjax.models import Candidates, FingerprintError, Model, Zoo, as_model
+from nrjax.errors import BrokenImage, FingerprintError
+from nrjax.models import Candidates, Model, Zoo, as_model
 from nrjax.ranking._cost import BatchClock
 from nrjax.ranking._extraction import Extraction
 from nrjax.ranking._jobs import CandidateResult, Job, Listener, ModelRecord, RoundSpec, state_of

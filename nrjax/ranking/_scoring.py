@@ -9,8 +9,9 @@ import numpy as np
 from nrjax.models import Extracted
 from nrjax.ranking._jobs import CandidateResult, RoundSpec
 from nrjax.ranking._samples import LabelledSamples
-from nrjax.scoring.checks import checked_or_reason
-from nrjax.scoring.model_scores import ModelScorer, ModelScores
+from nrjax.scoring.model_features import checked_or_reason
+from nrjax.scoring.model_scores import ModelScores
+from nrjax.scoring.scorer import ModelScorer
 
 
 class RoundScorer:

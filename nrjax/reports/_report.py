@@ -37,18 +37,22 @@ def write_report(
     groups: Any = None,
     command: str | None = None,
 ) -> None:
-    """Writes a page about a ranking: table, intervals, layers, the best and the worst model's samples, settings.
+    """Writes an HTML page about a ranking: table, intervals, layers, samples of the best and worst model, settings.
 
     Args:
       ranking: as `rank_batch` and `rank` return it.
-      path: of the page, one file that needs no other.
-      features: from model name to features `[samples, dims]`, a mapping or a function, which is asked for
-        the best and the worst model alone. None leaves their pictures out.
-      labels: of the samples, as they were ranked by, or ids of its classes; the picture is coloured by their class, by
-        the sum of their numbers, or by how many labels they have. Of numbers there is a picture of what a linear probe
-        leaves over. None where there are none, as of clusters.
-      groups: of the samples, which the probe leaves out together.
-      command: that made the ranking, to be shown.
+      path: of the page, a single file.
+      features: a mapping or a function from model name to features `[samples, dims]`. It is used for the best and the
+        worst model only. None leaves their pictures out.
+      labels: of the samples, as in the ranking, or class ids. They colour the pictures: by class, by the sum of the
+        numbers, or by the number of labels. For numbers there is also a picture of the residuals of a linear probe.
+        None for a ranking without labels.
+      groups: of the samples; the probe leaves out whole groups.
+      command: that made the ranking; it is shown on the page.
+
+    Examples:
+      >>> ranking = nrjax.rank_batch(features, labels)
+      >>> nrjax.write_report(ranking, "report.html", features, labels)
     """
     parts = [sections.ranking_section(ranking)]
     if knows_costs(ranking):

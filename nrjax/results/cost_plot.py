@@ -48,7 +48,7 @@ def cost_of_ranking(ranking: Outcome) -> str:
     for cost in ("ms", "parameters"):
         if any(getattr(model, cost) is not None for model in ranked):
             return cost
-    raise ValueError("the ranking knows no costs: features that are ranked as arrays have none; take nrjax.rank.")
+    raise ValueError("the ranking has no costs, because it is of arrays; rank the models with nrjax.rank.")
 
 
 def draw_cost(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":

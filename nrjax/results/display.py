@@ -1,14 +1,16 @@
 """How a ranking looks as text and in a notebook."""
 
 import html
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from nrjax._utils.messages import printable
 from nrjax.results.caption import caption
 from nrjax.results.outcome import Outcome, ScoredModel
-from nrjax.results.remarks import MOST_FAILURES, remarks
+from nrjax.results.remarks import MOST_FAILURES, failures, remarks
 from nrjax.results.tables import as_table
 
+WIDTH = 80  # of the sentences below a table
 COST_COLUMNS: dict[str, Callable[[ScoredModel], str]] = {
     "ms a sample": lambda model: "" if model.ms is None else f"{model.ms:.2g}",
     "parameters": lambda model: "" if model.parameters is None else f"{model.parameters:,}",
@@ -16,13 +18,18 @@ COST_COLUMNS: dict[str, Callable[[ScoredModel], str]] = {
 
 
 def as_text(ranking: Outcome) -> str:
-    """A table, what is missing and why, where scores disagree, and a line that says how it was made."""
-    return "\n".join([as_table(_rows(ranking)), "", *map(printable, remarks(ranking)), caption(ranking)])
+    """A table, a line for each model that failed, and remarks and caption in lines of `WIDTH` characters."""
+    sentences = [line for text in (*remarks(ranking), caption(ranking)) for line in _wrapped(printable(text))]
+    return "\n".join([as_table(_rows(ranking)), "", *map(printable, failures(ranking)), *sentences])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def as_html(ranking: Outcome) -> str:
     """The same in HTML; names and reasons are escaped."""
-    remarked = "".join(f"<br>{html.escape(printable(remark))}" for remark in remarks(ranking))
+    remarked = "".join(f"<br>{html.escape(printable(text))}" for text in (*failures(ranking), *remarks(ranking)))
     return f"{html_table(_rows(ranking, costs=True))}<p>{html.escape(caption(ranking))}{remarked}</p>"
 
 

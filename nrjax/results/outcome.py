@@ -39,29 +39,34 @@ class ScoredModel:
       score: the one that the ranking is ordered by; None where the model failed.
       dims: width of its features.
       n_components: principal components used by the silhouette: those asked for, or fewer where there are fewer.
-      solver: of the PCA, as it was in the end: `krylov` that could not be certified became
-        `gram`, or `gram, float64`.
+      solver: of the PCA, the one whose result was used: `krylov`, or if that could not be certified `gram`, or
+        `gram, float64`.
       rank: 1 is best; tied models share one; None where the model failed.
       reason: why it failed.
       scores: every score asked for, by name.
-      missing: reason for each that means nothing for this model, by name.
-      uncertain: for each whose value may be off by more than it promises, what makes it so, by name.
-      interval: in which the score of many more such samples (of as many, for other scores than the silhouette)
-        lies with the probability `settings["confidence"]`.
-      by_class: of each score that is a mean over the samples, the mean over those of every class, by name; of
-        numbers and of several labels the score of every output or label.
-      confused: of each score that is a classifier, the pairs of classes that it confuses most, as places of a class
-        and of the one that it is taken for, and how many samples; by name.
-      p_first: probability that the model comes first by the score that orders: about that score, not about accuracy.
-      group: models of one group cannot be told apart; 1 holds the first.
+      missing: scores that are not defined for this model: name to reason.
+      uncertain: scores whose error may be larger than promised: name to cause.
+      interval: with the probability `settings["confidence"]` it contains the score that a much larger sample of the
+        same kind would have (for other scores than the silhouette: a new sample of the same size).
+      by_class: for each score that is a mean over samples, its mean over the samples of each class; for numbers and
+        several labels, the score of each output or label; by name of the score.
+      confused: for each score that is a classifier, the pairs of classes that it confuses most: index of the class,
+        index of the predicted class, number of samples; by name of the score.
+      p_first: probability that the model comes first by the score that orders. It is not about accuracy.
+      group: models of one group cannot be separated by the samples; group 1 has the first model.
       p_near_best: probability that a head retrained on this model is within one point of accuracy of the best
         candidate's; with `confidence` and `probe`.
-      layer: the layer that the score is of, where several were scored.
-      layers: score of each of those, by layer.
-      parameters: numbers that its training learned.
-      bytes: of its weights.
-      ms: milliseconds a sample of the forward pass on this machine, preprocessing included, at the batch that was used
-        and without the first batch; None where there was one batch, or the features were kept from another time.
+      layer: the layer of the score, if several were scored.
+      layers: layer to score, if several were scored.
+      parameters: number of trained parameters.
+      bytes: size of its weights.
+      ms: milliseconds per sample of the forward pass on this machine, with preprocessing, without the first batch; None
+        if there was only one batch, or if the features were stored before.
+
+    Examples:
+      >>> model = nrjax.rank_batch(features, labels)["F10"]
+      >>> model.rank, model.dims, round(model.score, 2)
+      (2, 128, 0.49)
     """
 
     name: str

@@ -27,6 +27,12 @@ class Ranking(Outcome):
       models: every model, as `ScoredModel`; those that failed come last, with the reason and without a rank.
       settings: what the ranking was made with.
       about: meaning, range and direction of every score, by name.
+
+    Examples:
+      >>> ranking = nrjax.rank_batch(features, labels, scores=("silhouette", "probe"))
+      >>> ranking.best, ranking.order[-1]
+      ('F0-4', 'F5-9')
+      >>> text = ranking.to_csv("ranking.csv")
     """
 
     _fit_head: "Callable[[ScoredModel], Head] | None" = None
@@ -45,10 +51,10 @@ class Ranking(Outcome):
         return ranking
 
     def head(self, name: str | None = None) -> "Head":
-        """A linear head on a model, the first one if no name is given: the ridge regression that `probe` judges.
+        """A linear head on a model, by default the first: the ridge regression behind the score `probe`.
 
-        The model's features are computed once more. The ranking holds the candidates and the samples for it, and
-        forgets them where it is copied or pickled.
+        The model's features are computed again. For this the ranking keeps the candidates and the samples; a copy or a
+        pickle of the ranking does not have them.
 
         Args:
           name: of the model.

@@ -5,13 +5,19 @@ from nrjax.results.outcome import Outcome
 MOST_FAILURES = 20  # that are told one by one
 
 
-def remarks(ranking: Outcome) -> list[str]:
-    """Why models failed, why scores are missing or uncertain, and which scores put another model first."""
+def failures(ranking: Outcome) -> list[str]:
+    """Why models failed, a line for each."""
     lines = [f"{name} failed: {reason}" for name, reason in ranking.failed.items()]
     if len(lines) > MOST_FAILURES:
         lines[MOST_FAILURES:] = [
             f"{len(lines) - MOST_FAILURES:,} more failed; `failed`, JSON and CSV have all reasons."
         ]
+    return lines
+
+
+def remarks(ranking: Outcome) -> list[str]:
+    """Why scores are missing or uncertain, and which scores put another model first."""
+    lines: list[str] = []
     without: dict[tuple[str, str], list[str]] = {}
     for model in ranking.models:
         if model.rank is not None:

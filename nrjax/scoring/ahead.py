@@ -13,13 +13,14 @@ import numpy as np
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.krylov import block_width
 from nrjax.kernels.ridge import Groups
-from nrjax.scoring.checks import components_of, working_dtype
 from nrjax.scoring.components import OTHERS, suits_krylov
 from nrjax.scoring.compute import compile_context, one_by_one
 from nrjax.scoring.displacement import displaced_rows
 from nrjax.scoring.estimates import compile_estimates, methods_of
 from nrjax.scoring.operators import programs, wide_dtype
+from nrjax.scoring.rounding import working_dtype
 from nrjax.scoring.scores import ScoreKind, undefined
+from nrjax.scoring.settings import components_of
 from nrjax.scoring.silhouette_programs import (
     Task,
     is_wide,

@@ -15,21 +15,14 @@ from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.labels import check_same_order
 from nrjax.results import Ranking
 from nrjax.scoring.build_ranking import build_ranking, split_failed
-from nrjax.scoring.checks import (
-    check_features,
-    check_probabilities,
-    check_settings,
-    check_shape,
-    check_stack,
-    components_of,
-    each_checked,
-    encode_labels,
-    named_models,
-    working_dtype,
-)
+from nrjax.scoring.checks import check_features, check_probabilities
 from nrjax.scoring.defaults import default_scores
-from nrjax.scoring.model_scores import ModelScorer, ModelScores, Request
+from nrjax.scoring.model_features import check_shape, check_stack, each_checked, named_models
+from nrjax.scoring.model_scores import ModelScores, Request
+from nrjax.scoring.rounding import working_dtype
+from nrjax.scoring.scorer import ModelScorer
 from nrjax.scoring.scores import check_labelled, check_scores, check_task
+from nrjax.scoring.settings import check_settings, components_of, encode_labels
 from nrjax.scoring.sharding import check_mesh, score_on_mesh
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import score_arrays
@@ -65,12 +58,12 @@ def rank_batch(
       labels: one per sample: a class, of any type; a number, or several, `[samples, outputs]`; or several labels, a
         list or set of each sample or a matrix of 0 and 1. None ranks by how well the features cluster, which says far
         less.
-      task: `classification`, `regression` (numbers) or `multilabel`; None tells by the labels, and where they could
-        be two things the error has both ways out.
-      groups: one per sample, such as the patient, the video, the author or the picture that a copy is of. Whatever
-        leaves a sample out (`probe`, `knn`, and those made of them) then leaves out its group, and `confidence` draws
-        groups. Without groups it is said where many samples have a twin.
-      n_components: principal components kept; a model that has fewer uses those, and the result says so.
+      task: `classification`, `regression` (numbers) or `multilabel`. None finds it from the labels, and raises an error
+        that names both tasks if two are possible.
+      groups: one per sample, such as the patient, the video, the author or the picture that a copy is of. Scores that
+        leave a sample out (`probe`, `knn`, and those made of them) then leave out its group, and `confidence` draws
+        groups. Without groups, a remark says if many samples have an equal row.
+      n_components: principal components kept. A model that has fewer uses those, and the result says so.
       distance: of the silhouette: `cosine` (the paper's), `euclidean` or `sqeuclidean`.
       definition: `rousseeuw` (the paper's tables) or `centroid` (its Eq. 4).
       solver: of the PCA: `auto`, `svd`, `gram` or `krylov`, see `nrjax.kernels.pca`. Where `krylov` cannot
@@ -78,8 +71,8 @@ def rank_batch(
         component kept and the next are as good as tied) with `gram` in float64; the result says so.
       method: of the silhouette: `auto`, `linear` or `blockwise`.
       block_size: rows at once in the silhouette; None chooses.
-      tolerance: how far a silhouette may be off, from 1e-6 (default) to 1e-3; coarser is faster. It is certified like
-        the default, and part of the result's settings: do not compare scores of different tolerances closer than that.
+      tolerance: largest error of a silhouette, from 1e-6 to 1e-3 (default 1e-5); coarser is faster. It is part of the
+        result's settings. Scores of different tolerances may differ by as much as the coarser one.
       scores: to compute, of `nrjax.available_scores()`: `silhouette` (the default; the paper's, the only one that the
         settings above concern), `probe`, `knn`, `balanced_probe`, `balanced_knn`, `average_precision` (of the rarer of
         two classes), `logme`, `h_score`, `regularized_h_score`, `transrate`, `gbc`, `leep`, `nce`, `mean_rank` (the
@@ -87,29 +80,29 @@ def rank_batch(
         `stability`. Of numbers and of several labels there are `probe` (the default), `knn`, `logme` and `mean_rank`,
         of numbers also `linear_mse`, and of pairs of texts, whose features are `[u, v, abs(u - v), u * v]`,
         `similarity` and `similarity_pearson`, the correlation of the cosine of u and v with the numbers.
-        They share what they have in common.
-        The silhouette alone is enough to find a good first choice among networks of one kind; beside others (raw
-        pixels, other sizes and families) ask for `probe` too, as `nrjax.rank` does.
+        Scores share common computations. The silhouette alone finds a good first choice among networks of one kind. If
+        the candidates are of different kinds (raw pixels, other sizes and families), ask for `probe` too, as
+        `nrjax.rank` does.
       by: the score to order by; None takes the first.
-      confidence: say how sure the order is: an interval for each score, the probability that each model comes
-        first by the score that orders (which is not the probability that it is the best), and which models the
-        samples cannot tell apart. The statements are about many more samples of the kind at hand, whose silhouette
-        is higher where classes are hard to tell apart: its interval is shifted by that; for the other scores they
-        are about as many samples again. From the samples' influences, at little cost, for the silhouette and for
-        accuracies of 1,000 samples and more; other scores are computed again for parts of the samples, 20 times
-        (accuracies of fewer samples: 32 halves). With `probe` among the scores also the probability that a head
-        retrained on the model is within one point of accuracy of the best candidate's. Of an order by `mean_rank`
-        nothing but that is said.
+      confidence: compute how sure the order is: an interval for each score; the probability that each model comes
+        first by the score that orders (not the probability that it is the best model); and which models the samples
+        cannot separate. For the silhouette these statements are about many more samples of the same kind. There its
+        value is higher if classes are hard to separate, and its interval is shifted by that. For the other scores
+        they are about as many new samples. The silhouette, and accuracies of 1,000 samples or more, need little time,
+        because the influence of each sample is known. Other scores are computed again for parts of the samples, 20
+        times (accuracies of fewer samples: 32 halves). With `probe` among the scores there is also the probability
+        that a head retrained on the model is within one point of accuracy of the best candidate's. For an order by
+        `mean_rank` there is only that probability.
       probabilities: model name to the probabilities `[samples, source_classes]` of its own classes, which
         `leep` and `nce` read.
       n_clusters: without labels, how many clusters to look for; None takes for each model the number whose clusters
         are most apart.
 
     Returns:
-      A `Ranking`. Where another score than `by` means nothing for a model, or is no finite number, the
-      ranking says so and goes on without it. Models whose features cannot be scored are listed in it, last,
-      with the reason. A model's score does not depend on the other models, but for `mean_rank`; on accelerators, where
-      models of a batch iterate together, it does by less than `tolerance`.
+      A `Ranking`. If another score than `by` is not defined for a model, or is not finite, the ranking says so and
+      leaves it out. Models whose features cannot be scored are listed last, with the reason. A model's score does not
+      depend on the other models, except for `mean_rank`. On accelerators the models of a batch iterate together, and
+      scores may change by less than `tolerance`.
 
     Raises:
       ValueError: labels or settings that fit no model, labels that could be of two tasks, groups that are missing or
@@ -117,11 +110,18 @@ def rank_batch(
         can be scored.
       TypeError: a setting or a model name of the wrong type.
 
+    Examples:
+      >>> ranking = nrjax.rank_batch({"F10": features["F10"], "C10": features["C10"]}, labels)
+      >>> ranking.order
+      ['F10', 'C10']
+      >>> round(ranking["F10"].score, 2)
+      0.49
+
     Source: Algorithm 1 of the neuralRank paper; `PCA(n_components)` then
     `silhouette_score(metric="cosine")` of scikit-learn.
     """
     if labels is None and (task is not None or groups is not None):
-        raise ValueError("task and groups are of samples with labels; leave them out, or pass labels.")
+        raise ValueError("task and groups need labels; leave them out, or pass labels.")
     target = Target.unlabelled(0) if labels is None else Target.of(labels, task=task, groups=groups)
     request = check_request(
         n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
@@ -230,6 +230,11 @@ def score_batch(
     Raises:
       ValueError: any model that cannot be scored (`rank_batch` would list it and go on), or settings that
         cannot be computed on a mesh.
+
+    Examples:
+      >>> stacked = np.stack([features[name] for name in ("F10", "C10")])
+      >>> [round(float(score), 2) for score in nrjax.score_batch(stacked, labels)]
+      [0.49, 0.14]
     """
     settings = check_settings(n_components, distance, definition, solver, method, block_size, tolerance)
     ids, classes = encode_labels(labels)

@@ -11,8 +11,8 @@ import numpy as np
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.kernels.ridge import Groups
 from nrjax.kernels.spectrum import Factorisation
-from nrjax.scoring.checks import rounding_of, without_subnormals, working_dtype
 from nrjax.scoring.compute import THREADS_FROM, compile_context, compute_context, map_models
+from nrjax.scoring.rounding import rounding_of, without_subnormals, working_dtype
 from nrjax.scoring.scores import ScoreKind
 from nrjax.targets import Target
 

@@ -11,20 +11,12 @@ from nrjax import kernels
 from nrjax._utils.jax_config import neutral_config
 from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
 from nrjax.scoring.array_features import ArrayFeatures
-from nrjax.scoring.checks import (
-    check_features,
-    check_probabilities,
-    check_settings,
-    components_of,
-    encode_labels,
-    rounding_of,
-    without_constants,
-    without_subnormals,
-    working_dtype,
-)
+from nrjax.scoring.checks import check_features, check_probabilities
 from nrjax.scoring.components import exact_components, fits_float32, krylov_components
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.operators import wide_dtype
+from nrjax.scoring.rounding import rounding_of, without_constants, without_subnormals, working_dtype
+from nrjax.scoring.settings import check_settings, components_of, encode_labels
 from nrjax.scoring.silhouette_programs import PAIRS_UP_TO
 from nrjax.scoring.silhouettes import iterates
 
@@ -47,6 +39,11 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
     Raises:
       ValueError: features of another shape or not finite; n_components below 1.
       TypeError: features that are no array; n_components that is no integer.
+
+    Examples:
+      >>> projection = nrjax.pca(features["F10"], n_components=10)
+      >>> projection.points.shape, projection.singular_values.shape
+      ((1000, 10), (10,))
 
     Source: `sklearn.decomposition.PCA(n_components, svd_solver="full").fit_transform(features)`.
     """
@@ -81,6 +78,11 @@ def silhouette_samples(
     Raises:
       ValueError: shapes that do not match, values that are not finite, too few or too many classes.
 
+    Examples:
+      >>> values = nrjax.silhouette_samples(nrjax.pca(features["F10"]).points, labels)
+      >>> values.shape, int(labels[np.argmin(values)])
+      ((1000,), 2)
+
     Source: Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7; `sklearn.metrics.silhouette_samples`.
     """
     settings = check_settings(distance=distance, definition=definition, method=method, block_size=block_size)
@@ -109,6 +111,10 @@ def silhouette_score(
       method: `linear`, `blockwise` or `auto`.
       block_size: rows at once.
 
+    Examples:
+      >>> round(nrjax.silhouette_score(nrjax.pca(features["F10"]).points, labels), 2)
+      0.49
+
     Source: `sklearn.metrics.silhouette_score(points, labels, metric=distance)`.
     """
     values = silhouette_samples(
@@ -127,6 +133,10 @@ def leep(probabilities: Any, labels: Any) -> float:
     Raises:
       ValueError: what are no probabilities, or labels that do not fit them.
 
+    Examples:
+      >>> round(nrjax.leep([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9]], ["cat", "cat", "dog", "dog"]), 3)
+      -0.343
+
     Source: Nguyen et al. 2020, arXiv:2002.12462.
     """
     return _of_probabilities(kernels.leep, probabilities, labels)
@@ -141,6 +151,10 @@ def nce(probabilities: Any, labels: Any) -> float:
 
     Raises:
       ValueError: what are no probabilities, or labels that do not fit them.
+
+    Examples:
+      >>> round(nrjax.nce([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.1, 0.9]], ["cat", "cat", "dog", "dog"]), 3)
+      -0.477
 
     Source: Tran et al. 2019, arXiv:1908.08142.
     """

@@ -9,10 +9,11 @@ import numpy as np
 
 from nrjax.kernels.agreement import average_precision, mean_of_used, r_squared
 from nrjax.kernels.ridge import leave_out
-from nrjax.scoring.checks import check_features, rounding_of
+from nrjax.scoring.checks import check_features
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.estimates import groups_of
 from nrjax.scoring.operators import wide_dtype
+from nrjax.scoring.rounding import rounding_of
 from nrjax.targets import Target
 
 

@@ -49,10 +49,10 @@ class ScoreKind:
       kernel: pure and traceable, `kernel(features [samples, dims], labels [samples], *, n_classes)`, labels
         being ids in `0..n_classes-1`. Returns a number, or `[samples]` numbers whose mean is the score.
       meaning: in a few words.
-      bounds: of its values, from the number of classes.
+      bounds: function from the number of classes to its smallest and largest value.
       higher_is_better: its direction.
       source: DOI, arXiv or library call.
-      undefined: from samples, dims and the classes' sizes to the reason why it means nothing there, or None.
+      undefined: function from samples, dims and class sizes to the reason why the score is not defined, or None.
       reads: `features`, those of `pairs` `[u, v, abs(u - v), u * v]`, `probabilities` of the model's own classes
         `[samples, source_classes]`, or the other `scores` asked for, of all models (`scoring.mean_rank`).
       estimate: the kernel that also says how far its value may be off, with `solver` and `rounding` as further
@@ -68,6 +68,13 @@ class ScoreKind:
       leaves_out: whether it judges samples by the rest, without their group where there are groups; `estimate` then
         takes `groups`.
       chance: its value where features say nothing, from the shares of classes or labels; None where nobody knows.
+
+    Examples:
+      >>> probe = nrjax.available_scores()["probe"]
+      >>> probe.meaning
+      'accuracy of a linear probe, leaving one sample out'
+      >>> probe.higher_is_better, probe.bounds(5)
+      (True, (0, 1))
     """
 
     name: str

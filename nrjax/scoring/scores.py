@@ -42,6 +42,13 @@ def register_score(
 
     Raises:
       ValueError: the name is taken.
+
+    Examples:
+      >>> def spread(features, labels, *, n_classes):
+      ...     return features.var()
+      >>> kind = nrjax.register_score("spread", spread, "variance of all features")
+      >>> nrjax.rank_batch(features, labels, scores="spread").order[0]
+      'F5-9'
     """
     if name in _KINDS or name in plugins(GROUP):
         raise ValueError(f"a score named {name!r} is registered already; choose another name.")
@@ -53,7 +60,12 @@ def register_score(
 
 
 def available_scores() -> dict[str, ScoreKind]:
-    """Every score, by name: those of nrjax, registered ones, those of plug-ins that can be loaded."""
+    """Every score, by name: those of nrjax, registered ones, those of plug-ins that can be loaded.
+
+    Examples:
+      >>> list(nrjax.available_scores())[:3]
+      ['silhouette', 'probe', 'knn']
+    """
     kinds = dict(_KINDS)
     for name in plugins(GROUP):
         if name not in kinds:

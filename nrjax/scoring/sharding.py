@@ -17,9 +17,9 @@ from nrjax._utils.memory import in_slices, models_that_fit
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.silhouette import LINEAR_DISTANCES
 from nrjax.scoring.array_features import ArrayFeatures
-from nrjax.scoring.checks import working_dtype
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.operators import everyones
+from nrjax.scoring.rounding import working_dtype
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import score_features
 

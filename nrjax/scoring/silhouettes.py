@@ -13,10 +13,10 @@ from nrjax._utils.memory import Staging, in_slices, models_that_fit
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.influence import Influence
 from nrjax.scoring.array_features import ArrayFeatures
-from nrjax.scoring.checks import rounding_of, without_constants, working_dtype
 from nrjax.scoring.components import Components, exact_components, fits_float32, krylov_components, suits_krylov
 from nrjax.scoring.compute import bucket_of, compute_context, one_by_one, padded_count, stack_models
 from nrjax.scoring.operators import ROUNDED, Features
+from nrjax.scoring.rounding import rounding_of, without_constants, working_dtype
 from nrjax.scoring.silhouette_programs import (
     ROUNDING_SHARE,
     Silhouettes,

@@ -21,16 +21,11 @@ from nrjax.kernels.distances import Distance
 from nrjax.kernels.linalg import matmul
 from nrjax.kernels.silhouette import Definition, Method
 from nrjax.scoring.array_features import SAMPLED_ROWS
-from nrjax.scoring.checks import (
-    NO_SILHOUETTE,
-    check_features,
-    check_settings,
-    components_of,
-    encode_labels,
-    rounding_of,
-)
+from nrjax.scoring.checks import check_features
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.operators import ROUNDED, Gram, wide_dtype
+from nrjax.scoring.rounding import rounding_of
+from nrjax.scoring.settings import NO_SILHOUETTE, check_settings, components_of, encode_labels
 from nrjax.scoring.silhouette_programs import Task
 from nrjax.scoring.silhouettes import exact_scores, krylov_scores
 from nrjax.target_tasks import are_collections
@@ -67,6 +62,12 @@ def score_stream(
     Raises:
       ValueError: batches that do not fit together, are not the same in every pass, or cannot be scored.
       TypeError: an iterator that can be used only once.
+
+    Examples:
+      >>> dense = features["F10"]
+      >>> batches = [(dense[:500], labels[:500]), (dense[500:], labels[500:])]
+      >>> round(nrjax.score_stream(batches), 2)
+      0.49
 
     Source: as for `rank_batch`; agrees with it to the tolerance, 1e-5.
     """

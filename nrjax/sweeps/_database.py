@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nrjax._utils.messages import printable
+from nrjax.errors import StoreError
 from nrjax.sweeps._opening import (
     OTHER_NAMES,
     WAIT,
@@ -38,7 +39,7 @@ class Database:
       read_only: nothing is written, and it must be there.
 
     Raises:
-      ValueError: it is no store, is damaged, of a newer nrjax, read-only, or another sweep writes to it.
+      StoreError: it is no store, is damaged, of a newer nrjax, read-only, or another sweep writes to it.
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False):
@@ -123,7 +124,7 @@ class Database:
                 what = "the disk is full; what was finished before is kept"
             elif "disk I/O" in str(error) and has_other_names(self.path):
                 what = f"{OTHER_NAMES}, and is in use under another one; use one name, or a copy"
-            raise ValueError(f"{self._who}: {what}.") from error
+            raise StoreError(f"{self._who}: {what}.") from error
 
     @contextlib.contextmanager
     def _transaction(self, patience: float) -> Iterator[None]:
@@ -173,7 +174,7 @@ class Database:
             raise
 
     def _check_place(self) -> None:
-        """Puts the file back where somebody removed it; ValueError where another one lies there now."""
+        """Puts the file back where somebody removed it; StoreError where another one lies there now."""
         lies_there = _file_at(self.path)
         if self._lock is not None:
             self._lock.renew()
@@ -190,7 +191,7 @@ class Database:
         half.replace(place)
         if lies_there is not None:
             self._is_replaced = True
-            raise ValueError(
+            raise StoreError(
                 f"{self._who}: another file took its place during the sweep, and was left as it is. The results of "
                 f"this sweep are in {place.name}."
             )

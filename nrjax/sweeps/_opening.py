@@ -4,6 +4,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from nrjax.errors import StoreError
 from nrjax.sweeps._schema import VERSION, checksum_of
 
 WAIT = 10  # seconds that a transaction waits for a lock of another program
@@ -14,20 +15,20 @@ OTHER_NAMES = (
 
 
 def check_file(path: Path, who: str, *, read_only: bool) -> None:
-    """Raises ValueError where there is no file that could be opened."""
+    """Raises StoreError where there is no file that could be opened."""
     if path.is_dir():
-        raise ValueError(f"{who} is a folder; expected a file, such as results.db.")
+        raise StoreError(f"{who} is a folder; expected a file, such as results.db.")
     if not path.exists():
         if read_only:
-            raise ValueError(f"{who}: there is no such file.")
+            raise StoreError(f"{who}: there is no such file.")
         if not path.parent.is_dir():
-            raise ValueError(f"{who}: there is no folder {path.parent}.")
+            raise StoreError(f"{who}: there is no folder {path.parent}.")
     elif not path.is_file():
-        raise ValueError(f"{who} is not a regular file.")
+        raise StoreError(f"{who} is not a regular file.")
     elif 0 < path.stat().st_size < SMALLEST:
-        raise ValueError(f"{who}: it is damaged or no store: it has {path.stat().st_size} bytes.")
+        raise StoreError(f"{who}: it is damaged or no store: it has {path.stat().st_size} bytes.")
     elif not read_only and not os.access(path, os.W_OK):
-        raise ValueError(f"{who} cannot be written: it is read-only.")
+        raise StoreError(f"{who} cannot be written: it is read-only.")
 
 
 def opened_for_writing(path: Path) -> sqlite3.Connection:
@@ -40,7 +41,7 @@ def opened_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def opened_for_reading(path: Path, who: str) -> sqlite3.Connection:
-    """A connection that sees all that was written; ValueError where it would see less."""
+    """A connection that sees all that was written; StoreError where it would see less."""
     database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=WAIT)
     try:
         database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -51,7 +52,7 @@ def opened_for_reading(path: Path, who: str) -> sqlite3.Connection:
             raise
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
-            raise ValueError(
+            raise StoreError(
                 f"{who}: its last results are in {log.name}, which cannot be read in a folder that is read-only. Copy "
                 "both files to a folder of your own, and read them there."
             ) from error
@@ -60,15 +61,15 @@ def opened_for_reading(path: Path, who: str) -> sqlite3.Connection:
 
 
 def version_of_file(database: sqlite3.Connection, who: str, *, read_only: bool) -> int:
-    """The format of a store, 0 for a new file; ValueError where this nrjax cannot read it."""
+    """The format of a store, 0 for a new file; StoreError where this nrjax cannot read it."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        raise ValueError(f"{who} was written by a newer nrjax (format {version}; this one reads {VERSION}).")
+        raise StoreError(f"{who} was written by a newer nrjax (format {version}; this one reads {VERSION}).")
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not version and (tables or read_only):
-        raise ValueError(f"{who} is a database, but no store of nrjax.")
+        raise StoreError(f"{who} is a database, but no store of nrjax.")
     if version < VERSION and read_only:
-        raise ValueError(f"{who} is of an older format ({version}); a sweep brings it to this one.")
+        raise StoreError(f"{who} has an older format ({version}); a sweep converts it.")
     return version
 
 

@@ -9,13 +9,18 @@ from nrjax.sweeps._race import Standing
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """What came out of a sweep.
+    """The result of a sweep.
 
     Attributes:
       ranking: of the candidates that were scored on all samples, and of those that failed.
-      dropped: those that a race stopped: after how many samples, their score then, how far behind whom.
-      computed: results that were computed now.
-      stored: results that were there already.
+      dropped: candidates that stopped early: name to the number of samples, the score, and the candidates ahead of it.
+      computed: number of results that this sweep computed.
+      stored: number of results that it took from the store.
+
+    Examples:
+      >>> swept = nrjax.sweep(zoo, images, labels, scores="silhouette", top=1)
+      >>> swept.ranking.best, sorted(swept.dropped)
+      ('F0-4', ['C0-4', 'C10', 'C5-9', 'F10', 'F5-9', 'M0-4', 'M10', 'M5-9'])
     """
 
     ranking: Ranking

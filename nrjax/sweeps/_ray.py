@@ -20,9 +20,10 @@ from typing import Any
 
 import cloudpickle
 
+from nrjax._utils.frameworks import environment_of_workers, framework
 from nrjax._utils.messages import first_line
-from nrjax.datasets import BrokenImage
-from nrjax.models import framework
+from nrjax._utils.process_wide import environment_default
+from nrjax.errors import BrokenImage
 from nrjax.ranking import CandidateResult, ExtractionSpec, Job, LabelledSamples, Listener, RoundSpec
 from nrjax.sweeps._architectures import packed_architectures, unpack_architectures
 from nrjax.sweeps._local import Local
@@ -68,12 +69,14 @@ class Ray:
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ValueError(f"there is no Ray cluster at {address!r}: {first_line(error)}") from error
         self._devices, self._wanted = devices_per_model, workers
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_NODE)}
+        environment = {
+            name: value for name, value in environment_of_workers().items() if not name.startswith(OF_A_NODE)
+        }
         # Ray kills what its tasks started, before that could tidy up: of a cluster of its own the sweep does so.
         self._programs = temporary_path() if self._began and address is None else None
         options = {"cache": cache, "programs": self._programs, **limits}
         packed, self._refused = packed_models(models, target, spec, options, packed_architectures(), environment)
-        self._setup = ray.put(packed)
+        self._setup, self._backend = ray.put(packed), environment.get("KERAS_BACKEND", "jax")
         self._task = ray.remote(max_retries=0, num_returns="streaming", **self._resources())(_do)
 
     def _resources(self) -> dict[str, Any]:
@@ -98,7 +101,7 @@ class Ray:
         while waiting or running:
             while waiting and (self._wanted is None or len(running) < self._wanted):
                 part = waiting.pop(0)
-                running[self._task.remote(self._setup, packed_round, part, claims)] = part
+                running[self._task.remote(self._setup, self._backend, packed_round, part, claims)] = part
             ready, _ = ray.wait(list(running), timeout=1, fetch_local=False)
             for stream in ready:
                 try:
@@ -191,7 +194,9 @@ class _Claims:
         return self._names.setdefault(fingerprint, name) == name
 
 
-def _do(setup: bytes, round_spec: bytes, jobs: list[Job], claims: Any) -> Iterator[CandidateResult]:
+def _do(
+    setup: bytes, backend: str, round_spec: bytes, jobs: list[Job], claims: Any
+) -> Iterator[CandidateResult]:  # fmt: skip
     """On a node: candidates, one after another."""
     import ray
 
@@ -206,7 +211,8 @@ def _do(setup: bytes, round_spec: bytes, jobs: list[Job], claims: Any) -> Iterat
     key = hashlib.sha256(setup).digest()
     if key not in _held:
         _end()
-        models, target, spec, options, architectures, environment = cloudpickle.loads(setup)
+        with environment_default("KERAS_BACKEND", backend):  # models of Keras import it
+            models, target, spec, options, architectures, environment = cloudpickle.loads(setup)
         unpack_architectures(architectures)
         lacks = {name: value for name, value in environment.items() if name not in os.environ}
         _held[key] = Local(models, target, spec, workers=1, environment=lacks, **options)

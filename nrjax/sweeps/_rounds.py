@@ -103,7 +103,7 @@ class SweepRounds:
             if fingerprint in stored:
                 results[name] = dataclasses.replace(stored[fingerprint], job=Job(name, fingerprint))
             elif failure:
-                reason = f"{failure[1]} It was not tried again; retry_failed does."
+                reason = f"{failure[1]} It was not tried again; retry_failed tries it."
                 results[name] = CandidateResult(Job(name), reason=reason)
             elif fingerprint in with_job:
                 copies.append(Job(name, fingerprint))
@@ -170,8 +170,8 @@ class SweepRounds:
         name, fingerprint = result.job
         if result.unreadable and (self._store or self._cache):
             warnings.warn(
-                f"{name}: nothing of it is stored, for it may be another model the next time: {result.unreadable}. "
-                "from_embedder(..., version=) says that it is the same.", RuntimeWarning, stacklevel=2,
+                f"{name}: its results are not stored, because it may be another model next time: {result.unreadable}. "
+                "from_embedder(..., version=) states that it is the same.", RuntimeWarning, stacklevel=2,
             )  # fmt: skip
         if self._store is None:
             return

@@ -78,7 +78,7 @@ def _run(runs: Sequence[Run], number: int) -> Run:
         known = ", ".join(str(run["id"]) for run in runs) or "none"
         raise ValueError(f"there is no run {number}; there are {known}.")
     if run["outcome"] is None:
-        raise ValueError(f"run {number} did not end, so it has no ranking; the same sweep again goes on with it.")
+        raise ValueError(f"run {number} did not end, so it has no ranking; run the same sweep again to continue it.")
     if run["outcome"]["ranking"] is None:
         raise ValueError(f"run {number} ended without a ranking. {run['outcome']['reason']}")
     return run

@@ -4,7 +4,8 @@ import dataclasses
 import uuid
 
 from nrjax._version import __version__
-from nrjax.models import FingerprintError, code_of, digest_of
+from nrjax.errors import FingerprintError
+from nrjax.models import code_of, digest_of
 from nrjax.scoring.model_scores import Request
 from nrjax.scoring.scores import ScoreKind
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from nrjax.datasets import BrokenImage
+from nrjax.errors import BrokenImage
 from nrjax.sweeps._setup import runner_of
 
 

@@ -46,8 +46,8 @@ class Setup:
                 self._files.append(_written(np.ascontiguousarray(array).tofile))
         except OSError as error:
             raise ValueError(
-                f"the samples find no room in {tempfile.gettempdir()} for other processes ({error.strerror}). Set "
-                "TMPDIR to a folder on a larger disk, or use engine='inline'."
+                f"there is no space for the samples of other processes in {tempfile.gettempdir()} ({error.strerror}). "
+                "Set TMPDIR to a folder on a larger disk, or use engine='inline'."
             ) from error
         self.files = tuple(file.fileno() for file in self._files)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from nrjax.errors import StoreError
 from nrjax.sweeps._owner import Owner
 
 NETWORK = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "glusterfs", "fuse.sshfs", "fuse.gluster")
@@ -26,7 +27,7 @@ class StoreLock:
       who: the store, as messages call it.
 
     Raises:
-      ValueError: another process writes to the store, or its lock belongs to another user.
+      StoreError: another process writes to the store, or its lock belongs to another user.
     """
 
     def __init__(self, path: Path, who: str):
@@ -45,11 +46,11 @@ class StoreLock:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(file)
-            raise ValueError(_refusal(self._who, _named_writer(self.path))) from error
+            raise StoreError(_refusal(self._who, _named_writer(self.path))) from error
         self._file = file
 
     def claim(self, database: sqlite3.Connection) -> None:
-        """Names this process as the writer, within a transaction; ValueError where another one is."""
+        """Names this process as the writer, within a transaction; StoreError where another one is."""
         for row in database.execute("SELECT pid, started, host FROM writer").fetchall():
             owner = Owner(*row)
             if owner == Owner.current()._replace(started=owner.started):
@@ -57,7 +58,7 @@ class StoreLock:
             else:
                 is_writing = owner.host == Owner.current().host and not owner.is_dead
             if is_writing:
-                raise ValueError(_refusal(self._who, owner))
+                raise StoreError(_refusal(self._who, owner))
         database.execute("DELETE FROM writer")
         database.execute("INSERT INTO writer VALUES (?, ?, ?)", Owner.current())
 
@@ -107,7 +108,7 @@ def _opened(path: Path, store: Path, who: str) -> int:
             return file
         return os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise ValueError(
+        raise StoreError(
             f"{who}: its lock file {path.name} cannot be opened ({error.strerror}): it may be another user's. Ask for "
             "leave to read it and to write to its folder, or take another store."
         ) from error

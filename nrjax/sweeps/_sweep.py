@@ -7,15 +7,16 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from nrjax._utils.memory import share_devices
+from nrjax._utils.memory import shared_devices
 from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
 from nrjax.models import LayerChoice, Precision
 from nrjax.ranking import CandidateRunner, Plan, progress_of
 from nrjax.sweeps._cached_extraction import extraction_of
+from nrjax.sweeps._checks import EngineName, check_engine, check_race, check_retries, check_system
 from nrjax.sweeps._engines import Engine
 from nrjax.sweeps._feature_cache import FeatureCache, keep_folder, race_folder
 from nrjax.sweeps._outcome import Sweep
@@ -24,8 +25,6 @@ from nrjax.sweeps._race import LEVEL, Standing
 from nrjax.sweeps._rounds import SweepRounds
 from nrjax.sweeps._store import Store
 from nrjax.target_tasks import TaskName
-
-EngineName = Literal["inline", "local", "ray"]
 
 
 def sweep(
@@ -76,29 +75,28 @@ def sweep(
     by: str | None = None,
     confidence: bool = False,
 ) -> Sweep:
-    """Ranks many candidates: `rank` with a memory, a race, and processes that may die.
+    """Ranks many candidates: `rank` with stored results, early stopping, and worker processes.
 
     Args:
       models: candidates, as for `rank`.
       data: labelled samples, as for `rank`.
       labels: one per sample, where `data` are samples alone.
-      store: file of results (`results.db`). What is in it is not computed again, whatever the candidates are called
-        now; a sweep that was killed goes on from there. None remembers nothing.
-      top: how many of the best are wanted. Then the candidates race: all are scored on a few hundred samples, those
-        that cannot come among the first `top` any more stop, and the others go on with twice as many. None scores all
+      store: file of results (`results.db`). Stored results are not computed again, even if the candidates have other
+        names now. A killed sweep continues from there. None stores nothing.
+      top: how many of the best models you want. All candidates are scored on a few hundred samples; those that can no
+        longer be among the first `top` stop, and the others continue with twice as many samples. None scores all
         candidates on all samples.
-      level: probability that a race stops none that would have come among the first `top`.
-      engine: `inline` (in this process); `local`: worker processes, one a device, whose deaths cost nothing but time,
-        and which have limits; or `ray`: such processes on the nodes of a Ray cluster (`nrjax[ray]`), which may be lost
-        and join.
-      workers: processes at once; None starts one for every accelerator, or one, and with Ray as many as fit.
+      level: probability that every candidate that belongs to the first `top` is kept.
+      engine: `inline`: in this process. `local`: one worker process per device, with limits; a crash costs only its
+        candidate. `ray`: such processes on the nodes of a Ray cluster (`nrjax[ray]`); nodes may leave and join.
+      workers: number of processes. None starts one per accelerator, or one; with Ray as many as fit.
       address: of the Ray cluster, such as `auto`; None starts one on this machine.
-      devices_per_model: accelerators that a model takes with Ray; where there are none, CPU cores.
-      time_limit: seconds a model; not inline.
-      memory_limit: bytes that a process may take; not inline.
-      keep_features: a folder for features, so that other scores of the same samples need no forward pass; with Ray one
-        that all nodes share.
-      retry_failed: try again what took its process with it in an earlier sweep, with the same content, limits and
+      devices_per_model: accelerators per model with Ray; without accelerators, CPU cores.
+      time_limit: seconds per model; not inline.
+      memory_limit: bytes per process; not inline.
+      keep_features: a folder for features. Other scores of the same samples then need no forward pass. With Ray all
+        nodes must share the folder.
+      retry_failed: try candidates again that crashed their worker in an earlier sweep with the same content, limits and
         engine: True for all, or names of candidates.
       task: as for `rank`, and so are `groups`, `text`, `image`, `label`, `tokens`, `audio` and `mask`.
       groups: of samples that belong together.
@@ -111,17 +109,18 @@ def sweep(
       layer: as for `rank`, and so are `layers`, `where`, `batch_size`, `precision`, `pooling`, `image_size`, `device`,
         `builder`, `download`, `scores` and the rest.
       layers: several layers, or `"all"`.
-      where: take candidates of which this holds.
+      where: condition that selects candidates.
       batch_size: samples at once in the forward pass.
       precision: of the forward pass.
-      pooling: of layers that are no vectors.
-      image_size: for files that do not say theirs.
-      device: of models that are loaded.
-      builder: of weights without a network.
-      download: whether the hub may be asked for weights.
+      pooling: how layers become vectors.
+      image_size: for files that do not contain one.
+      device: where loaded models run.
+      builder: for weights without a network.
+      download: fetch missing weights from the hub.
       progress: True for a bar where stderr is a terminal; `"lines"` or `"json"` for a line a model; False for none.
+        Without a bar or lines there are records of the logger `nrjax` (INFO).
       name: of the data in the store's list of runs.
-      scores: the first one orders, unless `by` says otherwise; a race goes by that score alone.
+      scores: the first one orders, unless `by` names another. Early stopping uses that score only.
       n_clusters: as for `rank_batch`, of samples without labels.
       n_components: as for `rank_batch`, and so are the rest.
       distance: of the silhouette.
@@ -129,35 +128,44 @@ def sweep(
       solver: of the PCA.
       method: of the silhouette.
       block_size: rows at once in the silhouette.
-      tolerance: how far a silhouette may be off.
+      tolerance: largest error of a silhouette.
       by: the score to order by.
-      confidence: say how sure the order is.
+      confidence: compute how sure the order is.
 
     Returns:
       A `Sweep`.
 
     Raises:
-      ValueError: as for `rank`; a store that is damaged, newer, or in use; a score that none can race by.
+      ValueError: as for `rank`; a score that none can race by.
+      nrjax.errors.StoreError: a store that is damaged, newer, or in use.
       TypeError: an option of the wrong type.
+      OSError: the system is Windows.
+
+    Examples:
+      >>> first = nrjax.sweep(zoo, images, labels, store="results.db", scores="silhouette")
+      >>> again = nrjax.sweep(zoo, images, labels, store="results.db", scores="silhouette")
+      >>> again.ranking.best, again.computed, again.stored
+      ('F0-4', 0, 9)
     """
-    _check_race(top, level)
-    _check_engine(engine, address, devices_per_model, time_limit, memory_limit)
-    share_devices()
-    plan = Plan.of(
-        models, data, labels, task=task, groups=groups,
-        columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
-        where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
-        device=device, builder=builder, download=download, scores=scores,
-        n_clusters=n_clusters,
-        n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
-        block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
-    )  # fmt: skip
-    if top is not None and plan.request.by.reads == "scores":
-        raise ValueError(f"{plan.request.by.name} is among all candidates, so none can stop early: leave top out.")
-    _check_retries(retry_failed, plan.candidates)
-    remove_folders_of_the_dead()
+    check_system()
+    check_race(top, level)
+    check_engine(engine, address, devices_per_model, time_limit, memory_limit)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(without_news())
+        stack.enter_context(shared_devices)
+        plan = Plan.of(
+            models, data, labels, task=task, groups=groups,
+            columns=ColumnChoice(text, image, label, tokens=tokens, audio=audio, mask=mask), layer=layer, layers=layers,
+            where=where, batch_size=batch_size, precision=precision, pooling=pooling, image_size=image_size,
+            device=device, builder=builder, download=download, scores=scores,
+            n_clusters=n_clusters,
+            n_components=n_components, distance=distance, definition=definition, solver=solver, method=method,
+            block_size=block_size, tolerance=tolerance, by=by, confidence=confidence,
+        )  # fmt: skip
+        if top is not None and plan.request.by.reads == "scores":
+            raise ValueError(f"{plan.request.by.name} compares all candidates, so none can stop early; leave top out.")
+        check_retries(retry_failed, plan.candidates)
+        remove_folders_of_the_dead()
+        stack.enter_context(without_news)
         results_store = stack.enter_context(Store(store)) if store is not None else None
         racing = top is not None and engine != "ray"  # whose nodes may have no folder in common
         cache = _feature_cache(keep_features, results_store, plan, stack, racing=racing)
@@ -200,39 +208,6 @@ def sweep(
 def _outcome(ranking: dict[str, Any] | None, dropped: dict[str, Standing]) -> dict[str, Any]:
     """What a store keeps of a run that ended."""
     return {"ranking": ranking, "dropped": {name: standing._asdict() for name, standing in dropped.items()}}
-
-
-def _check_race(top: Any, level: Any) -> None:
-    if top is None:
-        return
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise ValueError(f"top must be a positive integer; got {top!r}.")
-    if not 0.5 < level < 1:
-        raise ValueError(f"level must be between 0.5 and 1; got {level!r}.")
-
-
-def _check_retries(names: bool | Collection[str], candidates: Collection[str]) -> None:
-    if isinstance(names, bool):
-        return
-    if isinstance(names, str):
-        raise TypeError(f"retry_failed must be True or a list of names; got {names!r}.")
-    unknown = [name for name in names if name not in candidates]
-    if unknown:
-        raise ValueError(f"retry_failed must name candidates; none is called {', '.join(map(repr, unknown))}.")
-
-
-def _check_engine(engine: Any, address: Any, devices_per_model: Any, time_limit: Any, memory_limit: Any) -> None:
-    if engine not in get_args(EngineName):
-        raise ValueError(f"engine must be of {', '.join(get_args(EngineName))}; got {engine!r}.")
-    if engine != "ray" and (address is not None or devices_per_model != 1):
-        raise ValueError("address and devices_per_model are of a Ray cluster: engine='ray'.")
-    if isinstance(devices_per_model, bool) or not isinstance(devices_per_model, int) or devices_per_model < 1:
-        raise ValueError(f"devices_per_model must be a positive integer; got {devices_per_model!r}.")
-    if engine == "inline" and (time_limit is not None or memory_limit is not None):
-        raise ValueError("time_limit and memory_limit need processes that can be ended: engine='local'.")
-    for name, value in (("time_limit", time_limit), ("memory_limit", memory_limit)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be positive; got {value!r}.")
 
 
 def _processes(engine: EngineName, address: str | None, devices_per_model: int) -> Callable[..., Engine]:

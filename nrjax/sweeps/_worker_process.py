@@ -20,9 +20,10 @@ import cloudpickle
 import jax
 import psutil
 
+from nrjax._utils.frameworks import environment_of_workers
 from nrjax._utils.memory import machine_memory
 from nrjax._utils.messages import printable
-from nrjax.datasets import BrokenImage
+from nrjax.errors import BrokenImage
 from nrjax.ranking import CandidateResult, Job, Listener, RoundSpec
 
 BOOTSTRAP = """
@@ -225,7 +226,7 @@ def _kill_marked(mark: str) -> None:
 def _environment(programs: Path, device: int | None) -> dict[str, str]:
     """Of a process: what this one can import, its share of the devices, compiled programs of all in one place."""
     compiled = jax.config.jax_compilation_cache_dir or str(programs)  # pyright: ignore
-    environment = os.environ | {
+    environment = environment_of_workers() | {
         "JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }  # fmt: skip
     if device is not None:

@@ -206,7 +206,7 @@ def test_the_penalty_of_the_head_is_chosen():
     features = rng.normal(size=(1000, 300)).astype(np.float32) * 2
     features[:, :100] += (2 * labels - 1 + rng.normal(size=1000))[:, None]
     labelled, judges = np.split(np.arange(1000), [120])
-    C, hits = measure._truth(features, labels, labelled, judges)
+    C, hits = measure.truth(features, labels, labelled, judges)
     assert C < 1
     by_C = measure.transfer_hits(features[labelled], labels[labelled], features[judges], labels[judges], measure.GRID)
     assert len(hits) == len(judges)

@@ -153,6 +153,21 @@ def test_pickled_objects_are_refused_and_not_run(tmp_path, capfd):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("command", [["rank"], ["sweep", "--progress", "none"]], ids=lambda words: words[0])
+def test_a_report_draws_the_features_that_were_ranked(zoo, target, tmp_path, monkeypatch, command):
+    drawn = {}
+
+    def keep(ranking, path, features, labels, **options):
+        drawn.update({model.name: (features(model.name).shape[1], model.dims) for model in ranking.models})
+
+    monkeypatch.setattr("nrjax.reports.write_report", keep)
+    options = "--layer", "conv1", "--pooling", "mean", "--report", tmp_path / "r.html"
+    done = run(*command, zoo, "--data", target, *options)
+    assert done.exit_code == 0, done.output
+    assert drawn
+    assert all(width == dims < 100 for width, dims in drawn.values()), drawn
+
+
 def test_scores_confidence_layers_and_a_report(zoo, target, tmp_path):
     done = run(
         "rank", zoo, "--data", target, "--scores", "silhouette,probe,leep", "--by", "probe", "--confidence",
@@ -288,7 +303,7 @@ def test_head_of_a_ranking_that_was_written_down(tmp_path, zoo, target):
     [
         ("[]", "is no ranking that --format json wrote"),
         ("{}", "is no ranking that --format json wrote"),
-        ("arrays", "does not say which models and data it is of"),
+        ("arrays", "does not name its models and data"),
         ("name", "has no model 'other'"),
     ],
 )

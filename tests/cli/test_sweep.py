@@ -81,7 +81,7 @@ def test_stopping_keeps_what_is_finished(tmp_path, how):
     running.send_signal(how)
     rest = running.communicate(timeout=60)[1]
     assert running.returncode == 130
-    assert rest.splitlines()[-1].startswith("Stopped; what was finished is in ")
+    assert rest.splitlines()[-1].startswith("Stopped; finished results are in ")
     listed = run("results", tmp_path / "r.db").stdout
     assert "did not end" in listed
     bad = run("results", tmp_path / "r.db", "--run", 1)
@@ -124,7 +124,7 @@ def test_clusters_do_not_look_at_labels():
 
 @pytest.mark.parametrize(("size", "bytes"), [("8GB", 8e9), ("500 mb", 5e8), ("1.5TB", 1.5e12), ("1000", 1000)])
 def test_sizes(size, bytes):
-    from nrjax.cli.options import Bytes
+    from nrjax.cli.types import Bytes
 
     assert Bytes().convert(size, None, None) == bytes
     assert "expected a size such as 8GB" in run("sweep", "--memory-limit", "much").stderr

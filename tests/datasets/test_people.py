@@ -188,7 +188,7 @@ def test_folders_that_read_the_same_are_one_class(tmp_path):
 
 @pytest.mark.parametrize("labels", [["Cat", "cat"], ["2.1", "2.10"], ["a|b", "b|a"], ["big cat", "big_cat"]])
 def test_labels_that_nearly_read_the_same_are_said(labels):
-    with pytest.warns(RuntimeWarning, match="nearly read the same stay apart") as said:
+    with pytest.warns(RuntimeWarning, match="nearly the same name stay different") as said:
         assert len(encode(labels * 3)[1]) == 2
     assert len(said) == 1
 

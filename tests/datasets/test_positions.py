@@ -96,7 +96,7 @@ def test_classes_in_one_picture_are_left_out_and_said():
 
 def test_black_and_white_masks_have_two_classes():
     images, masks = scenes(classes=2)
-    with pytest.warns(RuntimeWarning, match="0 and 255 alone, so 255 is taken for a class"):
+    with pytest.warns(RuntimeWarning, match="only 0 and 255, so 255 counts as a class"):
         dataset = draw_positions(images, masks * 255)
     assert set(labels_of(dataset)) == {0, 255}
 

@@ -54,7 +54,7 @@ def test_the_way_out_for_numbers_is_named():
 
 @pytest.mark.parametrize("labels", [["dog", "do\N{SOFT HYPHEN}g"], ["1", "\N{FULLWIDTH DIGIT ONE}"]])
 def test_invisible_and_wide_characters_are_said(labels):
-    with pytest.warns(RuntimeWarning, match="nearly read the same"):
+    with pytest.warns(RuntimeWarning, match="nearly the same name"):
         nrjax.load_dataset(frame([*labels, "other"] * 8))
 
 

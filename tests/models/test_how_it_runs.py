@@ -162,9 +162,7 @@ def test_devices(everywhere):
     assert chosen.scores == pytest.approx(plain.scores, abs=1e-6)
     models = load_candidates(everywhere, device="cuda:7")
     for name in models:
-        with pytest.raises(
-            ValueError, match=r"device 'cuda:7' is none that (PyTorch|JAX|onnxruntime) has here"
-        ) as error:
+        with pytest.raises(ValueError, match=r"(PyTorch|JAX|onnxruntime) has no device 'cuda:7' here") as error:
             models[name]
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="device: these candidates are named already"):

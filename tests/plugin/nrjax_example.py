@@ -15,8 +15,11 @@ def load_pixels(where):
 
 
 def tiles(images, side):
-    means = [[np.mean(tile) for row in np.array_split(image, side) for tile in np.array_split(row, side, axis=1)]
-             for image in images]  # fmt: skip
+    means = []
+    for image in images:
+        rows = np.array_split(image, side)
+        cells = [cell for row in rows for cell in np.array_split(row, side, axis=1)]
+        means.append([np.mean(cell) for cell in cells])
     return np.array(means, np.float32)
 
 
@@ -26,7 +29,8 @@ def separation(features, labels, *, n_classes):
     return jnp.var(means, axis=0).mean() / jnp.mean((features - means[labels]) ** 2)
 
 
-fisher = nrjax.ScoreKind("fisher", separation, "variance of class means beside that within classes")
+MEANING = "variance of class means beside that within classes"
+fisher = nrjax.ScoreKind("fisher", separation, MEANING)
 
 
 class Wide(linen.Module):
@@ -35,4 +39,5 @@ class Wide(linen.Module):
 
     @linen.compact
     def __call__(self, x):
-        return linen.Dense(self.classes)(linen.relu(linen.Dense(self.width)(x.reshape(len(x), -1))))
+        head = linen.Dense(self.classes)
+        return head(linen.relu(linen.Dense(self.width)(x.reshape(len(x), -1))))

@@ -71,7 +71,7 @@ def test_a_picture_or_one_sentence():
     axes = ranking("probe", [{"name": "a$x^", "score": 0.9, "ms": 2.0}, {"name": "b", "score": 0.8}]).plot("cost")
     assert "milliseconds" in axes.get_xlabel() or "parameters" in axes.get_xlabel()
     axes.figure.canvas.draw()
-    with pytest.raises(ValueError, match="knows no costs"):
+    with pytest.raises(ValueError, match="has no costs"):
         ranking("probe", [{"name": "a", "score": 0.9}]).plot("cost")
     with pytest.raises(ValueError, match="plot draws scores or cost; got 'bars'"):
         ranking("probe", [{"name": "a", "score": 0.9}]).plot("bars")

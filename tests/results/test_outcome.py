@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 import nrjax
 from nrjax.kernels.probe import fit_probe
-from tests.oracles import blobs
+from tests.oracles import blobs, one_line
 
 FEATURES, IDS = blobs(120, 8, 4, separation=0.6)
 NAMES = np.array(["ant", "bee", "cat", "dog"])
@@ -82,7 +82,7 @@ def test_statements_say_what_they_are_about(ranking, tmp_path):
     assert read["statements"]["p_first"] == "P(first by silhouette)"
     assert "silhouette of more such samples" in read["statements"]["interval"]
     assert "P(first by silhouette)" in str(ranking).splitlines()[0]
-    assert "not about accuracy after training" in str(ranking)
+    assert "not about accuracy after training" in one_line(ranking)
     assert "p_first" in ranking.to_csv().splitlines()[0]
     assert nrjax.rank_batch({"whole": FEATURES}, LABELS).statements == {}
 
@@ -101,14 +101,16 @@ def test_two_first_choices_are_named_with_what_they_are_worth(at_odds):
     ranking = nrjax.rank_batch(models, ids, scores=("silhouette", "probe", "knn", "logme"))
     assert ranking.order == ["plain", "stretched"]
     more, less = (100 * ranking.column("probe")[name] for name in ("stretched", "plain"))
-    (line,) = (line for line in str(ranking).splitlines() if line.startswith("Two first choices"))
+    line = one_line(ranking)
+    assert "Two first choices: " in line
+    assert max(map(len, str(ranking).split("\n\n")[-1].splitlines())) <= 80
     assert "plain by silhouette, stretched by probe" in line
     assert f"{more:.1f} % of the samples with stretched and on {less:.1f} % with plain" in line
     assert f"{more - less:.1f} points of accuracy" in line
-    assert "Also: logme puts stretched first. See 'Which score when'" in str(ranking)
+    assert "Also: logme puts stretched first. See 'Which score when'" in one_line(ranking)
     by_probe = nrjax.rank_batch(models, ids, scores=("silhouette", "probe", "knn", "logme"), by="probe")
-    assert "stretched by probe, plain by silhouette" in str(by_probe)
+    assert "stretched by probe, plain by silhouette" in one_line(by_probe)
     without = nrjax.rank_batch(models, ids, scores=("silhouette", "logme"))
-    assert "The scores disagree: logme puts stretched first." in str(without)
+    assert "The scores disagree: logme puts stretched first." in one_line(without)
     alike = nrjax.rank_batch(models, ids, scores=("probe", "knn", "logme"), by="logme")
-    assert "first choices" not in str(alike)
+    assert "first choices" not in one_line(alike)

@@ -11,7 +11,7 @@ from nrjax.kernels.influence import silhouette_influence
 from nrjax.scoring import confidence
 from nrjax.scoring import influences as influence_estimates
 from nrjax.scoring import scores as registry
-from tests.oracles import blobs
+from tests.oracles import blobs, one_line
 
 ROUTES = [("cosine", "linear"), ("cosine", "blockwise"), ("sqeuclidean", "linear"), ("euclidean", "blockwise")]
 
@@ -221,7 +221,7 @@ def test_own_scores(own_score):
     assert ranking.models[0].p_first == 1
     assert ranking.scores["narrow"] == pytest.approx(float(features.std()), rel=1e-5)
     assert set(ranking.column("silhouette")) == set(models)
-    assert "lower is better" in str(ranking)
+    assert "lower is better" in one_line(ranking)
     with pytest.raises(ValueError, match="'spread' is registered already"):
         own_score("spread", lambda features, labels, *, n_classes: 0)
 
@@ -238,8 +238,8 @@ def test_a_score_that_fails_never_costs_the_others(own_score):
     assert set(ranking.column("probe")) == {"a", "b"}
     assert ranking.column("nan") == {"b": 1.0}
     assert ranking.column("breaks") == {}
-    assert "No model has breaks: RuntimeError: no such thing." in str(ranking)
-    assert "a has no nan: its value is nan." in str(ranking)
+    assert "No model has breaks: RuntimeError: no such thing." in one_line(ranking)
+    assert "a has no nan: its value is nan." in one_line(ranking)
     by_nan = nrjax.rank_batch(models, labels, scores="nan")
     assert by_nan.order == ["b"]
     assert by_nan.failed == {"a": "nan: its value is nan"}
@@ -361,4 +361,4 @@ def test_samples_that_tell_two_models_apart():
     told = ranking.models[1].group == 2
     assert ("samples_to_tell" in ranking.settings) == (not told)
     equal = nrjax.rank_batch({"a": points, "b": points.copy()}, labels, confidence=True)
-    assert "as good as equal" in str(equal)
+    assert "as good as equal" in one_line(equal)

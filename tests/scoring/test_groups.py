@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import nrjax
 from nrjax.kernels.ridge import ALPHAS
 from nrjax.scoring.twins import share_of_twins
+from tests.oracles import one_line
 from tests.scoring.test_targets import EXACT, left_out, neighbours, numbers, pearson, precision, standardised
 
 SIZES = {"alike": [6] * 10, "very different": [1, 1, 2, 3, 5, 8, 13, 40], "two": [30, 20]}
@@ -124,7 +125,7 @@ def test_groups_of_one_are_no_groups():
     plain = nrjax.rank_batch({"m": features}, ids, scores=("probe", "knn"))
     ranking = nrjax.rank_batch({"m": features}, ids, groups=np.arange(60), scores=("probe", "knn"))
     assert ranking.models[0].scores == plain.models[0].scores
-    assert "Every group has one sample, so that groups change nothing." in str(ranking)
+    assert "Every group has one sample, so that groups change nothing." in one_line(ranking)
 
 
 def test_scores_that_leave_nothing_out_are_unchanged():

@@ -9,6 +9,7 @@ import nrjax
 from nrjax.scoring.defaults import default_scores, why_default
 from nrjax.scoring.influences import influences_of_halves
 from nrjax.targets import Target
+from tests.oracles import one_line
 from tests.scoring.test_targets import left_out
 
 ONE_SAMPLE = 1e-9  # scores are shares of samples: none may be off
@@ -61,13 +62,13 @@ def test_the_majority_hides_a_feature_and_the_balanced_scores_show_it():
     assert ranking.settings["majority"] == pytest.approx(1 - ids.mean())
     chances = {"probe": 1 - ids.mean(), "balanced_knn": 0.5, "average_precision": ids.mean()}
     assert ranking.settings["chance"] == pytest.approx(chances)
-    assert "96.7 % of them in the largest (chance 0.967)" in str(ranking)
+    assert "96.7 % of them in the largest (chance 0.967)" in one_line(ranking)
 
 
 def test_nothing_is_said_of_classes_of_like_sizes():
     features, _ = rare()
     ranking = nrjax.rank_batch({"m": features}, np.arange(300) % 3, scores="probe")
-    assert "300 samples in 3 classes; from 0 to 1" in str(ranking)
+    assert "300 samples in 3 classes; from 0 to 1" in one_line(ranking)
     assert ranking.settings["chance"] == {"probe": pytest.approx(1 / 3)}
 
 

@@ -11,7 +11,7 @@ from nrjax._utils import memory
 from nrjax.scoring import compute, silhouettes
 from nrjax.scoring.array_features import ArrayFeatures
 from nrjax.scoring.operators import programs
-from tests.oracles import blobs, neuralrank
+from tests.oracles import blobs, neuralrank, one_line
 
 FEATURES, LABELS = blobs(60, 20, 3)
 
@@ -247,7 +247,7 @@ def test_tolerance_is_kept_recorded_and_checked():
         ranked = nrjax.rank_batch(models, labels, tolerance=tolerance)
         assert abs(ranked.scores["m"] - exact) <= tolerance
         assert ranked.settings["tolerance"] == tolerance
-        assert ("to within" in str(ranked)) == (tolerance != 1e-5)
+        assert ("to within" in one_line(ranked)) == (tolerance != 1e-5)
 
 
 def test_a_coarser_tolerance_reads_the_features_less_often(monkeypatch):

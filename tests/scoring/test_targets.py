@@ -17,6 +17,7 @@ from nrjax.kernels.agreement import average_precision
 from nrjax.kernels.knn import estimate_knn_of_numbers
 from nrjax.kernels.linear_mse import linear_mse
 from nrjax.kernels.ridge import ALPHAS
+from tests.oracles import one_line
 
 pytestmark = pytest.mark.filterwarnings("ignore:labels are numbers with fractions:RuntimeWarning")
 
@@ -201,7 +202,7 @@ def test_the_default_is_the_probe_and_the_ranking_says_what_it_is_of():
     assert ranking.settings["by"] == "probe"
     assert (ranking.settings["task"], ranking.settings["outputs"]) == ("regression", 1)
     assert ranking.order == ["good", "bad"]
-    assert "R² of a linear probe, leaving one sample out, 60 samples with a number each" in str(ranking)
+    assert "R² of a linear probe, leaving one sample out, 60 samples with a number each" in one_line(ranking)
     assert nrjax.Ranking.from_dict(ranking.to_dict()).scores == ranking.scores
 
 
@@ -210,7 +211,7 @@ def test_a_constant_label_is_left_out_and_said():
     with_constant = np.column_stack([np.ones(40), y])
     ranking = nrjax.rank_batch({"m": features}, with_constant)
     assert ranking.scores == nrjax.rank_batch({"m": features}, y).scores
-    assert "Left out, for all samples have it or none: label 0 (1 of 4)." in str(ranking)
+    assert "Left out, for all samples have it or none: label 0 (1 of 4)." in one_line(ranking)
     assert list(ranking.by_class["probe"]["m"]) == [1, 2, 3]
 
 
@@ -239,4 +240,4 @@ def test_confidence_of_numbers_and_labels_stays_within_bounds():
     for model in ranking.models:
         assert 0 <= model.interval[0] <= model.score <= model.interval[1] <= 1
     assert ranking.p_near_best is None
-    assert "P(within 1 point) is about the accuracy of retrained heads, so it is left out" in str(ranking)
+    assert "P(within 1 point) is about the accuracy of retrained heads, so it is left out" in one_line(ranking)

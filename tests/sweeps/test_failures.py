@@ -165,5 +165,5 @@ def test_a_small_folder_for_temporary_files(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("nrjax.sweeps._setup._written", full)
-    with pytest.raises(ValueError, match=r"find no room in .* \(No space left on device\)\. Set TMPDIR"):
+    with pytest.raises(ValueError, match=r"no space for the samples .* \(No space left on device\)\. Set TMPDIR"):
         nrjax.sweep({"good": Linear(0)}, np.zeros((6, 6), np.float32), [0, 1] * 3, engine="local", progress=False)

@@ -255,7 +255,7 @@ def test_what_cannot_be_read_is_not_stored(tmp_path, samples, hold):
         with pytest.raises(FingerprintError, match="which cannot be read"):
             _ = model.fingerprint
         for _ in range(2):
-            with pytest.warns(RuntimeWarning, match="m: nothing of it is stored"):
+            with pytest.warns(RuntimeWarning, match="m: its results are not stored"):
                 swept = nrjax.sweep({"m": model}, *samples, store=tmp_path / "r.db", progress=False)
             assert swept.computed == 1
     finally:

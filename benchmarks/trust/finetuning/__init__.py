@@ -1,0 +1,1 @@
+"""What rankings say of full fine-tuning."""

@@ -1,0 +1,59 @@
+"""What every sample, or group, adds to a score, by the way that suits the score and the number of samples."""
+
+from typing import Any
+
+import numpy as np
+
+from nrjax.kernels.error_bounds import Estimate
+from nrjax.scoring.confidence import FEW
+from nrjax.scoring.estimates import estimate_scores
+from nrjax.scoring.influences import (
+    by_unit,
+    influences_of_accuracy,
+    influences_of_halves,
+    influences_of_parts,
+    influences_of_samples,
+)
+from nrjax.scoring.score_kind import ScoreKind
+from nrjax.targets import Target
+
+FEW_OF_CLASS = 20  # samples: half of them may be none of more than a few
+
+
+def score_influences(kind: ScoreKind, array: Any, estimate: Estimate, target: Target) -> np.ndarray:
+    """Of samples, or of groups where there are any, or of parts of them.
+
+    Args:
+      kind: the score.
+      array: features `[samples, dims]`.
+      estimate: the score of all samples.
+      target: their labels.
+    """
+    value = np.asarray(estimate.value)
+    of_samples = influences_of_samples(value) if value.ndim else estimate.influences
+    of_units = None if of_samples is None else by_unit(np.asarray(of_samples, np.float64), target.groups)
+    is_balanced = kind.name.startswith("balanced_")  # then the smallest class decides
+    samples = target.n_classes * int(target.counts.min()) if is_balanced else len(target)
+    if of_units is not None and min(samples, target.independent) >= FEW:
+        return of_units
+
+    def score_of(chosen: np.ndarray) -> float:
+        estimates = estimate_scores([array[chosen]], target.take(chosen), (kind,))
+        return float(np.mean(estimates[0, kind].value, dtype=np.float64))
+
+    is_classified = target.task == "classification"
+    if of_units is not None and is_classified and is_balanced:
+        return influences_of_halves(score_of, _drawn_freely(target), target.groups)
+    if of_units is not None and is_classified:
+        return influences_of_accuracy(of_units, score_of, target.strata, target.groups)
+    is_share_read = kind.name == "average_precision"
+    return influences_of_parts(score_of, _drawn_freely(target) if is_share_read else target.strata, target.groups)
+
+
+def _drawn_freely(target: Target) -> np.ndarray:
+    """Strata of draws that change the classes' shares, as other samples would: one for all samples.
+
+    A probe of classes of different sizes decides for the rare one the less, the rarer it is among the samples at
+    hand, so that balanced scores move with that share. Of very few samples of a class draws keep the shares.
+    """
+    return np.zeros_like(target.strata) if target.counts.min() >= FEW_OF_CLASS else target.strata
