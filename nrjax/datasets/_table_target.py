@@ -57,7 +57,7 @@ def read_target(
     numbers = as_floats(labels) if class_names is None and labels and _is_numeric(labels) else None
     if class_names is not None and labels and all(isinstance(label, (list, tuple)) for label in labels):
         ids = [[*label] for label in labels]  # lists of the ids of a `Sequence(ClassLabel)`
-        labels = [_named(each, class_names, row(int(labelled[i]))) for i, each in enumerate(ids)]
+        labels: list[Any] = [_named(each, class_names, row(int(labelled[i]))) for i, each in enumerate(ids)]
         task = task or "multilabel"
     if task is None:
         has_names = class_names is not None or not labels
@@ -82,7 +82,7 @@ def _named(ids: Sequence[Any], class_names: Sequence[str], row: str) -> list[str
     wrong = next((i for i in ids if i not in range(len(class_names))), None)
     if wrong is not None:
         raise ValueError(f"{row} has the label {wrong!r}; the column has {len(class_names)} names, from 0 on.")
-    return [class_names[i] for i in ids]
+    return [str(class_names[i]) for i in ids]
 
 
 def _plain(cell: Any) -> Any:

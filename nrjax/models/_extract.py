@@ -83,7 +83,7 @@ def extract_layers(
     finally:
         model.release()
     remarks += remarks_on_numbers(model, samples) if kind == "array" else []
-    remarks += [model.remark_on_images] if kind == "image" and model.remark_on_images else []
+    remarks += filter(None, [getattr(model, "remark_on_images", "")]) if kind == "image" else []
     for remark in remarks:
         warnings.warn(remark, RuntimeWarning, stacklevel=3)
     return features

@@ -88,7 +88,6 @@ class Model(abc.ABC):
       channels_first: whether channels of maps are behind the samples, and not last.
       classifies: whether its last layer are logits or probabilities of classes of its own.
       files: all that it was read from, folders included; empty where that is not known, or it was never in files.
-      remark_on_images: what there is to say where images enter it; empty for nothing.
 
     Examples:
       >>> model = zoo["F10"]
@@ -108,7 +107,6 @@ class Model(abc.ABC):
     pooling: str | None = None
     channels_first: bool = False
     files: tuple[Path, ...] = ()
-    remark_on_images: str = ""
 
     @abc.abstractmethod
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:

@@ -45,12 +45,14 @@ class TorchModel(Model):
     Attributes:
       definition: what a module of a file computes, as text; None reads the code of the module.
       normalises: what is done to batches of uint8 `[samples, height, width, channels]` on the module's device.
+      remark_on_images: what there is to say where images enter it; empty for nothing.
     """
 
     classifies = True
     channels_first = True
     definition: str | None = None
     normalises: Preprocessing | None = None
+    remark_on_images: str = ""
     module: Any
     inputs: Inputs
     description: Description
@@ -260,15 +262,18 @@ def from_torch(
     Layers are its modules by path, in the order in which they run, after `input` and before `output`; those of a
     module that answers with a tuple, a mapping or a dataclass are `path`, its first tensor, and `path.NAME`. The
     penultimate layer is what the head reads: the innermost module, or product, with a weight matrix whose answer is the
-    network's, perhaps after a softmax, a factor or pooling. Of a network without a head it is the network's own answer.
+    network's, perhaps after a softmax, a factor or pooling; of one number for every sample after anything that keeps
+    the order of samples. Several heads may answer beside each other, or be averaged, where they read the same. Of a
+    network without a head it is the network's own answer.
 
     Args:
       module: takes a batch of images `[samples, channels, height, width]`, or of whatever the samples are.
       input_shape: of one image `(height, width, channels)`, as everywhere in nrjax; images of another shape are then
         resized before they enter.
-      preprocessing: of images; see `Preprocessing`. None is that of its configuration for a network of timm (unless an
-        `input_shape` is given), else uint8 is scaled to [0, 1]. Images of one or three channels are turned to channels
-        first, unless they lie so already, and so are those of `input_shape`; other arrays enter as they are.
+      preprocessing: of images; see `Preprocessing`. None is that of its configuration for a network of timm, of the
+        size and the channels that it was built for (unless an `input_shape` is given), else uint8 is scaled to [0, 1].
+        Images of one or three channels are turned to channels first, unless they lie so already, and so are those of
+        `input_shape`; other arrays enter as they are.
 
     Examples:
       >>> from torch import nn
