@@ -53,6 +53,7 @@ class TorchModel(Model):
     definition: str | None = None
     normalises: Preprocessing | None = None
     remark_on_images: str = ""
+    batch: int | None = None
     module: Any
     inputs: Inputs
     description: Description

@@ -30,7 +30,7 @@ RANKING = {
     ),
     "an unknown task": (X, Y, {"task": "ranking"}, ValueError, "classification, regression, multilabel; got 'ranking'"),
     "one group": (X, Y, {"groups": np.zeros(30)}, ValueError, "groups must be at least 2; got 1 group of 30 samples"),
-    "groups without labels": (X, None, {"groups": Y}, ValueError, "of samples with labels"),
+    "groups without labels": (X, None, {"groups": Y}, ValueError, "task and groups need labels"),
     "no components": (X, Y, {"n_components": 0}, ValueError, "n_components must be at least 1; got 0"),
     "half a component": (X, Y, {"n_components": 2.5}, TypeError, "n_components must be an integer; got 2.5"),
     "boolean components": (X, Y, {"n_components": True}, TypeError, "integer; got True"),

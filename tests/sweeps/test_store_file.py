@@ -254,6 +254,7 @@ def test_a_race_leaves_features_that_are_kept(tmp_path, samples):
 
 def test_several_names_of_one_file(tmp_path):
     """SQLite keeps what is written last beside one of the names."""
+    Store(tmp_path / "a.db").close()
     with Store(tmp_path / "a.db") as store:
         store.begin_run("x", "c", {})
         os.link(tmp_path / "a.db", tmp_path / "b.db")
