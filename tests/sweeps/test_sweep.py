@@ -67,12 +67,12 @@ def test_deaths_of_workers(tmp_path, monkeypatch, alone, module_samples, engine)
 
 @isolated
 def test_limits(tmp_path, alone, module_samples, engine):
-    options = {"time_limit": 10, "memory_limit": 1_500_000_000, "progress": False} | engine
+    options = {"time_limit": 20, "memory_limit": 1_500_000_000, "progress": False} | engine
     swept = nrjax.sweep(faulty("hang", "grow", "shout"), *module_samples, **options)
     assert {name: swept.ranking.scores.get(name) for name in GOOD} == alone.scores, swept.failed
     assert "shout" in swept.ranking.scores
     assert swept.failed == {
-        "hang": "It took longer than 10 s, the time limit.", "grow": "It took more than 1.5 GB, the memory limit.",
+        "hang": "It took longer than 20 s, the time limit.", "grow": "It took more than 1.5 GB, the memory limit.",
     }  # fmt: skip
 
 
