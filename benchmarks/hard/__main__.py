@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
             {"shape": shape, "scores": measure(kind, shape, options.scores)}
             for shape in hard.shapes_of(kind)[: options.shapes]
         ]
+        jax.clear_caches()  # a process has 65,530 mappings of memory for compiled programs
         console.print(f"{kind} is done", highlight=False)
     doc = {
         "command": invocation("benchmarks.hard", options, arguments([])), "commit": made_at, "device": device(),
