@@ -1,6 +1,6 @@
 """How well an order agrees with the truth: taus, and the regret of the first choice."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,16 +75,29 @@ def _of_target(
         columns["largest model"] = {n: float(facts[n]["parameters"]) for n in models}
         columns["best on its own data"] = {n: facts[n]["own_accuracy"] for n in models}
     judged = {of: measures(column, accuracy) for of, column in columns.items() if 2 * len(column) > len(models)}
-    rng = np.random.default_rng(0)
-    orders = [
-        measures(dict(zip(models, rng.permutation(len(models)).astype(float), strict=True)), accuracy)
-        for _ in range(RANDOM_ORDERS)
-    ]
-    judged["random order"] = {m: round(float(np.mean([one[m] for one in orders])), 4) for m in MEASURES}
-    halves = [{n: one["halves"][i] for n, one in models.items()} for i in (0, 1)]
-    both = [measures(halves[0], halves[1]), measures(halves[1], halves[0])]
-    judged["ceiling"] = {m: round((both[0][m] + both[1][m]) / 2, 4) for m in MEASURES}
+    judged["random order"] = random_order(accuracy)
+    judged["ceiling"] = ceiling({name: one["halves"] for name, one in models.items()})
     return judged
+
+
+def random_order(accuracy: Mapping[str, float]) -> dict[str, float]:
+    """Means of the measures over orders that know nothing."""
+    rng, names = np.random.default_rng(0), list(accuracy)
+    return mean_of([
+        measures(dict(zip(names, rng.permutation(len(names)).astype(float), strict=True)), accuracy)
+        for _ in range(RANDOM_ORDERS)
+    ])  # fmt: skip
+
+
+def ceiling(halves: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Means of the measures of one truth by the other, and the other way round; two truths of every model."""
+    first, second = ({name: truths[i] for name, truths in halves.items()} for i in (0, 1))
+    return mean_of([measures(first, second), measures(second, first)])
+
+
+def mean_of(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of every measure."""
+    return {measure: round(float(np.mean([one[measure] for one in several])), 4) for measure in several[0]}
 
 
 def measures(score: Mapping[str, float], accuracy: Mapping[str, float]) -> dict[str, float]:

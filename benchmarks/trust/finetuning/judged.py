@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.trust.judge import RANDOM_ORDERS, measures, static_list
+from benchmarks.trust.judge import ceiling, mean_of, measures, random_order, static_list
 
 Models = Mapping[str, Mapping[str, Any]]
 Judged = dict[str, dict[str, float]]  # score or baseline to the measures
@@ -26,14 +26,9 @@ def judged(of_targets: Mapping[str, Models], truth: str) -> dict[str, Judged]:
     for name, models in of_targets.items():
         columns, true = _columns(models, truth), accuracies[name]
         columns |= {STATIC: static_list(accuracies, name)} if len(accuracies) > 1 else {}
-        halves = [{model: of[TRUTHS[truth]][i] for model, of in models.items()} for i in (0, 1)]
-        rng = np.random.default_rng(0)
-        orders = [
-            measures(dict(zip(models, rng.permutation(len(models)).astype(float), strict=True)), true)
-            for _ in range(RANDOM_ORDERS)
-        ]
+        halves = {model: of[TRUTHS[truth]] for model, of in models.items()}
         found[name] = {column: measures(values, true) for column, values in columns.items()} | {
-            CEILING: _mean([measures(*halves), measures(*reversed(halves))]), RANDOM: _mean(orders)
+            CEILING: ceiling(halves), RANDOM: random_order(true)
         }  # fmt: skip
     return found
 
@@ -44,7 +39,7 @@ def means(judged: Mapping[str, Judged]) -> Judged:
     found = {}
     for name in names:
         of = [target[name] for target in judged.values() if name in target]
-        found[name] = _mean(of) | {"worst": min(one["weighted_tau"] for one in of)}
+        found[name] = mean_of(of) | {"worst": min(one["weighted_tau"] for one in of)}
     return found
 
 
@@ -66,7 +61,3 @@ def _columns(models: Models, truth: str) -> dict[str, dict[str, float]]:
         "best on its own data": {model: of["own_accuracy"] for model, of in models.items()},
         f"the truth of {OTHER[truth].replace('_', '-')}": {model: of[OTHER[truth]] for model, of in models.items()},
     }  # fmt: skip
-
-
-def _mean(several: list[dict[str, float]]) -> dict[str, float]:
-    return {measure: round(float(np.mean([one[measure] for one in several])), 4) for measure in several[0]}

@@ -17,7 +17,7 @@ import numpy as np
 
 import nrjax
 from benchmarks.command import main_of, measure_parts, parser
-from benchmarks.trust.judge import MEASURES, RANDOM_ORDERS, measures
+from benchmarks.trust.judge import ceiling, measures, random_order
 from benchmarks.trust.targets import candidates, data, document
 from benchmarks.trust.targets.truth import truth
 from nrjax.target_tasks import TaskName
@@ -104,15 +104,8 @@ def judged(models: dict[str, Any]) -> dict[str, dict[str, float]]:
     accuracy = {name: one["accuracy"] for name, one in models.items()}
     names = list(next(iter(models.values()))["scores"])
     found = {s: measures({name: one["scores"][s] for name, one in models.items()}, accuracy) for s in names}
-    halves = [{name: one["halves"][i] for name, one in models.items()} for i in (0, 1)]
-    both = [measures(halves[0], halves[1]), measures(halves[1], halves[0])]
-    found["ceiling"] = {m: round(float(np.mean([one[m] for one in both])), 4) for m in MEASURES}
-    rng = np.random.default_rng(0)
-    orders = [
-        measures(dict(zip(models, rng.permutation(len(models)).astype(float), strict=True)), accuracy)
-        for _ in range(RANDOM_ORDERS)
-    ]
-    found["random order"] = {m: round(float(np.mean([one[m] for one in orders])), 4) for m in MEASURES}
+    found["ceiling"] = ceiling({name: one["halves"] for name, one in models.items()})
+    found["random order"] = random_order(accuracy)
     return found
 
 
