@@ -24,7 +24,7 @@ WEIGHTED = ("MatMul", "Convolution", "GroupConvolution")
 NO_LAYER = ("Parameter", "Constant", "Result")
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}  # else bfloat16 where a CPU has it
 MAY_SCALE = (
-    "images were scaled to [0, 1]. OpenVINO merges a scaling into the first weights, where it cannot be seen: if the "
+    "images were scaled to [0, 1]. Converters merge a scaling into the first weights, where it cannot be seen: if the "
     "network scales images itself, pass preprocessing=Preprocessing(scale=1.0); if not, Preprocessing()."
 )
 MOST_TEXT = 1 << 28  # bytes of the graph

@@ -70,7 +70,9 @@ def test_a_network_that_scales_its_images_gets_bytes(openvino, tmp_path):
 
     openvino.save_model(openvino.convert_model(Scaling(), example_input=torch.zeros(2, 3, 32, 32)),
                         tmp_path / "net.xml", compress_to_fp16=False)  # fmt: skip
-    with pytest.warns(RuntimeWarning, match=r"merges a scaling into the first weights.* pass preprocessing=Preproc"):
+    with pytest.warns(
+        RuntimeWarning, match=r"Converters merge a scaling into the first weights.* pass preprocessing=Preproc"
+    ):
         nrjax.extract_features(f"openvino:{tmp_path / 'net.xml'}", X)
     model = nrjax.load_model(f"openvino:{tmp_path / 'net.xml'}", preprocessing=nrjax.Preprocessing(scale=1.0))
     np.testing.assert_allclose(nrjax.extract_features(model, X), torch_values()[1], atol=1e-5)
