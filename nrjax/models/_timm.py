@@ -27,7 +27,7 @@ from nrjax.models._preprocessing import Preprocessing, pictures
 from nrjax.models._torch import TorchModel
 from nrjax.models._torch_calls import Call, tensors_of
 from nrjax.models._torch_maps import few_pictures, find_maps
-from nrjax.models._torch_runs import described, in_inference, on_accelerator
+from nrjax.models._torch_runs import described, in_inference, on_accelerator, order_convolutions
 
 
 class TimmModel(TorchModel):
@@ -111,7 +111,7 @@ def load_timm(
             f'{who}: its weights are not in the cache of the hub; get them first (python -c "import timm; '
             f"timm.create_model('{where}', pretrained=True)\"), or pass download=True, on the command line --download."
         ) from error
-    model = from_timm(on_accelerator(module, device), who, preprocessing)
+    model = from_timm(order_convolutions(on_accelerator(module, device)), who, preprocessing)
     model.pure = True  # the library's own layers, in evaluation mode
     model.files = walk_files(folder) if folder is not None else ()
     return model

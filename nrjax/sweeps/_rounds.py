@@ -162,7 +162,7 @@ class SweepRounds:
         return {
             fingerprint: CandidateResult(
                 Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint),
-                **{name: costs.get(fingerprint, {}).get(name) for name in ("ms", "zero_shot")},
+                ms=costs.get(fingerprint, {}).get("ms"), zero_shot=costs.get(fingerprint, {}).get("zero_shot"),
             ) for fingerprint in layers
         }  # fmt: skip
 
