@@ -195,7 +195,7 @@ def _node_of_driver() -> str:
 
 
 def _claims_on(node: str) -> Any:
-    """An actor on this node; where the node is lost it starts again on another, and knows of no claims."""
+    """An actor on this node, started again where its process ends; it knows of no claims then."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -212,7 +212,7 @@ def _do(
     def claim(fingerprint: str, name: str) -> bool:
         try:
             return ray.get(claims.claim.remote(fingerprint, name))
-        except ray.exceptions.RayActorError:  # lost with its node: the model is computed twice at worst
+        except ray.exceptions.RayError:  # lost with its node: the model is computed twice at worst
             return True
 
     while _ending:
