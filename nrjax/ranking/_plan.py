@@ -100,20 +100,20 @@ class Plan:
             name: result.about.preprocessing for name, result in results.items() if result.about is not None
         }  # fmt: skip
         made_with = {**self.settings, **(settings or {}), "preprocessing": preprocessing}
-        fields = {name: _cost_of(result) for name, result in results.items()}
+        fields = {name: _fields_of(result) for name, result in results.items()}
         if self.several_layers:
-            fields = {name: cost | best.layers.get(name, {}) for name, cost in fields.items()}
+            fields = {name: known | best.layers.get(name, {}) for name, known in fields.items()}
         ranking = build_ranking(
             list(results), best.scores, best.failed, self.request, made_with, self.target.target, fields
         )
         return ranking.with_heads(functools.partial(head_of, self))
 
 
-def _cost_of(result: CandidateResult) -> dict[str, Any]:
+def _fields_of(result: CandidateResult) -> dict[str, Any]:
     """As fields of `ScoredModel`."""
     described = result.about.description if result.about else Description()
     parameters, size = (None if number is None else int(number) for number in (described.parameters, described.bytes))
-    return {"parameters": parameters, "bytes": size, "ms": result.ms}
+    return {"parameters": parameters, "bytes": size, "ms": result.ms, "zero_shot": result.zero_shot}
 
 
 def _labelled_samples(

@@ -158,11 +158,11 @@ class SweepRounds:
         ]  # fmt: skip
         extraction = self._target.fingerprint, samples, self._plan.extraction.key
         layers = self._store.results(*extraction, versions_of(request), with_influences)
-        about, milliseconds = self._store.about(layers), self._store.milliseconds(*extraction)
+        about, costs = self._store.about(layers), self._store.costs(*extraction)
         return {
             fingerprint: CandidateResult(
                 Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint),
-                ms=milliseconds.get(fingerprint),
+                **{name: costs.get(fingerprint, {}).get(name) for name in ("ms", "zero_shot")},
             ) for fingerprint in layers
         }  # fmt: skip
 
@@ -182,7 +182,7 @@ class SweepRounds:
             about = result.about or self._store.about([fingerprint])[fingerprint]
             self._store.add(
                 self._keys[name], about, self._target.fingerprint, samples, self._plan.extraction.key,
-                versions_of(request), result.layers, {**result.seconds, "ms": result.ms},
+                versions_of(request), result.layers, {**result.seconds, "ms": result.ms, "zero_shot": result.zero_shot},
             )  # fmt: skip
 
 
