@@ -83,7 +83,8 @@ class Plan:
         all_layers = layers == "all" or (layer == "best" and layers is None)
         names = None if all_layers else tuple(layers if layers is not None else [layer])
         probabilities = any(kind.reads == "probabilities" for kind in request.scores)
-        extraction = ExtractionSpec(names, batch_size, precision, probabilities, pooling)
+        batches = 2 if isinstance(candidates, Candidates) and candidates.when_run else 1  # the second one is timed
+        extraction = ExtractionSpec(names, batch_size, precision, probabilities, pooling, batches)
         described = "best" if all_layers else layer if layers is None else f"best of {', '.join(map(str, layers))}"
         settings = {**target.target.made_with, "layer": described, "precision": precision}
         settings |= {} if pooling is None else {"pooling": pooling}
@@ -95,11 +96,17 @@ class Plan:
         Raises:
           ValueError: none of the models could be scored.
         """
+        left_out = {name: result.reason for name, result in results.items() if result.left_out}
+        results = {name: result for name, result in results.items() if not result.left_out}
+        if left_out and not results:
+            name, reason = next(iter(left_out.items()))
+            raise ValueError(f"where leaves out all models; {name}: {reason}")
         best = best_layers(results, self.request)
         preprocessing = {
             name: result.about.preprocessing for name, result in results.items() if result.about is not None
         }  # fmt: skip
         made_with = {**self.settings, **(settings or {}), "preprocessing": preprocessing}
+        made_with |= {"left_out": left_out} if left_out else {}
         fields = {name: _cost_of(result) for name, result in results.items()}
         if self.several_layers:
             fields = {name: cost | best.layers.get(name, {}) for name, cost in fields.items()}

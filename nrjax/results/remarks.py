@@ -3,6 +3,7 @@
 from nrjax.results.outcome import Outcome
 
 MOST_FAILURES = 20  # that are told one by one
+MOST_LEFT_OUT = 5
 
 
 def failures(ranking: Outcome) -> list[str]:
@@ -37,6 +38,10 @@ def remarks(ranking: Outcome) -> list[str]:
             "Without labels: how well the features form clusters, which need not be your classes. See "
             "'Without labels' in docs/guides/confidence.md."
         )
+    left_out = ranking.settings.get("left_out", {})
+    lines += [f"{name} is left out: {reason}" for name, reason in list(left_out.items())[:MOST_LEFT_OUT]]
+    if len(left_out) > MOST_LEFT_OUT:
+        lines.append(f"{len(left_out) - MOST_LEFT_OUT:,} more are left out; `settings` have all reasons.")
     lines += ranking.settings.get("remarks", ())
     return lines + _samples_to_tell(ranking) + _disagreement(ranking) + _agreement(ranking)
 
