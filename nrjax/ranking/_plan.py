@@ -1,7 +1,6 @@
 """A ranking that was asked for: candidates, samples, layers and scores, checked once before anything runs."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -16,6 +15,7 @@ from nrjax.models import (
     load_candidates,
 )
 from nrjax.ranking._best_layer import best_layers
+from nrjax.ranking._by_samples import scores_by_samples
 from nrjax.ranking._head_of import head_of
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec
 from nrjax.ranking._samples import LabelledSamples, has_labels
@@ -113,7 +113,10 @@ class Plan:
         ranking = build_ranking(
             list(results), best.scores, best.failed, self.request, made_with, self.target.target, fields
         )
-        return ranking.with_heads(functools.partial(head_of, self))
+        return ranking.with_models(self)
+
+    head = head_of
+    by_samples = scores_by_samples
 
 
 def _cost_of(result: CandidateResult) -> dict[str, Any]:

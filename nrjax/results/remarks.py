@@ -43,10 +43,10 @@ def remarks(ranking: Outcome) -> list[str]:
     if len(left_out) > MOST_LEFT_OUT:
         lines.append(f"{len(left_out) - MOST_LEFT_OUT:,} more are left out; `settings` have all reasons.")
     lines += ranking.settings.get("remarks", ())
-    return lines + _samples_to_tell(ranking) + _disagreement(ranking) + _agreement(ranking)
+    return lines + samples_to_tell(ranking) + _disagreement(ranking) + _agreement(ranking)
 
 
-def _samples_to_tell(ranking: Outcome) -> list[str]:
+def samples_to_tell(ranking: Outcome) -> list[str]:
     """How many samples would tell the first two models apart."""
     if "samples_to_tell" not in ranking.settings or len(ranking.order) < 2:
         return []
