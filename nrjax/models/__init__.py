@@ -13,7 +13,8 @@ from nrjax.models._extract import extract_features
 from nrjax.models._feature_batches import FeatureBatches
 from nrjax.models._features import Extracted, Features
 from nrjax.models._flax import from_linen, from_nnx
-from nrjax.models._jax import Definition, JaxModel, from_function
+from nrjax.models._function import from_function
+from nrjax.models._jax import Definition, JaxModel
 from nrjax.models._keras import from_keras
 from nrjax.models._layer_choice import Layer, LayerChoice
 from nrjax.models._live import as_model, layers
@@ -24,7 +25,7 @@ from nrjax.models._pooling import LAYER_POOLINGS, check_pooling
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._registry import architectures, custom_architectures, register_architecture
 from nrjax.models._samples import Samples, check_samples
-from nrjax.models._torch import from_torch
+from nrjax.models._torch_live import from_torch
 from nrjax.models._zoo import Zoo, load_zoo, save_model
 
 __all__ = [

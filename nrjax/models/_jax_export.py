@@ -8,7 +8,8 @@ import jax.export
 
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import check_regular
-from nrjax.models._jax import JaxModel, from_function
+from nrjax.models._function import from_function
+from nrjax.models._jax import JaxModel
 from nrjax.models._preprocessing import Preprocessing
 
 MOST_BYTES = 1 << 33

@@ -47,7 +47,7 @@ def as_model(model: Any) -> Model:
     if _is_instance(model, "sentence_transformers", "SentenceTransformer"):
         return from_embedder(functools.partial(_encoded, model))
     if _is_instance(model, "torch", "nn", "Module"):
-        from nrjax.models._torch import from_torch
+        from nrjax.models._torch_live import from_torch
 
         return from_torch(model)
     if _is_instance(model, "keras", "Model"):

@@ -22,7 +22,8 @@ from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
 from nrjax.models._preprocessing import Preprocessing
-from nrjax.models._torch import TorchModel, from_torch
+from nrjax.models._torch import TorchModel
+from nrjax.models._torch_live import from_torch
 from nrjax.models._torch_program import MOST_JSON, read_program
 from nrjax.models._torch_runs import described, on_accelerator
 

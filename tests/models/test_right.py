@@ -512,7 +512,7 @@ def test_bytes_that_are_normalised_on_the_device(monkeypatch):
     seen = nrjax.Preprocessing(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1), image_size=16)
     model = nrjax.from_torch(module, input_shape=(16, 16, 3), preprocessing=seen)
     from_host = extract_features(model, IMAGES, 0)
-    monkeypatch.setattr("nrjax.models._torch.is_accelerated", lambda module: True)
+    monkeypatch.setattr("nrjax.models._torch_live.is_accelerated", lambda module: True)
     assert model.inputs.prepare(IMAGES).dtype == np.uint8
     np.testing.assert_array_equal(extract_features(model, IMAGES, 0), from_host)
     floats = RNG.normal(size=(2, 16, 16, 3)).astype(np.float32)  # which enter as they are
