@@ -4,6 +4,7 @@ from nrjax.results.outcome import Outcome
 
 MOST_FAILURES = 20  # that are told one by one
 MOST_LEFT_OUT = 5
+WHY = " Fine-tuning on few labels follows the silhouette more, a head on frozen features follows probe more."
 
 
 def failures(ranking: Outcome) -> list[str]:
@@ -79,6 +80,7 @@ def _disagreement(ranking: Outcome) -> list[str]:
                 f"is right on {100 * probe[more]:.1f} % of the samples with {more} and on {100 * probe[less]:.1f} % "
                 f"with {less}: {100 * (probe[more] - probe[less]):.1f} points of accuracy."
             )
+            line += WHY if {by, name} == {"silhouette", "probe"} else ""
         lines.append(line)
         del others[name]
     if others:
