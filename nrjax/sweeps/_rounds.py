@@ -163,12 +163,15 @@ class SweepRounds:
         extraction = self._target.fingerprint, samples, self._plan.extraction.key
         layers = self._store.results(*extraction, versions_of(request), with_influences)
         about, costs = self._store.about(layers), self._store.costs(*extraction)
-        return {
-            fingerprint: CandidateResult(
-                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint),
-                **{name: costs.get(fingerprint, {}).get(name) for name in ("ms", "zero_shot")},
-            ) for fingerprint in layers
-        }  # fmt: skip
+
+        def known(fingerprint: str) -> CandidateResult:
+            cost = costs.get(fingerprint, {})
+            return CandidateResult(
+                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint), ms=cost.get("ms"),
+                zero_shot=cost.get("zero_shot"),
+            )  # fmt: skip
+
+        return {fingerprint: known(fingerprint) for fingerprint in layers}
 
     def _remember(self, result: CandidateResult, samples: int, request: Request) -> None:
         name, fingerprint = result.job
