@@ -52,7 +52,7 @@ class Extraction:
             spec = self._spec
             self._part, self._features = part, Features(
                 self._target.kind, self._target.some(*part), spec.layers, spec.batch_size, spec.precision,
-                spec.probabilities, spec.pooling,
+                spec.probabilities, spec.pooling, spec.batches,
             )  # fmt: skip
         try:
             return self._features(model, on_batch, on_widths)
@@ -70,4 +70,4 @@ def rows_of(extracted: Extracted, rows: Any) -> Extracted:
         return array[rows] if isinstance(array, np.ndarray) else array
 
     layers = {layer: taken(features) for layer, features in extracted.layers.items()}
-    return Extracted(layers, taken(extracted.probabilities))
+    return Extracted(layers, taken(extracted.probabilities), taken(extracted.predictions))

@@ -3,6 +3,8 @@
 from nrjax.results.outcome import Outcome
 
 MOST_FAILURES = 20  # that are told one by one
+MOST_LEFT_OUT = 5
+WHY = " Fine-tuning on few labels follows the silhouette more, a head on frozen features follows probe more."
 
 
 def failures(ranking: Outcome) -> list[str]:
@@ -38,11 +40,15 @@ def remarks(ranking: Outcome) -> list[str]:
             "Without labels: how well the features form clusters, which need not be your classes. See "
             "'Without labels' in docs/guides/confidence.md."
         )
+    left_out = ranking.settings.get("left_out", {})
+    lines += [f"{name} is left out: {reason}" for name, reason in list(left_out.items())[:MOST_LEFT_OUT]]
+    if len(left_out) > MOST_LEFT_OUT:
+        lines.append(f"{len(left_out) - MOST_LEFT_OUT:,} more are left out; `settings` have all reasons.")
     lines += ranking.settings.get("remarks", ())
-    return lines + _samples_to_tell(ranking) + _disagreement(ranking) + _agreement(ranking)
+    return lines + samples_to_tell(ranking) + _disagreement(ranking) + _agreement(ranking)
 
 
-def _samples_to_tell(ranking: Outcome) -> list[str]:
+def samples_to_tell(ranking: Outcome) -> list[str]:
     """How many samples would tell the first two models apart."""
     if "samples_to_tell" not in ranking.settings or len(ranking.order) < 2:
         return []
@@ -75,6 +81,7 @@ def _disagreement(ranking: Outcome) -> list[str]:
                 f"is right on {100 * probe[more]:.1f} % of the samples with {more} and on {100 * probe[less]:.1f} % "
                 f"with {less}: {100 * (probe[more] - probe[less]):.1f} points of accuracy."
             )
+            line += WHY if {by, name} == {"silhouette", "probe"} else ""
         lines.append(line)
         del others[name]
     if others:

@@ -152,3 +152,12 @@ def test_a_refused_model_stays_as_it_was(tmp_path):
         nrjax.load_head(tmp_path, other)
     assert other.pooling is None
     assert nrjax.load_head(tmp_path, identity()).model.pooling == "mean"
+
+
+def test_a_column_that_is_constant_but_for_rounding_has_no_weight():
+    step = 3 * np.finfo(np.float32).eps
+    column = np.where(np.arange(len(FEATURES)) % 2, 100, np.float32(100 * (1 + step))).astype(np.float32)
+    both = np.hstack([FEATURES, column[:, None]])
+    head, without = (nrjax.fit_head(identity(), array, LABELS) for array in (both, FEATURES))
+    assert not head.weights[-1].any()
+    np.testing.assert_allclose(head.weights[:-1], without.weights, rtol=1e-4, atol=1e-6)
