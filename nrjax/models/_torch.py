@@ -250,5 +250,5 @@ class TorchModel(Model):
 
     def _remarks_on_heads(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> list[str]:
         """What there is to say of several heads."""
-        remark = describe_heads(calls, tensors, self._head or "", batch)
+        remark = describe_heads(calls, tensors, self._head or "", batch, self.module)
         return [remark] if remark else []

@@ -1,0 +1,66 @@
+"""Networks that change their logits by themselves: what the head reads, or a remark that no head is known."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from nrjax import extract_features
+
+torch = pytest.importorskip("torch")
+
+ROWS = np.random.default_rng(0).normal(size=(12, 20)).astype(np.float32)
+functional = torch.nn.functional
+MASK = torch.tensor([False, False, True, False, False])
+
+
+class Network(torch.nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = torch.nn.Sequential(torch.nn.Linear(20, 16), torch.nn.ReLU(), torch.nn.Linear(16, 8))
+        self.head, self.answer = torch.nn.Linear(8, 5), answer
+        self.of_classes = torch.nn.Parameter(torch.rand(5) + 0.5)
+
+    def forward(self, x):
+        return self.answer(self, self.body(x).relu())
+
+
+KNOWN = {
+    "a prior": lambda net, x: net.head(x) + net.of_classes,
+    "softmax of a prior": lambda net, x: (net.head(x) / 3 + net.of_classes).softmax(1),
+    "factors": lambda net, x: net.head(x) * net.of_classes,
+    "rates": lambda net, x: net.head(x).exp(),
+    "masked": lambda net, x: net.head(x).masked_fill(MASK, -1e9),
+    "masked probabilities": lambda net, x: net.head(x).masked_fill(MASK, -torch.inf).softmax(1),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_head_is_found(name):
+    network = Network(KNOWN[name]).eval()
+    right = network.body(torch.tensor(ROWS)).relu().detach().numpy()
+    np.testing.assert_allclose(extract_features(network, ROWS), right, atol=1e-5)
+
+
+UNKNOWN = {
+    "fewer classes": lambda net, x: net.head(x)[:, ::2],
+    "more classes": lambda net, x: functional.pad(net.head(x), (0, 3)),
+    "in order": lambda net, x: net.head(x).cumsum(1),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_is_taken_without_a_known_head_is_said(name):
+    network = Network(UNKNOWN[name]).eval()
+    with pytest.warns(RuntimeWarning, match="its output is made of what head answers, but not as a head's is"):
+        features = extract_features(network, ROWS)
+    np.testing.assert_allclose(features, network(torch.tensor(ROWS)).detach().numpy(), atol=1e-5)
+
+
+def test_embeddings_are_no_answers_of_heads():
+    network = Network(lambda net, x: functional.normalize(net.head(x))).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        features = extract_features(network, ROWS)
+    np.testing.assert_allclose(features, network(torch.tensor(ROWS)).detach().numpy(), atol=1e-5)
