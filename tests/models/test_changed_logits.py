@@ -43,19 +43,40 @@ def test_the_head_is_found(name):
     np.testing.assert_allclose(extract_features(network, ROWS), right, atol=1e-5)
 
 
+def as_onnx(network, folder):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    path = str(folder / "network.onnx")
+    options = {"dynamo": False, "dynamic_axes": {"x": {0: "b"}}, "input_names": ["x"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (torch.tensor(ROWS),), path, **options)
+    return f"onnx:{path}"
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_head_of_an_onnx_file(name, tmp_path):
+    network = Network(KNOWN[name]).eval()
+    right = network.body(torch.tensor(ROWS)).relu().detach().numpy()
+    np.testing.assert_allclose(extract_features(as_onnx(network, tmp_path), ROWS), right, atol=1e-5)
+
+
 UNKNOWN = {
-    "fewer classes": lambda net, x: net.head(x)[:, ::2],
+    "fewer classes": lambda net, x: net.head(x)[:, :3],
     "more classes": lambda net, x: functional.pad(net.head(x), (0, 3)),
     "in order": lambda net, x: net.head(x).cumsum(1),
+    "largest of several": lambda net, x: net.head(x)[:, :4].reshape(-1, 2, 2).amax(2),
 }
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_what_is_taken_without_a_known_head_is_said(name):
+def test_what_is_taken_without_a_known_head_is_said(name, tmp_path):
     network = Network(UNKNOWN[name]).eval()
     with pytest.warns(RuntimeWarning, match="its output is made of what head answers, but not as a head's is"):
         features = extract_features(network, ROWS)
-    np.testing.assert_allclose(features, network(torch.tensor(ROWS)).detach().numpy(), atol=1e-5)
+    right = network(torch.tensor(ROWS)).detach().numpy()
+    np.testing.assert_allclose(features, right, atol=1e-5)
+    with pytest.warns(RuntimeWarning, match="its output is made by [CGPRS][a-zA-Z]+, and is taken as it is"):
+        np.testing.assert_allclose(extract_features(as_onnx(network, tmp_path), ROWS), right, atol=1e-5)
 
 
 def test_embeddings_are_no_answers_of_heads():
