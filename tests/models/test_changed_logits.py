@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nrjax import extract_features
+from tests.models import sources  # noqa: F401  (Keras on JAX)
 
 torch = pytest.importorskip("torch")
 
@@ -85,3 +86,34 @@ def test_embeddings_are_no_answers_of_heads():
         warnings.simplefilter("error")
         features = extract_features(network, ROWS)
     np.testing.assert_allclose(features, network(torch.tensor(ROWS)).detach().numpy(), atol=1e-5)
+
+
+def keras_network(answer):
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
+    keras.utils.set_random_seed(0)
+    given = keras.Input((20,))
+    body = keras.layers.Dense(8, activation="relu")(given)
+    logits = keras.layers.Dense(5)(body)
+    return keras.Model(given, answer(keras, logits)), keras.Model(given, body)
+
+
+KERAS = {
+    "rates": lambda keras, x: keras.ops.exp(x),
+    "activation": lambda keras, x: keras.layers.Activation("exponential")(x),
+    "turned": lambda keras, x: -x,
+    "masked": lambda keras, x: keras.ops.softmax(keras.ops.where(MASK.numpy(), -1e9, x)),
+    "own softmax": lambda keras, x: keras.layers.Lambda(lambda logits: keras.ops.softmax(logits))(x),
+}
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_the_head_of_a_keras_network(name):
+    network, body = keras_network(KERAS[name])
+    np.testing.assert_allclose(extract_features(network, ROWS), body.predict(ROWS, verbose=0), atol=1e-5)
+
+
+def test_what_is_taken_of_a_keras_network_is_said():
+    network, _ = keras_network(lambda keras, x: x[:, :3])
+    with pytest.warns(RuntimeWarning, match="its output is made by GetItem, and is taken as it is"):
+        features = extract_features(network, ROWS)
+    np.testing.assert_allclose(features, network.predict(ROWS, verbose=0), atol=1e-5)
