@@ -26,10 +26,13 @@ class Extracted(NamedTuple):
       layers: features `[samples, dims]` by requested layer, or the reason why there are none.
       probabilities: of the model's own classes `[samples, source_classes]`, or why there are none; None where they
         were not requested.
+      predictions: the class of every sample by a zero-shot classifier; None of other models, and where features were
+        stored before.
     """
 
     layers: dict[str, np.ndarray | str]
     probabilities: np.ndarray | str | None
+    predictions: np.ndarray | None = None
 
 
 class Features:
@@ -79,12 +82,15 @@ class Features:
         if self._probabilities:
             logits = features.get(_LAST) if model.classifies else NO_CLASSES
             probabilities = _softmax(logits) if isinstance(logits, np.ndarray) else logits
-        return Extracted({str(layer): features[layer] for layer in chosen}, probabilities)
+        own = features.get(_LAST) if model.zero_shot else None
+        predictions = own.argmax(axis=1) if isinstance(own, np.ndarray) else None
+        return Extracted({str(layer): features[layer] for layer in chosen}, probabilities, predictions)
 
     def _extract(
         self, model: Model, samples: Samples, chosen: list[LayerChoice], on_batch: Any, on_widths: Any
     ) -> dict[LayerChoice, np.ndarray | str]:
-        last: list[LayerChoice] = [_LAST] if self._probabilities and model.classifies else []
+        has_last = model.zero_shot or (self._probabilities and model.classifies)
+        last: list[LayerChoice] = [_LAST] if has_last else []
         try:
             layers = chosen + last
             arrays = extract_layers(

@@ -12,6 +12,7 @@ from nrjax._utils.paths import walk_files
 from nrjax.models._adapters import merge, read_adapter
 from nrjax.models._huggingface_audio import CLASSIFIERS
 from nrjax.models._huggingface_build import PAIR_CLASSIFIER, TEXT_TOWERS, build_model, quietly
+from nrjax.models._huggingface_cache import find_folder
 from nrjax.models._huggingface_flax import find_flax, load_flax
 from nrjax.models._huggingface_preparers import Preparers
 from nrjax.models._huggingface_sound import SOUND
@@ -46,16 +47,16 @@ def load_huggingface(
     check_pooling(pooling, who)
     transformers = framework("transformers", who)
     framework("torch", who)
-    root = base / Path(where).expanduser()
+    root = find_folder(where, base, who, download=download)
     sentences = sentence_settings(root if root.is_dir() else None, who)
     if sentences.first == "StaticEmbedding":
         return load_static(root, sentences, shortened(who))
     adapter, adapted = read_adapter(root, who), root
     if adapter is not None:
         where = adapter.base
-        root = base / Path(where).expanduser()
+        root = find_folder(where, base, who, download=download)
         sentences = sentence_settings(root if root.is_dir() else None, who)
-    folder = local_folder(str(Path(where) / sentences.folder) if sentences.folder else where, base, who)
+    folder = local_folder(str((root / sentences.folder).absolute()) if root.is_dir() else where, base, who)
     is_local = folder is not None
     options = {"trust_remote_code": False, "local_files_only": is_local or not download}
     name = str(folder) if is_local else where

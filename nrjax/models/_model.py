@@ -87,6 +87,7 @@ class Model(abc.ABC):
       pooling: of layers that are maps or tokens; None flattens them, or is the model's own.
       channels_first: whether channels of maps are behind the samples, and not last.
       classifies: whether its last layer are logits or probabilities of classes of its own.
+      zero_shot: whether these classes are the target's, because `name_classes` has named them.
       files: all that it was read from, folders included; empty where that is not known, or it was never in files.
 
     Examples:
@@ -104,6 +105,7 @@ class Model(abc.ABC):
     compiled: bool = False
     pure: bool = False
     classifies: bool = False
+    zero_shot: bool = False
     pooling: str | None = None
     channels_first: bool = False
     files: tuple[Path, ...] = ()

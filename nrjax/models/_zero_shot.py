@@ -42,7 +42,7 @@ class ZeroShotModel(Model):
                 f"{', '.join(names[:5]) or 'none'}. Load the data with class_names, or pass labels that are words."
             )
         if names != self._classes:
-            self._classes, self._weights = names, None
+            self._classes, self._weights, self.zero_shot = names, None, True
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """Embedding, logits, probabilities."""

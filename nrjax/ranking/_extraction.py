@@ -70,4 +70,4 @@ def rows_of(extracted: Extracted, rows: Any) -> Extracted:
         return array[rows] if isinstance(array, np.ndarray) else array
 
     layers = {layer: taken(features) for layer, features in extracted.layers.items()}
-    return Extracted(layers, taken(extracted.probabilities))
+    return Extracted(layers, taken(extracted.probabilities), taken(extracted.predictions))

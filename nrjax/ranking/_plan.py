@@ -107,9 +107,9 @@ class Plan:
         }  # fmt: skip
         made_with = {**self.settings, **(settings or {}), "preprocessing": preprocessing}
         made_with |= {"left_out": left_out} if left_out else {}
-        fields = {name: _cost_of(result) for name, result in results.items()}
+        fields = {name: _fields_of(result) for name, result in results.items()}
         if self.several_layers:
-            fields = {name: cost | best.layers.get(name, {}) for name, cost in fields.items()}
+            fields = {name: known | best.layers.get(name, {}) for name, known in fields.items()}
         ranking = build_ranking(
             list(results), best.scores, best.failed, self.request, made_with, self.target.target, fields
         )
@@ -119,11 +119,11 @@ class Plan:
     by_samples = scores_by_samples
 
 
-def _cost_of(result: CandidateResult) -> dict[str, Any]:
+def _fields_of(result: CandidateResult) -> dict[str, Any]:
     """As fields of `ScoredModel`."""
     described = result.about.description if result.about else Description()
     parameters, size = (None if number is None else int(number) for number in (described.parameters, described.bytes))
-    return {"parameters": parameters, "bytes": size, "ms": result.ms}
+    return {"parameters": parameters, "bytes": size, "ms": result.ms, "zero_shot": result.zero_shot}
 
 
 def _labelled_samples(

@@ -25,13 +25,15 @@ class RoundScorer:
 
     def __init__(self, target: LabelledSamples, round_spec: RoundSpec, *, at_once: bool):
         rows = np.sort(target.order[: round_spec.samples])
-        self._samples, self._at_once = round_spec.samples, at_once
-        self._scorer = ModelScorer(target.target.take(rows), round_spec.request)
+        self._samples, self._at_once, self._target = round_spec.samples, at_once, target.target.take(rows)
+        self._scorer = ModelScorer(self._target, round_spec.request)
         self._open: dict[str, tuple[CandidateResult, list[str]]] = {}  # results, and the layers that they wait for
 
     def add(self, result: CandidateResult, extracted: Extracted) -> Iterator[CandidateResult]:
         """Takes the features of a candidate, and gives the results that are complete."""
         start, name = time.perf_counter(), result.job.name
+        if extracted.predictions is not None and self._target.task == "classification":
+            result.zero_shot = float(np.mean(extracted.predictions == self._target.values))
         waiting = []
         for layer, features in extracted.layers.items():
             checked = features if isinstance(features, str) else checked_or_reason(

@@ -54,6 +54,8 @@ def _rows(ranking: Outcome, *, costs: bool = False) -> list[dict[str, str]]:
             row["score"] += " [{:.3f}, {:.3f}]".format(*model.interval) if model.interval else ""
             row[statements["p_first"]] = f"{model.p_first:.2f}" if model.p_first is not None else "-"
         row |= {name: f"{model.scores[name]:.4f}" if name in model.scores else "-" for name in others}
+        if any(other.zero_shot is not None for other in ranking.models):
+            row["zero-shot"] = f"{model.zero_shot:.4f}" if model.zero_shot is not None else "-"
         if "p_near_best" in statements:
             row["P(within 1 point)"] = f"{model.p_near_best:.2f}" if model.p_near_best is not None else "-"
         row |= {"layer": model.layer or "-"} if ranking.by_layer else {}

@@ -10,7 +10,7 @@ from nrjax._version import __version__
 
 # Scores this close, the default tolerance of a silhouette, share a rank.
 TIE = 1e-5
-COSTS = ("ms", "parameters", "bytes")  # fields of a model that say what it costs
+WHERE_KNOWN = ("zero_shot", "ms", "parameters", "bytes")  # fields that rows have where a model has them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,8 @@ class ScoredModel:
       rank: 1 is best; tied models share one; None where the model failed.
       reason: why it failed.
       scores: every score asked for, by name.
-      missing: scores that are not defined for this model: name to reason.
+      missing: scores that are not defined for this model: name to reason. Those that mean nothing for the target,
+        whatever the model is, are in the ranking's `settings["undefined"]`.
       uncertain: scores whose error may be larger than promised: name to cause.
       interval: with the probability `settings["confidence"]` it contains the score that a much larger sample of the
         same kind would have (for other scores than the silhouette: a new sample of the same size).
@@ -62,6 +63,8 @@ class ScoredModel:
       bytes: size of its weights.
       ms: milliseconds per sample of the forward pass on this machine, with preprocessing, without the first batch; None
         if there was only one batch, or if the features were stored before.
+      zero_shot: accuracy of the own predictions of a zero-shot classifier (`hf-zeroshot:`), without training; None for
+        other models, or if the features were stored before.
 
     Examples:
       >>> model = nrjax.rank_batch(features, labels)["F10"]
@@ -90,6 +93,7 @@ class ScoredModel:
     parameters: int | None = None
     bytes: int | None = None
     ms: float | None = None
+    zero_shot: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +244,7 @@ class Outcome:
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per model: its fields, the other scores, and what was asked for beyond them."""
         made, rows = self.settings, []
-        costs = [field for field in COSTS if any(getattr(m, field) is not None for m in self.models)]
+        known = [field for field in WHERE_KNOWN if any(getattr(m, field) is not None for m in self.models)]
         for m in self.models:
             row = {"name": m.name, "score": m.score}
             row |= {name: m.scores.get(name) for name in made["scores"] if name != made["by"]}
@@ -250,7 +254,7 @@ class Outcome:
                 row |= {"p_near_best": m.p_near_best} if "probe" in made["scores"] else {}
             row |= {"layer": m.layer} if self.by_layer else {}
             row |= {"dims": m.dims, "n_components": m.n_components, "solver": m.solver}
-            row |= {field: getattr(m, field) for field in costs}
+            row |= {field: getattr(m, field) for field in known}
             rows.append(row | {"rank": m.rank, "reason": m.reason})
         return rows
 

@@ -19,7 +19,8 @@ def failures(ranking: Outcome) -> list[str]:
 
 def remarks(ranking: Outcome) -> list[str]:
     """Why scores are missing or uncertain, and which scores put another model first."""
-    lines: list[str] = []
+    undefined = ranking.settings.get("undefined", {})
+    lines = [f"No model has {score}: {reason.rstrip('.')}." for score, reason in undefined.items()]
     without: dict[tuple[str, str], list[str]] = {}
     for model in ranking.models:
         if model.rank is not None:

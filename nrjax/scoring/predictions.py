@@ -54,8 +54,8 @@ def predictions_without(features: Any, target: Target) -> Predictions:
         scaled = np.asarray((outputs - outputs.mean(axis=0)) / scale, dtype)
         best, _, _ = fit(np.asarray(array, dtype), scaled, groups_of(target))
         values = outputs - scale * np.asarray(best.residuals, np.float64)
-        varies = np.asarray(standardised(jnp.asarray(array, dtype), rounding).rows).any(axis=0)
-        return Predictions(values, float(best.alpha), _score(values, outputs, target), varies)
+        varies = np.any(np.asarray(standardised(jnp.asarray(array, dtype), rounding).rows), axis=0)
+        return Predictions(values, float(best.alpha), _score(values, outputs, target), np.asarray(varies))
 
 
 def _score(values: np.ndarray, outputs: np.ndarray, target: Target) -> float:

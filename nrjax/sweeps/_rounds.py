@@ -162,13 +162,16 @@ class SweepRounds:
         ]  # fmt: skip
         extraction = self._target.fingerprint, samples, self._plan.extraction.key
         layers = self._store.results(*extraction, versions_of(request), with_influences)
-        about, milliseconds = self._store.about(layers), self._store.milliseconds(*extraction)
-        return {
-            fingerprint: CandidateResult(
-                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint),
-                ms=milliseconds.get(fingerprint),
-            ) for fingerprint in layers
-        }  # fmt: skip
+        about, costs = self._store.about(layers), self._store.costs(*extraction)
+
+        def known(fingerprint: str) -> CandidateResult:
+            cost = costs.get(fingerprint, {})
+            return CandidateResult(
+                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint), ms=cost.get("ms"),
+                zero_shot=cost.get("zero_shot"),
+            )  # fmt: skip
+
+        return {fingerprint: known(fingerprint) for fingerprint in layers}
 
     def _remember(self, result: CandidateResult, samples: int, request: Request) -> None:
         name, fingerprint = result.job
@@ -186,7 +189,7 @@ class SweepRounds:
             about = result.about or self._store.about([fingerprint])[fingerprint]
             self._store.add(
                 self._keys[name], about, self._target.fingerprint, samples, self._plan.extraction.key,
-                versions_of(request), result.layers, {**result.seconds, "ms": result.ms},
+                versions_of(request), result.layers, {**result.seconds, "ms": result.ms, "zero_shot": result.zero_shot},
             )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ class Store(Database):
           extraction: layers and precision, as text.
           settings: what decides the numbers of a score, as text, by score.
           layers: results, or why there is none.
-          cost: seconds of every part, and `ms`, milliseconds a sample.
+          cost: seconds of every part, `ms`, milliseconds a sample, and `zero_shot`, as in `CandidateResult`.
         """
         described, fingerprint = about.description, about.fingerprint
         tags = {str(name): value for name, value in described.tags.items()}
@@ -88,10 +88,10 @@ class Store(Database):
         row = fingerprint, target, samples, extraction, json.dumps(dict(cost)), time.time(), __version__
         self._write(*statements, put("costs", row))
 
-    def milliseconds(self, target: str, samples: int, extraction: str) -> dict[str, float | None]:
-        """That a sample took, by fingerprint of the model."""
+    def costs(self, target: str, samples: int, extraction: str) -> dict[str, dict[str, float | None]]:
+        """What `add` got, by fingerprint of the model."""
         rows = self._rows("costs", "target = ? AND samples = ? AND asked = ?", target, samples, extraction)
-        return {model: json.loads(cost).get("ms") for model, _, _, _, cost, *_ in rows}
+        return {model: json.loads(cost) for model, _, _, _, cost, *_ in rows}
 
     def results(
         self, target: str, samples: int, extraction: str, settings: Mapping[str, str], sampled: Sequence[str]

@@ -34,13 +34,13 @@ def save(peft, folder, seed=0, classifier=False, **settings):
     return adapted.merge_and_unload().eval()
 
 
-def alone(network, folder):
+def alone(network, folder, texts=T):
     import torch
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "base")
     with torch.no_grad():
-        return [network(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy() for text in T]
+        return [network(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy() for text in texts]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")

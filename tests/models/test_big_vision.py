@@ -43,9 +43,9 @@ def norm(x, weights, name):
     return x * weights[f"{name}/scale"] + weights[f"{name}/bias"]
 
 
-def forward(tree, blocks):
+def forward(tree, blocks, images=X):
     """What the head reads."""
-    x = X.astype(np.float32) / 127.5 - 1
+    x = images.astype(np.float32) / 127.5 - 1
     patches = x.reshape(len(x), 4, PATCH, 4, PATCH, 3).transpose(0, 1, 3, 2, 4, 5)
     x = np.einsum("nijabc,abcd->nijd", patches, tree["embedding/kernel"]).reshape(len(x), 16, WIDTH)
     x = x + tree["embedding/bias"] + tree["pos_embedding"]

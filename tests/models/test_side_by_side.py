@@ -1,80 +1,130 @@
-"""Sources of every kind in one ranking, each with the value that its framework gives, for a target each can take."""
+"""Sources of every kind in one ranking: each has the features that its framework gives, however it is held.
 
-import jax
+`python -m tests.models.test_side_by_side` writes the page that shows it, which needs all frameworks.
+"""
+
+import contextlib
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 import nrjax
-from tests.models import sources
-from tests.models.test_parts import save_clip
+from nrjax.models import load_candidates
+from tests.models import ways
 
-X, T, Y = sources.images(24), sources.texts(24), np.arange(24) % 4
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory):
-    for package in ("torch", "transformers", "timm", "onnxruntime", "equinox"):
-        pytest.importorskip(package, exc_type=ImportError)
-    place = tmp_path_factory.mktemp("all")
-    sources.save_bert(place / "encoder", 0)
-    save_clip(place / "clip", place / "encoder")
-    (place / "runs").mkdir()
-    sources.timm(place / "runs")
-    return place
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "sources.md"
+COLUMNS = ("live", "file", "directory", "name")
+KINDS = {"images": (ways.OF_IMAGES, ways.images), "texts": (ways.OF_TEXTS, ways.texts)}
+NEAR = 2e-6  # of the largest feature
+ROW = re.compile(r"^\| (.*?) \| (.*) \|$", re.MULTILINE)
 
 
-def test_images(here, monkeypatch):
-    import equinox
-    import torch
+@contextlib.contextmanager
+def built(kind: str, place: Path, missing: list[str]) -> Iterator[list[ways.Case]]:
+    """Cases of the frameworks that are here, and in `missing` the others; the hub's cache is one of its own."""
+    cases: list[ways.Case] = []
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of exporters
+        with contextlib.suppress(ImportError):
+            patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place / "hub"))
+        for number, build in enumerate(KINDS[kind][0]):
+            (place / str(number)).mkdir()
+            try:
+                cases += build(place / str(number), place / "hub")
+            except pytest.skip.Exception as reason:
+                missing.append(str(reason))
+        yield cases
 
-    monkeypatch.chdir(here)
-    network = sources.torch_network().eval()
-    sizes = ({0: torch.export.Dim("batch", min=1, max=4096)},)
-    program = torch.export.export(network, (torch.zeros(2, 3, 32, 32),), dynamic_shapes=sizes)
-    torch.export.save(program, here / "net.pt2")
-    keys = jax.random.split(jax.random.key(0))
-    module = equinox.nn.Sequential([
-        equinox.nn.Conv2d(3, 6, 3, key=keys[0]), equinox.nn.Lambda(lambda x: x.mean((1, 2))),
-        equinox.nn.Linear(6, 4, key=keys[1]),
-    ])  # fmt: skip
-    models = {"runs": "timm:runs/*", "clip": "hf:clip", "program": "torch:net.pt2", "equinox": module}
-    ranking = nrjax.rank(models, X, Y, scores="silhouette", progress=False)
+
+def apart(case: ways.Case, candidate: Any, samples: Any) -> float:
+    """How far features are from the framework's own, as a part of the largest."""
+    candidates = load_candidates({"candidate": candidate})
+    features = nrjax.extract_features(candidates[next(iter(candidates))], samples, case.layer)
+    assert features.shape == np.shape(case.expected)
+    return float(np.abs(features - case.expected).max() / np.abs(case.expected).max())
+
+
+def name_of(case: ways.Case, how: str) -> str:
+    return f"{case.source}, {how}"
+
+
+def ranked(cases: list[ways.Case], kind: str) -> Any:
+    """One ranking of everything."""
+    models = {name_of(case, how): held for case in cases for how, held in case.held.items()
+              if case.layer == "penultimate"}  # fmt: skip
+    return nrjax.rank(models, *KINDS[kind][1](), scores="silhouette", progress=False)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def here(request, tmp_path_factory):
+    missing: list[str] = []
+    with built(request.param, tmp_path_factory.mktemp("ways"), missing) as cases:
+        if not cases:
+            pytest.skip(missing[0])
+        yield request.param, cases, missing
+
+
+def test_features_are_the_frameworks_own(here):
+    kind, cases, _ = here
+    samples, _ = KINDS[kind][1]()
+    far = {name_of(case, how): apart(case, held, samples) for case in cases for how, held in case.held.items()}
+    assert {name: value for name, value in far.items() if not value < NEAR} == {}
+
+
+def test_one_ranking(here):
+    kind, cases, _ = here
+    ranking = ranked(cases, kind)
     assert not ranking.failed
-    assert set(ranking.order) == {"runs", "clip", "program", "equinox"}
-    alone = {
-        "program": nrjax.from_torch(network, input_shape=(32, 32, 3)), "equinox": module, "clip": "hf:clip",
-        "runs": "timm:runs/timm0",
-    }  # fmt: skip
-    features = {name: nrjax.extract_features(model, X) for name, model in alone.items()}
-    expected = nrjax.rank_batch(features, Y).scores
+    features = {name_of(case, how): np.asarray(case.expected) for case in cases for how in case.held
+                if case.layer == "penultimate"}  # fmt: skip
+    expected = nrjax.rank_batch(features, KINDS[kind][1]()[1]).scores
+    assert len({round(score, 4) for score in expected.values()}) > 1
     assert ranking.scores == pytest.approx(expected, abs=1e-4)
+    assert set(ranking.scores) == set(features)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_texts(here, monkeypatch):
-    import torch
-    import transformers
+def test_the_page_has_all_of_it(here):
+    kind, cases, missing = here
+    text = PAGE.read_text(encoding="utf-8").partition(f"## {kind.capitalize()}")[2].partition("\n## ")[0]
+    rows = {source: cells.split(" | ") for source, cells in ROW.findall(text)}
+    for case in cases:
+        held = {column for column, cell in zip(COLUMNS, rows[case.source], strict=True) if cell}
+        assert held == set(case.held), case.source
+    if not missing:
+        assert len(rows) == len(cases) + 1  # with the header
 
-    monkeypatch.chdir(here)
-    network = transformers.AutoModel.from_pretrained("encoder", add_pooling_layer=False).eval()
 
-    class Plain(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network = network
+def write() -> None:
+    """Writes the page."""
+    text = [
+        "# Sources, and how exactly they are read", "",
+        "Each cell compares the features of nrjax with those that the framework gives alone, on 40 samples: the "
+        "largest difference as a part of the largest feature. All networks are small and have random weights. *name* "
+        "is a model in the hub's cache. `python -m tests.models.test_side_by_side` wrote this page, and a test repeats "
+        f"the comparison: no difference is above {NEAR:g}.", "",
+    ]  # fmt: skip
+    for kind, (_, load) in KINDS.items():
+        missing: list[str] = []
+        samples, _ = load()
+        with tempfile.TemporaryDirectory() as folder, built(kind, Path(folder), missing) as cases:
+            if missing:
+                raise SystemExit("; ".join(missing))
+            text += [f"## {kind.capitalize()}", "", f"| | {' | '.join(COLUMNS)} |", f"|---|{'---|' * len(COLUMNS)}"]
+            for case in cases:
+                far = {how: apart(case, held, samples) for how, held in case.held.items()}
+                cells = (f"{far[column]:.0e}" if far.get(column) else "equal" if column in far else ""
+                         for column in COLUMNS)  # fmt: skip
+                text.append(f"| {case.source} | {' | '.join(cells)} |")
+            ranking = ranked(cases, kind)
+            text += ["", "The same in one ranking:", "", "```", str(ranking), "```", ""]
+    PAGE.write_text("\n".join(text), encoding="utf-8")
 
-        def forward(self, tokens, mask):
-            return self.network(input_ids=tokens, attention_mask=mask).last_hidden_state
 
-    names = ["input_ids", "attention_mask"]
-    given = transformers.AutoTokenizer.from_pretrained("encoder")(["red cat", "dog"], padding=True, return_tensors="pt")
-    torch.onnx.export(
-        Plain().eval(), tuple(given[name] for name in names), here / "encoder" / "net.onnx", input_names=names,
-        dynamo=False, output_names=["last_hidden_state"],
-        dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names},
-    )  # fmt: skip
-    models = {"encoder": "hf:encoder", "onnx": "onnx:encoder/net.onnx", "clip": "hf:clip"}
-    ranking = nrjax.rank(models, T, Y, scores="silhouette", progress=False)
-    assert not ranking.failed
-    assert set(ranking.order) == set(models)
-    assert ranking.scores["encoder"] == pytest.approx(ranking.scores["onnx"], abs=1e-4)
+if __name__ == "__main__":
+    write()

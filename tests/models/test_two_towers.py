@@ -101,8 +101,25 @@ def test_zero_shot(towers):
     assert not ranking.failed
     expected = nrjax.rank_batch({"x": probabilities}, LABELS, scores="probe").scores["x"]
     assert ranking.scores["zero"] == pytest.approx(expected, abs=1e-3)
-    accuracy = (nrjax.extract_features(model, X, "logits").argmax(1) == [CLASSES.index(c) for c in LABELS]).mean()
-    assert accuracy == (probabilities.argmax(1) == [CLASSES.index(c) for c in LABELS]).mean()
+    right = probabilities.argmax(1) == [CLASSES.index(c) for c in LABELS]
+    assert 0 < right.mean() < 1
+    assert ranking["zero"].zero_shot == right.mean()
+    assert ranking["embedding"].zero_shot is None
+    assert f" {right.mean():.4f} " in str(ranking)
+    assert "zero-shot" in str(ranking).splitlines()[0]
+    assert ranking.rows()[0].keys() > {"zero_shot", "parameters"}
+
+
+def test_the_accuracy_of_zero_shot_is_of_any_layer_and_stored(towers, tmp_path):
+    zero = towers[1].replace("hf:", "hf-zeroshot:")
+    options = {"scores": "silhouette", "progress": False}
+    expected = nrjax.rank({"zero": zero}, X, LABELS, **options)["zero"].zero_shot
+    for layer in ("embedding", "logits", "best"):
+        assert nrjax.rank({"zero": zero}, X, LABELS, layer=layer, **options)["zero"].zero_shot == expected
+    swept = [nrjax.sweep({"zero": zero}, X, LABELS, store=tmp_path / "r.db", **options) for _ in range(2)]
+    assert [sweep.computed for sweep in swept] == [1, 0]
+    assert [sweep.ranking["zero"].zero_shot for sweep in swept] == [expected] * 2
+    assert "zero-shot" not in str(nrjax.rank({"embedding": towers[1]}, X, LABELS, **options))
 
 
 def test_the_fingerprint_knows_the_classes(towers):

@@ -47,7 +47,8 @@ def test_average_precision_of_the_rare_class():
         score = nrjax.rank_batch({"m": features}, labels, scores="average_precision").scores["m"]
         assert score == pytest.approx(average_precision_score(ids, values), abs=1e-9)
     ranking = nrjax.rank_batch({"m": features}, np.arange(120) % 3, scores=("probe", "average_precision"))
-    assert ranking.models[0].missing["average_precision"].endswith("take balanced_probe")
+    assert ranking.settings["undefined"]["average_precision"].endswith("take balanced_probe")
+    assert "No model has average_precision: it is of two classes" in str(ranking)
 
 
 def test_the_majority_hides_a_feature_and_the_balanced_scores_show_it():
