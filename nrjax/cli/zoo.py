@@ -29,7 +29,8 @@ def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
 
     found, rows, failed = load_models(models, str(demo.ZOO), where), [], False
     if found.when_run:
-        raise ValueError(f"{found.when_run}: ms is known when models run; nrjax rank and sweep take this condition.")
+        words = f"{found.when_run}: ms is known when models run; nrjax rank and sweep take this condition."
+        raise click.BadParameter(words, param_hint="--where")
     for name in found:
         try:
             known = found.known(name, look=True)
