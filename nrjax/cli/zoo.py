@@ -1,6 +1,7 @@
 """`nrjax zoo` and `nrjax layers`: what there is to rank."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -16,20 +17,48 @@ from nrjax.cli.types import Size
         "nrjax zoo",
         'nrjax zoo candidates.toml --where "parameters < 30e6" --format csv',
         "nrjax zoo 'timm:convnext*' --where \"license == 'apache-2.0'\"",
+        'nrjax zoo --search image-classification --where "parameters < 50e6" --out candidates.toml',
         failure="a model cannot be read, or the input is wrong; stderr says what",
     )
 )
 @click.argument("models", nargs=-1)
 @where_option
+@click.option("--search", "task", metavar="TASK", help="Ask the hub for models of a task, instead of MODELS.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Models that --search lists.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.toml",
+    help="Write what --search lists into a list of candidates.",
+)
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
-def zoo(models: tuple[str, ...], where: str | None, output: str) -> None:
+def zoo(
+    models: tuple[str, ...], where: str | None, task: str | None, limit: int, out: Path | None, output: str
+) -> None:
     """List MODELS (default: the bundled zoo): zoos, lists (.toml, .json), names and patterns such as timm:resnet*."""
+    if task is None and out is None:
+        return _list(models, where, output)
+    if task is None or models:
+        raise click.UsageError("--search TASK lists models of the hub, and --out writes them; leave MODELS out.")
+    from nrjax.models import search_hub, write_list
+
+    found = search_hub(task, where, limit)
+    if out is not None:
+        write_list(out, found)
+    print_rows([{"model": known["name"], **{k: v for k, v in known.items() if k != "name"}} for known in found], output)
+    size = sum(known["bytes"] for known in found) / 1e9
+    said = f"{len(found)} models, {size:,.1f} GB of weights. Nothing was downloaded"
+    click.echo(f"{said}; nrjax rank {out} --download does." if out else f"{said}.", err=True)
+
+
+def _list(models: tuple[str, ...], where: str | None, output: str) -> None:
     from nrjax import demo
 
     found, rows, failed = load_models(models, str(demo.ZOO), where), [], False
     if found.when_run:
-        raise ValueError(f"{found.when_run}: ms is known when models run; nrjax rank and sweep take this condition.")
+        words = f"{found.when_run}: ms is known when models run; nrjax rank and sweep take this condition."
+        raise click.BadParameter(words, param_hint="--where")
     for name in found:
         try:
             known = found.known(name, look=True)

@@ -14,6 +14,7 @@ from nrjax.models._feature_batches import FeatureBatches
 from nrjax.models._features import Extracted, Features
 from nrjax.models._flax import from_linen, from_nnx
 from nrjax.models._function import from_function
+from nrjax.models._hub_search import search_hub, write_list
 from nrjax.models._jax import Definition, JaxModel
 from nrjax.models._keras import from_keras
 from nrjax.models._layer_choice import Layer, LayerChoice
@@ -35,5 +36,5 @@ __all__ = [
     "ZooError", "architectures", "as_model", "check_pooling", "check_samples", "code_of", "custom_architectures",
     "digest_of", "extract_features", "framework", "from_embedder", "from_function", "from_keras", "from_linen",
     "from_nnx", "from_torch", "layers", "load_candidates", "load_model", "load_variables", "load_zoo", "paper_cnn",
-    "register_architecture", "same_convolution", "save_model", "save_variables",
+    "register_architecture", "same_convolution", "save_model", "save_variables", "search_hub", "write_list",
 ]  # fmt: skip

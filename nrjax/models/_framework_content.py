@@ -78,6 +78,10 @@ def _torch_script(thing: Any, torch: Any) -> Content:
 
 def _tensor(thing: Any, torch: Any) -> Content:
     tensor = thing.detach()
+    if hasattr(tensor, "__tensor_flatten__"):  # several tensors in one, as those of torchao
+        names, settings = tensor.__tensor_flatten__()
+        inner = [getattr(tensor, name) for name in names]
+        return [f"tensor {type(tensor).__qualname__} {tuple(tensor.shape)}", *map(str, names)], [*inner, settings]
     if tensor.is_quantized:
         scale = (tensor.q_scale(), tensor.q_zero_point()) if tensor.qscheme() == torch.per_tensor_affine else (
             tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points())  # fmt: skip

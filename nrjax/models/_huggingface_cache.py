@@ -2,13 +2,27 @@
 
 # pyright: reportMissingImports=false
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from nrjax._utils.messages import first_line
+from nrjax._utils.process_wide import process_wide
 
 # Say how the weights are used, and are no files of a plain model: that of an encoder of sentences, of an adapter.
 MANIFESTS = ("modules.json", "adapter_config.json")
 FILES = ("*.json", "*.txt", "*.model", "*model.safetensors", "*model-*.safetensors")  # that such a model is read from
+
+
+@process_wide
+def offline() -> Iterator[None]:
+    """While entered, the hub is not asked, so that a file that its cache lacks is an error at once."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def find_folder(where: str, base: Path, who: str, *, download: bool) -> Path:

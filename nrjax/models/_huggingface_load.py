@@ -2,6 +2,7 @@
 
 # pyright: reportMissingImports=false
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from nrjax._utils.paths import walk_files
 from nrjax.models._adapters import merge, read_adapter
 from nrjax.models._huggingface_audio import CLASSIFIERS
 from nrjax.models._huggingface_build import PAIR_CLASSIFIER, TEXT_TOWERS, build_model, quietly
-from nrjax.models._huggingface_cache import find_folder
+from nrjax.models._huggingface_cache import find_folder, offline
 from nrjax.models._huggingface_flax import find_flax, load_flax
 from nrjax.models._huggingface_preparers import Preparers
 from nrjax.models._huggingface_sound import SOUND
@@ -60,7 +61,7 @@ def load_huggingface(
     is_local = folder is not None
     options = {"trust_remote_code": False, "local_files_only": is_local or not download}
     name = str(folder) if is_local else where
-    with quietly(transformers):
+    with quietly(transformers), contextlib.nullcontext() if is_local or download else offline:
         config = _load_config(transformers, name, who, is_local, options)
         module, missing = _load_module(transformers, name, who, options, config, with_classifier=pooling is None)
         if adapter is not None:

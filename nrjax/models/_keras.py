@@ -145,8 +145,9 @@ class KerasModel(Model):
         return remarks
 
     def release(self) -> None:
-        """Forgets compiled programs: a layer may have changed when the model runs again."""
-        self._compiled.clear()
+        """Forgets compiled programs of a live model, whose layers may have changed when it runs again."""
+        if not self.files:
+            self._compiled.clear()
 
     def _sub_model(self, names: tuple[str, ...]) -> Any:
         """A model of Keras with these layers as its outputs."""

@@ -14,10 +14,10 @@ import numpy as np
 from nrjax._utils.frameworks import framework
 from nrjax._utils.messages import first_line, shortened
 from nrjax._utils.paths import walk_files
-from nrjax._utils.process_wide import process_wide
 from nrjax.models._big_vision import build_big_vision
 from nrjax.models._feature_maps import Maps
 from nrjax.models._heads import has_vectors
+from nrjax.models._huggingface_cache import offline
 from nrjax.models._image_inputs import image_inputs
 from nrjax.models._layer_choice import PENULTIMATE
 from nrjax.models._model import Inputs, Precision
@@ -102,7 +102,7 @@ def load_timm(
         near = difflib.get_close_matches(where, timm.list_models(), n=5)
         raise ValueError(f"{who}: timm has no such model{'; similar names: ' + ', '.join(near) if near else ''}.")
     try:
-        with contextlib.nullcontext() if is_local or download else _offline:
+        with contextlib.nullcontext() if is_local or download else offline:
             module = timm.create_model(f"local-dir:{folder}" if is_local else where, pretrained=True)
     except Exception as error:
         if is_local:
@@ -180,15 +180,3 @@ def _inputs(timm: Any, data: dict[str, Any], preprocessing: Preprocessing | None
     )
     inputs = Inputs("image", (height, width, channels), words, prepare)
     return with_positions(inputs, lambda images: prepare(images, of_whole), of_positions)
-
-
-@process_wide
-def _offline() -> Iterator[None]:
-    """While entered, the hub is not asked, so that a file that its cache lacks is an error at once."""
-    from huggingface_hub import constants
-
-    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before

@@ -74,8 +74,8 @@ def _disagreement(ranking: Outcome) -> list[str]:
         more, less = sorted((ranking.best, rival), key=lambda model: -probe[model])
         line = f"Two first choices: {ranking.best} by {by}, {rival} by {name}. A linear probe "
         if "task" in ranking.settings:
-            what = {"regression": "R²", "multilabel": "mean average precision"}[ranking.settings["task"]]
-            line += f"has a {what} of {probe[more]:.3f} with {more} and of {probe[less]:.3f} with {less}."
+            what = {"regression": "an R²", "multilabel": "a mean average precision"}[ranking.settings["task"]]
+            line += f"has {what} of {probe[more]:.3f} with {more} and of {probe[less]:.3f} with {less}."
         else:
             line += (
                 f"is right on {100 * probe[more]:.1f} % of the samples with {more} and on {100 * probe[less]:.1f} % "

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nrjax.results.bars import axis_text
-from nrjax.results.caption import direction, score_label
+from nrjax.results.bars import axis_text, label_beside
 from nrjax.results.outcome import Outcome, ScoredModel
 from nrjax.results.remarks import samples_to_tell
 
@@ -44,7 +43,7 @@ def draw_by_samples(
     ax.set_xticks(list(by_samples), [f"{size:,}" for size in by_samples])
     ax.minorticks_off()
     ax.set_xlabel("samples")
-    ax.set_ylabel(f"{score_label(ranking)}\n{direction(ranking)}")
+    ax.set_ylabel(label_beside(ranking))
     ax.set_title("\n".join(samples_to_tell(ranking)), fontsize=9)
     ax.legend(frameon=False, loc="best", fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)

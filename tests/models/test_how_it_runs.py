@@ -195,3 +195,16 @@ def test_a_size_that_a_file_does_not_say(tmp_path):
     assert ranking.scores["any"] == pytest.approx(ranking.scores["fixed"], abs=1e-6)
     with pytest.raises(ValueError, match="image_size is of models of onnx:, torch:, jax:, keras:; leave it out"):
         nrjax.load_model("timm:resnet18", image_size=32)
+
+
+def test_a_program_of_a_file_of_keras_is_compiled_once(tmp_path):
+    pytest.importorskip("keras", exc_type=ImportError)
+    model = sources.keras(tmp_path).model
+    first = nrjax.extract_features(model, X)
+    programs = dict(model._compiled)
+    assert len(programs) == 1
+    assert np.array_equal(nrjax.extract_features(model, X), first)
+    assert model._compiled == programs  # the same object
+    live = nrjax.from_keras(model.module)  # its layers may be changed by whoever has it
+    nrjax.extract_features(live, X)
+    assert not live._compiled
