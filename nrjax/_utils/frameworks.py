@@ -13,7 +13,9 @@ from nrjax.errors import MissingFramework
 EXTRAS = {  # module, which is also the name of its distribution, and the extra that installs it
     "torch": "torch", "timm": "timm", "torchvision": "timm", "transformers": "huggingface", "datasets": "huggingface",
     "tokenizers": "huggingface",
-    "onnx": "onnx", "onnxruntime": "onnx", "keras": "keras", "tensorflow_datasets": "tfds", "pyarrow": "tables",
+    "onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino", "keras": "keras",
+    "ai_edge_litert": "litert",
+    "tensorflow_datasets": "tfds", "pyarrow": "tables",
     "ray": "ray", "soundfile": "audio",
 }  # fmt: skip
 

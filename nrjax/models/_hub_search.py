@@ -20,7 +20,7 @@ TASKS = (
 MOST = 5000  # models of a task that are looked at, the most downloaded first
 SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}  # bytes of a number; of others 1
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*|[\w-][\w.-]*")
-EXPANDED = ["safetensors", "tags", "downloads", "library_name", "config", "gated"]
+EXPANDED: list[Any] = ["safetensors", "tags", "downloads", "library_name", "config", "gated"]
 
 
 def search_hub(task: str, where: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
@@ -63,19 +63,18 @@ def search_hub(task: str, where: str | None = None, limit: int = 20) -> list[dic
 def _readable(listed: Any) -> Iterator[dict[str, Any]]:
     """What is known of each model that a prefix reads."""
     for model in listed:
-        tags, library, weights = model.tags or [], model.library_name, model.safetensors
+        tags, library = model.tags or [], model.library_name
         owner, _, name = model.id.rpartition("/")
-        is_timm = library == "timm" and owner == "timm"
-        is_plain = not model.gated and "custom_code" not in tags
-        if weights is None or not is_plain or not HUB_ID.fullmatch(model.id):
+        is_timm, sizes = library == "timm" and owner == "timm", model.safetensors
+        if sizes is None or model.gated or "custom_code" in tags or not HUB_ID.fullmatch(model.id):
             continue
         if not is_timm and library not in ("transformers", "sentence-transformers"):
             continue
         known = {
             "name": f"timm:{name}" if is_timm else f"hf:{model.id}",
             "license": next((tag.partition(":")[2] for tag in tags if tag.startswith("license:")), ""),
-            "family": (model.config or {}).get("model_type", ""), "parameters": int(weights.total),
-            "bytes": sum(SIZES.get(kind, 1) * int(n) for kind, n in weights.parameters.items()),
+            "family": (model.config or {}).get("model_type", ""), "parameters": int(sizes.total),
+            "bytes": sum(SIZES.get(kind, 1) * int(n) for kind, n in sizes.parameters.items()),
             "downloads": model.downloads,
         }  # fmt: skip
         yield {key: value for key, value in known.items() if value not in (None, "")}

@@ -45,13 +45,7 @@ class OnnxModel(Model):
         self.batch = shape[0] if shape and isinstance(shape[0], int) else None
         sizes = tuple(n if isinstance(n, int) and n > 0 else None for n in shape[1:])
         graph = Graph(self._sessions.onnx, proto)
-        if preprocessing is None:
-            takes_bytes = dtype != np.uint8 and scales_images(*self._factor_and_offset(graph, sizes, dtype))
-            preprocessing = Preprocessing(scale=1.0 if takes_bytes else 1 / 255)
-        if image_size is not None and len(sizes) == 3 and preprocessing.image_size is None:
-            preprocessing = dataclasses.replace(preprocessing, image_size=image_size)
-        self.inputs = inputs_of_graph(sizes, dtype, preprocessing)
-        self.channels_first = not is_channels_last(sizes)
+        self._take(graph, sizes, dtype, preprocessing, image_size)
         search = HeadSearch(self._sessions.onnx, graph)
         self._penultimate = search.penultimate()
         self._remarks, self._values = search.remarks, graph.values
@@ -63,6 +57,19 @@ class OnnxModel(Model):
         counts = [np.prod(list(tensor.dims), dtype=np.int64) for tensor in proto.graph.initializer]
         self.description = Description(int(np.sum(counts)), proto.ByteSize(), source)
 
+    def _take(
+        self, graph: Any, sizes: tuple[int | None, ...], dtype: Any, preprocessing: Preprocessing | None,
+        image_size: tuple[int, int] | None,
+    ) -> None:  # fmt: skip
+        """Sets the inputs; a graph that scales its images gets them as bytes are."""
+        if preprocessing is None:
+            takes_bytes = dtype != np.uint8 and scales_images(*self._factor_and_offset(graph, sizes, dtype))
+            preprocessing = Preprocessing(scale=1.0 if takes_bytes else 1 / 255)
+        if image_size is not None and len(sizes) == 3 and preprocessing.image_size is None:
+            preprocessing = dataclasses.replace(preprocessing, image_size=image_size)
+        self.inputs = inputs_of_graph(sizes, dtype, preprocessing)
+        self.channels_first = not is_channels_last(sizes)
+
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """The input, then every floating-point tensor of a node that has a row for every sample."""
         shape = tuple(input_shape or self.inputs.shape or ())
@@ -71,7 +78,7 @@ class OnnxModel(Model):
         dtype = np.uint8 if self.inputs.kind == "image" else np.float32
         return self._list_layers(self.inputs.prepare(np.zeros((self.batch or 1, *shape), dtype)))
 
-    def _factor_and_offset(self, graph: Graph, sizes: Sequence[int | None], dtype: Any) -> tuple[float, float]:
+    def _factor_and_offset(self, graph: Any, sizes: Sequence[int | None], dtype: Any) -> tuple[float, float]:
         """Factor and offset that are applied to an image before the first weights, by the results for 0 and 1."""
         read = graph.read_by_weights()
         if read is None or read == self._input.name or len(sizes) != 3:
@@ -99,7 +106,7 @@ class OnnxModel(Model):
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
         """`[samples, dims]` of every layer, float32 on the host."""
         if precision != "float32":
-            raise ValueError("an ONNX file computes in the precision that it was exported in; leave precision out.")
+            raise ValueError("a file computes in the precision that it was exported in; leave precision out.")
         names = [self._input_layer, *self._values]
         if any(isinstance(layer, int) for layer in layers):
             self._names_by_index = self._names_by_index or [layer.name for layer in self._list_layers(batch)]

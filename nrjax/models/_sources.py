@@ -39,6 +39,8 @@ SOURCES = {
     ),
     "hf-zeroshot": Source("_zero_shot", "load_zero_shot", ("device", "download"), ("transformers", "torch")),
     "onnx": Source("_onnx_load", "load_onnx", ("preprocessing", "image_size", "device"), ("onnxruntime",)),
+    "openvino": Source("_openvino", "load_openvino", ("preprocessing", "image_size"), ("openvino",)),
+    "litert": Source("_litert", "load_litert", ("preprocessing", "image_size"), ("ai_edge_litert",)),
     "torch": Source("_torch_load", "load_torch", ("preprocessing", "image_size", "device", "builder"), ("torch",)),
     "jax": Source("_jax_export", "load_export", ("preprocessing", "image_size"), ("jax", "jaxlib")),
     "keras": Source("_keras_load", "load_keras", ("preprocessing", "image_size"), ("keras",)),

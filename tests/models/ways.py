@@ -181,6 +181,10 @@ def _onnx(place: Path, hub: Path) -> Iterator[Case]:
     session = runtime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = session.run(["flat"], {"image": np.moveaxis(_pixels(), 3, 1)})[0]
     yield Case("ONNX", expected, {"file": f"onnx:{place / 'net.onnx'}"})
+    openvino = pytest.importorskip("openvino")
+    openvino.save_model(openvino.convert_model(place / "net.onnx"), place / "net.xml", compress_to_fp16=False)
+    exported = nrjax.load_model(f"openvino:{place / 'net.xml'}", preprocessing=nrjax.Preprocessing())
+    yield Case("OpenVINO", expected, {"file": exported})
 
 
 def _keras(place: Path, hub: Path) -> Iterator[Case]:
