@@ -66,9 +66,11 @@ def head_on_features(model: Model, layer: LayerChoice, features: Any, target: Ta
     predictions = predictions_without(features, target)
     weights, bias = _solve(features, as_outputs(target), predictions)
     temperature, offset = _temperature(predictions, target)
+    low, high = features.min(axis=0), features.max(axis=0)
+    limits = np.stack([low - (high - low), high + (high - low)])
     return Head(
         model, layer, target.task, tuple(target.classes), weights, bias, temperature, offset, predictions.alpha,
-        predictions.score,
+        predictions.score, limits,
     )  # fmt: skip
 
 
