@@ -8,6 +8,7 @@ import pytest
 
 import nrjax
 from nrjax._utils import compilation
+from nrjax.sweeps._worker_process import _environment
 
 PROGRAM = """
 import sys
@@ -85,6 +86,26 @@ def test_the_command_keeps_programs_unless_it_is_told_not_to(tmp_path):
     assert nrjax.__version__ in folder.name
     assert folder.stat().st_mode & 0o077 == 0
     assert any(folder.iterdir())
+    one, *_ = folder.glob("*-atime")
+    one.unlink()  # as a killed process leaves it: JAX would warn of every program that it cannot store
+    np.save(tmp_path / "features" / "m.npy", np.random.default_rng(0).normal(size=(60, 30)))
+    programs = len(list(folder.glob("*-cache")))
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert "Error writing" not in done.stderr
+    assert len(list(folder.glob("*-cache"))) > programs
+    assert len(list(folder.glob("*-cache"))) == len(list(folder.glob("*-atime")))
+
+
+def test_workers_keep_the_limit_of_the_folder_that_they_share(tmp_path):
+    before = jax.config.jax_compilation_cache_max_size
+    jax.config.update("jax_compilation_cache_max_size", 12345)
+    try:
+        environment = os.environ | _environment(tmp_path, None)
+    finally:
+        jax.config.update("jax_compilation_cache_max_size", before)
+    code = "import jax; print(jax.config.jax_compilation_cache_max_size)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["12345"]
 
 
 def test_folders_of_older_versions_go(tmp_path, monkeypatch):

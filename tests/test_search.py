@@ -20,9 +20,9 @@ def passes(monkeypatch):
     calls = []
     real = extract.extract_layers
 
-    def counted(model, images, layers, *options):
+    def counted(model, images, layers, *options, **more):
         calls.append(layers)
-        return real(model, images, layers, *options)
+        return real(model, images, layers, *options, **more)
 
     monkeypatch.setattr(extract, "extract_layers", counted)
     return calls

@@ -65,14 +65,15 @@ def measure(kind: str, shape: tuple[int, int, int], scores: list[str]) -> dict[s
     """Of every score: the value, the one that is right and the error beside what is allowed, or why there is none."""
     features, labels = hard.HARD[kind](*shape, 0)
     probabilities = probabilities_of(features)
-    model, reason = None, ""
+    model, reason, undefined = None, "", {}
     try:
         ranking = nrjax.rank_batch({"m": features}, labels, scores=scores, probabilities={"m": probabilities})
         model, reason = ranking.models[0], ranking.models[0].reason or ""
+        undefined = ranking.settings.get("undefined", {})
     except Exception as problem:  # one kind that breaks must not hide the others
         reason = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else ''}"
     values, said = (getattr(model, "scores", None) or {}), getattr(model, "uncertain", None) or {}
-    missing: Mapping[str, str] = getattr(model, "missing", None) or {}
+    missing: Mapping[str, str] = {**undefined, **(getattr(model, "missing", None) or {})}
     found = {}
     for name in scores:
         if name in said:

@@ -1,5 +1,6 @@
 """Keeps compiled programs for later processes."""
 
+import contextlib
 import os
 import shutil
 import stat
@@ -40,6 +41,7 @@ def cache_compilations(directory: str | Path | None = None) -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(chosen))
     if directory is None:
+        _add_missing_times(chosen)
         jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
@@ -52,6 +54,15 @@ def _versioned_folder() -> Path:
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[: -MOST_VERSIONS + 1 or None]:
         shutil.rmtree(path, ignore_errors=True)
     return chosen
+
+
+def _add_missing_times(folder: Path) -> None:
+    """Writes the time of use of programs that lack one, as a killed process leaves them: JAX stores no others then."""
+    for program in folder.glob("*-cache"):
+        used = program.with_name(f"{program.name.removesuffix('-cache')}-atime")
+        with contextlib.suppress(OSError):
+            if not used.exists():
+                used.write_bytes(program.stat().st_mtime_ns.to_bytes(8, "little"))
 
 
 def _check_private(folder: Path) -> None:

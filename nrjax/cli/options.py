@@ -54,7 +54,8 @@ debug_option = click.option(
 
 where_option = click.option(
     "--where", metavar="EXPRESSION",
-    help="Rank only models that meet this condition, such as \"parameters < 10e6 and license == 'apache-2.0'\".",
+    help="Rank only models that meet this condition, such as \"parameters < 10e6 and license == 'apache-2.0'\". With "
+    "ms, milliseconds a sample on this machine, slower models are left out while they run: \"ms < 20\".",
 )  # fmt: skip
 
 

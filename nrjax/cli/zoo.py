@@ -56,6 +56,9 @@ def _list(models: tuple[str, ...], where: str | None, output: str) -> None:
     from nrjax import demo
 
     found, rows, failed = load_models(models, str(demo.ZOO), where), [], False
+    if found.when_run:
+        words = f"{found.when_run}: ms is known when models run; nrjax rank and sweep take this condition."
+        raise click.BadParameter(words, param_hint="--where")
     for name in found:
         try:
             known = found.known(name, look=True)

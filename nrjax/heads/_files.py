@@ -21,9 +21,8 @@ MOST_BYTES = 1 << 24  # of a description
 def save_head(head: Head, directory: Path) -> None:
     """See `Head.save`."""
     directory.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {"weights": np.ascontiguousarray(head.weights), "bias": np.ascontiguousarray(head.bias)}, directory / WEIGHTS
-    )
+    arrays = {"weights": head.weights, "bias": head.bias} | ({} if head.limits is None else {"limits": head.limits})
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, directory / WEIGHTS)
     described = {
         "task": head.task, "layer": head.layer, "pooling": head.model.pooling,
         "classes": [_plain(label) for label in head.classes],
@@ -56,7 +55,7 @@ def load_head(directory: str | Path, model: Any) -> Head:
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
         arrays = load_file(check_regular(directory / WEIGHTS))
-        weights, bias = arrays["weights"], arrays["bias"]
+        weights, bias, limits = arrays["weights"], arrays["bias"], arrays.get("limits")
         fields = {name: described[name] for name in ("task", "layer", "temperature", "offset", "alpha", "score")}
         classes, fingerprint = tuple(described["classes"]), described["fingerprint"]
         temperature, pooling = fields["temperature"], described.get("pooling")
@@ -70,7 +69,8 @@ def load_head(directory: str | Path, model: Any) -> Head:
         raise ValueError(f"{directory} holds no head that can be read: {error}.") from error
     except Exception as error:  # whatever a library raises at damaged files
         raise ValueError(f"{directory} holds no head that can be read: {type(error).__name__} {error}.") from error
-    if weights.ndim != 2 or bias.shape != weights.shape[1:] or len(classes) != len(bias):
+    limits_fit = limits is None or limits.shape == (2, len(weights))
+    if weights.ndim != 2 or bias.shape != weights.shape[1:] or len(classes) != len(bias) or not limits_fit:
         raise ValueError(
             f"{directory} holds no head that can be read: weights {weights.shape}, bias {bias.shape}, "
             f"{len(classes)} classes."
@@ -84,7 +84,7 @@ def load_head(directory: str | Path, model: Any) -> Head:
         )
     if pooling is not None:
         model.pool_by(pooling)
-    return Head(model, classes=classes, weights=weights, bias=bias, **fields)
+    return Head(model, classes=classes, weights=weights, bias=bias, limits=limits, **fields)
 
 
 def _fingerprint(model: Model) -> str | None:

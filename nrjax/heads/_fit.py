@@ -64,20 +64,21 @@ def head_on_features(model: Model, layer: LayerChoice, features: Any, target: Ta
     if len(features) != len(target):
         raise ValueError(f"labels must be one per sample; got {len(target)} labels for {len(features)} samples.")
     predictions = predictions_without(features, target)
-    weights, bias = _solve(features, as_outputs(target), predictions.alpha)
+    weights, bias = _solve(features, as_outputs(target), predictions)
     temperature, offset = _temperature(predictions, target)
+    low, high = features.min(axis=0), features.max(axis=0)
+    limits = np.stack([low - (high - low), high + (high - low)])
     return Head(
         model, layer, target.task, tuple(target.classes), weights, bias, temperature, offset, predictions.alpha,
-        predictions.score,
+        predictions.score, limits,
     )  # fmt: skip
 
 
-def _solve(features: np.ndarray, outputs: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and bias on features as they come; the regression is on standardised ones."""
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    is_constant = deviation <= np.finfo(np.float32).eps * np.abs(features).max(axis=0, initial=0)
-    deviation = np.where(is_constant, 1, deviation)
-    rows = np.where(is_constant, 0, (features - mean) / deviation)
+def _solve(features: np.ndarray, outputs: np.ndarray, judged: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias on features as they come; the regression is on standardised ones, as that of `judged` was."""
+    alpha, varies = judged.alpha, judged.varies
+    mean, deviation = features.mean(axis=0), np.where(varies, features.std(axis=0), 1)
+    rows = np.where(varies, (features - mean) / deviation, 0)
     offset = outputs.mean(axis=0)
     samples, dims = rows.shape
     if dims <= samples:

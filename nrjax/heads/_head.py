@@ -28,6 +28,8 @@ class Head:
       offset: added to the divided outputs, for several labels.
       alpha: regularisation of the ridge regression.
       score: leave-one-out (or leave-one-group-out) accuracy, R² or mean average precision of the head.
+      limits: `[2, dims]`, between which features are kept, or None: the range that the head was fitted on and as much
+        below and above it. A feature that hardly varied there has a large weight, and may be huge for a new sample.
 
     Examples:
       >>> head = nrjax.rank({"F10": zoo["F10"]}, images[:500], labels[:500]).head()
@@ -45,6 +47,7 @@ class Head:
     offset: float
     alpha: float
     score: float
+    limits: np.ndarray | None = None
 
     def decision_function(self, samples: Any) -> np.ndarray:
         """Values `[samples, outputs]`, the larger the surer; of numbers the numbers.
@@ -53,6 +56,8 @@ class Head:
           samples: as `extract_features` takes them.
         """
         features = np.asarray(extract_features(self.model, samples, self.layer), np.float64)
+        if self.limits is not None:
+            features = np.clip(features, *self.limits)
         return features @ self.weights + self.bias
 
     def predict(self, samples: Any) -> np.ndarray:

@@ -7,8 +7,8 @@ from typing import Any
 
 from nrjax.datasets import Kind
 from nrjax.models._live import as_model
-from nrjax.models._model import SAMPLES_OF, Model
-from nrjax.models._where import names_in, parse_where
+from nrjax.models._model import SAMPLES_OF, Description, Model
+from nrjax.models._where import WHEN_RUN, names_in, parse_where, split_where
 
 LOADING = ("parameters", "bytes")  # fields that are known of a model when it is loaded
 
@@ -62,9 +62,15 @@ class Candidate:
 
 
 class Candidates(Mapping[str, Any]):
-    """Candidates by name; each is loaded anew when it is looked up, and not kept."""
+    """Candidates by name; each is loaded anew when it is looked up, and not kept.
 
-    def __init__(self, candidates: Sequence[Candidate]):
+    Args:
+      candidates: in order.
+      when_run: a condition that can be told only when they run, as for `where`; empty for none.
+    """
+
+    def __init__(self, candidates: Sequence[Candidate], when_run: str = ""):
+        self.when_run = when_run
         self._candidates = {candidate.name: candidate for candidate in candidates}
         if len(self._candidates) < len(candidates):
             names = [candidate.name for candidate in candidates]
@@ -104,7 +110,7 @@ class Candidates(Mapping[str, Any]):
         chosen = [candidate for candidate in self._candidates.values() if kind in (candidate.kinds or (kind,))]
         if self._candidates and not chosen:
             raise ValueError(f"none of {len(self)} models takes {SAMPLES_OF[kind]}: {', '.join(list(self)[:5])}.")
-        return Candidates(chosen)
+        return Candidates(chosen, self.when_run)
 
     def key(self, name: str) -> str:
         """The `key` of a candidate: equal keys and unchanged files give equal models; empty where it is in no file."""
@@ -116,7 +122,8 @@ class Candidates(Mapping[str, Any]):
 
     def without(self, names: Collection[str]) -> "Candidates":
         """All candidates but these."""
-        return Candidates([candidate for name, candidate in self._candidates.items() if name not in names])
+        kept = [candidate for name, candidate in self._candidates.items() if name not in names]
+        return Candidates(kept, self.when_run)
 
     def all(self) -> list[Candidate]:
         """All candidates in order."""
@@ -125,11 +132,16 @@ class Candidates(Mapping[str, Any]):
     def where(self, expression: str) -> "Candidates":
         """The candidates for which an expression holds, and those of which nothing is known because they are broken.
 
-        Models are loaded only where the expression needs a size that neither configurations nor files tell.
+        Models are loaded only where the expression needs a size that neither configurations nor files tell. What is
+        said of `ms` becomes `when_run`.
 
         Raises:
           ValueError: it is no expression, or holds for no candidate.
         """
+        expression, later = split_where(expression)
+        when_run = " and ".join(filter(None, [self.when_run, later]))
+        if not expression:
+            return Candidates(self.all(), when_run)
         holds, names = parse_where(expression), names_in(expression)
         sizes = names & set(LOADING)
         chosen = []
@@ -145,7 +157,17 @@ class Candidates(Mapping[str, Any]):
                 chosen.append(candidate)
         if not chosen:
             raise ValueError(f"where: {expression!r} holds of none of {len(self)} models.")
-        return Candidates(chosen)
+        return Candidates(chosen, when_run)
+
+    def why_left_out(self, name: str, description: Description, ms: float | None) -> str:
+        """Why `when_run` leaves out a candidate that takes `ms`; empty where it does not, or where `ms` is unknown."""
+        if not self.when_run or ms is None:
+            return ""
+        described = {key: getattr(description, key) for key in ("source", "license", *LOADING)}
+        known = {**described, **description.tags, **self._candidates[name].known, "name": name, WHEN_RUN: ms}
+        if parse_where(self.when_run)(known):
+            return ""
+        return f"it takes {ms:.3g} ms a sample on this machine, and where asks for {self.when_run}."
 
     def _measure(self, candidate: Candidate) -> Candidate:
         """Loads a candidate to learn all that can be known of it."""

@@ -1,5 +1,6 @@
 """From a model and samples to features `[samples, dims]`: batched forward passes, several layers in one."""
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, overload
@@ -65,15 +66,17 @@ def extract_features(
 
 def extract_layers(
     model: Any, samples: Any, layers: Sequence[LayerChoice], batch_size: int | None, precision: Precision,
-    on_batch: Callable[[int], None], on_widths: Callable[[list[int]], None] = lambda widths: None,
+    on_batch: Callable[[int], None], on_widths: Callable[[list[int]], None] = lambda widths: None, *, batches: int = 1,
 ) -> list[np.ndarray]:  # fmt: skip
-    """Features of several layers, as `extract_features`; `on_widths` gets their dims after the first batch."""
+    """Features of several layers, as `extract_features`; `on_widths` gets their dims after the first batch.
+
+    There are at least `batches`, if `batch_size` is None.
+    """
     model = as_model(model)
     kind, samples = check_samples(samples)
     check_kind(model, kind)
-    size = model.batch or min(
-        batch_size or choose_batch_size(model, kind, samples), len(samples), model.fits or len(samples)
-    )
+    size = batch_size or min(choose_batch_size(model, kind, samples), math.ceil(len(samples) / batches))
+    size = model.batch or min(size, len(samples), model.fits or len(samples))
     try:
         order = choose_order(kind, samples)
         forward_pass = ForwardPass(model, samples, order, layers, precision, on_batch, on_widths)

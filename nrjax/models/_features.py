@@ -46,16 +46,17 @@ class Features:
       precision: of the forward pass.
       probabilities: whether to add those of the model's own classes, the softmax of its last layer.
       pooling: of layers that are maps or tokens; None is each model's own.
+      batches: at least so many, if `batch_size` is None.
     """
 
     def __init__(
         self, kind: Kind, samples: Samples, layers: Sequence[LayerChoice] | None, batch_size: int | None,
-        precision: Precision, probabilities: bool = False, pooling: str | None = None,
+        precision: Precision, probabilities: bool = False, pooling: str | None = None, batches: int = 1,
     ):  # fmt: skip
         self._kind: Kind = kind
         self._samples, self._layers, self._batch_size = samples, layers, batch_size
         self._precision: Precision = precision
-        self._probabilities, self._pooling = probabilities, pooling
+        self._probabilities, self._pooling, self._batches = probabilities, pooling, batches
         self._fitted: dict[str, np.ndarray] = {}
 
     def __call__(
@@ -94,7 +95,7 @@ class Features:
             layers = chosen + last
             arrays = extract_layers(
                 model, samples, layers, self._batch_size, self._precision, on_batch,
-                lambda widths: on_widths(widths[: len(chosen)]),
+                lambda widths: on_widths(widths[: len(chosen)]), batches=self._batches,
             )  # fmt: skip
             return dict(zip(layers, arrays, strict=True))
         except LayerError as error:

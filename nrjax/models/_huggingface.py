@@ -225,6 +225,9 @@ class HuggingFaceModel(Model):
 
     def _find_heads(self, calls: Sequence[Call], logits: Any, batch: Any) -> tuple[str, ...]:
         """Names of the classifier, or of several whose logits are averaged; with what there is to say of them."""
+        if self.module.config.num_labels == 0:  # the network answers with what a classifier would read
+            self._heads = ()
+            return ()
         head = find_head(calls, logits, batch)
         heads = [head] if head else find_averaged_heads(calls, logits, batch)
         unknown = [] if heads else [find_dense(calls, logits)]

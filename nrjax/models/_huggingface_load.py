@@ -103,6 +103,9 @@ def _load_module(
     """
     kind = TEXT_TOWERS.get(getattr(config, "model_type", "")) or "AutoModel"
     architectures = getattr(config, "architectures", None) or ()
+    is_encoder = any(architecture.endswith("EncoderModel") for architecture in architectures)  # T5 without its decoder
+    if is_encoder and type(config) in transformers.MODEL_FOR_TEXT_ENCODING_MAPPING:
+        kind = "AutoModelForTextEncoding"
     if with_classifier and any("ForImageClassification" in architecture for architecture in architectures):
         kind = "AutoModelForImageClassification"
     is_sound = getattr(config, "model_type", "") in SOUND

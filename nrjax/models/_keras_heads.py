@@ -10,10 +10,11 @@ import numpy as np
 from nrjax.models._heads import is_vector, main_name
 
 PASSES = ("Dropout", "Flatten", "Reshape", "Softmax", "Sigmoid", "LogSoftmax", "Squeeze", "Rescaling", "Cast",
-          "ActivityRegularization", "Identity")  # fmt: skip
+          "ActivityRegularization", "Identity", "Exp", "Negative")  # fmt: skip
+OF_SOME_CLASSES = ("Cumsum", "GetItem", "Pad", "Softplus", "Take")  # of embeddings as well
 SUMS = ("Add", "Average", "Concatenate", "Subtract", "TrueDivide", "Divide", "Multiply")  # of heads, or with a number
 POOLS = ("GlobalAveragePooling2D", "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D")
-LOGIT_ACTIVATIONS = ("linear", "softmax", "sigmoid", "log_softmax")
+LOGIT_ACTIVATIONS = ("linear", "softmax", "sigmoid", "log_softmax", "exponential")
 DENSE = ("Dense", "EinsumDense")
 
 
@@ -49,6 +50,8 @@ def _read_by_head(keras: Any, tensor: Any, remarks: list[str]) -> Any:
         if isinstance(layer, keras.Model):
             read = _read_by_head(keras, layer.outputs[0], remarks)
             return None if read is None else keras.Model(layer.inputs, read)(node.input_tensors)
+        if kind == "Where" and len(node.input_tensors) > 1:
+            return None
         if kind in SUMS and len(node.input_tensors) > 1:
             read = [_read_by_head(keras, each, remarks) for each in node.input_tensors]
             if kind in ("Add", "Average", "Concatenate") and all(each is not None for each in read):
@@ -57,7 +60,7 @@ def _read_by_head(keras: Any, tensor: Any, remarks: list[str]) -> Any:
                 what = "several heads beside each other" if kind == "Concatenate" else "the sum of several heads"
                 remarks.append(f"its output is {what}, and is taken as it is; or choose a layer.")
             return None
-        is_scale = kind in SUMS or (kind == "Lambda" and _is_factor(keras, layer, given))
+        is_scale = kind in (*SUMS, "Where") or (kind == "Lambda" and _keeps_logits(keras, layer, given))
         if kind in PASSES or is_scale or (kind == "Activation" and activation in LOGIT_ACTIVATIONS):
             tensor = given
             continue
@@ -66,6 +69,8 @@ def _read_by_head(keras: Any, tensor: Any, remarks: list[str]) -> Any:
             continue
         is_dense = kind in DENSE or any(len(weight.shape) > 1 for weight in getattr(layer, "weights", ()))
         is_number = tuple(tensor.shape[1:]) == (1,)  # of which nobody makes an embedding, whatever the activation
+        if kind in OF_SOME_CLASSES and is_vector(given.shape[1:]):
+            remarks.append(f"its output is made by {kind}, and is taken as it is; or choose a layer.")
         if not is_dense or (activation not in LOGIT_ACTIVATIONS and not is_number):
             return None
         if pools:
@@ -77,10 +82,13 @@ def _read_by_head(keras: Any, tensor: Any, remarks: list[str]) -> Any:
         return given if is_vector(given.shape[1:]) and is_vector(tensor.shape[1:]) else None
 
 
-def _is_factor(keras: Any, layer: Any, given: Any) -> bool:
-    """Whether a layer of one's own multiplies by a number, by what it makes of three vectors."""
+def _keeps_logits(keras: Any, layer: Any, given: Any) -> bool:
+    """Whether a layer of one's own multiplies by a number, or is a softmax, by what it makes of three vectors."""
     if not is_vector(given.shape[1:]) or None in given.shape[1:]:
         return False
     vectors = np.random.default_rng(0).normal(size=(3, *given.shape[1:])).astype(np.float32)
     answers = keras.ops.convert_to_numpy(layer(vectors))
-    return answers.shape == vectors.shape and bool(np.ptp(answers / vectors) < 1e-4)
+    if answers.shape != vectors.shape:
+        return False
+    known = (keras.ops.convert_to_numpy(function(vectors)) for function in (keras.ops.softmax, keras.ops.log_softmax))
+    return bool(np.ptp(answers / vectors) < 1e-4) or any(np.allclose(answers, each, atol=1e-5) for each in known)

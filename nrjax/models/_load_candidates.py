@@ -29,7 +29,8 @@ def load_candidates(
       models: a name with a prefix, a pattern (`timm:resnet*`, `timm:vit_*@pretrained`, `hf:cached`, `onnx:*.onnx`), the
         folder of a zoo or of models of frameworks, a list in TOML or JSON; a mapping from name to any of these
         or to a live model; or a sequence of them.
-      where: condition that selects candidates, such as `"parameters < 10e6 and license == 'apache-2.0'"`.
+      where: condition that selects candidates, such as `"parameters < 10e6 and license == 'apache-2.0'"`, as for
+        `rank`. What it says of `ms` is looked at when the candidates are ranked.
       image_size: as for `load_model`, for models that take it; and so are `device`, `builder` and `download`. Models in
         memory do not change.
       device: where the models run.
@@ -53,7 +54,8 @@ def load_candidates(
         values = models.values() if isinstance(models, dict) else ()  # other mappings may compute what is looked up
         if not any(isinstance(value, (str, Path)) for value in values):
             return models  # a zoo, or live models: nothing to be done
-    candidates = Candidates(_find_candidates(models, Path.cwd(), options))  # the user may change the folder later
+    when_run = models.when_run if isinstance(models, Candidates) else ""
+    candidates = Candidates(_find_candidates(models, Path.cwd(), options), when_run)  # the user may change the folder
     return candidates if where is None else candidates.where(where)
 
 

@@ -11,7 +11,10 @@ from nrjax.models._onnx_graph import ARITHMETIC, DENSE, FLOATS, PASSES, QUANTISE
 SUMS = ("Add", "Sum", "Mean", "Concat")
 POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Gather", "Slice")  # of positions
 OF_NUMBERS = ("Tanh", "Softplus", "Exp", "Relu", "LeakyRelu", "Clip", "HardSigmoid", "Elu", "Selu")
+OF_RATES = ("Exp", "Where")  # with one input that depends on the samples; no embedding ends so
+OF_SOME_CLASSES = ("CumSum", "Gather", "Pad", "Slice", "Softplus", "Split")  # of embeddings as well
 CHOICES = ("ArgMax", "TopK")  # of classes, by their logits
+MADE_OTHERWISE = "its output is made by {}, and is taken as it is; or choose a layer."
 NORMS = ("ReduceL2", "Clip", "Expand", "Shape", "Max", "Sqrt", "ReduceSum", "Mul", "Pow", "Add", "Unsqueeze", "LpNorm")
 
 
@@ -37,7 +40,9 @@ class HeadSearch:
         read = self._read_by_head(main, [])
         if read is None:
             return main if graph.may_be_vector(main) and graph.may_be_numbers(main) else None
+        remarks = self.remarks
         others = [self._read_by_head(name, []) for name in outputs if name != main]
+        self.remarks = remarks
         if any(other not in (None, read) for other in others):
             self.remarks.append(f"it has several heads, and what that of its output {main} reads is taken.")
         return read
@@ -57,8 +62,10 @@ class HeadSearch:
                 not self._keeps_vectors(node)
                 and node.op_type not in (*PASSES, *CHOICES)
                 and not (node.op_type in OF_NUMBERS and graph.sizes(name) in ([], [1]))  # no embedding is one number
-                and not (node.op_type in ARITHMETIC and len(inputs) == 1)
+                and not (node.op_type in (*ARITHMETIC, *OF_RATES) and len(inputs) == 1)
             ):
+                if node.op_type in OF_SOME_CLASSES and len(graph.sizes(inputs[0]) or ()) == 1:
+                    self.remarks = [MADE_OTHERWISE.format(node.op_type)]
                 return None
             name = inputs[0] if inputs else ""
         return None
@@ -97,6 +104,9 @@ class HeadSearch:
         if any(a.name == "activation" and a.s not in (b"", b"Sigmoid") for a in node.attribute):
             return None
         given = node.input[0]
+        if pools and len(graph.sizes(given) or ()) == 1:  # what is pooled are parts of its answer
+            self.remarks = [MADE_OTHERWISE.format(pools[0].op_type)]
+            return None
         if pools:
             return self._pooled(given, node, pools[0])
         while (source := graph.sources.get(given)) is not None and source.op_type in PASSES and not (

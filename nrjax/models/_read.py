@@ -153,6 +153,9 @@ class _Loop(asyncio.SelectorEventLoop):
                 raise
             return asyncio.Handle(callback, args, self, context)
 
+    def call_exception_handler(self, context: Any) -> None:
+        """Silent: a read that nobody waits for any more is reported when it is collected, which may be much later."""
+
 
 @process_wide
 def _quietly() -> Iterator[None]:

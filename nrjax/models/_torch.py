@@ -218,7 +218,7 @@ class TorchModel(Model):
         """The module's output; the error about a size that it cannot take says what to do."""
         try:
             return self.module(tensor)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             message = first_line(error, 300)
             is_about_shape = tensor.ndim == 4 and re.search(r"shape|size|channel|dimension", message)
             if self.inputs.shape is not None or not is_about_shape:
@@ -250,5 +250,5 @@ class TorchModel(Model):
 
     def _remarks_on_heads(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> list[str]:
         """What there is to say of several heads."""
-        remark = describe_heads(calls, tensors, self._head or "", batch)
+        remark = describe_heads(calls, tensors, self._head or "", batch, self.module)
         return [remark] if remark else []

@@ -8,10 +8,9 @@ from typing import Any
 from nrjax._utils.messages import shortened
 from nrjax.models._heads import has_vectors, main_name
 from nrjax.models._torch_calls import Call
+from nrjax.models._torch_logits import CLOSE, are_close, are_made_of, largest
 
 RECURRENT = "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"  # layers with matrices that are no heads
-CLOSE = 1e-4  # relative: the same numbers, but for the order of sums
-FEW, FEW_IN_ORDER = 4, 6  # numbers that fit anything; samples that may be in order by chance
 
 
 def main_output(tensors: Mapping[str, Any], samples: int) -> Any:
@@ -45,46 +44,78 @@ def find_head(calls: Sequence[Call], main: Any, batch: Any) -> str | None:
     if main is None or main.shape[0] != samples or not main.numel():
         return None
     are_vectors, main = has_vectors(main.shape, samples), main.reshape(samples, -1).float()
-    source = next((call for call in calls if _are_close(call.output, main)), None)
+    source = next((call for call in calls if are_close(call.output, main)), None)
     if source is not None and _may_be_head(source, batch):
         return source.name
     if not are_vectors:  # a map, or something else that no dense layer answers
         return None
+    is_own = not _ends_in_module(calls, main)
     for call in reversed(calls):  # the network changed the logits by itself
         has_size = call.output[0].numel() in (1, main.shape[1])
-        if has_size and _may_be_head(call, batch) and _makes(call.output.reshape(samples, -1).float(), main):
+        logits = call.output.reshape(samples, -1).float()
+        if has_size and _may_be_head(call, batch) and are_made_of(main, logits, is_own):
             return call.name
     summands = _parts(calls, main, batch) or _summands(calls, main, batch)
     read = [_read_by_all(call, calls) for call in summands]
-    return summands[0].name if read and all(_are_close(each, read[0]) for each in read) else None
+    return summands[0].name if read and all(are_close(each, read[0]) for each in read) else None
 
 
-def describe_heads(calls: Sequence[Call], tensors: Mapping[str, Any], head: str, batch: Any) -> str | None:
-    """A remark on a network of several heads that read different vectors; None for any other.
+def describe_heads(
+    calls: Sequence[Call], tensors: Mapping[str, Any], head: str, batch: Any, module: Any
+) -> str | None:  # fmt: skip
+    """A remark on a network of several heads that read different vectors, or of an unknown one; None for any other.
 
     Args:
       calls: all of them.
       tensors: the outputs; see `tensors_of`.
       head: the name of the call whose input is taken, empty for none.
       batch: that entered the network.
+      module: the network.
     """
     main = main_output(tensors, len(batch))
     if not head:
-        summands = [] if main is None else _summands(calls, main.reshape(len(batch), -1).float(), batch)
-        if not summands:
+        if main is None or not has_vectors(main.shape, len(batch)):
             return None
+        main = main.reshape(len(batch), -1).float()
+        summands = _summands(calls, main, batch)
+        if not summands:
+            last = _last_dense(calls, main, batch, module)
+            return last and (
+                f"its output is made of what {last} answers, but not as a head's is, and is taken as it is; or choose "
+                "a layer."
+            )
         names = shortened(", ".join(call.name for call in summands))
         return f"its output is the sum of what {names} answer, and is taken as it is; or choose a layer that they read."
     by_name = {call.name: call for call in calls}
     heads = {find_head(calls, value, batch) for value in tensors.values() if value.shape[:1] == batch.shape[:1]}
     others = sorted(
         name for name in heads - {head}
-        if name and not _are_close(by_name[name].given, by_name[head].given.reshape(len(batch), -1).float())
+        if name and not are_close(by_name[name].given, by_name[head].given.reshape(len(batch), -1).float())
     )  # fmt: skip
     if not others:
         return None
     names = shortened(", ".join(others))
     return f"it has several heads, and what {head} reads is taken; {names} read something else: choose a layer."
+
+
+def _ends_in_module(calls: Sequence[Call], main: Any) -> bool:
+    """Whether an innermost module returns the main output, and no arithmetic of the network's own."""
+    return any(are_close(call.output, main) for call in calls if not any(call.module.children()))
+
+
+def _last_dense(calls: Sequence[Call], main: Any, batch: Any, module: Any) -> str | None:
+    """The last layer with a weight matrix, if it is dense and the network makes its main output of it by itself.
+
+    None for embeddings of unit length, and where a block of layers answers.
+    """
+    matrices = [part for part in module.modules() if not any(part.children()) and _has_matrix(part)]
+    dense = [call for call in calls if call.module is matrices[-1] and "|" not in call.name] if matrices else []
+    has_unit_length = are_close(main.norm(dim=1), main.new_ones(len(main)))
+    blocks = (call for call in calls if not are_close(call.given, batch.reshape(len(batch), -1).float()))
+    ends_in_block = any(are_close(call.output, main) for call in blocks)
+    if not dense or has_unit_length or ends_in_block or not _may_be_head(dense[-1], batch):
+        return None
+    return dense[-1].name
 
 
 def _summands(calls: Sequence[Call], main: Any, batch: Any) -> list[Call]:
@@ -94,14 +125,14 @@ def _summands(calls: Sequence[Call], main: Any, batch: Any) -> list[Call]:
     dense: list[Call] = []
     for call in calls:
         has_shape = call.output[0].numel() == main.shape[1] and not any(call.module.children())
-        is_new = has_shape and not any(_are_close(call.output, other.output.reshape(main.shape)) for other in dense)
+        is_new = has_shape and not any(are_close(call.output, other.output.reshape(main.shape)) for other in dense)
         if is_new and _may_be_head(call, batch):
             dense.append(call)
     if len(dense) < 2 or main.numel() < 4 * len(dense):
         return []
     answers = torch.stack([call.output.reshape(-1) for call in dense], 1).double().cpu()
     factors = torch.linalg.lstsq(answers, main.reshape(-1, 1).double().cpu(), driver="gelsd").solution
-    if not torch.allclose(answers @ factors, main.reshape(-1, 1).double().cpu(), atol=CLOSE * _largest(main), rtol=0):
+    if not torch.allclose(answers @ factors, main.reshape(-1, 1).double().cpu(), atol=CLOSE * largest(main), rtol=0):
         return []
     return [call for call, factor in zip(dense, factors[:, 0].tolist(), strict=True) if abs(factor) > CLOSE]
 
@@ -111,7 +142,7 @@ def _parts(calls: Sequence[Call], main: Any, batch: Any) -> list[Call]:
     found: list[Call] = []
     dense = [call for call in calls if not any(call.module.children()) and call.output[0].numel() < main.shape[1]]
     while (done := sum(call.output[0].numel() for call in found)) < main.shape[1]:
-        rest = (call for call in dense if _are_close(call.output, main[:, done : done + call.output[0].numel()]))
+        rest = (call for call in dense if are_close(call.output, main[:, done : done + call.output[0].numel()]))
         part = next((call for call in rest if _may_be_head(call, batch)), None)
         if part is None:
             return []
@@ -122,7 +153,7 @@ def _parts(calls: Sequence[Call], main: Any, batch: Any) -> list[Call]:
 def _read_by_all(call: Call, calls: Sequence[Call]) -> Any:
     """The vectors that a dense layer reads, or those of the dense layer before it, as in a low-rank change."""
     given = call.given.reshape(len(call.given), -1).float()
-    before = next((other for other in calls if other is not call and _are_close(other.output, given)), None)
+    before = next((other for other in calls if other is not call and are_close(other.output, given)), None)
     is_dense = before is not None and not any(before.module.children()) and _has_matrix(before.module)
     return before.given.reshape(len(given), -1).float() if before is not None and is_dense else given
 
@@ -136,8 +167,8 @@ def find_averaged_heads(calls: Sequence[Call], main: Any, batch: Any) -> list[st
     heads = []
     for inner in _summands(calls, main, batch):
         logits = inner.output.reshape(main.shape).float()
-        heads += [call for call in calls if _are_close(call.output, logits) and _may_be_head(call, batch)][-1:]
-    are_equal = all(_are_close(head.given, heads[0].given.flatten(1).float()) for head in heads)
+        heads += [call for call in calls if are_close(call.output, logits) and _may_be_head(call, batch)][-1:]
+    are_equal = all(are_close(head.given, heads[0].given.flatten(1).float()) for head in heads)
     return [head.name for head in (heads[:1] if are_equal else heads)]
 
 
@@ -159,7 +190,7 @@ def _may_be_head(call: Call, batch: Any) -> bool:
         return False
     if not any(call.module.children()) or "Linear" in type(call.module).__name__:  # quantised ones have modules within
         return True
-    return not _are_close(call.given, batch.reshape(samples, -1).float()) and _is_linear(call)
+    return not are_close(call.given, batch.reshape(samples, -1).float()) and _is_linear(call)
 
 
 def _is_linear(call: Call) -> bool:
@@ -168,7 +199,7 @@ def _is_linear(call: Call) -> bool:
     try:
         half, of_other, of_twice = (call.module(vectors) for vectors in ((given + other) / 2, other, 2 * given))
         of_means, of_directions = (call.output + of_other) / 2, call.output
-        return _are_close(half, of_means.float()) or _are_close(of_twice, of_directions.float())
+        return are_close(half, of_means.float()) or are_close(of_twice, of_directions.float())
     except Exception:  # such as for want of another argument
         return False
 
@@ -177,42 +208,3 @@ def _has_matrix(module: Any) -> bool:
     """Whether a module multiplies by a weight; quantised ones keep theirs packed."""
     is_packed = any("Linear" in type(inner).__name__ for inner in module.modules())
     return is_packed or any(weight.ndim >= 2 for weight in (*module.parameters(), *module.buffers()))
-
-
-def _are_close(tensor: Any, other: Any) -> bool:
-    import torch
-
-    if tensor.numel() != other.numel() or tensor.shape[0] != other.shape[0]:
-        return False
-    tensor = tensor.to(other.device)
-    return torch.allclose(tensor.reshape(other.shape).float(), other, rtol=CLOSE, atol=CLOSE * _largest(other))
-
-
-def _makes(logits: Any, main: Any) -> bool:
-    """Whether the main output is made of these logits.
-
-    A softmax, its logarithm or a sigmoid makes it, with a factor and a shift for all; of one number for every sample
-    anything that keeps or turns the order of samples.
-    """
-    import torch
-
-    if logits.shape[1] == 1:
-        ordered = main[logits[:, 0].argsort()].diff(dim=0)
-        is_monotone = ((ordered >= 0).all(0) | (ordered <= 0).all(0)).all()
-        return len(main) >= FEW_IN_ORDER and bool(is_monotone and (main.std(dim=0) > 0).all())
-    if logits.shape != main.shape:
-        return False
-    if main.numel() < FEW:
-        results = logits.softmax(1), logits.log_softmax(1), logits.sigmoid()
-        return any(torch.allclose(result, main, rtol=CLOSE, atol=CLOSE * _largest(main)) for result in results)
-    middle = main.mean()
-    for result in (logits.softmax(1), logits.log_softmax(1), logits.sigmoid(), logits):
-        varied = result - result.mean()
-        factor = (varied * (main - middle)).sum() / (varied * varied).sum().clamp(min=1e-30)
-        if torch.allclose(varied * factor + middle, main, rtol=CLOSE, atol=CLOSE * _largest(main)):
-            return bool(factor != 0)
-    return False
-
-
-def _largest(tensor: Any) -> float:
-    return float(tensor.abs().max()) if tensor.numel() else 0.0

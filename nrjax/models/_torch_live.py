@@ -7,7 +7,7 @@ from nrjax.models._image_inputs import image_inputs
 from nrjax.models._model import as_shape
 from nrjax.models._preprocessing import Preprocessing
 from nrjax.models._torch import TorchModel
-from nrjax.models._torch_runs import is_accelerated
+from nrjax.models._torch_runs import check_values, is_accelerated
 
 
 def from_torch(
@@ -37,6 +37,7 @@ def from_torch(
       >>> nrjax.extract_features(nrjax.from_torch(module), images).shape  # what the last Linear reads
       (1000, 32)
     """
+    check_values(module)
     if preprocessing is None and input_shape is None and hasattr(module, "pretrained_cfg"):
         is_timm = type(module).__module__.startswith("timm.") or callable(getattr(module, "forward_head", None))
         if is_timm:
@@ -48,10 +49,20 @@ def from_torch(
     inputs = image_inputs(shape, preprocessing, channels_first=True, as_bytes=lambda: is_accelerated(module))
     model = TorchModel(module, inputs)
     model.normalises = preprocessing
-    inner = next((part for part in module.modules() if hasattr(part, "pretrained_cfg")), None)
-    if is_default and inner is not None:
-        model.remark_on_images = (
-            f"it holds {type(inner).__name__} of timm, whose configuration says a preprocessing; images are scaled to "
-            "[0, 1] alone, unless preprocessing= says otherwise."
-        )
+    if is_default:
+        model.remark_on_images = next(filter(None, map(_remark_on_images, module.modules())), "")
     return model
+
+
+def _remark_on_images(part: Any) -> str:
+    """What there is to say where images enter a module that holds this one, whose own preprocessing is not known."""
+    if hasattr(part, "pretrained_cfg"):
+        says, otherwise = "of timm, whose configuration", "preprocessing= says"
+    elif getattr(part, "main_input_name", "") == "pixel_values":
+        says, otherwise = "of transformers, whose image processor", "preprocessing= or a pair (module, processor) says"
+    else:
+        return ""
+    return (
+        f"it holds {type(part).__name__} {says} says a preprocessing; images are scaled to [0, 1] alone, unless "
+        f"{otherwise} otherwise."
+    )

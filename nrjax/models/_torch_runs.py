@@ -31,7 +31,8 @@ def computing_in(precision: Precision, device: Any) -> Iterator[None]:
     try:
         for switch in switches if device.type == "cuda" else ():
             setattr(switch, name, value)
-        yield
+        with torch.autocast(device.type, enabled=False):  # of the caller
+            yield
     finally:
         for switch, value in zip(switches, before, strict=True):
             if device.type == "cuda":
@@ -55,6 +56,16 @@ def _is_exported(module: Any) -> bool:
     import torch
 
     return isinstance(module, torch.fx.GraphModule) and "train" in vars(module)
+
+
+def check_values(module: Any) -> None:
+    """Raises ValueError for weights on the device `meta`; those that accelerate fetches from elsewhere are fine."""
+    empty = [name for name, weight in module.named_parameters() if weight.device.type == "meta"]
+    if empty and not any(hasattr(part, "_hf_hook") for part in module.modules()):
+        raise ValueError(
+            f"{len(empty)} of its weights lie on the device 'meta', which holds no values ({empty[0]}): load them, "
+            "with load_state_dict(weights, assign=True), say."
+        )
 
 
 def is_lazy(module: Any) -> bool:

@@ -10,6 +10,7 @@ _COMPARE = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
 }  # fmt: skip
+WHEN_RUN = "ms"  # milliseconds a sample: a field that is known of a model only when it runs
 HELP = "such as \"parameters < 10e6 and license == 'apache-2.0'\" (names, numbers, text, lists; and, or, not, in)"
 
 
@@ -80,3 +81,23 @@ def _evaluate(node: ast.AST, known: Mapping[str, Any]) -> Any:
 def names_in(text: str) -> set[str]:
     """Names of the fields in an expression."""
     return {node.id for node in ast.walk(ast.parse(text.strip(), mode="eval")) if isinstance(node, ast.Name)}
+
+
+def split_where(text: str) -> tuple[str, str]:
+    """What of an expression can be told before a model runs, and what cannot; either may be empty.
+
+    Raises:
+      ValueError: it is no such expression.
+    """
+    parse_where(text)
+    if WHEN_RUN not in names_in(text):
+        return text, ""
+    tree = ast.parse(text.strip(), mode="eval").body
+    parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
+    texts = [f"({ast.unparse(part)})" if isinstance(part, ast.BoolOp) else ast.unparse(part) for part in parts]
+    later = [WHEN_RUN in names_in(part) for part in texts]
+    before, after = (
+        " and ".join(part for part, is_later in zip(texts, later, strict=True) if is_later is wanted)
+        for wanted in (False, True)
+    )
+    return before, after

@@ -1,6 +1,7 @@
 """Rankings of models: load each, extract features, score them. Joins the loading wing and the scoring wing."""
 
 from nrjax.ranking._best_layer import best_layers
+from nrjax.ranking._cost import unless_left_out
 from nrjax.ranking._extraction import Extraction, rows_of
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec, Job, Listener, ModelRecord, RoundSpec, state_of
 from nrjax.ranking._plan import Plan
@@ -26,4 +27,5 @@ __all__ = [
     "rank",
     "rows_of",
     "state_of",
+    "unless_left_out",
 ]

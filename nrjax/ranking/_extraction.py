@@ -52,7 +52,7 @@ class Extraction:
             spec = self._spec
             self._part, self._features = part, Features(
                 self._target.kind, self._target.some(*part), spec.layers, spec.batch_size, spec.precision,
-                spec.probabilities, spec.pooling,
+                spec.probabilities, spec.pooling, spec.batches,
             )  # fmt: skip
         try:
             return self._features(model, on_batch, on_widths)

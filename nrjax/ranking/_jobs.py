@@ -20,6 +20,7 @@ class ExtractionSpec:
       precision: of the forward pass.
       pooling: of layers that are maps or tokens; None is each model's own.
       probabilities: whether those of the models' own classes are wanted too.
+      batches: at least so many, if `batch_size` is None.
     """
 
     layers: tuple[LayerChoice, ...] | None
@@ -27,6 +28,7 @@ class ExtractionSpec:
     precision: Precision = "float32"
     probabilities: bool = False
     pooling: str | None = None
+    batches: int = 1
 
     @property
     def key(self) -> str:
@@ -93,6 +95,7 @@ class CandidateResult:
       zero_shot: accuracy of a zero-shot classifier's own predictions; None of other models.
       died: why its process ended: `time`, `memory` or `crash`; empty where it did not.
       unreadable: why the model has no fingerprint, so that nothing is remembered of it; empty where it has one.
+      left_out: the reason is a condition of the user's on what the model costs.
     """
 
     job: Job
@@ -105,6 +108,7 @@ class CandidateResult:
     zero_shot: float | None = None
     died: str = ""
     unreadable: str = ""
+    left_out: bool = False
 
     @property
     def gave_nothing(self) -> bool:

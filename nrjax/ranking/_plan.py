@@ -1,7 +1,6 @@
 """A ranking that was asked for: candidates, samples, layers and scores, checked once before anything runs."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -16,6 +15,7 @@ from nrjax.models import (
     load_candidates,
 )
 from nrjax.ranking._best_layer import best_layers
+from nrjax.ranking._by_samples import scores_by_samples
 from nrjax.ranking._head_of import head_of
 from nrjax.ranking._jobs import CandidateResult, ExtractionSpec
 from nrjax.ranking._samples import LabelledSamples, has_labels
@@ -83,7 +83,8 @@ class Plan:
         all_layers = layers == "all" or (layer == "best" and layers is None)
         names = None if all_layers else tuple(layers if layers is not None else [layer])
         probabilities = any(kind.reads == "probabilities" for kind in request.scores)
-        extraction = ExtractionSpec(names, batch_size, precision, probabilities, pooling)
+        batches = 2 if isinstance(candidates, Candidates) and candidates.when_run else 1  # the second one is timed
+        extraction = ExtractionSpec(names, batch_size, precision, probabilities, pooling, batches)
         described = "best" if all_layers else layer if layers is None else f"best of {', '.join(map(str, layers))}"
         settings = {**target.target.made_with, "layer": described, "precision": precision}
         settings |= {} if pooling is None else {"pooling": pooling}
@@ -95,18 +96,27 @@ class Plan:
         Raises:
           ValueError: none of the models could be scored.
         """
+        left_out = {name: result.reason for name, result in results.items() if result.left_out}
+        results = {name: result for name, result in results.items() if not result.left_out}
+        if left_out and not results:
+            name, reason = next(iter(left_out.items()))
+            raise ValueError(f"where leaves out all models; {name}: {reason}")
         best = best_layers(results, self.request)
         preprocessing = {
             name: result.about.preprocessing for name, result in results.items() if result.about is not None
         }  # fmt: skip
         made_with = {**self.settings, **(settings or {}), "preprocessing": preprocessing}
+        made_with |= {"left_out": left_out} if left_out else {}
         fields = {name: _fields_of(result) for name, result in results.items()}
         if self.several_layers:
             fields = {name: known | best.layers.get(name, {}) for name, known in fields.items()}
         ranking = build_ranking(
             list(results), best.scores, best.failed, self.request, made_with, self.target.target, fields
         )
-        return ranking.with_heads(functools.partial(head_of, self))
+        return ranking.with_models(self)
+
+    head = head_of
+    by_samples = scores_by_samples
 
 
 def _fields_of(result: CandidateResult) -> dict[str, Any]:

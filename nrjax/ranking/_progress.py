@@ -123,5 +123,6 @@ class _Lines:
             "event": "done", "candidate": name, by.name: best, "reason": reason if best is None else None,
             "seconds": {key: round(value, 4) for key, value in result.seconds.items()}, "to_go": round(to_go, 1),
         }  # fmt: skip
-        outcome = f"{by.name} {best:.4f}" if best is not None else f"failed: {reason}" if reason else "scored"
+        why = f"{'left out' if result.left_out else 'failed'}: {reason}" if reason else "scored"
+        outcome = why if best is None else f"{by.name} {best:.4f}"
         self._say(event, f"[{self._count}/{self._jobs}] {name}: {outcome} ({to_go:.0f} s to go)")

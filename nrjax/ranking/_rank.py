@@ -87,7 +87,8 @@ def rank(
         the scores of all layers. One forward pass computes all layers of a model; their features are in memory
         together.
       where: condition that selects candidates, such as `"parameters < 10e6 and license == 'apache-2.0'"`. It may use
-        name, source, license, parameters, bytes, and their tags.
+        name, source, license, parameters, bytes, and their tags; and `ms`, milliseconds a sample on this machine, which
+        are known after some batches: `"ms < 20"` then leaves slower models out, and `settings["left_out"]` says why.
       batch_size: samples at once in the forward pass; None chooses. If a batch does not fit the memory, it is halved.
       precision: of the forward pass, see `extract_features`. Scores are computed as before.
       pooling: how layers become vectors. Maps: `flatten` (the default, as in the paper), `mean` or `max`. Tokens:

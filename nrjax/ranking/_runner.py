@@ -9,7 +9,7 @@ from typing import Any
 from nrjax._utils.messages import reason_of
 from nrjax.errors import BrokenImage, FingerprintError
 from nrjax.models import Candidates, Model, Zoo, as_model
-from nrjax.ranking._cost import BatchClock
+from nrjax.ranking._cost import BatchClock, LeftOutError, check_cost
 from nrjax.ranking._extraction import Extraction
 from nrjax.ranking._jobs import CandidateResult, Job, Listener, ModelRecord, RoundSpec, state_of
 from nrjax.ranking._samples import LabelledSamples
@@ -100,6 +100,9 @@ class CandidateRunner:
         def on_batch(samples: int) -> None:
             clock.tick(samples)
             listener.advances(samples)
+            result.ms = clock.ms
+            if clock.tells_early:
+                check_cost(self._models, result)
 
         try:
             model = self._loaded(result, load)
@@ -113,13 +116,15 @@ class CandidateRunner:
                     scorer.expect,
                 )  # fmt: skip
                 result.seconds["forward"] = time.perf_counter() - start
-                result.ms = clock.ms
+                check_cost(self._models, result)
                 del model
                 listener.advances(samples - clock.samples)
                 done |= {fingerprint} if fingerprint else set()
                 complete = list(scorer.add(result, extracted))
         except BrokenImage:
             raise  # of the data, not of this model
+        except LeftOutError as error:
+            result.reason, result.left_out = str(error), True
         except SystemExit as error:
             result.reason = f"It called sys.exit({'' if error.code is None else repr(error.code)})."
         except KeyboardInterrupt:

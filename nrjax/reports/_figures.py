@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#000000", "#ee7733", "#009988")
 MOST_POINTS = 3000  # drawn of one model
 MOST_OUTPUTS = 4  # of numbers that are drawn
+FEW, DOTS = 400, (14, 5)  # points, and the size of a dot of few and of many
 
 
 class Projection(NamedTuple):
@@ -116,7 +117,9 @@ def scatter_plots(projections: Sequence[Projection]) -> "Figure":
         ax.set_title(axis_text(model), fontsize=10)
     if 0 < len(first.classes) <= len(COLOURS):
         handles, names = axes[-1].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside right center", markerscale=3, frameon=False)
+        figure.legend(
+            handles, names, loc="outside right center", markerscale=3 if len(chosen) > FEW else 2, frameon=False
+        )
     elif drawn is not None and first.about:
         figure.colorbar(drawn, ax=list(axes), label=axis_text(first.about))
     return figure
@@ -124,15 +127,15 @@ def scatter_plots(projections: Sequence[Projection]) -> "Figure":
 
 def _scatter(ax: "Axes", points: np.ndarray, ids: np.ndarray | None, classes: list[str]) -> Any:
     second = points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))  # features of one dimension
-    drawn = None
+    drawn, size = None, DOTS[len(points) > FEW]
     if ids is None:
-        ax.scatter(points[:, 0], second, s=5, color=COLOURS[0], linewidths=0)
+        ax.scatter(points[:, 0], second, s=size, color=COLOURS[0], linewidths=0)
     elif 0 < len(classes) <= len(COLOURS):
         for i, label in enumerate(classes):
             of_class = ids == i
-            ax.scatter(points[of_class, 0], second[of_class], s=5, color=COLOURS[i], label=label, linewidths=0)
+            ax.scatter(points[of_class, 0], second[of_class], s=size, color=COLOURS[i], label=label, linewidths=0)
     else:
-        drawn = ax.scatter(points[:, 0], second, s=5, c=ids, cmap="viridis", linewidths=0)
+        drawn = ax.scatter(points[:, 0], second, s=size, c=ids, cmap="viridis", linewidths=0)
     ax.set(xlabel="first principal component", ylabel="second", xticks=[], yticks=[])
     ax.spines[["top", "right"]].set_visible(False)
     return drawn
@@ -148,7 +151,14 @@ def residual_plots(predictions: Sequence[Prediction]) -> "Figure":
         for output, ax in enumerate(row):
             residuals = values[chosen, output] - predicted[chosen, output]
             ax.axhline(0, color="black", linewidth=0.8)
-            ax.scatter(predicted[chosen, output], residuals, s=5, color=COLOURS[0], linewidths=0, alpha=0.6)
+            ax.scatter(
+                predicted[chosen, output],
+                residuals,
+                s=DOTS[len(chosen) > FEW],
+                color=COLOURS[0],
+                linewidths=0,
+                alpha=0.6,
+            )
             ax.set_title(axis_text(model if len(outputs) == 1 else f"{model}, {outputs[output]}"), fontsize=10)
             ax.set(xlabel="predicted without the sample", ylabel="value less predicted")
             ax.spines[["top", "right"]].set_visible(False)

@@ -22,6 +22,7 @@ from nrjax.scoring.predictions import predictions_without
 from nrjax.targets import Target
 
 NAMED = 3  # models beside a setting that not all share
+OF_SILHOUETTE = ("distance", "definition", "solver", "method", "block_size", "tolerance")  # settings of no other score
 COLOURED_BY = {  # by the task, and whether there is one output
     ("regression", True): "the number", ("regression", False): "sum of the numbers",
     ("multilabel", True): "whether it has the label", ("multilabel", False): "how many labels it has",
@@ -59,13 +60,17 @@ def write_report(
         parts.append(sections.cost_section(ranking))
     if ranking.by_layer:
         parts.append(sections.layers_section(ranking))
-    parts += [sections.class_section(ranking, score) for score in ranking.by_class]
-    parts += [sections.confusion_section(score, table) for score, table in ranking.confused.items()]
+    parts += [sections.class_section(ranking, score) for score in _without_copies(ranking.by_class)]
+    parts += [sections.confusion_section(score, table) for score, table in _without_copies(ranking.confused).items()]
     if features is not None:
         of_model = features.__getitem__ if isinstance(features, Mapping) else features
         arrays = {name: of_model(name) for name in dict.fromkeys((ranking.order[0], ranking.order[-1]))}
         is_labelled = labels is not None and "labels" not in ranking.settings  # which clusters say they have not
-        parts += _sample_sections(arrays, _target_of(ranking, labels, groups) if is_labelled else None)
+        target = _target_of(ranking, labels, groups) if is_labelled else None
+        parts.append(_samples(arrays, target))
+        is_trained = not ranking.settings["by"].startswith("similarity")
+        if target is not None and target.task == "regression" and is_trained:
+            parts.append(_residuals(arrays, target))
     page = render(
         "report.html", title=f"{ranking.best} comes first of {len(ranking.models)} models", policy=
         "default-src 'none'; img-src data:", sections=parts, made=_made_with(ranking, command),
@@ -81,38 +86,52 @@ def _target_of(ranking: Ranking, labels: Any, groups: Any) -> Target:
     return dataclasses.replace(target, classes=known)
 
 
-def _sample_sections(arrays: Mapping[str, Any], target: Target | None) -> list[sections.Section]:
+def _samples(arrays: Mapping[str, Any], target: Target | None) -> sections.Section:
     values, classes, about = (None, (), "") if target is None else (target.values, target.classes, "")
     if target is not None and target.values.ndim > 1:
         values, classes, about = target.values.sum(axis=1), (), COLOURED_BY[target.task, target.n_classes == 1]
     projections = [
         Projection(name, np.asarray(pca(array, 2).points), values, classes, about) for name, array in arrays.items()
     ]
-    parts = [sections.samples_section(projections)]
-    if target is not None and target.task == "regression":
-        predictions = [
-            Prediction(name, target.values, predictions_without(array, target).values, target.classes)
-            for name, array in arrays.items()
-        ]
-        parts.append(sections.residuals_section(predictions))
-    return parts
+    return sections.samples_section(projections)
+
+
+def _residuals(arrays: Mapping[str, Any], target: Target) -> sections.Section:
+    predictions = [
+        Prediction(name, target.values, predictions_without(array, target).values, target.classes)
+        for name, array in arrays.items()
+    ]
+    return sections.residuals_section(predictions)
+
+
+def _without_copies(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables by score; of scores with equal ones, as `probe` and `balanced_probe` have, the first."""
+    kept: dict[str, Any] = {}
+    for score, table in tables.items():
+        kept |= {} if table in kept.values() else {score: table}
+    return kept
 
 
 def _made_with(ranking: Ranking, command: str | None) -> dict[str, str]:
+    aside = {"request", "remarks", "samples_to_tell", "left_out"}  # which stand elsewhere on the page, or on none
+    aside |= set() if "silhouette" in ranking.settings["scores"] else {"n_components", *OF_SILHOUETTE}
     made = {
         **({"command": command} if command else {}),
-        **{name: value for name, value in ranking.settings.items() if value is not None and name != "request"},
+        **{name: value for name, value in ranking.settings.items() if value is not None and name not in aside},
         "jax": jax.__version__, "device": f"{jax.devices()[0].device_kind}, {platform.machine()}",
         "written": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"), "nrjax": __version__,
     }  # fmt: skip
-    return {name: _as_words(value) for name, value in made.items()}
+    called = {"classes": "clusters"} if "labels" in ranking.settings else {}
+    return {called.get(name, name): _as_words(value) for name, value in made.items()}
 
 
 def _as_words(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
     if isinstance(value, Mapping):  # such as the preprocessing of every model: what they share is said once
         names_by_value: dict[Any, list[str]] = {}
         for name, own in value.items():
-            names_by_value.setdefault(own, []).append(str(name))
+            names_by_value.setdefault(own if isinstance(own, str) else _as_words(own), []).append(str(name))
         value = [
             f"{own} ({', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''})"
             for own, names in names_by_value.items()

@@ -60,7 +60,7 @@ def class_section(ranking: Ranking, score: str) -> Section:
     values = {model: {name(label): table[model][label] for label in classes} for model in models}
     what = "Mean over the samples of a class" if part == "class" else f"Value of a single {part}"
     return Section(
-        f"By {part}: {score}", f"{what}, of {whose}{where}; bold: the highest of a {part}.",
+        f"By {part}: {score}", f"{what}, of {whose}{where}; bold: the highest on each {part}.",
         figure=figures.as_png(figures.heat_map(values, score)), alt=f"{score} of every model on every {part}",
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """A ranking as a picture."""
 
 import contextlib
+import textwrap
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_SIGNS = 48  # of a name
 INCHES_A_SIGN = 0.085
+SIGNS_BELOW, SIGNS_BESIDE = 68, 45  # that a line has room for below the bars, and beside a picture of usual height
 
 
 def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
@@ -40,9 +42,14 @@ def draw(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
     for place, model in enumerate(ranking.models):
         if model.interval and model.score is not None:
             ax.plot(model.interval, [place, place], color="black", linewidth=1.2, solid_capstyle="butt")
-    ax.set_xlabel(f"{score_label(ranking)}; {direction(ranking)}")
+    ax.set_xlabel(textwrap.fill(f"{score_label(ranking)}; {direction(ranking)}", SIGNS_BELOW))
     ax.spines[["top", "right", "left"]].set_visible(False)
     return ax
+
+
+def label_beside(ranking: Outcome) -> str:
+    """The score that orders and its direction, in lines for a vertical axis."""
+    return f"{textwrap.fill(score_label(ranking), SIGNS_BESIDE)}\n{direction(ranking)}"
 
 
 def axis_text(name: str) -> str:

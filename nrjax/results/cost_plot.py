@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from nrjax.results.bars import axis_text
-from nrjax.results.caption import direction, score_label
+from nrjax.results.bars import axis_text, label_beside
 from nrjax.results.outcome import Outcome, ScoredModel
 
 if TYPE_CHECKING:
@@ -73,9 +72,12 @@ def draw_cost(ranking: Outcome, ax: "Axes | None" = None) -> "Axes":
         ax.set_xscale("log")
     else:
         ax.set_xlim(0, 1.15 * max(costs))
+    if cost == "parameters":
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.tick_params("x", labelrotation=20)
     ax.margins(y=0.12)
     ax.set_xlabel({"ms": "milliseconds a sample on this machine", "parameters": "parameters"}[cost])
-    ax.set_ylabel(f"{score_label(ranking)}\n{direction(ranking)}")
+    ax.set_ylabel(label_beside(ranking))
     ax.legend(frameon=False, loc="best", fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -44,7 +44,8 @@ class ScoredModel:
       rank: 1 is best; tied models share one; None where the model failed.
       reason: why it failed.
       scores: every score asked for, by name.
-      missing: scores that are not defined for this model: name to reason.
+      missing: scores that are not defined for this model: name to reason. Those that mean nothing for the target,
+        whatever the model is, are in the ranking's `settings["undefined"]`.
       uncertain: scores whose error may be larger than promised: name to cause.
       interval: with the probability `settings["confidence"]` it contains the score that a much larger sample of the
         same kind would have (for other scores than the silhouette: a new sample of the same size).

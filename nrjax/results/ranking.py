@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
 
 from nrjax._utils.paths import check_writable
 from nrjax.results.display import as_html, as_text
@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
     from nrjax.heads import Head
 
-PlotKind = Literal["scores", "cost"]
+PlotKind = Literal["scores", "cost", "samples"]
+
+
+class Models(Protocol):
+    """The models of a ranking and their samples, to compute with once more."""
+
+    def head(self, scored: ScoredModel) -> "Head":
+        """A head on a model."""
+        ...
+
+    def by_samples(self, names: Sequence[str]) -> Mapping[int, Sequence[ScoredModel]]:
+        """Models of these names on fewer samples, by their number."""
+        ...
 
 
 class Ranking(Outcome):
@@ -35,19 +47,19 @@ class Ranking(Outcome):
       >>> text = ranking.to_csv("ranking.csv")
     """
 
-    _fit_head: "Callable[[ScoredModel], Head] | None" = None
+    _models: Models | None = None
 
-    def with_heads(self, fit_head: "Callable[[ScoredModel], Head]") -> Self:
-        """The same ranking, whose `head` calls a function."""
-        return self._with(fit_head)
+    def with_models(self, models: Models) -> Self:
+        """The same ranking, whose `head` and `plot("samples")` compute with its models."""
+        return self._with(models)
 
     def with_settings(self, **settings: Any) -> Self:
         """The same ranking with more settings."""
-        return self._with(self._fit_head, settings={**self.settings, **settings})
+        return self._with(self._models, settings={**self.settings, **settings})
 
-    def _with(self, fit_head: "Callable[[ScoredModel], Head] | None", **fields: Any) -> Self:
+    def _with(self, models: Models | None, **fields: Any) -> Self:
         ranking = dataclasses.replace(self, **fields)
-        object.__setattr__(ranking, "_fit_head", fit_head)
+        object.__setattr__(ranking, "_models", models)
         return ranking
 
     def head(self, name: str | None = None) -> "Head":
@@ -66,12 +78,12 @@ class Ranking(Outcome):
           ValueError: a model that failed, samples without labels, or a ranking of arrays or of a file, which holds no
             models.
         """
-        if self._fit_head is None:
+        if self._models is None:
             raise ValueError(
                 "this ranking holds no models, because it is of arrays or was read from a file: "
                 "nrjax.fit_head(model, samples, labels) fits a head."
             )
-        return self._fit_head(self[self.best if name is None else name])
+        return self._models.head(self[self.best if name is None else name])
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the models."""
@@ -127,15 +139,24 @@ class Ranking(Outcome):
         """Draws the ranking on `ax` or a new figure; returns the axes.
 
         Args:
-          kind: `scores`, horizontal bars, best on top; or `cost`, scores against milliseconds a sample, or parameters
-            where those are not known, with the models that no other beats in both.
+          kind: `scores`, horizontal bars, best on top; `cost`, scores against milliseconds a sample, or parameters
+            where those are not known, with the models that no other beats in both; or `samples`, scores and intervals
+            of the first five models on an eighth, a quarter, half and all of the samples. For `samples` the models run
+            again on half of the samples and less; the ranking must have `confidence` and its models, as for `head`.
           ax: of Matplotlib.
 
         Raises:
-          ValueError: another kind, or `cost` of features, of which no cost is known.
+          ValueError: another kind; `cost` of features, of which no cost is known; `samples` of too few samples, of
+            features, or without `confidence`.
         """
         if kind not in get_args(PlotKind):
-            raise ValueError(f"plot draws {' or '.join(get_args(PlotKind))}; got {kind!r}.")
+            raise ValueError(f"plot draws {', '.join(get_args(PlotKind))}; got {kind!r}.")
+        if kind == "samples":
+            from nrjax.results.samples_plot import MOST, draw_by_samples
+
+            if self._models is None or "interval" not in self.statements:
+                raise ValueError("plot('samples') needs a ranking that nrjax.rank or sweep made with confidence=True.")
+            return draw_by_samples(self, self._models.by_samples(self.order[:MOST]), ax)
         if kind == "cost":
             from nrjax.results.cost_plot import draw_cost
 

@@ -3,6 +3,8 @@
 from nrjax.results.outcome import Outcome
 
 MOST_FAILURES = 20  # that are told one by one
+MOST_LEFT_OUT = 5
+WHY = " Fine-tuning on few labels follows the silhouette more, a head on frozen features follows probe more."
 
 
 def failures(ranking: Outcome) -> list[str]:
@@ -17,7 +19,8 @@ def failures(ranking: Outcome) -> list[str]:
 
 def remarks(ranking: Outcome) -> list[str]:
     """Why scores are missing or uncertain, and which scores put another model first."""
-    lines: list[str] = []
+    undefined = ranking.settings.get("undefined", {})
+    lines = [f"No model has {score}: {reason.rstrip('.')}." for score, reason in undefined.items()]
     without: dict[tuple[str, str], list[str]] = {}
     for model in ranking.models:
         if model.rank is not None:
@@ -37,11 +40,15 @@ def remarks(ranking: Outcome) -> list[str]:
             "Without labels: how well the features form clusters, which need not be your classes. See "
             "'Without labels' in docs/guides/confidence.md."
         )
+    left_out = ranking.settings.get("left_out", {})
+    lines += [f"{name} is left out: {reason}" for name, reason in list(left_out.items())[:MOST_LEFT_OUT]]
+    if len(left_out) > MOST_LEFT_OUT:
+        lines.append(f"{len(left_out) - MOST_LEFT_OUT:,} more are left out; `settings` have all reasons.")
     lines += ranking.settings.get("remarks", ())
-    return lines + _samples_to_tell(ranking) + _disagreement(ranking) + _agreement(ranking)
+    return lines + samples_to_tell(ranking) + _disagreement(ranking) + _agreement(ranking)
 
 
-def _samples_to_tell(ranking: Outcome) -> list[str]:
+def samples_to_tell(ranking: Outcome) -> list[str]:
     """How many samples would tell the first two models apart."""
     if "samples_to_tell" not in ranking.settings or len(ranking.order) < 2:
         return []
@@ -67,13 +74,14 @@ def _disagreement(ranking: Outcome) -> list[str]:
         more, less = sorted((ranking.best, rival), key=lambda model: -probe[model])
         line = f"Two first choices: {ranking.best} by {by}, {rival} by {name}. A linear probe "
         if "task" in ranking.settings:
-            what = {"regression": "R²", "multilabel": "mean average precision"}[ranking.settings["task"]]
-            line += f"has a {what} of {probe[more]:.3f} with {more} and of {probe[less]:.3f} with {less}."
+            what = {"regression": "an R²", "multilabel": "a mean average precision"}[ranking.settings["task"]]
+            line += f"has {what} of {probe[more]:.3f} with {more} and of {probe[less]:.3f} with {less}."
         else:
             line += (
                 f"is right on {100 * probe[more]:.1f} % of the samples with {more} and on {100 * probe[less]:.1f} % "
                 f"with {less}: {100 * (probe[more] - probe[less]):.1f} points of accuracy."
             )
+            line += WHY if {by, name} == {"silhouette", "probe"} else ""
         lines.append(line)
         del others[name]
     if others:

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nrjax._utils.messages import printable
 
 Row = Mapping[str, Any]
+
+TERMINAL = 80  # characters; headers of a wider table take several lines
 
 
 def columns_of(rows: Sequence[Row]) -> list[str]:
@@ -17,6 +20,19 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
 
 def as_table(rows: Sequence[Row], widest: int = 60) -> str:
     """Columns under headers; numbers to the right and whole; text cells wrap at `widest` characters."""
+    text = _table(rows, widest, {})
+    if max(map(len, text.splitlines())) <= TERMINAL:
+        return text
+    return _table(rows, widest, {column: _in_lines(column, rows) for column in columns_of(rows)})
+
+
+def _in_lines(header: str, rows: Sequence[Row]) -> str:
+    """A header in two lines or one, no narrower than its words and the cells below it."""
+    cells = [str(row.get(header, "")) for row in rows]
+    return "\n".join(textwrap.wrap(header, max(1 + len(header) // 2, *map(len, [*cells, *header.split()])))) or header
+
+
+def _table(rows: Sequence[Row], widest: int, headers: Mapping[str, str]) -> str:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -27,7 +43,7 @@ def as_table(rows: Sequence[Row], widest: int = 60) -> str:
     for column in columns:
         numbers = all(_is_number(row[column]) for row in rows if row.get(column) not in (None, "", "-"))
         table.add_column(
-            printable(column),
+            Text("\n".join(map(printable, headers.get(column, column).split("\n")))),
             justify="right" if numbers else "left",
             overflow="fold",
             no_wrap=numbers,

@@ -14,6 +14,7 @@ from nrjax.scoring.mean_rank import add_mean_rank
 from nrjax.scoring.model_scores import ModelScores, Request
 from nrjax.scoring.near_best import p_near_best
 from nrjax.scoring.score_kind import WORDS, ScoreKind
+from nrjax.scoring.scores import undefined
 from nrjax.targets import Target
 
 ONLY_CLASSES = "P(within 1 point) is about the accuracy of retrained heads, so it is left out: the labels are {}."
@@ -48,13 +49,16 @@ def build_ranking(
         raise ValueError(f"None of the models could be scored. {_by_reason(failed)}")
     by = request.by.of(target)
     sign = by.sign
+    kinds = [kind.of(target) for kind in request.scores]
+    undefined_here = _undefined_for_all(kinds, evaluated, target)
     order = sorted(
         (name for name in names if name in evaluated), key=lambda name: -sign * evaluated[name].values[by.name]
     )
     models = {
         name: ScoredModel(
             name, model.values[by.name], model.dims, model.n_components, model.solver, scores=model.values,
-            missing=model.missing, uncertain=model.uncertain,
+            missing={score: why for score, why in model.missing.items() if undefined_here.get(score) != why},
+            uncertain=model.uncertain,
             by_class={name: tuple(means.tolist()) for name, means in model.by_class.items()},
             confused={name: tuple(pairs) for name, pairs in model.confused.items()},
             **(fields or {}).get(name, {}),
@@ -74,8 +78,7 @@ def build_ranking(
         **dataclasses.asdict(request.settings), "scores": [kind.name for kind in request.scores], "by": by.name,
         "confidence": LEVEL if request.confidence else None, **made_with, **to_tell, "backend": jax.default_backend(),
     }  # fmt: skip
-    kinds = [kind.of(target) for kind in request.scores]
-    settings |= _chances(kinds, target)
+    settings |= _chances(kinds, target) | ({"undefined": undefined_here} if undefined_here else {})
     remarks = list(target.remarks)
     if (
         request.confidence
@@ -114,6 +117,18 @@ def _statements(
                 "interval": interval, "p_first": sure.p_first, "group": sure.group, "behind": sure.behind
             }  # fmt: skip
     return statements
+
+
+def _undefined_for_all(
+    kinds: Sequence[ScoreKind], evaluated: Mapping[str, ModelScores], target: Target
+) -> dict[str, str]:
+    """Scores that mean nothing for the target, for the same reason at any number of dims, and that no model has."""
+    reasons = {}
+    for kind in kinds:
+        reason, other = (undefined(kind, target, (len(target), dims)) for dims in (1, 4))
+        if reason and reason == other and not any(kind.name in model.values for model in evaluated.values()):
+            reasons[kind.name] = reason
+    return reasons
 
 
 def _chances(kinds: Sequence[ScoreKind], target: Target) -> dict[str, Any]:

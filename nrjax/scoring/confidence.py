@@ -121,6 +121,18 @@ def interval_of_share(share: float, samples: int) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
+def interval_of_mean_share(shares: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
+    """The same of the mean of the shares of several classes, each of its own samples.
+
+    Where a class has ten samples, the shares that are seen have a variance near 0 as often as not.
+
+    Source: Zou and Donner 2008, doi:10.1002/sim.3095.
+    """
+    ends = np.array([interval_of_share(*of_class) for of_class in zip(shares, samples, strict=True)])
+    mean, (below, above) = np.mean(shares), np.sqrt(np.sum((ends - shares[:, None]) ** 2, axis=0)) / len(shares)
+    return float(mean - below), float(mean + above)
+
+
 def possible_interval(
     interval: tuple[float, float], hits: tuple[float, float] | None, score: float, bounds: tuple[float, float]
 ) -> tuple[float, float]:

@@ -44,6 +44,7 @@ def silhouettes_of_points(
     squares = np.einsum("ij,ij->i", vectors, vectors)
     columns = np.concatenate([vectors, squares[:, None], is_zero[:, None]], axis=1)
     means = (members.T @ columns) / np.maximum(counts, 1)[:, None]
+    means += (members.T @ (columns - means[ids])) / np.maximum(counts, 1)[:, None]  # see `kernels.distances`
     both = squares[:, None] + means[:, -2]
     mean_distances = both - 2 * (vectors @ means[:, :-2].T)
     mean_distances[mean_distances <= 4 * eps * both] = 0

@@ -10,12 +10,15 @@ from nrjax.scoring.scores import ScoreKind
 
 
 def add_mean_rank(evaluated: Mapping[Any, ModelScores], kinds: Sequence[ScoreKind]) -> None:
-    """Adds the mean place by all the other scores asked for: 1 is first by every one; lower is better.
+    """Adds the mean place by the other scores asked for that any model has: 1 is first by every one; lower is better.
 
     Places are among the models that have all of the others, ties sharing the mean of theirs. A model that lacks one
     would be judged by easier company, so it has no mean place, and the reason says which it lacks.
     """
+    named = {name for model in evaluated.values() for name in model.values}
     others = [kind for kind in kinds if kind.reads != "scores"]
+    computed = [kind for kind in others if kind.name in named]
+    others = computed if len(computed) > 1 else others
     lacking = {key: [kind.name for kind in others if kind.name not in model.values] for key, model in evaluated.items()}
     complete = [model for key, model in evaluated.items() if not lacking[key]]
     values = np.array([[kind.sign * model.values[kind.name] for kind in others] for model in complete])

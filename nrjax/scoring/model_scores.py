@@ -33,7 +33,8 @@ class ModelScores:
       solver: that gave them in the end.
       influences: by name, of samples or of groups of samples on the score to order by and on `probe`, if confidence
         was asked for.
-      hits: by name, of scores with influences that are a share of the samples, its interval; see `interval_of_share`.
+      hits: by name, of scores with influences that are a share of the samples, or of those of each class, its
+        interval; see `interval_of_share`.
       bias: of the score to order by, relative to that of many more samples; 0 where it is not known.
       raised: names of the scores that are missing because something failed, and might not another time.
     """

@@ -9,6 +9,7 @@ import numpy as np
 
 from nrjax.kernels.agreement import average_precision, mean_of_used, r_squared
 from nrjax.kernels.ridge import leave_out
+from nrjax.kernels.spectrum import standardised
 from nrjax.scoring.checks import check_features
 from nrjax.scoring.compute import compute_context
 from nrjax.scoring.estimates import groups_of
@@ -24,11 +25,13 @@ class Predictions(NamedTuple):
       values: `[samples, outputs]`, on the scale of `as_outputs`.
       alpha: the regularisation with the least squared error.
       score: what `probe` makes of them: accuracy, R² or mean average precision.
+      varies: `[dims]`, whether a feature varies by more than its rounding; others count as constant.
     """
 
     values: np.ndarray
     alpha: float
     score: float
+    varies: np.ndarray
 
 
 def as_outputs(target: Target) -> np.ndarray:
@@ -45,12 +48,14 @@ def predictions_without(features: Any, target: Target) -> Predictions:
     if target.task == "regression":  # all outputs, of one variance, choose one regularisation
         deviation = outputs.std(axis=0)
         scale = np.where(deviation > 0, deviation, 1)
+    rounding = rounding_of(array)
     with compute_context(dtype, threads=True):
-        fit = jax.jit(functools.partial(leave_out, solver="gram", rounding=rounding_of(array)))
+        fit = jax.jit(functools.partial(leave_out, solver="gram", rounding=rounding))
         scaled = np.asarray((outputs - outputs.mean(axis=0)) / scale, dtype)
         best, _, _ = fit(np.asarray(array, dtype), scaled, groups_of(target))
         values = outputs - scale * np.asarray(best.residuals, np.float64)
-        return Predictions(values, float(best.alpha), _score(values, outputs, target))
+        varies = np.any(np.asarray(standardised(jnp.asarray(array, dtype), rounding).rows), axis=0)
+        return Predictions(values, float(best.alpha), _score(values, outputs, target), np.asarray(varies))
 
 
 def _score(values: np.ndarray, outputs: np.ndarray, target: Target) -> float:

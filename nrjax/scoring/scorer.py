@@ -11,7 +11,7 @@ from nrjax._utils.memory import Staging
 from nrjax._utils.messages import first_line
 from nrjax.scoring.ahead import CompileAhead
 from nrjax.scoring.compute import ShapeBatcher
-from nrjax.scoring.confidence import FEWEST, FEWEST_GROUPS, interval_of_share
+from nrjax.scoring.confidence import FEWEST, FEWEST_GROUPS, interval_of_mean_share, interval_of_share
 from nrjax.scoring.doubts import doubt_of_constants, doubt_of_error, doubt_of_variation
 from nrjax.scoring.estimates import estimate_scores
 from nrjax.scoring.influences import by_unit
@@ -160,6 +160,10 @@ class ModelScorer:
                     share = float(values.mean(dtype=np.float64))
                     if values.ndim and np.isin(values, (0, 1)).all():
                         scores.hits[kind.name] = interval_of_share(share, self._target.independent)
+                    elif kind.name.startswith("balanced_"):
+                        shares = np.asarray(estimates[i, kind].by_output, np.float64)
+                        counts = self._target.counts * self._target.independent / len(self._target)
+                        scores.hits[kind.name] = interval_of_mean_share(shares, counts)
                     elif not values.ndim and kind.bounds(self._target.n_classes) == (0, 1) and share > 1 - PERFECT:
                         scores.hits[kind.name] = interval_of_share(min(share, 1.0), self._fewest_hits)
         except Exception as error:  # a kernel may be anybody's; the other scores go on without it

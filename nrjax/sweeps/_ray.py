@@ -95,7 +95,7 @@ class Ray:
                 listener.advances(round_spec.samples)
                 yield CandidateResult(job, reason=self._refused[job.name])
         jobs = [job for job in jobs if job.name not in self._refused]
-        claims = self._claims()
+        claims = _claims_on(_node_of_driver())
         packed_round, waiting = ray.put(cloudpickle.dumps(round_spec)), self._parts(jobs)
         running: dict[Any, list[Job]] = {}
         while waiting or running:
@@ -125,13 +125,6 @@ class Ray:
                     running[stream] = [job for job in running[stream] if job.name != result.job.name]
                     listener.advances(round_spec.samples)
                     yield result
-
-    def _claims(self) -> Any:
-        """Beside this process, whose loss ends the sweep anyway."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
-        return self._ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(_Claims).remote()
 
     def _parts(self, jobs: Sequence[Job]) -> list[list[Job]]:
         resources = self._ray.cluster_resources()
@@ -194,6 +187,22 @@ class _Claims:
         return self._names.setdefault(fingerprint, name) == name
 
 
+def _node_of_driver() -> str:
+    """The node of this process, whose loss ends the sweep anyway."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id()
+
+
+def _claims_on(node: str) -> Any:
+    """An actor on this node, started again where its process ends; it knows of no claims then."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=there)(_Claims).remote()
+
+
 def _do(
     setup: bytes, backend: str, round_spec: bytes, jobs: list[Job], claims: Any
 ) -> Iterator[CandidateResult]:  # fmt: skip
@@ -203,7 +212,7 @@ def _do(
     def claim(fingerprint: str, name: str) -> bool:
         try:
             return ray.get(claims.claim.remote(fingerprint, name))
-        except ray.exceptions.RayActorError:  # lost with its node: the model is computed twice at worst
+        except ray.exceptions.RayError:  # lost with its node: the model is computed twice at worst
             return True
 
     while _ending:

@@ -5,7 +5,7 @@ import math
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 
-from nrjax.ranking import CandidateResult, Job, Plan, Progress, RoundSpec, best_layers
+from nrjax.ranking import CandidateResult, Job, Plan, Progress, RoundSpec, best_layers, unless_left_out
 from nrjax.scoring.model_scores import Request
 from nrjax.sweeps._engines import Engine
 from nrjax.sweeps._feature_cache import FeatureCache
@@ -101,7 +101,7 @@ class SweepRounds:
             fingerprint = self._fingerprints.get(name)
             failure = self._failures.get(self._identities.get(name) or "")
             if fingerprint in stored:
-                results[name] = dataclasses.replace(stored[fingerprint], job=Job(name, fingerprint))
+                results[name] = self._as_named(stored[fingerprint], Job(name, fingerprint))
             elif failure:
                 reason = f"{failure[1]} It was not tried again; retry_failed tries it."
                 results[name] = CandidateResult(Job(name), reason=reason)
@@ -119,13 +119,17 @@ class SweepRounds:
             waiting = []
             for job in copies:
                 if job.fingerprint in stored:
-                    results[job.name] = dataclasses.replace(stored[job.fingerprint], job=job)
+                    results[job.name] = self._as_named(stored[job.fingerprint], job)
                     self.stored += 1
                     self._progress.done(results[job.name], request.by)
                 else:  # the model that it equals gave no result
                     waiting.append(job._replace(fingerprint=None))
             copies = []
         return {name: results[name] for name in names}
+
+    def _as_named(self, result: CandidateResult, job: Job) -> CandidateResult:
+        """A result of an equal model under a candidate's name."""
+        return unless_left_out(self._plan.candidates, dataclasses.replace(result, job=job))
 
     def _computed(
         self, jobs: Sequence[Job], samples: int, request: Request, stored: dict[str, CandidateResult],
@@ -159,12 +163,15 @@ class SweepRounds:
         extraction = self._target.fingerprint, samples, self._plan.extraction.key
         layers = self._store.results(*extraction, versions_of(request), with_influences)
         about, costs = self._store.about(layers), self._store.costs(*extraction)
-        return {
-            fingerprint: CandidateResult(
-                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint),
-                ms=costs.get(fingerprint, {}).get("ms"), zero_shot=costs.get(fingerprint, {}).get("zero_shot"),
-            ) for fingerprint in layers
-        }  # fmt: skip
+
+        def known(fingerprint: str) -> CandidateResult:
+            cost = costs.get(fingerprint, {})
+            return CandidateResult(
+                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint), ms=cost.get("ms"),
+                zero_shot=cost.get("zero_shot"),
+            )  # fmt: skip
+
+        return {fingerprint: known(fingerprint) for fingerprint in layers}
 
     def _remember(self, result: CandidateResult, samples: int, request: Request) -> None:
         name, fingerprint = result.job

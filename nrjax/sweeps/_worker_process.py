@@ -228,6 +228,7 @@ def _environment(programs: Path, device: int | None) -> dict[str, str]:
     compiled = jax.config.jax_compilation_cache_dir or str(programs)  # pyright: ignore
     environment = environment_of_workers() | {
         "JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(jax.config.jax_compilation_cache_max_size),  # pyright: ignore
     }  # fmt: skip
     if device is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")

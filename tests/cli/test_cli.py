@@ -225,6 +225,7 @@ USAGE = {
     "backwards classes": (["rank", "--classes", "7-3"], "the range 7-3 runs backwards"),
     "no components": (["rank", "--components", "0"], "0 is not in the range x>=1"),
     "no such zoo": (["rank", "nowhere"], "there is no such folder or list"),
+    "a cost of models that do not run": (["zoo", "--where", "ms < 3"], "ms < 3: ms is known when models run"),
     "unknown format": (["rank", "--format", "xml"], "'xml' is not one of"),
     "unknown command": (["rang"], "No such command"),
     "unknown score": (["rank", "--scores", "accuracy"], "scores must be of silhouette, probe"),

@@ -1,5 +1,6 @@
 """A head is scikit-learn's ridge on standardised features, and it predicts what the probe had counted."""
 
+import dataclasses
 import json
 import pickle
 
@@ -152,3 +153,26 @@ def test_a_refused_model_stays_as_it_was(tmp_path):
         nrjax.load_head(tmp_path, other)
     assert other.pooling is None
     assert nrjax.load_head(tmp_path, identity()).model.pooling == "mean"
+
+
+def test_a_column_that_is_constant_but_for_rounding_has_no_weight():
+    step = 3 * np.finfo(np.float32).eps
+    column = np.where(np.arange(len(FEATURES)) % 2, 100, np.float32(100 * (1 + step))).astype(np.float32)
+    both = np.hstack([FEATURES, column[:, None]])
+    head, without = (nrjax.fit_head(identity(), array, LABELS) for array in (both, FEATURES))
+    assert not head.weights[-1].any()
+    np.testing.assert_allclose(head.weights[:-1], without.weights, rtol=1e-4, atol=1e-6)
+
+
+def test_a_feature_that_hardly_varied_does_not_blow_up_new_samples(tmp_path):
+    rare = np.zeros((len(FEATURES) + len(NEW), 1), np.float32)
+    rare[3], rare[-1] = 1e-4, 1.0  # a unit that is active for one of the samples, and for a new one
+    both, new = np.split(np.hstack([np.concatenate([FEATURES, NEW]), rare]), [len(FEATURES)])
+    head = nrjax.fit_head(identity(), both, NUMBERS, task="regression")
+    without = nrjax.fit_head(identity(), FEATURES, NUMBERS, task="regression").predict(NEW)
+    assert np.abs(head.predict(new) - without).max() < 0.3 * NUMBERS.std()
+    unlimited = dataclasses.replace(head, limits=None)
+    assert np.abs(unlimited.predict(new) - without)[-1] > 100 * NUMBERS.std()
+    np.testing.assert_allclose(head.predict(new)[:-1], unlimited.predict(new)[:-1])
+    head.save(tmp_path)
+    assert (nrjax.load_head(tmp_path, identity()).predict(new) == head.predict(new)).all()

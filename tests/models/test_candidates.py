@@ -1,13 +1,15 @@
 """Candidates from everywhere in one ranking; lists, filters, layers that are averaged."""
 
 import json
+import re
+import time
 
 import numpy as np
 import pytest
 
 import nrjax
 from nrjax.models import load_candidates
-from nrjax.models._where import parse_where
+from nrjax.models._where import parse_where, split_where
 from tests.models import sources
 
 X, Y = sources.images(40), np.arange(40) % 4
@@ -161,3 +163,45 @@ def test_precision(zoo):
     assert all(abs(half.scores[name] - whole.scores[name]) < 0.05 for name in whole.order)
     with pytest.raises(ValueError, match="precision must be of float32, tensorfloat32, bfloat16"):
         nrjax.rank(zoo, X, Y, precision="float16")
+
+
+def slow(scale, ms):
+    def embed(images):
+        time.sleep(ms / 1e3 * len(images))
+        return np.stack([scale * image.mean((0, 1)) for image in images])
+
+    return nrjax.from_embedder(embed, "image", version=f"{scale} {ms}")
+
+
+def test_what_a_model_costs_is_known_when_it_runs(tmp_path):
+    models = {"fast": slow(1, 0), "slow": slow(2, 20), "slower": slow(3, 60)}
+    ranking = nrjax.rank(models, X, Y, where="ms < 10 and not name == 'slower'", progress=False, scores="knn")
+    assert (ranking.order, ranking.failed) == (["fast"], {})
+    assert list(ranking.settings["left_out"]) == ["slow"]  # the other one never ran
+    words = re.search(r"slow is left out: it takes ([\d.]+) ms a sample on this machine, and where asks for ms < 10\.",
+                      " ".join(str(ranking).split()))  # fmt: skip
+    assert words is not None
+    assert 20 <= float(words[1]) < 60
+    with pytest.raises(ValueError, match="where leaves out all models; fast: it takes"):
+        nrjax.rank(models, X, Y, where="ms < 1e-9", progress=False, scores="knn")
+    candidates = load_candidates(models, where="ms < 40 or name == 'slower'")
+    assert nrjax.rank(candidates, X, Y, where="ms > 10", progress=False, scores="knn").order == ["slow", "slower"]
+    options = {"store": tmp_path / "r.db", "progress": False, "scores": "knn", "batch_size": 20}
+    swept = [nrjax.sweep(models, X, Y, where=where, **options) for where in ("ms < 40", None, "ms < 10", "ms < 40")]
+    assert [sweep.computed for sweep in swept] == [3, 1, 0, 0]  # the one that was left out is computed when it may
+    assert [sweep.ranking.order for sweep in swept] == [["fast", "slow"], [*models], ["fast"], ["fast", "slow"]]
+
+
+@pytest.mark.parametrize(("text", "parts"), [
+    ("ms < 20", ("", "ms < 20")), ("a < 2 or b == 'x'", ("a < 2 or b == 'x'", "")),
+    ("a < 2 and ms < 3 and (b == 1 or ms < 1) and c", ("a < 2 and c", "ms < 3 and (b == 1 or ms < 1)")),
+    ("a < 2 or ms < 3", ("", "(a < 2 or ms < 3)")),
+])  # fmt: skip
+def test_conditions_are_split(text, parts):
+    assert split_where(text) == parts
+
+
+def test_milliseconds_are_those_of_the_batches_that_are_counted():
+    for batch_size in (5, 10, 20):
+        ranking = nrjax.rank({"a": slow(1, 10)}, X, Y, batch_size=batch_size, progress=False, scores="knn")
+        assert 10 <= ranking["a"].ms < 20

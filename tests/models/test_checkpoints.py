@@ -15,7 +15,7 @@ from flax.training.train_state import TrainState
 from safetensors.numpy import save_file
 
 import nrjax
-from nrjax.models import CheckpointError, load_variables
+from nrjax.models import CheckpointError, _read, load_variables
 
 
 class Net(nn.Module):
@@ -222,3 +222,10 @@ def test_save_model_writes_nothing_that_cannot_be_read(tmp_path):
             tmp_path, "m", VARIABLES, architecture="paper_cnn", config={"classes": 3}, input_shape=(8, 8, 1)
         )
     assert not any(tmp_path.iterdir())
+
+
+def test_a_read_of_a_damaged_checkpoint_that_ends_late_is_not_reported(caplog):
+    loop = _read._Loop()
+    loop.create_future().set_exception(ValueError("nobody waits for it"))
+    loop.close()
+    assert not caplog.records

@@ -200,6 +200,17 @@ def test_modules_behind_the_pooling(sentences, folder, tmp_path):
     assert nrjax.load_model(f"hf:{tmp_path / 'st'}").fingerprint != before
 
 
+def test_an_encoder_without_its_decoder(transformers, sentences, folder, tmp_path):
+    config = transformers.T5Config(
+        vocab_size=12, d_model=16, d_kv=8, d_ff=16, num_layers=2, num_heads=2, decoder_start_token_id=0
+    )
+    for part in (transformers.T5EncoderModel(config), transformers.AutoTokenizer.from_pretrained(folder / "bert")):
+        part.save_pretrained(tmp_path / "t5")
+    encoder = write(tmp_path / "st", sentences.Transformer(str(tmp_path / "t5")), sentences.Pooling(16))
+    for name in ("st", "t5"):
+        assert np.allclose(nrjax.extract_features(f"hf:{tmp_path / name}", T), encoder.encode(T), atol=1e-5)
+
+
 def test_static_embeddings(sentences, folder, tmp_path):
     from tokenizers import Tokenizer
 

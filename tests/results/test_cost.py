@@ -73,5 +73,5 @@ def test_a_picture_or_one_sentence():
     axes.figure.canvas.draw()
     with pytest.raises(ValueError, match="has no costs"):
         ranking("probe", [{"name": "a", "score": 0.9}]).plot("cost")
-    with pytest.raises(ValueError, match="plot draws scores or cost; got 'bars'"):
+    with pytest.raises(ValueError, match="plot draws scores, cost, samples; got 'bars'"):
         ranking("probe", [{"name": "a", "score": 0.9}]).plot("bars")

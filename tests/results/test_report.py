@@ -1,5 +1,6 @@
 """The report: one file, safe with hostile names, and what a browser makes of it."""
 
+import dataclasses
 import re
 import shutil
 
@@ -159,3 +160,42 @@ def test_long_names_leave_room(drawn):
     )
     projections, _, _ = drawn(ranking, models, LABELS)
     assert [axis_text(projection.model)[-6:] for projection in projections] == [m[-6:] for m in ranking.order]
+
+
+def test_no_page_says_what_is_of_another_kind_of_target(drawn, tmp_path):
+    rng = np.random.default_rng(0)
+    models = {"a": FEATURES, "b": rng.normal(size=FEATURES.shape)}
+    numbers = FEATURES @ rng.normal(size=12)
+    _, residuals, page = drawn(
+        nrjax.rank_batch(models, numbers, task="regression", scores="probe", confidence=True), models, numbers
+    )
+    assert residuals is not None
+    assert page.count("so it is left out: the labels are numbers") == 1  # said below the ranking, not once more
+    assert not set(re.findall(r"<th[^>]*>(\w+)", page)) & {"distance", "tolerance", "n_components", "classes"}
+    u, v = FEATURES, FEATURES + rng.normal(size=FEATURES.shape).astype(np.float32)
+    pairs = {"pairs": np.concatenate([u, v, np.abs(u - v), u * v], axis=1)}
+    correlated = nrjax.rank_batch(pairs, numbers, task="regression", scores="similarity")
+    assert drawn(correlated, pairs, numbers)[1] is None  # nothing is trained
+    rare = np.r_[np.zeros(70, int), np.ones(10, int)]
+    scores = ("balanced_probe", "probe")
+    _, _, page = drawn(nrjax.rank_batch(models, rare, scores=scores), models, rare)
+    assert page.count("By class: balanced_probe") == page.count("balanced_probe takes for something else") == 1
+    assert "By class: probe" not in page  # which has the same
+    _, _, page = drawn(nrjax.rank_batch(models, None, n_clusters=3), models)
+    assert re.search(r">clusters<", page)
+    assert not re.search(r">classes<", page)
+
+
+@pytest.mark.parametrize("kind", ["scores", "cost"])
+def test_long_names_of_scores_stay_in_the_picture(kind):
+    ranking = nrjax.rank_batch({"a": FEATURES}, LABELS, scores="balanced_probe")
+    models = tuple(dataclasses.replace(model, parameters=10) for model in ranking.models)
+    axes = dataclasses.replace(ranking, models=models).plot(kind)
+    figure = axes.figure
+    figure.canvas.draw()
+    label = axes.xaxis.label if kind == "scores" else axes.yaxis.label
+    box, whole = label.get_window_extent(), figure.bbox
+    assert box.x0 >= 0
+    assert box.y0 >= 0
+    assert box.x1 <= whole.x1
+    assert box.y1 <= whole.y1

@@ -277,10 +277,11 @@ def test_what_means_nothing_is_said():
     missing = {model.name: model.missing for model in ranking.models}
     assert "samples <= dims (60 <= 90)" in missing["wide"]["h_score"]
     assert "h_score" not in missing["narrow"]
-    assert "1 of 3 have one only" in missing["narrow"]["probe"]
+    assert "1 of 3 have one only" in ranking.settings["undefined"]["probe"]  # whatever the features are
+    assert set(missing["narrow"]) == {"leep"}
     assert "there are none" in missing["narrow"]["leep"]
     few = nrjax.rank_batch({"m": features[:5]}, [0, 1, 0, 1, 0], scores=("silhouette", "knn"))
-    assert "5 neighbours need more samples" in few.models[0].missing["knn"]
+    assert "5 neighbours need more samples" in few.settings["undefined"]["knn"]
     with pytest.raises(ValueError, match=r"m: knn: 5 neighbours need more"):
         nrjax.rank_batch({"m": features[:5]}, [0, 1, 0, 1, 0], scores="knn")
 

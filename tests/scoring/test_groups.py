@@ -164,7 +164,7 @@ def test_confidence_needs_groups():
 def test_too_few_samples_beside_a_group():
     features, ids, groups = grouped([20, 2, 2], 4, classes=2)
     ranking = nrjax.rank_batch({"m": features}, ids, groups=groups, scores=("probe", "knn"))
-    assert ranking.models[0].missing == {"knn": "5 neighbours need more samples than that; got 5"}
+    assert ranking.settings["undefined"] == {"knn": "5 neighbours need more samples than that; got 5"}
 
 
 def test_twins_are_said_without_groups():

@@ -39,8 +39,8 @@ def scored(features, labels, names):
     found = []
     for part in parts:
         by = ["silhouette"] if shared and part != ["silhouette"] else []  # which every kind has, so that none fails
-        (model,) = nrjax.rank_batch({"m": features}, labels, scores=[*by, *part]).models
-        found += [(name, model) for name in part]
+        ranking = nrjax.rank_batch({"m": features}, labels, scores=[*by, *part])
+        found += [(name, ranking.models[0]) for name in part if name not in ranking.settings.get("undefined", {})]
     return found
 
 

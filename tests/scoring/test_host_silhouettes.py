@@ -89,3 +89,23 @@ def test_rankings_are_the_same_with_and_without_the_host(monkeypatch):
     assert mine.order == theirs.order
     for name, score in mine.scores.items():
         assert score == pytest.approx(theirs.scores[name], abs=1e-9)
+
+
+@pytest.mark.parametrize("samples", [20_000, 50_000])  # on the host, and by the kernel
+def test_classes_on_one_side_of_a_line(samples):
+    """A cosine is a sign there, so silhouettes follow from counts. Sums of equal terms must not hide that."""
+    rng = np.random.default_rng(1)
+    ids = rng.integers(0, 10, samples).astype(np.int32)
+    positive = np.asarray([1, 0, 1, 1, 1, 0.05, 0.01, 1, 0, 0])[ids] > rng.uniform(size=samples)
+    points = np.where(positive, 1.0, -1.0) * rng.uniform(5, 20, samples)
+    counts = np.bincount(ids)
+    on_other_side = np.stack([np.bincount(ids, ~positive), np.bincount(ids, positive)])[positive.astype(int) ^ 1]
+    own = np.arange(10) == ids[:, None]
+    a = on_other_side[own] / (counts[ids] - 1)
+    b = np.where(own, np.inf, on_other_side / counts).min(axis=1)
+    expected = np.where(np.maximum(a, b) > 0, (b - a) / np.where(np.maximum(a, b) > 0, np.maximum(a, b), 1), 0)
+    task = Task(ids, 10, ScoreSettings(n_components=1, method="linear"))
+    assert on_host(task, task.settings, points[:, None]) == (samples == 20_000)
+    silhouettes = evaluate(task, points[:, None])
+    np.testing.assert_allclose(silhouettes.value, expected.mean(), atol=1e-12)
+    assert silhouettes.rounding < 1e-9

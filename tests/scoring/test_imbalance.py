@@ -6,6 +6,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import nrjax
+from nrjax.scoring.confidence import QUANTILE, interval_of_mean_share, interval_of_share
 from nrjax.scoring.defaults import default_scores, why_default
 from nrjax.scoring.influences import influences_of_halves
 from nrjax.targets import Target
@@ -46,7 +47,8 @@ def test_average_precision_of_the_rare_class():
         score = nrjax.rank_batch({"m": features}, labels, scores="average_precision").scores["m"]
         assert score == pytest.approx(average_precision_score(ids, values), abs=1e-9)
     ranking = nrjax.rank_batch({"m": features}, np.arange(120) % 3, scores=("probe", "average_precision"))
-    assert ranking.models[0].missing["average_precision"].endswith("take balanced_probe")
+    assert ranking.settings["undefined"]["average_precision"].endswith("take balanced_probe")
+    assert "No model has average_precision: it is of two classes" in str(ranking)
 
 
 def test_the_majority_hides_a_feature_and_the_balanced_scores_show_it():
@@ -133,3 +135,26 @@ def test_intervals_of_few_samples_lie_within_bounds():
     for name in ("balanced_probe", "balanced_knn", "average_precision"):
         (model,) = nrjax.rank_batch({"m": features}, ids, confidence=True, scores=name).models
         assert 0 <= model.interval[0] < model.score < model.interval[1] <= 1
+
+
+@pytest.mark.parametrize("shares", [(0.99, 0.95, 0.8, 0.9), (0.95, 0.6, 0.2, 0.03), (0.98, 0.9, 0.6, 0.3)])
+def test_intervals_of_a_mean_of_shares_hold_where_classes_have_few_samples(shares):
+    counts, rng = np.array([120, 50, 20, 10]), np.random.default_rng(0)
+    held, plain = [], []
+    for hits in rng.binomial(counts, shares, (2000, 4)):
+        seen = hits / counts
+        low, high = interval_of_mean_share(seen, counts)
+        held.append(low <= np.mean(shares) <= high)
+        half = QUANTILE * np.sqrt(np.sum(seen * (1 - seen) / counts)) / 4
+        plain.append(abs(seen.mean() - np.mean(shares)) <= half)
+    assert 0.88 <= np.mean(held) <= 0.94
+    assert abs(np.mean(held) - 0.9) <= abs(np.mean(plain) - 0.9) + 0.01
+
+
+def test_of_one_class_it_is_that_of_a_share_and_the_ranking_takes_it():
+    assert interval_of_mean_share(np.array([0.7]), np.array([20])) == pytest.approx(interval_of_share(0.7, 20))
+    ids = np.repeat([0, 1, 2], [60, 15, 6])
+    features = np.eye(3)[ids] + np.random.default_rng(0).normal(0, 0.01, (81, 3))
+    model = nrjax.rank_batch({"m": features}, ids, scores="balanced_probe", confidence=True).models[0]
+    assert model.score == 1
+    assert model.interval == pytest.approx((interval_of_mean_share(np.ones(3), np.array([60, 15, 6]))[0], 1))

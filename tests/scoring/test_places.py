@@ -50,3 +50,11 @@ def test_confidence_says_nothing_of_it_but_agreement():
 def test_needs_two_others(scores):
     with pytest.raises(ValueError, match="mean_rank is the mean of places by at least two other scores"):
         nrjax.rank_batch(FEATURES, Y, scores=scores)
+
+
+def test_a_score_that_means_nothing_for_the_target_is_left_out_of_the_mean():
+    scores = ("silhouette", "probe", "average_precision", "mean_rank")  # of two classes, and there are more
+    ranking = nrjax.rank_batch(FEATURES, Y, scores=scores, by="mean_rank")
+    right = nrjax.rank_batch(FEATURES, Y, scores=("silhouette", "probe", "mean_rank"), by="mean_rank")
+    assert ranking.column("mean_rank") == right.column("mean_rank")
+    assert set(ranking.settings["undefined"]) == {"average_precision"}

@@ -188,8 +188,9 @@ def test_what_means_nothing_says_what_to_take(task):
     others = [name for name, kind in nrjax.available_scores().items() if kind.reads == "features"]
     others = [name for name in others if name not in NAMES[task]]
     ranking = nrjax.rank_batch({"m": features}, y, scores=(*others, "probe"), by="probe", task=task)
-    assert set(ranking.models[0].missing) == set(others)
-    assert all("take probe, knn" in reason for reason in ranking.models[0].missing.values())
+    assert not ranking.models[0].missing
+    assert set(ranking.settings["undefined"]) == set(others)
+    assert all("take probe, knn" in reason for reason in ranking.settings["undefined"].values())
     with pytest.raises(ValueError, match=r"silhouette.*not defined for .*take probe, knn"):
         nrjax.rank_batch({"m": features}, y, scores="silhouette", task=task)
     with pytest.raises(ValueError, match=r"linear_mse.*not defined for classes: take silhouette"):

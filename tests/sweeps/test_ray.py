@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import nrjax
+from nrjax.sweeps import _ray
 from tests.sweeps.faulty import Linear
 from tests.sweeps.test_sweep import GOOD, wait_for_workers_to_end
 
@@ -25,12 +26,20 @@ def cluster():
     cluster.shutdown()
 
 
-def test_a_node_is_lost_and_one_joins(tmp_path, cluster, samples):
+def test_claims_are_kept_beside_the_driver(cluster):
+    cluster.wait_for_nodes()
+    actors = [_ray._claims_on(_ray._node_of_driver()) for _ in range(6)]
+    nodes = ray.get([actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()) for actor in actors])
+    assert set(nodes) == {cluster.head_node.node_id}
+
+
+def test_a_node_is_lost_and_one_joins(tmp_path, cluster, samples, monkeypatch):
     models = GOOD | {f"m{seed}": Linear(seed, marks=str(tmp_path)) for seed in range(100, 124)}
     right = nrjax.rank(models, *samples, progress=False)
     (tmp_path / "passes").unlink()
     lost = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
+    monkeypatch.setattr(_ray, "_node_of_driver", lambda: lost.node_id)  # the worst place of the claims
 
     options = {"engine": "ray", "store": tmp_path / "r.db", "progress": False}
     with ThreadPoolExecutor(1) as pool:
