@@ -22,6 +22,8 @@ def truth(features: np.ndarray, target: np.ndarray, task: TaskName, data: Data) 
 
     R² of a linear regression, mean average precision of a logistic regression a label, or mean over the classes of the
     accuracy of a logistic regression. A quarter of the labelled samples, whole groups of them, chooses its penalty.
+    For numbers features are kept within the range that the head was fitted on and as much beyond, as `nrjax.Head` does:
+    else a unit that is active in one labelled sample gives a few judges nearly all of the squared error.
     """
     groups = np.arange(len(target)) if data.groups is None else data.groups
     units = np.unique(groups[data.labelled])
@@ -31,8 +33,10 @@ def truth(features: np.ndarray, target: np.ndarray, task: TaskName, data: Data) 
 
     def worth(train: Any, penalty: float, *tests: Any) -> list[float]:
         scaler: Any = StandardScaler().fit(features[train])
-        predict = FITS[task](scaler.transform(features[train]), target[train], penalty)
-        return [WORTH[task](target[test], predict(scaler.transform(features[test]))) for test in tests]
+        known = scaler.transform(features[train])
+        predict, span = FITS[task](known, target[train], penalty), np.ptp(known, axis=0)
+        low, high = (known.min(axis=0) - span, known.max(axis=0) + span) if task == "regression" else (None, None)
+        return [WORTH[task](target[test], predict(scaler.transform(features[test]).clip(low, high))) for test in tests]
 
     penalty = max(GRID[task], key=lambda one: worth(fitted, one, held_out)[0])
     order = np.random.default_rng(1).permutation(np.unique(groups[data.judges]))
