@@ -76,6 +76,7 @@ def _flax(place: Path, hub: Path) -> Iterator[Case]:
 def _jax(place: Path, hub: Path) -> Iterator[Case]:
     kernel = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
     apply = jax.jit(lambda x: jnp.tanh(x.mean((1, 2)) @ kernel))
+    pytest.importorskip("flatbuffers", exc_type=ImportError)
     (samples,) = jax.export.symbolic_shape("samples")
     program = jax.export.export(apply)(jax.ShapeDtypeStruct((samples, SIDE, SIDE, 3), jnp.float32))
     (place / "net.jax").write_bytes(program.serialize())
