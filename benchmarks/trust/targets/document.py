@@ -21,10 +21,10 @@ def readme(doc: Mapping[str, Any]) -> str:
     text = ["# Which scores to trust: numbers, several labels, groups, words", ""]
     text += [
         "Truth: what a head that is retrained on the labelled samples is worth on others, the rest of the network",
-        "being frozen; a quarter of the labelled samples chooses its penalty. Heads of numbers keep features within the",
-        "range of the labelled samples and as much beyond, as `nrjax.Head` does. The first measurement had heads without",
-        "it: a few judges far outside decided the truth, R² fell to -9, and the weighted tau of `probe` was 0.52, 0.45",
-        "and 0.55 on row, size and angle (commit 0f10769). Heads are linear, as the probe is, and",
+        "being frozen; a quarter of the labelled samples chooses its penalty. Heads of numbers keep features within",
+        "the range of the labelled samples and as much beyond, as `nrjax.Head` does. The first measurement had heads",
+        "without it: a few judges far outside decided the truth, R² fell to -9, and the weighted tau of `probe` was",
+        "0.52, 0.45 and 0.55 on row, size and angle (commit 0f10769). Heads are linear, as the probe is, and",
         "are judged by samples that share no glyph, writer or sentence with the labelled ones. `ceiling` compares two",
         "such truths of disjoint halves of the judges. Regret: points that the first choice loses to the best one.",
         "",
