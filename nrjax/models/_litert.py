@@ -16,7 +16,7 @@ from nrjax.models._code import version_of
 from nrjax.models._layer_choice import unique_name
 from nrjax.models._model import Description
 from nrjax.models._onnx import OnnxModel
-from nrjax.models._openvino import MAY_SCALE
+from nrjax.models._openvino import remarks_on_scaling
 from nrjax.models._preprocessing import Preprocessing
 
 PASSED = ("ADD", "SUB", "MUL", "DIV", "RESHAPE", "SQUEEZE", "SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "QUANTIZE",
@@ -63,8 +63,7 @@ class LiteRtModel(OnnxModel):
         sizes = tuple(int(size) if size > 0 else None for size in signature[1:])
         self.batch = None if self._takes_any([size or 32 for size in sizes]) else max(1, int(signature[0]))
         self._take(self, sizes, np.dtype(self._port["dtype"]), preprocessing, image_size)
-        is_unsure = preprocessing is None and self.inputs.kind == "image" and self.inputs.preprocessing.endswith("/255")
-        self._remarks = [MAY_SCALE] if is_unsure else []
+        self._remarks = remarks_on_scaling(self, preprocessing)
         self._penultimate = self._find_penultimate(len(graph.tensors[self._answer].shape) == 2)
         constants = [tensor for tensor in graph.tensors if model.buffers[tensor.buffer].data is not None]
         numbers = sum(int(np.prod(tensor.shape)) for tensor in constants if tensor.shape is not None)
@@ -137,9 +136,7 @@ def load_litert(
 
     try:
         return LiteRtModel(ai_edge_litert, path, who, preprocessing, image_size)
-    except ValueError as error:
-        if str(error).startswith(who):
-            raise
-        raise ValueError(f"{who}: it is damaged, or LiteRT cannot run it: {first_line(error)}") from error
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(who):
+            raise
         raise ValueError(f"{who}: it is damaged, or LiteRT cannot run it: {first_line(error)}") from error

@@ -14,7 +14,7 @@ from nrjax._utils.messages import first_line, printable, shortened
 from nrjax._utils.paths import check_regular
 from nrjax.models._code import version_of
 from nrjax.models._layer_choice import unique_name
-from nrjax.models._model import Description
+from nrjax.models._model import Description, Model
 from nrjax.models._onnx import OnnxModel
 from nrjax.models._preprocessing import Preprocessing
 
@@ -57,8 +57,7 @@ class OpenVinoModel(OnnxModel):
         sizes = [dim.get_length() if dim.is_static else None for dim in port.partial_shape]
         self.batch = sizes[0]
         self._take(self, tuple(sizes[1:]), port.element_type.to_dtype(), preprocessing, image_size)
-        is_unsure = preprocessing is None and self.inputs.kind == "image" and self.inputs.preprocessing.endswith("/255")
-        self._penultimate, self._remarks = self._find_penultimate(), [MAY_SCALE] if is_unsure else []
+        self._penultimate, self._remarks = self._find_penultimate(), remarks_on_scaling(self, preprocessing)
         numbers = sum(int(np.prod(node.shape)) for node in self._nodes
                       if node.get_type_name() == "Constant" and _is_number(node))  # fmt: skip
         self.description = Description(numbers, sum(file.stat().st_size for file in self.files), source)
@@ -104,6 +103,12 @@ class OpenVinoModel(OnnxModel):
             (node,) = varying
         is_head = node.get_type_name() in WEIGHTED and _is_constant(node.input_value(1).get_node())
         return self._name_of(node.input_value(0).get_node() if is_head else answer)
+
+
+def remarks_on_scaling(model: Model, preprocessing: Preprocessing | None) -> list[str]:
+    """`MAY_SCALE` where images are scaled unasked before they enter a converted network."""
+    is_unsure = preprocessing is None and model.inputs.kind == "image" and model.inputs.preprocessing.endswith("/255")
+    return [MAY_SCALE] if is_unsure else []
 
 
 def _sources(node: Any) -> list[Any]:
