@@ -14,7 +14,7 @@ EXTRAS = {  # module, which is also the name of its distribution, and the extra 
     "torch": "torch", "timm": "timm", "torchvision": "timm", "transformers": "huggingface", "datasets": "huggingface",
     "tokenizers": "huggingface",
     "onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino", "keras": "keras",
-    "ai_edge_litert": "litert",
+    "ai_edge_litert": "litert", "llama_cpp": "gguf",
     "tensorflow_datasets": "tfds", "pyarrow": "tables",
     "ray": "ray", "soundfile": "audio",
 }  # fmt: skip

@@ -41,6 +41,7 @@ SOURCES = {
     "onnx": Source("_onnx_load", "load_onnx", ("preprocessing", "image_size", "device"), ("onnxruntime",)),
     "openvino": Source("_openvino", "load_openvino", ("preprocessing", "image_size"), ("openvino",)),
     "litert": Source("_litert", "load_litert", ("preprocessing", "image_size"), ("ai_edge_litert",)),
+    "gguf": Source("_gguf", "load_gguf", ("pooling",), ("llama_cpp_python",)),
     "torch": Source("_torch_load", "load_torch", ("preprocessing", "image_size", "device", "builder"), ("torch",)),
     "jax": Source("_jax_export", "load_export", ("preprocessing", "image_size"), ("jax", "jaxlib")),
     "keras": Source("_keras_load", "load_keras", ("preprocessing", "image_size"), ("keras",)),

@@ -235,6 +235,16 @@ def _export_texts(network: Any, tokenizer: Any, path: Path) -> None:
     )  # fmt: skip
 
 
+def _gguf(place: Path, hub: Path) -> Iterator[Case]:
+    llama_cpp, _ = pytest.importorskip("llama_cpp"), pytest.importorskip("gguf")
+    from tests.models import test_gguf
+
+    file = test_gguf.save(place / "bert.gguf", sources.save_bert(place / "wide", 0, hidden_size=64))
+    alone = llama_cpp.Llama(str(file), embedding=True, n_ctx=16, verbose=False)
+    expected = np.concatenate([alone.embed([text]) for text in texts()[0]])
+    yield Case("GGUF", expected, {"file": f"gguf:{file}"})
+
+
 def _lora(place: Path, hub: Path) -> Iterator[Case]:
     network = test_adapters.save(pytest.importorskip("peft", exc_type=ImportError), place)
     expected = test_adapters.alone(network, place, texts()[0])
@@ -254,8 +264,8 @@ def _sentences(place: Path, hub: Path) -> Iterator[Case]:
 
 
 OF_IMAGES: list[Callable[[Path, Path], Iterator[Case]]] = [
-    _flax, _jax, _equinox, _haiku, _torch, _timm, _vit, _clip, _onnx, _keras, 
+    _flax, _jax, _equinox, _haiku, _torch, _timm, _vit, _clip, _onnx, _keras,
 ]  # fmt: skip
 OF_TEXTS: list[Callable[[Path, Path], Iterator[Case]]] = [
-    _bert, functools.partial(_clip, of_texts=True), _sentences, _lora
+    _bert, functools.partial(_clip, of_texts=True), _sentences, _lora, _gguf,
 ]  # fmt: skip
