@@ -54,7 +54,7 @@ def statements_of(case: Case, score: str, pools: int, draws: int, seed: int = 0)
             truth = {name: float(np.mean([ranking.scores[name] for ranking in rankings])) for name in features}
             near = (1 - 1 / draws) ** 0.5
         for ranking in rankings:
-            trues = {name: score + (truth[name] - score) / near for name, score in ranking.scores.items()}
+            trues = {name: value + (truth[name] - value) / near for name, value in ranking.scores.items()}
             best = max(trues.values())
             for model in ranking:
                 if model.interval is not None and model.p_first is not None:
