@@ -33,7 +33,7 @@ class GgufModel(EmbeddingModel):
 
     pure = True
 
-    def __init__(self, runtime: Any, path: Path, pooling: str | None, source: str):
+    def __init__(self, runtime: Any, path: Path, pooling: int | None, source: str):
         self._runtime, self.files = runtime, (path,)
         probe = self._open(PROBE, STATED)
         metadata, stated = probe.metadata, probe.pooling_type()
@@ -43,8 +43,9 @@ class GgufModel(EmbeddingModel):
         if stated not in (NO_POOLING, *POOLINGS.values()):
             raise ValueError(f"{source}: it judges pairs of texts; expected one that embeds texts.")
         self._longest = min(length, LONGEST)
-        self._pooling = POOLINGS[pooling] if pooling else stated or POOLINGS["mean"]
+        self._pooling = pooling or stated or POOLINGS["mean"]
         self._model = self._open(self._longest, self._pooling)
+        self._dims = self._model.n_embd()
         self.inputs = Inputs("text", None, f"llama.cpp, {self._longest} tokens", _prepare, others=("words", "pair"))
         license = printable(shortened(metadata.get("general.license", ""), 60))
         self.description = Description(parameters, path.stat().st_size, source, license)
@@ -70,7 +71,7 @@ class GgufModel(EmbeddingModel):
 
     def pool_by(self, pooling: str) -> None:
         """Pools tokens in another way than the file says."""
-        self._pooling = _number_of(pooling, "a GGUF file")
+        self._pooling = _number_of(pooling)
         self._model.close()
         self._model = self._open(self._longest, self._pooling)
 
@@ -92,9 +93,9 @@ def _prepare(samples: Any) -> Any:
     return [sample.text if isinstance(sample, Word) else sample for sample in samples]
 
 
-def _number_of(pooling: str, who: str) -> int:
+def _number_of(pooling: str) -> int:
     if pooling not in POOLINGS:
-        raise ValueError(f"{who}: pooling must be of {', '.join(POOLINGS)}; got {pooling!r}.")
+        raise ValueError(f"pooling of a GGUF file must be of {', '.join(POOLINGS)}; got {pooling!r}.")
     return POOLINGS[pooling]
 
 
@@ -111,14 +112,13 @@ def load_gguf(where: str, *, base: Path = Path(), pooling: str | None = None) ->
     """
     who = shortened(f"gguf:{where}")
     path = check_regular(base / Path(where).expanduser(), who)
-    if pooling is not None:
-        _number_of(pooling, who)
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise ValueError(f"{who}: it is no GGUF file.")
+    chosen = None if pooling is None else _number_of(pooling)
     runtime = framework("llama_cpp", who)
     try:
-        return GgufModel(runtime, path, pooling, who)
+        return GgufModel(runtime, path, chosen, who)
     except Exception as error:  # whatever llama.cpp makes of a file
         if isinstance(error, ValueError) and str(error).startswith(who):
             raise

@@ -96,8 +96,12 @@ def test_pooling_is_the_files_and_can_be_chosen(place, net, file):
     unstated = nrjax.load_model(f"gguf:{save(place / 'unstated.gguf', net, pooling=None)}")
     mean = nrjax.extract_features(nrjax.load_model(f"gguf:{file}"), TEXTS)
     np.testing.assert_array_equal(nrjax.extract_features(unstated, TEXTS), mean)
-    with pytest.raises(ValueError, match="pooling must be of mean, cls, last; got 'max'"):
+    told = "pooling of a GGUF file must be of mean, cls, last; got 'max'"
+    with pytest.raises(ValueError, match=told):
         nrjax.load_model(f"gguf:{file}", pooling="max")
+    with pytest.raises(ValueError, match=told):
+        nrjax.load_model(f"gguf:{file}").pool_by("max")
+    assert [layer.shape for layer in nrjax.layers(f"gguf:{file}")] == [(WIDTH,)]
 
 
 def test_ranked_beside_its_original(place, file):
