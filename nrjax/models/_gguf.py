@@ -2,7 +2,6 @@
 
 # pyright: reportMissingImports=false
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ class GgufModel(EmbeddingModel):
     def _open(self, longest: int, pooling: int) -> Any:
         return self._runtime.Llama(
             str(self.files[0]), embedding=True, pooling_type=pooling, n_ctx=longest, n_batch=longest, n_ubatch=longest,
-            n_threads=os.cpu_count(), n_threads_batch=os.cpu_count(), verbose=False,
+            verbose=False,
         )  # fmt: skip
 
     def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
