@@ -35,7 +35,7 @@ def score_influences(kind: ScoreKind, array: Any, estimate: Estimate, target: Ta
     is_balanced = kind.name.startswith("balanced_")  # then the smallest class decides
     samples = target.n_classes * int(target.counts.min()) if is_balanced else len(target)
     if of_units is not None and min(samples, target.independent) >= FEW:
-        return of_units
+        return of_units * np.sqrt(kind.teaching)
 
     def score_of(chosen: np.ndarray) -> float:
         estimates = estimate_scores([array[chosen]], target.take(chosen), (kind,))

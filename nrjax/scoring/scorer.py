@@ -159,7 +159,7 @@ class ModelScorer:
                     values = np.asarray(estimates[i, kind].value)
                     share = float(values.mean(dtype=np.float64))
                     if values.ndim and np.isin(values, (0, 1)).all():
-                        scores.hits[kind.name] = interval_of_share(share, self._target.independent)
+                        scores.hits[kind.name] = interval_of_share(share, self._free)
                     elif kind.name.startswith("balanced_"):
                         shares = np.asarray(estimates[i, kind].by_output, np.float64)
                         counts = self._target.counts * self._target.independent / len(self._target)
@@ -188,6 +188,11 @@ class ModelScorer:
             doubt = doubt or (None if kind.certain(estimate) else doubt_of_error(float(estimate.error)))
             if doubt and kind.name in scores.values:
                 scores.uncertain[kind.name] = doubt
+
+    @property
+    def _free(self) -> float:
+        """Samples, or groups, less the part of them that says where the classes are."""
+        return self._target.independent * max(1 - self._target.n_classes / len(self._target), 1 / 2)
 
     @property
     def _fewest_hits(self) -> int:
