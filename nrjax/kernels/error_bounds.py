@@ -1,9 +1,11 @@
 """How far principal components may be off, from the residuals of Ritz pairs; and a value with its error."""
 
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Array, Float, Int
+
+from nrjax._utils.arrays import OneKind
 
 TOLERANCE = 1e-5  # of a silhouette score; the samples leave 1e-2
 LAST = 4  # of the judged vectors, which stand for what is not known
@@ -29,8 +31,8 @@ class Estimate(NamedTuple):
 
 
 def subspace_error(
-    xp: ModuleType, squares: Any, outside: Any, inside: Any, n_components: int
-) -> tuple[Any, Any]:  # fmt: skip
+    xp: ModuleType, squares: OneKind, outside: OneKind, inside: OneKind, n_components: int
+) -> tuple[OneKind, OneKind]:  # fmt: skip
     """How far the leading Ritz vectors may be turned out of the true subspace.
 
         t_ij^2 = (p_ij / (s_i - s_j))^2 + (q_i . q_j / ((s_i - mu) (s_i - s_j)))^2       towards each other vector j > k
@@ -80,7 +82,7 @@ def subspace_error(
     return error, xp.sqrt(xp.minimum(tangents, 1))
 
 
-def _ratio(xp: ModuleType, numerator: Any, denominator: Any) -> Any:
+def _ratio(xp: ModuleType, numerator: OneKind, denominator: OneKind) -> OneKind:
     """Their quotient; 0 where the numerator is 0, and 1 where only the denominator is."""
     positive = denominator > 0
     quotient = numerator / xp.where(positive, denominator, 1)

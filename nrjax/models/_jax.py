@@ -17,7 +17,7 @@ from nrjax.models._capture import Trace
 from nrjax.models._content import code_of, digest_of
 from nrjax.models._feature_maps import INPUT, Layout, Maps, layout_of, prefix_tokens
 from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
-from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
+from nrjax.models._model import Description, Inputs, Model, Outputs, Precision, as_shape, unknown_shape
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch, with_positions
 from nrjax.models._preprocessing import Preprocessing
@@ -136,7 +136,7 @@ class JaxModel(Model):
             shapes = jax.eval_shape(outputs, self.variables, images)
         return {name: shapes[name].shape for name in names}
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Outputs:
         """`[samples, dims]` of every layer, on the device; returns before they are computed."""
         layouts = None
         cells: tuple[Any, ...] = ()

@@ -77,7 +77,7 @@ class TorchModel(Model):
         outputs = self._run(self.inputs.prepare(np.zeros((PROBED, *shape), dtype)), None)
         return [Layer(name, tuple(value.shape[1:])) for name, value in outputs.items()]
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """`[samples, dims]` of every layer, float32 on the host."""
         if isinstance(batch, PositionBatch):
             maps = self._find_maps(batch)

@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.stages import Wrapped
+from jax.typing import DTypeLike
 
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.krylov import block_width
@@ -46,7 +48,7 @@ class CompileAhead:
         self._needed: dict[tuple[int, ...], list[Future[None]]] = {}
         self._threads: ThreadPoolExecutor | None = None
 
-    def start(self, shape: tuple[int, ...], dtype: Any) -> None:
+    def start(self, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         """Begins to compile for features of this shape and type."""
         if not one_by_one() or len(shape) != 2 or min(shape) < 1 or shape in self._needed:
             return
@@ -100,7 +102,7 @@ def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], 
     ids = jax.ShapeDtypeStruct((samples,), np.int32)
     of_one, of = programs(False, None), (task.n_classes, reduced(settings))
 
-    def compiles(dtype: Any, program: Any, *arguments: Any, **options: Any) -> Callable[[], None]:
+    def compiles(dtype: DTypeLike, program: Wrapped, *arguments: Any, **options: Any) -> Callable[[], None]:
         def run() -> None:
             with compile_context(dtype):
                 program.lower(*arguments, **options).compile()

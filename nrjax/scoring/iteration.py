@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels import krylov
 from nrjax.scoring.operators import Features
 
@@ -34,7 +35,7 @@ class KrylovIteration:
         samples, dims = features.shape[-2:]
         side, rows = dims if features.by_dims else samples, 0
         self._most_rows = self._kept + MOST_BLOCKS * self._width
-        self._images: list[Any] = []  # of the rows of the basis
+        self._images: list[Array] = []  # of the rows of the basis
         if features.one_shape:
             rows, self._most_rows = self._kept, self._kept + self._width
             self._images = [np.zeros((*features.models, samples, rows), np.float32)]
@@ -50,7 +51,8 @@ class KrylovIteration:
         if isinstance(products, np.ndarray) and not np.isfinite(products).all():
             return False
         self._basis, block = self._small.extend(self._basis, self._small.in_float64(self._block), products)
-        self._images.append(images)
+        if images is not None:
+            self._images.append(images)
         self._block = block.astype(np.float32)
         self.steps += 1
         return True
@@ -70,7 +72,7 @@ class KrylovIteration:
         return np.asarray(error, np.float64), np.asarray(tangents, np.float64)
 
     @functools.cached_property
-    def images(self) -> Any:
+    def images(self) -> Array:
         """Of the samples on the Ritz vectors, `[..., samples, kept]`, in float32."""
         assert self._pairs is not None
         if self._features.by_dims:
