@@ -1,7 +1,7 @@
 """How far principal components may be off, from the residuals of Ritz pairs; and a value with its error."""
 
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
 
@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
 
 def subspace_error(
     xp: ModuleType, squares: OneKind, outside: OneKind, inside: OneKind, n_components: int
-) -> tuple[OneKind, OneKind]:  # fmt: skip
+) -> tuple[Any, OneKind]:  # fmt: skip
     """How far the leading Ritz vectors may be turned out of the true subspace.
 
         t_ij^2 = (p_ij / (s_i - s_j))^2 + (q_i . q_j / ((s_i - mu) (s_i - s_j)))^2       towards each other vector j > k
@@ -82,7 +82,7 @@ def subspace_error(
     return error, xp.sqrt(xp.minimum(tangents, 1))
 
 
-def _ratio(xp: ModuleType, numerator: OneKind, denominator: OneKind) -> OneKind:
+def _ratio(xp: ModuleType, numerator: Any, denominator: Any) -> Any:
     """Their quotient; 0 where the numerator is 0, and 1 where only the denominator is."""
     positive = denominator > 0
     quotient = numerator / xp.where(positive, denominator, 1)

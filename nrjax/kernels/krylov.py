@@ -16,7 +16,7 @@ Sources: Musco and Musco 2015, arXiv:1504.05477; Wu and Simon 2000, doi:10.1137/
 """
 
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -108,7 +108,7 @@ def ritz_pairs(xp: ModuleType, basis: Basis, kept: int) -> RitzPairs:
     return RitzPairs(pairs, values, rotation)
 
 
-def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -> tuple[arrays.Array, arrays.Array]:
+def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -> tuple[Any, arrays.Array]:
     """`subspace_error` of the leading components."""
     vectors, products, _ = pairs.basis
     outside = products[..., :width, :] - pairs.squares[..., :width, None] * vectors[..., :width, :]

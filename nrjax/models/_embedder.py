@@ -102,7 +102,7 @@ def _as_given(samples: Any, rate: int | None) -> Any:
     return [_copied(recording.at_rate(rate)) for recording in samples]
 
 
-def _copied(sample: Any) -> Any:
+def _copied(sample: object) -> Any:
     return sample.copy() if isinstance(sample, np.ndarray) else sample
 
 

@@ -58,7 +58,7 @@ class OnnxModel(Model):
         self.description = Description(int(np.sum(counts)), proto.ByteSize(), source)
 
     def _take(
-        self, graph: Any, sizes: tuple[int | None, ...], dtype: Any, preprocessing: Preprocessing | None,
+        self, graph: Any, sizes: tuple[int | None, ...], dtype: object, preprocessing: Preprocessing | None,
         image_size: tuple[int, int] | None,
     ) -> None:  # fmt: skip
         """Sets the inputs; a graph that scales its images gets them as bytes are."""

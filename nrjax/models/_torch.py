@@ -161,7 +161,7 @@ class TorchModel(Model):
                 outputs[name] = value.clone()  # a later module may change it in place
 
         def hook(path: str) -> Callable[..., None]:
-            def after(layer: Any, args: Any, named: Mapping[str, Any], output: Any) -> None:
+            def after(layer: Any, args: Any, named: Mapping[str, object], output: Any) -> None:
                 args = (*args, *named.values())
                 for suffix, value in tensors_of(output).items():
                     is_new = getattr(layer, "inplace", False) or not any(value is arg for arg in args)

@@ -102,7 +102,7 @@ def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], 
     ids = jax.ShapeDtypeStruct((samples,), np.int32)
     of_one, of = programs(False, None), (task.n_classes, reduced(settings))
 
-    def compiles(dtype: DTypeLike, program: Wrapped, *arguments: Any, **options: Any) -> Callable[[], None]:
+    def compiles(dtype: DTypeLike, program: Wrapped, *arguments: object, **options: Any) -> Callable[[], None]:
         def run() -> None:
             with compile_context(dtype):
                 program.lower(*arguments, **options).compile()

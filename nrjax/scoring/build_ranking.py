@@ -21,7 +21,7 @@ ONLY_CLASSES = "P(within 1 point) is about the accuracy of retrained heads, so i
 
 
 def split_failed(
-    outcomes: Mapping[Any, ModelScores | str], request: Request
+    outcomes: Mapping[object, ModelScores | str], request: Request
 ) -> tuple[dict[Any, ModelScores], dict[Any, str]]:
     """Units that have a score to order by, once all are known, and the reasons of those that have none."""
     evaluated = {key: model for key, model in outcomes.items() if not isinstance(model, str)}

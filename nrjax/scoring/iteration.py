@@ -139,7 +139,7 @@ def wide(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function under `enable_x64`, whose products of float32 would ask for full precision too."""
 
     @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: object) -> Any:
         with jax.enable_x64(True), jax.default_matmul_precision("highest"):
             return function(*arguments)
 

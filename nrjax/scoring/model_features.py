@@ -9,7 +9,7 @@ from nrjax.scoring.arrays import Array, as_array
 from nrjax.scoring.checks import check_features, is_real
 
 
-def named_models(features: Mapping[str, Any] | AnyArray) -> Mapping[str, Any]:
+def named_models(features: Mapping[str, object] | AnyArray) -> Mapping[str, Any]:
     """Models by name, from a mapping or from one array `[models, samples, dims]`."""
     if not isinstance(features, Mapping):
         stacked = check_stack(features)
@@ -45,7 +45,7 @@ def check_shape(features: Array, samples: int | None = None) -> None:
         raise ValueError(f"features must be real numbers; got dtype {features.dtype}. Convert them to float32.")
 
 
-def each_checked(models: Mapping[str, Any], samples: int) -> Iterator[tuple[str, Array | str]]:
+def each_checked(models: Mapping[str, object], samples: int) -> Iterator[tuple[str, Array | str]]:
     """Every model's features, checked, or what is wrong with them.
 
     One model at a time: a mapping may compute features on access, and then they are not kept.

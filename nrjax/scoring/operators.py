@@ -106,7 +106,7 @@ def programs(stacked: bool, mesh: Mesh | None) -> Programs:
         axis if mesh is not None and axis in mesh.axis_names else None for axis in ("models", "samples")
     )
 
-    def map_models(function: Callable[..., object], split: tuple[bool, ...], results: Any) -> Wrapped:
+    def map_models(function: Callable[..., object], split: tuple[bool, ...], results: object) -> Wrapped:
         """`function(*arrays, axis_name=...)` of one model as a jitted function of many.
 
         `split` and `results` say which arguments and results have an axis of samples.
@@ -118,7 +118,7 @@ def programs(stacked: bool, mesh: Mesh | None) -> Programs:
         if mesh is None:
             return jax.jit(mapped)
 
-        def local(*arrays: Any) -> Any:
+        def local(*arrays: object) -> Any:
             return jax.tree.map(
                 lambda splits, mine: mine if splits else everyones(mine, by_models), results, mapped(*arrays)
             )

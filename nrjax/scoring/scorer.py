@@ -38,7 +38,7 @@ PERFECT = 1e-6  # below 1: a mean of shares that are all 1
 class _Model(NamedTuple):
     key: Hashable
     scores: ModelScores
-    array: Array
+    array: Any  # features, or probabilities
 
 
 class ModelScorer:

@@ -83,7 +83,7 @@ def _kind_of_plugin(name: str) -> ScoreKind:
     return kind
 
 
-def check_labelled(kinds: Sequence[ScoreKind], labels: Any, n_clusters: Any) -> int | None:
+def check_labelled(kinds: Sequence[ScoreKind], labels: object, n_clusters: object) -> int | None:
     """Clusters to look for where there are no labels, 0 to choose; None where there are. Raises ValueError."""
     if labels is not None:
         if n_clusters is not None:

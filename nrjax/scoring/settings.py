@@ -73,7 +73,7 @@ def components_of(settings: ScoreSettings, shape: tuple[int, ...]) -> int:
     return min(settings.n_components, samples - 1, dims)
 
 
-def _positive(name: str, value: Any) -> int:
+def _positive(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer; got {value!r}.")
     if value < 1:

@@ -5,7 +5,6 @@ Models need no communication. Samples do: whatever is summed over samples is sum
 """
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ from nrjax.scoring.silhouettes import score_features
 AXES = ("models", "samples")
 
 
-def check_mesh(mesh: Any, settings: ScoreSettings) -> None:
+def check_mesh(mesh: object, settings: ScoreSettings) -> None:
     """Raises unless the mesh has axes we know and the settings can be computed on it."""
     if not isinstance(mesh, Mesh):
         raise TypeError(f"mesh must be a jax.sharding.Mesh; got {type(mesh).__name__}.")
