@@ -33,13 +33,9 @@ def expand_home(name: object) -> Any:
 
 
 def open_source(
-    name: object,
-    split: str,
-    data_dir: str | Path | None,
-    choice: ColumnChoice,
-    task: TaskName | None,
+    name: object, split: str, data_dir: str | Path | None, choice: ColumnChoice, task: TaskName | None,
     skip_broken: bool,
-) -> ImageSource | Table | WordTable:
+) -> ImageSource | Table | WordTable:  # fmt: skip
     """The source that a name, a path or an object stands for; see `load_dataset` for arguments and errors."""
     if isinstance(name, Columns):
         return labelled_table(name, "The data set", Path(), choice, task)

@@ -128,14 +128,9 @@ def _fields_of(result: CandidateResult) -> dict[str, Any]:
 
 
 def _labelled_samples(
-    data: object,
-    labels: object,
-    task: TaskName | None,
-    groups: object,
-    columns: ColumnChoice,
-    scores: object,
-    n_clusters: object,
-) -> LabelledSamples:
+    data: object, labels: object, task: TaskName | None, groups: object, columns: ColumnChoice,
+    scores: str | Sequence[str] | None, n_clusters: object,
+) -> LabelledSamples:  # fmt: skip
     if task == "positions" or has_labels(data, labels):
         if n_clusters is not None:
             raise ValueError("n_clusters is of samples without labels; leave it out, or the labels.")

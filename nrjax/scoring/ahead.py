@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -35,7 +35,7 @@ from nrjax.scoring.silhouette_programs import (
 from nrjax.targets import Target
 
 MOST_THREADS = 4
-_FUTURES: dict[Any, Future[None]] = {}  # of this process, by what is compiled
+_FUTURES: dict[Hashable, Future[None]] = {}  # of this process, by what is compiled
 
 
 class CompileAhead:
@@ -73,7 +73,7 @@ class CompileAhead:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
 
-    def _compilations(self, shape: tuple[int, int], dtype: np.dtype) -> dict[Any, Callable[[], None]]:
+    def _compilations(self, shape: tuple[int, int], dtype: np.dtype) -> dict[Hashable, Callable[[], None]]:
         needed = {}
         if self._silhouette and working_dtype(dtype) == np.float32:
             settings = dataclasses.replace(self._settings, n_components=components_of(self._settings, shape))
@@ -92,7 +92,7 @@ class CompileAhead:
         return needed
 
 
-def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], None]]:
+def _compilations(shape: tuple[int, int], task: Task) -> dict[Hashable, Callable[[], None]]:
     """What compiles the programs that features `[samples, dims]` in float32 are scored with first, by a key."""
     (samples, dims), settings = shape, task.settings
     width, wide = block_width(settings.n_components), wide_dtype()
@@ -109,7 +109,7 @@ def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], 
 
         return run
 
-    def evaluation(images: jax.ShapeDtypeStruct) -> dict[Any, Callable[[], None]]:
+    def evaluation(images: jax.ShapeDtypeStruct) -> dict[Hashable, Callable[[], None]]:
         if on_host(task, settings, images):
             return {}
         wide_values, some = is_wide(images.dtype, settings), np.zeros(samples)[displaced_rows(settings, samples)].shape

@@ -1,6 +1,7 @@
 """Scores of scores: the mean of the places that a model has by the others."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from nrjax.scoring.model_scores import ModelScores
 from nrjax.scoring.scores import ScoreKind
 
 
-def add_mean_rank(evaluated: Mapping[object, ModelScores], kinds: Sequence[ScoreKind]) -> None:
+def add_mean_rank(evaluated: Mapping[Any, ModelScores], kinds: Sequence[ScoreKind]) -> None:
     """Adds the mean place by the other scores asked for that any model has: 1 is first by every one; lower is better.
 
     Places are among the models that have all of the others, ties sharing the mean of theirs. A model that lacks one

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def check_labelled(kinds: Sequence[ScoreKind], labels: object, n_clusters: objec
     return n_clusters
 
 
-def check_scores(scores: Any, by: Any) -> tuple[tuple[ScoreKind, ...], ScoreKind]:
+def check_scores(scores: str | Sequence[str], by: str | None) -> tuple[tuple[ScoreKind, ...], ScoreKind]:
     """The scores to compute and the one to order by (None: the first). Raises ValueError for a bad name."""
     names = (scores,) if isinstance(scores, str) else tuple(scores)
     known = {**_KINDS}

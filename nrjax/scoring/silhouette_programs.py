@@ -129,13 +129,9 @@ def reduced(settings: ScoreSettings) -> ScoreSettings:
 
 @functools.cache
 def program_of(
-    function: Callable[..., object],
-    stacked: bool,
-    mesh: Mesh | None,
-    n_classes: int,
-    settings: ScoreSettings,
+    function: Callable[..., object], stacked: bool, mesh: Mesh | None, n_classes: int, settings: ScoreSettings,
     wide: bool,
-) -> Wrapped:
+) -> Wrapped:  # fmt: skip
     """`silhouettes_of_model` or `largest_move`, jitted for models that lie as these."""
     map_models = programs(stacked, mesh).map_models
     partial = functools.partial(function, n_classes=n_classes, settings=settings, wide=wide)
