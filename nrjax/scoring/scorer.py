@@ -6,7 +6,9 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.typing import DTypeLike
 
+from nrjax._utils.arrays import Array
 from nrjax._utils.memory import Staging
 from nrjax._utils.messages import first_line
 from nrjax.scoring.ahead import CompileAhead
@@ -36,7 +38,7 @@ PERFECT = 1e-6  # below 1: a mean of shares that are all 1
 class _Model(NamedTuple):
     key: Hashable
     scores: ModelScores
-    array: Any
+    array: Any  # features, or probabilities
 
 
 class ModelScorer:
@@ -68,11 +70,11 @@ class ModelScorer:
         self._staging = Staging()
         self._ahead = CompileAhead(target, request.settings, self._kinds)
 
-    def expect(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
+    def expect(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> None:
         """Begins to compile what features of this shape and type need, in threads."""
         self._ahead.start(shape, dtype)
 
-    def add(self, key: Hashable, features: Any, probabilities: Any = None) -> None:
+    def add(self, key: Hashable, features: Array, probabilities: Any = None) -> None:
         """Adds one model; on a CPU its arrays are not needed any more afterwards."""
         scores = self._added[key] = ModelScores(features.shape[1])
         self._ahead.wait(features.shape)
