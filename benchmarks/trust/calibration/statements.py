@@ -19,14 +19,14 @@ class Statement(NamedTuple):
 
     Attributes:
       p_first: that it comes first.
-      is_first: whether its true score is the highest.
+      is_first: 1 if its true score is the highest, its share of 1 if others have the same.
       above: whether its true score is above the interval,
       below: or below it.
       width: of the interval.
     """
 
     p_first: float
-    is_first: bool
+    is_first: float
     above: bool
     below: bool
     width: float
@@ -56,11 +56,14 @@ def statements_of(case: Case, score: str, pools: int, draws: int, seed: int = 0)
         for ranking in rankings:
             trues = {name: value + (truth[name] - value) / near for name, value in ranking.scores.items()}
             best = max(trues.values())
+            first = sum(true >= best - TIE for true in trues.values())
             for model in ranking:
                 if model.interval is not None and model.p_first is not None:
                     (low, high), true = model.interval, trues[model.name]
                     statements.append(
-                        Statement(model.p_first, true >= best - TIE, true > high + TIE, true < low - TIE, high - low)
+                        Statement(
+                            model.p_first, (true >= best - TIE) / first, true > high + TIE, true < low - TIE, high - low
+                        )
                     )
     return statements
 
