@@ -60,7 +60,8 @@ def confidence(
     shifts = np.sqrt(units / max(units - learned, 1)) * resampled(np.zeros(len(scores)), influences)
     biases = shared_biases(biases, shifts.std(axis=0))
     drawn = scores - biases + shifts
-    first = drawn >= drawn.max(axis=1, keepdims=True) - tie
+    likely = shrunk(scores - biases, shifts)
+    first = likely >= likely.max(axis=1, keepdims=True) - tie
     p_first = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
     errors = np.random.default_rng(0).normal(size=(len(drawn), 1))  # the same for all models, so they cancel above
@@ -108,6 +109,26 @@ def shared_biases(biases: np.ndarray, errors: np.ndarray) -> np.ndarray:
     spread = np.var(biases)
     kept = max(0.0, 1 - np.mean((BIAS_NOISE * errors) ** 2) / spread) if spread > 0 else 0.0
     return np.mean(biases) + kept * (biases - np.mean(biases))
+
+
+def shrunk(scores: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """True scores `[resamples, models]`, as likely as they are if models differ as much as these do.
+
+    The first of several models that are about as good has been lucky. Scores are drawn towards their mean, and what
+    resampling does to their differences is made smaller, as far as the noise of the differences explains them; of
+    three models or fewer that cannot be told.
+
+    Args:
+      scores: `[models]`.
+      shifts: `[resamples, models]`, what resampling does to them.
+
+    Source: the positive-part estimator of Efron and Morris 1975, doi:10.1080/01621459.1975.10479864.
+    """
+    apart = shifts - shifts.mean(axis=1, keepdims=True)
+    models, spread = len(scores), np.sum((scores - scores.mean()) ** 2)
+    noise = np.sum(apart.var(axis=0)) / max(models - 1, 1)
+    kept = max(0.0, 1 - max(models - 3, 0) * noise / spread) if spread > 0 else 1.0
+    return scores.mean() + kept * (scores - scores.mean()) + np.sqrt(kept) * apart
 
 
 def interval_of_share(share: float, samples: float) -> tuple[float, float]:
