@@ -11,7 +11,9 @@ from nrjax.models._model_folders import read_config
 from nrjax.models._sources import SOURCES
 from nrjax.models._zoo_description import DESCRIPTION
 
-FILES = {".onnx": "onnx", ".keras": "keras", ".pt2": "torch"}  # prefixes of files by their suffix
+FILES = {  # prefixes of files by their suffix
+    ".onnx": "onnx", ".keras": "keras", ".pt2": "torch", ".tflite": "litert", ".gguf": "gguf",
+}  # fmt: skip
 
 
 def expand(name: str, base: Path) -> list[tuple[str, tuple[Kind, ...]]]:

@@ -91,8 +91,8 @@ def _disagreement(ranking: Outcome) -> list[str]:
 
 
 def _agreement(ranking: Outcome) -> list[str]:
-    """Whether the first choice can be believed, and which model can be more."""
-    if ranking.p_near_best is None:
+    """Whether the first choice of several can be believed, and which model can be more."""
+    if ranking.p_near_best is None or len(ranking.order) < 2:
         return []
     surest = max(ranking.models, key=lambda model: model.p_near_best or 0)
     line = (

@@ -18,7 +18,7 @@ def litert():
     return pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 
-def save(schema, path, *, reshaped=False, scale=1.0, inputs=1):
+def save(schema, path, *, reshaped=False, scale=1.0, inputs=1, side=12):
     """Convolution with ReLU, mean, dense layer, softmax; `reshaped` fixes the batch to one sample in between."""
     import flatbuffers
 
@@ -34,12 +34,12 @@ def save(schema, path, *, reshaped=False, scale=1.0, inputs=1):
         tensors.append(new)
         return len(tensors) - 1
 
-    int32, batch = schema.TensorType.INT32, [1, 12, 12, 3]
-    signature = None if reshaped else [-1, 12, 12, 3]
+    int32, batch = schema.TensorType.INT32, [1, side, side, 3]
+    signature = None if reshaped else [-1, side, side, 3]
     given = [tensor(f"image{i or ''}", batch, signature=signature) for i in range(inputs)]
     kernel, bias = tensor("kernel", KERNEL.shape, KERNEL * scale), tensor("bias", BIAS.shape, BIAS)
     axes, head = tensor("axes", (2,), np.array([1, 2], np.int32), int32), tensor("head", HEAD.shape, HEAD)
-    conv, mean = tensor("conv", (1, 10, 10, 6)), tensor("mean", (1, 6))
+    conv, mean = tensor("conv", (1, side - 2, side - 2, 6)), tensor("mean", (1, 6))
     flat, size = tensor("flat", (1, 6)), tensor("size", (2,), np.array([1, 6], np.int32), int32)
     logits, answer = tensor("logits", (1, 4)), tensor("answer", (1, 4))
     steps = [

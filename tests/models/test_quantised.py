@@ -11,7 +11,11 @@ import torch
 
 X = np.random.default_rng(0).normal(size=(40, 64)).astype(np.float32)
 Y, T = np.arange(40) % 4, sources.texts(12)
-CONFIGS = {"int8": "Int8WeightOnlyConfig", "int8 of activations too": "Int8DynamicActivationInt8WeightConfig"}
+CONFIGS = {
+    "int8": ("Int8WeightOnlyConfig", {}),
+    "int8 of activations too": ("Int8DynamicActivationInt8WeightConfig", {}),
+    "int4": ("IntxWeightOnlyConfig", {"weight_dtype": torch.int4}),
+}
 
 
 @pytest.fixture
@@ -36,7 +40,8 @@ def network(seed=0):
 def test_features_and_fingerprints(quantization, config, tmp_path):
     small, same, other = network(), network(), network(1)
     for module in (small, same, other):
-        quantization.quantize_(module, getattr(quantization, CONFIGS[config])())
+        kind, options = CONFIGS[config]
+        quantization.quantize_(module, getattr(quantization, kind)(**options))
     assert type(small[0].weight) is not torch.nn.Parameter
     with torch.inference_mode():
         expected = small[:-1](torch.from_numpy(X)).numpy()

@@ -22,7 +22,7 @@ def test_an_unknown_prefix():
     for name in ("tensorflow:resnet", "resnet18", "timm:"):
         with pytest.raises(
             ValueError,
-            match=r"expected timm:..., hf:..., hf-zeroshot:..., onnx:..., openvino:..., litert:..., gguf:..., torch:..., ",
+            match=r"expected timm:..., hf:..., hf-zeroshot:..., onnx:..., openvino:..., litert:..., gguf:..., torch:",
         ):
             load_model(name)
     with pytest.raises(FileNotFoundError, match="there is no such folder or list"):

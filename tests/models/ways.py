@@ -16,7 +16,15 @@ import pytest
 from flax import nnx
 
 import nrjax
-from tests.models import sources, test_adapters, test_big_vision, test_flax_files, test_jax_own, test_parts
+from tests.models import (
+    sources,
+    test_adapters,
+    test_big_vision,
+    test_flax_files,
+    test_jax_own,
+    test_litert,
+    test_parts,
+)  # fmt: skip
 
 PER_CLASS, SIDE = 10, 32
 TOPICS = ("cat", "dog", "house", "tree")
@@ -188,6 +196,22 @@ def _onnx(place: Path, hub: Path) -> Iterator[Case]:
     yield Case("OpenVINO", expected, {"file": exported})
 
 
+def _litert(place: Path, hub: Path) -> Iterator[Case]:
+    runtime = pytest.importorskip("ai_edge_litert.interpreter")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    name = test_litert.save(schema, place / "net.tflite", side=SIDE)
+    network = runtime.Interpreter(name.partition(":")[2], experimental_preserve_all_tensors=True)
+    network.allocate_tensors()
+    places = {tensor["name"]: tensor["index"] for tensor in network.get_tensor_details()}
+    rows = []
+    for sample in _pixels():
+        network.set_tensor(places["image"], sample[None])
+        network.invoke()
+        rows.append(network.get_tensor(places["mean"])[0])
+    model = nrjax.load_model(name, preprocessing=nrjax.Preprocessing())
+    yield Case("LiteRT", np.stack(rows), {"file": model})
+
+
 def _keras(place: Path, hub: Path) -> Iterator[Case]:
     keras = pytest.importorskip("keras", exc_type=ImportError)
     keras.utils.set_random_seed(0)
@@ -264,7 +288,7 @@ def _sentences(place: Path, hub: Path) -> Iterator[Case]:
 
 
 OF_IMAGES: list[Callable[[Path, Path], Iterator[Case]]] = [
-    _flax, _jax, _equinox, _haiku, _torch, _timm, _vit, _clip, _onnx, _keras,
+    _flax, _jax, _equinox, _haiku, _torch, _timm, _vit, _clip, _onnx, _litert, _keras,
 ]  # fmt: skip
 OF_TEXTS: list[Callable[[Path, Path], Iterator[Case]]] = [
     _bert, functools.partial(_clip, of_texts=True), _sentences, _lora, _gguf,

@@ -40,7 +40,8 @@ def _page(table: list[dict[str, Any]], by_samples: dict[int, list[Statement]], p
         f"Made by `python -m benchmarks.trust.calibration --pools {pools} --draws {draws}` at commit {commit()} on "
         f"{device()}.", "",
         "Pools of 8,000 samples with eight models that are about 6 % apart; small targets are drawn from them.",
-        "Intervals say 0.9. The truth of a silhouette is the pool's; of an accuracy, the mean over a pool's draws.", "",
+        "Intervals say 0.9. The truth of a silhouette is the pool's; of an accuracy, the mean over a pool's draws, the "
+        "distance from which is corrected for a draw being one of them.", "",
         _markdown(table), "",
     ]  # fmt: skip
     for samples, said in sorted(by_samples.items()):

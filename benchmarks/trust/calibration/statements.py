@@ -36,7 +36,8 @@ def statements_of(case: Case, score: str, pools: int, draws: int, seed: int = 0)
     """Of `draws` targets from each of so many pools.
 
     The truth of the silhouette is the pool's. An accuracy depends on how many samples there are to learn from: its
-    truth is the mean over the draws.
+    truth is the mean over the draws, from which a draw is `sqrt(1 - 1 / draws)` times as far as from the mean over
+    very many, for it is one of them.
     """
     rng, statements = np.random.default_rng(seed), []
     task = "regression" if case.numbers else None
@@ -48,17 +49,19 @@ def statements_of(case: Case, score: str, pools: int, draws: int, seed: int = 0)
             drawn = {name: array[rows] for name, array in features.items()}
             rankings.append(nrjax.rank_batch(drawn, labels[rows], scores=score, task=task, confidence=True))
         if score == "silhouette":
-            truth = nrjax.rank_batch(features, labels, scores=score).scores
+            truth, near = nrjax.rank_batch(features, labels, scores=score).scores, 1.0
         else:
             truth = {name: float(np.mean([ranking.scores[name] for ranking in rankings])) for name in features}
-        best = max(truth.values())
-        for model in (model for ranking in rankings for model in ranking):
-            if model.interval is not None and model.p_first is not None:
-                low, high = model.interval
-                true = truth[model.name]
-                statements.append(
-                    Statement(model.p_first, true >= best - TIE, true > high + TIE, true < low - TIE, high - low)
-                )
+            near = (1 - 1 / draws) ** 0.5
+        for ranking in rankings:
+            trues = {name: value + (truth[name] - value) / near for name, value in ranking.scores.items()}
+            best = max(trues.values())
+            for model in ranking:
+                if model.interval is not None and model.p_first is not None:
+                    (low, high), true = model.interval, trues[model.name]
+                    statements.append(
+                        Statement(model.p_first, true >= best - TIE, true > high + TIE, true < low - TIE, high - low)
+                    )
     return statements
 
 
