@@ -32,9 +32,10 @@ from nrjax.models._zoo import Zoo, load_zoo, save_model
 __all__ = [
     "BATCH_SIZE", "EXTRAS", "LAYER_POOLINGS", "Candidates", "CheckpointError", "Definition", "Description", "Extracted",
     "FeatureBatches", "Features", "FingerprintError", "Inputs", "JaxModel", "Kind", "Layer", "LayerChoice",
-    "LayerError", "MissingFramework", "Model", "PaperCNN", "Precision", "Preprocessing", "Samples", "Zoo",
-    "ZooError", "architectures", "as_model", "check_batch_size", "check_pooling", "check_samples", "code_of",
-    "custom_architectures", "digest_of", "extract_features", "framework", "from_embedder", "from_function", "from_keras", "from_linen",
-    "from_nnx", "from_torch", "layers", "load_candidates", "load_model", "load_variables", "load_zoo", "paper_cnn",
-    "register_architecture", "same_convolution", "save_model", "save_variables", "search_hub", "write_list",
+    "LayerError", "MissingFramework", "Model", "PaperCNN", "Precision", "Preprocessing", "Samples", "Zoo", "ZooError",
+    "architectures", "as_model", "check_batch_size", "check_pooling", "check_samples", "code_of",
+    "custom_architectures", "digest_of", "extract_features", "framework", "from_embedder", "from_function",
+    "from_keras", "from_linen", "from_nnx", "from_torch", "layers", "load_candidates", "load_model", "load_variables",
+    "load_zoo", "paper_cnn", "register_architecture", "same_convolution", "save_model", "save_variables", "search_hub",
+    "write_list",
 ]  # fmt: skip

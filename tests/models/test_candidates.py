@@ -45,7 +45,7 @@ def test_mixtures_of_all(zoo):
 def test_a_folder_of_pictures_is_no_folder_of_models(tmp_path):
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "1.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="images or recordings, and no models. .* --data"):
+    with pytest.raises(ValueError, match=r"images or recordings, and no models. .* --data"):
         nrjax.rank(tmp_path, X, Y, progress=False)
 
 
