@@ -12,7 +12,7 @@ from nrjax.datasets import Kind, kind_of_file
 from nrjax.models._candidate_lists import LISTS, Entry, read_list
 from nrjax.models._candidates import Candidate, Candidates
 from nrjax.models._load import load_applicable, load_model
-from nrjax.models._many_names import expand, find_models, names_of
+from nrjax.models._many_names import expand, find_models, names_of, prefix_of
 from nrjax.models._sources import has_prefix, prefixes, versions_of
 from nrjax.models._zoo import Zoo, load_zoo
 
@@ -144,6 +144,8 @@ def _candidates_of_name(name: str, base: Path, options: Options) -> list[Candida
     if path.suffix.lower() in LISTS and not path.is_dir():
         entries = (_candidates_of_entry(entry, path.parent, options) for entry in read_list(path))
         return [candidate for candidates in entries for candidate in candidates]
+    if path.exists() and (prefix := prefix_of(path)) is not None:
+        return [dataclasses.replace(_candidate(f"{prefix}:{path}", Path(), options), name=name)]
     if path.is_dir():
         return _candidates_of_folder(path, options)
     if ":" in name and not path.exists():

@@ -49,6 +49,15 @@ def test_a_folder_of_pictures_is_no_folder_of_models(tmp_path):
         nrjax.rank(tmp_path, X, Y, progress=False)
 
 
+def test_a_file_or_folder_of_one_model_needs_no_prefix(tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    sources.save_onnx(tmp_path / "net.onnx")
+    path = str(tmp_path / "net.onnx")
+    scores = nrjax.rank([path, f"onnx:{path}"], X, Y, progress=False).scores
+    assert scores[path] == scores[f"onnx:{path}"]
+
+
 def test_a_condition_names_fields_that_there_are(zoo):
     with pytest.raises(ValueError, match=r"no model has a field 'params'; there are .*family.*parameters.*, ms\. Text"):
         load_candidates(str(zoo), where="params < 10 or name == 'a'")

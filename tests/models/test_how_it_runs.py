@@ -190,6 +190,8 @@ def test_a_size_that_a_file_does_not_say(tmp_path):
     assert np.allclose(
         nrjax.extract_features(sized, photographs), nrjax.extract_features(fixed, photographs), atol=1e-6
     )
+    larger = nrjax.load_model(f"onnx:{tmp_path / 'net.onnx'}", image_size=48)  # the file says its own
+    np.testing.assert_array_equal(nrjax.extract_features(larger, X), nrjax.extract_features(fixed, X))
     ranking = nrjax.rank({"any": name, "fixed": f"onnx:{tmp_path / 'net.onnx'}"}, photographs, [0, 1] * 4,
                          image_size=(32, 32), scores="silhouette", progress=False)  # fmt: skip
     assert ranking.scores["any"] == pytest.approx(ranking.scores["fixed"], abs=1e-6)
