@@ -24,7 +24,7 @@ def network(seed):
 with tempfile.TemporaryDirectory() as folder:
     store = Path(folder) / "results.db"
     candidates = {f"network {seed:2}": network(seed) for seed in range(40)}
-    options = {"store": store, "layer": "dense", "scores": "silhouette", "progress": False}
+    options: dict = {"store": store, "layer": "dense", "scores": "silhouette", "progress": False}
     first = nrjax.sweep(candidates, images, labels, **options)
     print(f"computed {first.computed}, stored {first.stored}")
 

@@ -20,6 +20,9 @@ from nrjax.scoring.streaming import score_stream
 logging.getLogger("nrjax").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
+    from nrjax import datasets as datasets
+    from nrjax import demo as demo
+    from nrjax import models as models
     from nrjax.datasets import Dataset, Recordings, load_dataset
     from nrjax.demo import load_demo
     from nrjax.heads import Head, fit_head, load_head
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from nrjax.ranking import rank
     from nrjax.reports import write_report
     from nrjax.sweeps import Sweep, sweep
+
 
 _LAZY = {
     "Dataset": "datasets",
@@ -76,6 +80,7 @@ _LAZY = {
     "save_model": "models",
     "write_report": "reports",
 }
+_MODULES = ("datasets", "demo", "models")  # public, and imported when they are first used
 
 __all__ = [
     "Dataset",
@@ -128,10 +133,12 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers know the names from above, and tell of others
 
     def __getattr__(name: str):
-        if name not in _LAZY:
-            raise AttributeError(f"module 'nrjax' has no attribute {name!r}")
         import importlib
 
+        if name in _MODULES:
+            return importlib.import_module(f"nrjax.{name}")
+        if name not in _LAZY:
+            raise AttributeError(f"module 'nrjax' has no attribute {name!r}")
         return getattr(importlib.import_module(f"nrjax.{_LAZY[name]}"), name)
 
 

@@ -1,7 +1,6 @@
 """Samples that belong together, such as those of one patient: ids, checks against the target, places by size."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from nrjax.labels import as_label_array, encode_plainly, is_missing
 SMALL = 16  # samples of a group
 
 
-def encode_groups(groups: Any, samples: int, place: Callable[[int], str]) -> np.ndarray | None:
+def encode_groups(groups: object, samples: int, place: Callable[[int], str]) -> np.ndarray | None:
     """Dense group ids, int32 `[samples]`; None where every sample is a group of its own.
 
     Args:

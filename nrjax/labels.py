@@ -15,7 +15,7 @@ TOLD_MISSING = ("nan", "NaN", "<NA>", "NaT")  # what text makes of a label that 
 
 
 def encode(
-    labels: Any, place: Callable[[int], str] = "sample {}".format, *, is_told: bool = False
+    labels: object, place: Callable[[int], str] = "sample {}".format, *, is_told: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Dense class ids `0..classes-1`, int32 `[samples]`, and the label of each id.
 
@@ -47,7 +47,7 @@ def encode(
     return ids, classes
 
 
-def check_same_order(samples: Any, labels: Any, who: str = "labels") -> None:
+def check_same_order(samples: object, labels: object, who: str = "labels") -> None:
     """Whether samples and labels of pandas that have the same index have it in the same order.
 
     Raises:
@@ -63,7 +63,7 @@ def check_same_order(samples: Any, labels: Any, who: str = "labels") -> None:
         )
 
 
-def _encode(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
+def _encode(labels: object, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:
     array = as_label_array(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -108,7 +108,7 @@ def _advice(labels: np.ndarray) -> str:
     return " Rank by one column at a time, labels[:, 0]."
 
 
-def as_label_array(labels: Any, who: str = "labels") -> np.ndarray:
+def as_label_array(labels: object, who: str = "labels") -> np.ndarray:
     """NumPy's view of the labels; a list whose entries are not of one kind stays a list of objects."""
     if np.ma.isMaskedArray(labels):
         raise ValueError(
@@ -147,7 +147,7 @@ def as_label_array(labels: Any, who: str = "labels") -> np.ndarray:
     return array
 
 
-def _kind(label: Any) -> str:
+def _kind(label: object) -> str:
     if is_missing(label):
         return "missing"
     for kind, types in (
@@ -159,7 +159,7 @@ def _kind(label: Any) -> str:
     return "row" if isinstance(label, (list, tuple)) or getattr(label, "ndim", 0) else "other"
 
 
-def is_missing(label: Any) -> bool:
+def is_missing(label: object) -> bool:
     """Whether a label is one that is not there, as frames, text and numbers have it."""
     if label is None or label is np.ma.masked or type(label).__name__ in ("NAType", "NaTType"):
         return True
@@ -205,7 +205,7 @@ def _encode_objects(labels: list[Any], place: Callable[[int], str]) -> tuple[np.
     return np.array([ids[key] for key in keys], np.int32), classes
 
 
-def _refuse_several(labels: Iterable[Any]) -> None:
+def _refuse_several(labels: Iterable[object]) -> None:
     """Raises where tuples are lists of tags: of several lengths, or the same in another order."""
     rows = [label for label in labels if isinstance(label, tuple)]
     lengths, sets = {len(row) for row in rows}, {frozenset(row) for row in rows}

@@ -109,7 +109,7 @@ def _as_numbers(array: np.ndarray) -> np.ndarray | None:
     return np.array(values, np.float64) if are_numbers else None
 
 
-def are_collections(labels: Any) -> bool:
+def are_collections(labels: object) -> bool:
     """Whether labels are sets, or lists or tuples of several lengths: some labels of every sample."""
     if isinstance(labels, (str, bytes, Mapping, set, frozenset)) or not isinstance(labels, Iterable):
         return False
@@ -124,7 +124,7 @@ def are_collections(labels: Any) -> bool:
     return len(rows) == len(given) > 0 and len(set(map(len, rows))) > 1
 
 
-def as_matrix(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, tuple[Any, ...]]:
+def as_matrix(labels: object, place: Callable[[int], str]) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Numbers as float64 `[samples, outputs]`, and what the outputs are called.
 
     Raises:
@@ -203,11 +203,11 @@ def _multi_hot(rows: list[list[Any]]) -> tuple[np.ndarray, tuple[Any, ...]]:
     return values, names
 
 
-def _spelled(label: Any) -> Any:
+def _spelled(label: object) -> Any:
     return plain_spelling(label) if isinstance(label, str) else label
 
 
-def _names(labels: Any, array: np.ndarray) -> tuple[Any, ...]:
+def _names(labels: object, array: np.ndarray) -> tuple[Any, ...]:
     """The columns' names where labels have any, else their numbers."""
     columns = array.shape[1] if array.ndim == 2 else 1
     named = getattr(labels, "columns", None)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,10 @@ class Target:
     @classmethod
     def of(
         cls,
-        labels: Any,
+        labels: Iterable[object],
         *,
         task: TaskName | None = None,
-        groups: Any = None,
+        groups: Iterable[object] | None = None,
         names: Sequence[str] = (),
         place: Callable[[int], str] = "sample {}".format,
     ) -> "Target":
@@ -96,7 +96,7 @@ class Target:
         """Without labels; `n_clusters` to look for, 0 to choose."""
         return cls("clusters", np.zeros(samples, np.int32), tuple(range(n_clusters)))
 
-    def grouped(self, groups: Any, place: Callable[[int], str] = "sample {}".format) -> "Target":
+    def grouped(self, groups: Iterable[object], place: Callable[[int], str] = "sample {}".format) -> "Target":
         """With groups; see `of`."""
         ids = encode_groups(groups, len(self), place)
         if ids is None:
@@ -184,7 +184,7 @@ class Target:
         return made
 
 
-def _varying(values: np.ndarray, names: tuple[Any, ...]) -> tuple[np.ndarray, tuple[Any, ...], tuple[str, ...]]:
+def _varying(values: np.ndarray, names: tuple[object, ...]) -> tuple[np.ndarray, tuple[Any, ...], tuple[str, ...]]:
     """Without the labels that all samples or none have, and what there is to say of those."""
     varies = (values != values[0]).any(axis=0) if len(values) else np.zeros(len(names), bool)
     if not varies.any():

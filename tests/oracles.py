@@ -28,7 +28,7 @@ def neuralrank(features, labels, n_components=10):
 
 
 def silhouette_samples(points, labels, distance):
-    return metrics.silhouette_samples(np.asarray(points, np.float64), labels, metric=distance)
+    return np.asarray(metrics.silhouette_samples(np.asarray(points, np.float64), labels, metric=distance))
 
 
 def iris(*, uci=False):

@@ -42,6 +42,11 @@ def test_public_names_resolve_and_are_documented(name):
     assert name == "__version__" or (value.__doc__ and not isinstance(value, type(sys)))
 
 
+@pytest.mark.parametrize("name", ["datasets", "demo", "models"])
+def test_modules_of_names_are_there_at_first_use(name):
+    assert python(f"import nrjax; print(nrjax.{name}.__name__)") == f"nrjax.{name}"
+
+
 def test_unknown_names():
     import nrjax
 

@@ -75,7 +75,7 @@ REFUSED = {
     "masked in a list": (with_missing(np.ma.masked), "sample 4 has"),
     "a categorical": (pd.Categorical(with_missing(None)), "sample 4"),
     "NaT": (np.array(["2026-01-01", "NaT"] * 4, "M8[D]"), "sample 1, 3, 5, 7 has NaT"),
-    "a masked array": (np.ma.masked_array([0, 1, 2], [0, 1, 0]), "masked array"),
+    "a masked array": (np.ma.masked_array([0, 1, 2], [False, True, False]), "masked array"),
     "booleans among numbers": ([True, 1, 2] * 4, "booleans and numbers.*sample 0 has True, sample 1 has 1"),
     "sets": ([{"a"}, {"b"}, {"a", "b"}] * 4, "told apart"),
     "one-hot": (np.eye(3)[[0, 1, 2, 0]], r"one axis.*\(4, 3\).*argmax"),

@@ -85,4 +85,4 @@ def test_bad_layers(models, tiny_images):
         with pytest.raises(ValueError, match="layers must be a list of at least one layer"):
             nrjax.rank(models, *tiny_images, layers=layers)
     with pytest.raises(TypeError, match="n_componets"):
-        nrjax.rank(models, *tiny_images, n_componets=3)
+        nrjax.rank(models, *tiny_images, **{"n_componets": 3})

@@ -25,6 +25,8 @@ model: nrjax.Model = zoo["F10"]
 swept: nrjax.Sweep = nrjax.sweep(zoo, images, labels, store=Path("results.db"), top=1)
 head: nrjax.Head = nrjax.fit_head(model, images, labels)
 head.save("head")
+layers: dict[str, np.ndarray] = nrjax.extract_features(model, images, [layer.name for layer in model.layers()])
+known: list[str] = nrjax.models.architectures()
 names: list[str] = sorted(nrjax.available_scores())
 try:
     array: np.ndarray = nrjax.extract_features(model, images, "dense")
@@ -37,6 +39,7 @@ import nrjax
 nrjax.rnak_batch({}, [])
 nrjax.rank_batch({}, [], distance="manhattan")
 count: int = nrjax.rank_batch({}, []).best
+nrjax.rank_batch({}, labels=3)
 """
 
 
@@ -56,7 +59,7 @@ def test_pyright_knows_the_types_and_finds_mistakes(tmp_path):
     code, text = check(tmp_path, *command, "wrong.py", wrong=WRONG)
     assert code == 1
     lines = [line.split(":")[1] for line in text.splitlines() if " - error:" in line]
-    assert lines == ["4", "5", "6"], text
+    assert lines == ["4", "5", "6", "7"], text
 
 
 def test_public_functions_have_whole_types(tmp_path):

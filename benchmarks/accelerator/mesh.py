@@ -143,7 +143,7 @@ def _watched() -> Iterator[dict[str, Program]]:
     """Programs of `score_batch` on a mesh, as they are called."""
     found: dict[str, Program] = {}
 
-    def watch(name: str, program: Any) -> Callable[..., Any]:
+    def watch(name: str, program: Any) -> Any:
         def call(*arguments: Any) -> Any:
             if name not in found:
                 traced = program.trace(*arguments)

@@ -65,7 +65,7 @@ def where() -> Iterator[dict[str, Any]]:
 def _timed(times: Times) -> Iterator[None]:
     """Parts of `krylov_scores` timed. As many calls of `multiply` are as many steps."""
     small = iteration._small_problems()
-    there = "host" if isinstance(small.in_float64(0.0), np.ndarray) else "device"
+    there = "host" if isinstance(small.in_float64(np.zeros(())), np.ndarray) else "device"
     timed_small = type(small)(
         times.of(f"extend, on the {there}", small.extend), times.of(f"Ritz pairs, on the {there}", small.ritz_pairs),
         times.of(f"residuals, on the {there}", small.residuals),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 
-def as_table(data: Any) -> Any:
+def as_table(data: object) -> Any:
     """A batch of records of pyarrow as a table, which narwhals knows; anything else as it is."""
     if type(data).__name__ == "RecordBatch" and type(data).__module__.startswith("pyarrow"):
         import pyarrow as pa
@@ -15,7 +15,7 @@ def as_table(data: Any) -> Any:
     return data
 
 
-def is_frame(data: Any) -> bool:
+def is_frame(data: object) -> bool:
     """Whether data are a frame, not a lazy one, of any library that narwhals knows."""
     if not hasattr(data, "columns") and not hasattr(data, "column_names"):
         return False  # saves the 90 ms of the import

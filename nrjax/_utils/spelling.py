@@ -11,7 +11,6 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any
 
 import numpy as np
 
@@ -141,13 +140,13 @@ def _reading_key(label: str) -> Hashable:
     return text if len(parts) == 1 else tuple(sorted(parts))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     if isinstance(value, str):
         return bool(_NUMBER.fullmatch(plain_spelling(value)))
     return isinstance(value, (numbers.Real, decimal.Decimal)) and not isinstance(value, (bool, np.bool_))
 
 
-def _amount(value: Any) -> float | None:
+def _amount(value: object) -> float | None:
     """The number of a text such as `53.1%`, `$1,250.00` or `12,5`; None for any other value."""
     match = _AMOUNT.fullmatch(plain_spelling(value)) if isinstance(value, str) else None
     if match is None:
@@ -159,13 +158,13 @@ def _amount(value: Any) -> float | None:
     return float(digits) if _NUMBER.fullmatch(digits) else None
 
 
-def _amounts(values: Iterable[Any]) -> list[float] | None:
+def _amounts(values: Iterable[object]) -> list[float] | None:
     """The numbers of texts with units; None where one is none."""
     amounts = [_amount(value) for value in values]
     return None if None in amounts else [amount for amount in amounts if amount is not None]
 
 
-def _is_date(value: Any) -> bool:
+def _is_date(value: object) -> bool:
     """Whether a value is a date or a time, or the text of one such as 2024-05-17."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ def features_of(ranking: Any, candidates: Any, samples: Any, layer: Any, pooling
 
 
 def finish(
-    ranking, output: str, plot: Path | None, report: Path | None, features: Callable[[str], Any], labels: Any,
-    news: str, groups: Any = None,
+    ranking, output: str, plot: Path | None, report: Path | None, features: Callable[[str], Any],
+    labels: Iterable[object] | None, news: str, groups: Iterable[object] | None = None,
 ) -> None:  # fmt: skip
     """The ranking on stdout, then the picture and the page if they were asked for, and the exit code."""
     text = {"table": str, "json": type(ranking).to_json, "csv": type(ranking).to_csv}[output](ranking)

@@ -4,7 +4,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -157,7 +156,7 @@ def sweep(
     finish(ranking, output, plot, report, features, loaded.labels, news, loaded.groups)
 
 
-def _stopped(*_: Any) -> None:
+def _stopped(*_: object) -> None:
     raise KeyboardInterrupt
 
 

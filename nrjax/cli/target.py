@@ -47,7 +47,7 @@ def without_labels(loaded: Any, n_clusters: int | str | None, options: dict[str,
     return loaded.samples
 
 
-def load_target(name: Any, **options: Any) -> Any:
+def load_target(name: object, **options: Any) -> Any:
     """`load_dataset`; what was left out is said."""
     import nrjax
 

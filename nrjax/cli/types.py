@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 
-def as_layer(value: Any) -> Any:
+def as_layer(value: object) -> Any:
     """A layer's name; an index becomes an integer."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
 

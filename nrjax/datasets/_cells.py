@@ -10,7 +10,7 @@ from nrjax._utils.messages import shortened
 from nrjax.labels import TOLD_MISSING
 
 
-def text_problem(value: Any) -> str | None:
+def text_problem(value: object) -> str | None:
     """What is wrong with a text; None where nothing is."""
     if not isinstance(value, str):
         return f"has no text; it has {shortened(repr(value), 60)}."
@@ -32,7 +32,7 @@ def whole_numbers(values: Sequence[Any]) -> set[int]:
         return set()
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """Whether a cell is empty: None, empty text or a word for missing, NaN, a time that is none, the NA of pandas."""
     try:
         if isinstance(value, str):

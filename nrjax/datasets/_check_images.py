@@ -47,7 +47,7 @@ def decode_all(
     held, good, left_out = _DecodedImages(len(indices)), [], []
     depth = depth or BitDepth()
 
-    def attempt(named: tuple[str, Any]) -> np.ndarray | BrokenImage:
+    def attempt(named: tuple[str, object]) -> np.ndarray | BrokenImage:
         try:
             return decode_item(*named, image_size, grayscale, depth)
         except BrokenImage as error:

@@ -85,7 +85,7 @@ def _attempt(named: tuple[str, Any]) -> Recording | BrokenRecording:
         return error
 
 
-def _in_threads(attempt: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
+def _in_threads(attempt: Callable[[Any], Any], items: Iterator[object]) -> Iterator[Any]:
     """Results in order; as many are worked on as there are threads."""
     waiting: collections.deque[Future] = collections.deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="nrjax-decode") as pool:

@@ -28,7 +28,7 @@ def rows_without_label(labels: Sequence[Any], class_names: Sequence[str] | None)
 
 
 def class_ids(
-    labels: Sequence[Any], class_names: Sequence[str] | None, row: Callable[[int], str], *, is_told: bool = False
+    labels: Sequence[object], class_names: Sequence[str] | None, row: Callable[[int], str], *, is_told: bool = False
 ) -> tuple[np.ndarray, list[str]]:
     """Class ids of the labels of a table, and the name of each class.
 

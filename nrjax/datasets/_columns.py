@@ -48,7 +48,7 @@ def row_name(place: Place | None, index: int) -> str:
     return f"row {index + 1} ({place(index)})" if place else f"row {index + 1}"
 
 
-def columns_of_words(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[Any]]) -> Columns:
+def columns_of_words(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[object]]) -> Columns:
     """Sentences and the tags of their words, as a table that `load_dataset` takes.
 
     Raises:

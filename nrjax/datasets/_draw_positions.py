@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -22,8 +21,8 @@ FEWEST = 8  # positions of a picture that may always be drawn
 
 
 def draw_positions(
-    images: Any,
-    masks: Any,
+    images: object,
+    masks: object,
     *,
     grid: int = GRID,
     max_samples: int | None = None,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from nrjax.datasets._colours import BitDepth
@@ -41,7 +42,7 @@ class Images(SampleSequence):
         self.held, self._depth = held, depth
 
     @classmethod
-    def of(cls, arrays: Sequence[Any]) -> "Images":
+    def of(cls, arrays: Sequence[ArrayLike]) -> "Images":
         """Images that are arrays in memory.
 
         Raises:

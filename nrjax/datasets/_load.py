@@ -25,7 +25,7 @@ from nrjax.target_tasks import TaskName
 
 
 def load_dataset(
-    name: Any,
+    name: object,
     split: str = "test",
     *,
     classes: str | Iterable[int | str] | None = None,

@@ -15,7 +15,7 @@ from nrjax.datasets._table_columns import ColumnChoice
 from nrjax.datasets._table_files import SUFFIXES, read_table
 
 
-def load_positions(data: Any, split: str, choice: ColumnChoice, **options: Any) -> Dataset:
+def load_positions(data: object, split: str, choice: ColumnChoice, **options: Any) -> Dataset:
     """Labelled positions; `options` are those of `positions_of`.
 
     Raises:
@@ -31,7 +31,7 @@ def load_positions(data: Any, split: str, choice: ColumnChoice, **options: Any) 
     return positions_of(_open(data, who, split, choice), who, **options)
 
 
-def _open(data: Any, who: str, split: str, choice: ColumnChoice) -> MaskedPictures:
+def _open(data: object, who: str, split: str, choice: ColumnChoice) -> MaskedPictures:
     if isinstance(data, (tuple, list)):
         return of_arrays(data)
     if isinstance(data, (str, Path)):

@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,7 +16,7 @@ FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")  # of Pillow: one number a pixel, or a palette
 
 
-def read_mask(content: Any, who: str, size: tuple[int, int]) -> np.ndarray:
+def read_mask(content: object, who: str, size: tuple[int, int]) -> np.ndarray:
     """A mask as integers `[height, width]`; a palette's entries are the ids.
 
     Args:

@@ -21,7 +21,7 @@ SAVED_FILES = ("dataset_dict.json", "state.json")  # in a directory that Hugging
 STREAMS = ("IterableDataset", "IterableColumn", "IterDataPipe", "ChainDataset")  # classes of data without a length
 
 
-def holds_labels(data: Any) -> bool:
+def holds_labels(data: object) -> bool:
     """Whether data are more than samples: arrays, lists and columns of samples have no labels of their own."""
     if is_frame(as_table(data)) or isinstance(data, str):
         return True
@@ -29,7 +29,7 @@ def holds_labels(data: Any) -> bool:
 
 
 def table_of(
-    data: Any, split: str, choice: ColumnChoice, task: TaskName | None, skip_broken: bool
+    data: object, split: str, choice: ColumnChoice, task: TaskName | None, skip_broken: bool
 ) -> Table | WordTable | None:  # fmt: skip
     """A table of an object that holds labelled data; None where it holds none.
 
@@ -56,7 +56,7 @@ def table_of(
     return None
 
 
-def joined_splits(data: Any, split: str) -> Any:
+def joined_splits(data: object, split: str) -> Any:
     """The requested splits of a `DatasetDict` of Hugging Face as one data set; anything else as it is."""
     if not (isinstance(data, Mapping) and data and all(hasattr(value, "column_names") for value in data.values())):
         return data
@@ -79,7 +79,7 @@ def load_saved_dataset(path: Path) -> Any:
         raise ValueError(f"Dataset {str(path)!r} cannot be read: {first_line(error)}") from error
 
 
-def _is_stream(data: Any) -> bool:
+def _is_stream(data: object) -> bool:
     """Whether items come one after the other: a data set without a length."""
     return not isinstance(data, Mapping) and any(base.__name__ in STREAMS for base in type(data).__mro__)
 
@@ -117,7 +117,7 @@ def columns_of_hugging_face(data: Any) -> Columns:
     return Columns(kinds, read, Place("index {}"))
 
 
-def _class_names(feature: Any) -> list[str] | None:
+def _class_names(feature: object) -> list[str] | None:
     """Names of the ids of a column of classes, or of lists of classes."""
     inner = feature[0] if isinstance(feature, list) and feature else getattr(feature, "feature", feature)
     return getattr(inner, "names", None)

@@ -22,7 +22,7 @@ from nrjax.datasets._word_tables import WordTable, labelled_table
 from nrjax.target_tasks import TaskName
 
 
-def expand_home(name: Any) -> Any:
+def expand_home(name: object) -> Any:
     """A path whose `~` is the user's home; anything else as it is."""
     if isinstance(name, (str, Path)) and str(name).startswith("~"):
         try:
@@ -33,8 +33,9 @@ def expand_home(name: Any) -> Any:
 
 
 def open_source(
-    name: Any, split: str, data_dir: str | Path | None, choice: ColumnChoice, task: TaskName | None, skip_broken: bool
-) -> ImageSource | Table | WordTable:
+    name: object, split: str, data_dir: str | Path | None, choice: ColumnChoice, task: TaskName | None,
+    skip_broken: bool,
+) -> ImageSource | Table | WordTable:  # fmt: skip
     """The source that a name, a path or an object stands for; see `load_dataset` for arguments and errors."""
     if isinstance(name, Columns):
         return labelled_table(name, "The data set", Path(), choice, task)

@@ -19,7 +19,7 @@ WHO = "The data set"
 COMPARED = 32  # items whose labels are compared with `.targets`, before those are believed
 
 
-def table_of_pairs(data: Any, task: TaskName | None, skip_broken: bool) -> Table:
+def table_of_pairs(data: object, task: TaskName | None, skip_broken: bool) -> Table:
     """A table of a data set of PyTorch.
 
     Items that cannot be read stay in the table as broken ones, where they may be left out. Labels are those of the
@@ -49,7 +49,7 @@ def table_of_pairs(data: Any, task: TaskName | None, skip_broken: bool) -> Table
     return table
 
 
-def _names_of_ids(data: Any, labels: list[Any]) -> list[str] | None:
+def _names_of_ids(data: object, labels: list[Any]) -> list[str] | None:
     """The data set's names of its ids; None where it has none, or where it transforms labels."""
     classes = getattr(data, "classes", None)
     is_transformed = any(getattr(part, "target_transform", None) for part in (data, getattr(data, "transforms", None)))
@@ -140,7 +140,7 @@ class _Samples(Sequence[Any]):
         return _sample(item[0])
 
 
-def _recording(item: Any) -> tuple[dict[str, Any], Any] | None:
+def _recording(item: object) -> tuple[dict[str, Any], Any] | None:
     """Recording and label of `(waveform, rate, label, ...)`, as of torchaudio, or of `((waveform, rate), label)`."""
     if not isinstance(item, (tuple, list)) or len(item) < 2:
         return None
@@ -154,12 +154,12 @@ def _recording(item: Any) -> tuple[dict[str, Any], Any] | None:
     return {"array": waveform, "sampling_rate": int(item[1])}, item[2]
 
 
-def _is_rate(value: Any) -> bool:
+def _is_rate(value: object) -> bool:
     number = _as_scalar(value)
     return isinstance(number, (int, float)) and not isinstance(number, bool) and number == int(number) >= SLOWEST
 
 
-def _sample(value: Any) -> Any:
+def _sample(value: object) -> Any:
     """A picture, a text or a recording as it is; a tensor as an array, channels last."""
     if isinstance(value, (str, dict)) or hasattr(value, "convert"):
         return value
@@ -167,7 +167,7 @@ def _sample(value: Any) -> Any:
     return np.ascontiguousarray(channels_last(array[None])[0]) if array.ndim == 3 else array
 
 
-def _as_scalar(value: Any) -> Any:
+def _as_scalar(value: object) -> Any:
     """A scalar as a number of Python. Anything larger stays an array, which the check of labels refuses."""
     if not hasattr(value, "item") or isinstance(value, (str, bytes)):
         return value

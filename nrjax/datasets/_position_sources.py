@@ -96,7 +96,7 @@ def of_items(data: Any) -> MaskedPictures:
     return MaskedPictures(len(data), part("picture", 0), part("mask", 1))
 
 
-def _is_picture(value: Any) -> bool:
+def _is_picture(value: object) -> bool:
     return isinstance(value, Image.Image)
 
 
@@ -180,13 +180,13 @@ def of_columns(columns: Columns, who: str, base: Path, choice: ColumnChoice) -> 
         names.append(name)
     pictures, masks = (columns[name] for name in names)
 
-    def cell(noun: str, cells: Sequence[Any]) -> Content:
+    def cell(noun: str, cells: Sequence[object]) -> Content:
         return lambda i: _content(cells, i, base, f"{who}: the {noun} of row {i + 1}")
 
     return MaskedPictures(len(pictures), cell("picture", pictures), cell("mask", masks))
 
 
-def _content(cells: Sequence[Any], index: int, base: Path, who: str) -> tuple[str, Any]:
+def _content(cells: Sequence[object], index: int, base: Path, who: str) -> tuple[str, Any]:
     try:
         value = cells[index]
     except Exception as error:  # of the library that keeps the rows

@@ -13,7 +13,7 @@ from nrjax.errors import BrokenRecording
 
 
 def recordings_of_cells(
-    values: Sequence[Any], base: Path, named_rows: Iterator[tuple[int, str]]
+    values: Sequence[object], base: Path, named_rows: Iterator[tuple[int, str]]
 ) -> Iterator[tuple[str, Any]]:  # fmt: skip
     """Name and content of the recordings of rows, or what is wrong with them.
 
@@ -31,7 +31,7 @@ def recordings_of_cells(
         yield _recording_of_cell(value, Cell(values, i), base, row)
 
 
-def _recording_of_cell(value: Any, cell: Cell, base: Path, row: str) -> tuple[str, Any]:
+def _recording_of_cell(value: object, cell: Cell, base: Path, row: str) -> tuple[str, Any]:
     if isinstance(value, Mapping):
         if value.get("array") is not None and value.get("sampling_rate"):
             return row, Waveform(np.asarray(value["array"]), value["sampling_rate"])

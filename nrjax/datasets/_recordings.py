@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nrjax.datasets._resample import ratio, reach, resample
 from nrjax.datasets._sample_sequence import Kind, SampleSequence
@@ -120,7 +121,7 @@ class Recordings(SampleSequence):
         self._recordings = list(recordings)
 
     @classmethod
-    def of(cls, waveforms: Sequence[Any], rate: int | Sequence[int]) -> "Recordings":
+    def of(cls, waveforms: Sequence[ArrayLike] | np.ndarray, rate: int | Sequence[int]) -> "Recordings":
         """Recordings that are arrays in memory.
 
         Args:

@@ -141,7 +141,7 @@ def choose_word_columns(who: str, columns: Columns, choice: ColumnChoice) -> tup
     return choice.tokens, labels[0]
 
 
-def _split_names(names: Names, columns: Mapping[str, Any]) -> list[str]:
+def _split_names(names: Names, columns: Mapping[str, object]) -> list[str]:
     """Names of columns: one, or several in a list or joined by commas."""
     if names is None:
         return []
@@ -152,14 +152,14 @@ def _split_names(names: Names, columns: Mapping[str, Any]) -> list[str]:
     return parts if are_several else [names]
 
 
-def _holds_lists(values: Sequence[Any]) -> bool:
+def _holds_lists(values: Sequence[object]) -> bool:
     first = next((value for value in values if value is not None), None)
     return isinstance(first, (list, tuple)) or (isinstance(first, np.ndarray) and first.ndim == 1)
 
 
-def _holds_pictures(values: Sequence[Any]) -> bool:
+def _holds_pictures(values: Sequence[object]) -> bool:
     return isinstance(_first(values), (bytes, Mapping, Image.Image, np.ndarray))
 
 
-def _first(values: Sequence[Any]) -> Any:
+def _first(values: Sequence[object]) -> Any:
     return next((value for value in values if value is not None), None)

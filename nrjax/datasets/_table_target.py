@@ -31,7 +31,7 @@ class TableTarget(NamedTuple):
 
 
 def read_target(
-    columns: Sequence[Sequence[Any]], names: Sequence[str], class_names: Sequence[str] | None, task: TaskName | None,
+    columns: Sequence[Sequence[object]], names: Sequence[str], class_names: Sequence[str] | None, task: TaskName | None,
     row: Callable[[int], str],
 ) -> TableTarget:  # fmt: skip
     """Reads the columns of labels.
@@ -85,7 +85,7 @@ def _named(ids: Sequence[Any], class_names: Sequence[str], row: str) -> list[str
     return [str(class_names[i]) for i in ids]
 
 
-def _plain(cell: Any) -> Any:
+def _plain(cell: object) -> Any:
     """A cell as Python has it: NumPy's scalars, and bytes that are text."""
     cell = cell.item() if isinstance(cell, np.generic) else cell
     try:
@@ -94,12 +94,12 @@ def _plain(cell: Any) -> Any:
         return cell
 
 
-def _task_of(labels: Sequence[Any] | np.ndarray) -> TaskName:
+def _task_of(labels: Sequence[object] | np.ndarray) -> TaskName:
     return "multilabel" if are_collections(labels) else told_task(as_label_array(labels))
 
 
 def _read_matrix(
-    columns: Sequence[Sequence[Any]], names: Sequence[str], task: TaskName | None, row: Callable[[int], str]
+    columns: Sequence[Sequence[object]], names: Sequence[str], task: TaskName | None, row: Callable[[int], str]
 ) -> TableTarget:
     numbers = {name: as_floats(column) for name, column in zip(names, columns, strict=True)}
     wrong = [name for name, values in numbers.items() if values is None]

@@ -143,7 +143,7 @@ class Table:
         """What the user calls a row."""
         return row_name(self._place, index)
 
-    def _read_groups(self, cells: Sequence[Any], name: str) -> np.ndarray:
+    def _read_groups(self, cells: Sequence[object], name: str) -> np.ndarray:
         groups = np.empty(len(cells), object)
         for i, cell in enumerate(cells):
             if is_missing(cell):
@@ -182,7 +182,7 @@ class Table:
         return f"{self._row(index)} has no number in column {printable(name)!r}; it has {value}."
 
 
-def _join_texts(columns: Sequence[Sequence[Any]]) -> list[str | None]:
+def _join_texts(columns: Sequence[Sequence[object]]) -> list[str | None]:
     """Texts of several columns joined by line breaks; None where one of a row is no text."""
     rows = zip(*columns, strict=True)
     return ["\n".join(row) if all(isinstance(text, str) for text in row) else None for row in rows]

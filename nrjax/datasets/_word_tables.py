@@ -127,7 +127,7 @@ class WordTable:
                 rows.append(i)
         return sentences, rows, problems
 
-    def _has_none(self, tag: Any) -> bool:
+    def _has_none(self, tag: object) -> bool:
         """Whether a tag is missing: an empty cell, or no id of a named class."""
         return is_missing(tag) or (self._names is not None and tag not in range(len(self._names)))
 
@@ -176,7 +176,7 @@ def labelled_table(
     return Table(columns, who, base, choice, task, class_names)
 
 
-def _as_list(cell: Any) -> list[Any] | None:
+def _as_list(cell: object) -> list[Any] | None:
     """A list; of a text its parts between blanks, or the list that it is the text of; None for anything else."""
     if isinstance(cell, str):
         if not cell.strip().startswith("["):
@@ -206,7 +206,7 @@ def _row_problem(words: list[Any] | None, tags: list[Any] | None) -> str | None:
     return None
 
 
-def _is_ignored(tag: Any) -> bool:
+def _is_ignored(tag: object) -> bool:
     return isinstance(tag, int) and tag == IGNORED
 
 

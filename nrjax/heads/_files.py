@@ -33,7 +33,7 @@ def save_head(head: Head, directory: Path) -> None:
     (directory / DESCRIPTION).write_text(json.dumps(described, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def load_head(directory: str | Path, model: Any) -> Head:
+def load_head(directory: str | Path, model: object) -> Head:
     """Loads a head that `Head.save` wrote, on the model that it was fitted on.
 
     Args:
@@ -94,7 +94,7 @@ def _fingerprint(model: Model) -> str | None:
         return None
 
 
-def _plain(label: Any) -> Any:
+def _plain(label: object) -> Any:
     """As JSON has it; dates and the like are text."""
     label = label.item() if isinstance(label, np.generic) else label
     return label if isinstance(label, (str, int, float, bool)) else str(label)

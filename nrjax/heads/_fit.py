@@ -1,8 +1,10 @@
 """Ridge regression in closed form on the features of a model, and probabilities from its values."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 
@@ -16,12 +18,12 @@ LEAST_TEMPERATURE, LARGEST_TEMPERATURE = 1e-3, 1e3
 
 
 def fit_head(
-    model: Any,
-    samples: Any,
-    labels: Any,
+    model: object,
+    samples: object,
+    labels: Iterable[object],
     *,
     task: TaskName | None = None,
-    groups: Any = None,
+    groups: Iterable[object] | None = None,
     layer: LayerChoice = "penultimate",
     pooling: str | None = None,
 ) -> Head:
@@ -56,7 +58,7 @@ def fit_head(
     return head_on_features(model, layer, extract_features(model, samples, layer), target)
 
 
-def head_on_features(model: Model, layer: LayerChoice, features: Any, target: Target) -> Head:
+def head_on_features(model: Model, layer: LayerChoice, features: ArrayLike, target: Target) -> Head:
     """As `fit_head`, of features `[samples, dims]`."""
     features = np.asarray(features, np.float64)
     if len(features) != len(target):

@@ -49,7 +49,7 @@ class Head:
     score: float
     limits: np.ndarray | None = None
 
-    def decision_function(self, samples: Any) -> np.ndarray:
+    def decision_function(self, samples: object) -> np.ndarray:
         """Values `[samples, outputs]`, the larger the surer; of numbers the numbers.
 
         Args:
@@ -60,7 +60,7 @@ class Head:
             features = np.clip(features, *self.limits)
         return features @ self.weights + self.bias
 
-    def predict(self, samples: Any) -> np.ndarray:
+    def predict(self, samples: object) -> np.ndarray:
         """A class for every sample `[samples]`; numbers or several labels, bool, `[samples, outputs]`.
 
         Numbers of one output are `[samples]`.
@@ -76,7 +76,7 @@ class Head:
         mixed = len(set(map(type, self.classes))) > 1  # NumPy would make text of 1 and "1"
         return np.array(self.classes, object if mixed else None)[values.argmax(axis=1)]
 
-    def predict_proba(self, samples: Any) -> np.ndarray:
+    def predict_proba(self, samples: object) -> np.ndarray:
         """Probabilities `[samples, classes]` that add up to 1; of several labels one for each.
 
         One temperature is fitted to samples that the head had not seen; see `fit_head`.

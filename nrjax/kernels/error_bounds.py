@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
 
+from nrjax._utils.arrays import OneKind
+
 TOLERANCE = 1e-5  # of a silhouette score; the samples leave 1e-2
 LAST = 4  # of the judged vectors, which stand for what is not known
 SMALLEST_TOLERANCE, LARGEST_TOLERANCE = 1e-6, 1e-3
@@ -29,8 +31,8 @@ class Estimate(NamedTuple):
 
 
 def subspace_error(
-    xp: ModuleType, squares: Any, outside: Any, inside: Any, n_components: int
-) -> tuple[Any, Any]:  # fmt: skip
+    xp: ModuleType, squares: OneKind, outside: OneKind, inside: OneKind, n_components: int
+) -> tuple[Any, OneKind]:  # fmt: skip
     """How far the leading Ritz vectors may be turned out of the true subspace.
 
         t_ij^2 = (p_ij / (s_i - s_j))^2 + (q_i . q_j / ((s_i - mu) (s_i - s_j)))^2       towards each other vector j > k

@@ -23,6 +23,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from nrjax._utils import arrays
+from nrjax._utils.arrays import OneKind
 from nrjax.kernels.error_bounds import subspace_error
 from nrjax.kernels.linalg import centre, matmul, total
 
@@ -35,17 +37,17 @@ DEPENDENT = 1e-10  # squared length of a direction that rows of length one do no
 class Basis(NamedTuple):
     """Orthonormal rows, or rows of zeros, and what A makes of them."""
 
-    vectors: Any  # [..., rows, side]
-    products: Any  # [..., rows, side]
-    matrix: Any  # [..., rows, rows], vectors times products: A within the basis
+    vectors: arrays.Array  # [..., rows, side]
+    products: arrays.Array  # [..., rows, side]
+    matrix: arrays.Array  # [..., rows, rows], vectors times products: A within the basis
 
 
 class RitzPairs(NamedTuple):
     """Approximations of the leading eigenvectors of A."""
 
     basis: Basis  # [..., kept, side]
-    squares: Any  # [..., kept], Ritz values, descending
-    rotation: Any  # [..., rows, kept], by which they came of the rows of the basis before
+    squares: arrays.Array  # [..., kept], Ritz values, descending
+    rotation: arrays.Array  # [..., rows, kept], by which they came of the rows of the basis before
 
 
 def block_width(n_components: int) -> int:
@@ -78,7 +80,7 @@ def no_rows(models: tuple[int, ...], rows: int, side: int) -> Basis:
     return Basis(vectors, vectors, np.zeros((*models, rows, rows)))
 
 
-def extend(xp: ModuleType, basis: Basis, block: Any, products: Any) -> tuple[Basis, Any]:
+def extend(xp: ModuleType, basis: Basis, block: arrays.Array, products: arrays.Array) -> tuple[Basis, arrays.Array]:
     """The basis with one block more, and the block `[..., width, side]` that comes next."""
     vectors = xp.concatenate([basis.vectors, block], axis=-2)
     # Of the products with earlier vectors those of the later ones are taken: they contain less of the leading
@@ -106,7 +108,7 @@ def ritz_pairs(xp: ModuleType, basis: Basis, kept: int) -> RitzPairs:
     return RitzPairs(pairs, values, rotation)
 
 
-def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -> tuple[Any, Any]:
+def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -> tuple[Any, arrays.Array]:
     """`subspace_error` of the leading components."""
     vectors, products, _ = pairs.basis
     outside = products[..., :width, :] - pairs.squares[..., :width, None] * vectors[..., :width, :]
@@ -115,16 +117,16 @@ def residuals(xp: ModuleType, pairs: RitzPairs, n_components: int, width: int) -
     return subspace_error(xp, pairs.squares, outside @ _t(outside), inside, n_components)
 
 
-def orthonormal(xp: ModuleType, rows: Any) -> Any:
+def orthonormal(xp: ModuleType, rows: OneKind) -> OneKind:
     """A basis of the rows, as orthonormal as their condition allows; rows of zeros for directions they do not have."""
     lengths = xp.sqrt(xp.sum(rows * rows, axis=-1, keepdims=True))
-    rows = rows / xp.where(lengths > 0, lengths, 1)
-    squares, axes = xp.linalg.eigh(rows @ _t(rows))
+    unit = rows / xp.where(lengths > 0, lengths, 1)
+    squares, axes = xp.linalg.eigh(unit @ _t(unit))
     present = squares > DEPENDENT
     scale = xp.where(present, 1 / xp.sqrt(xp.where(present, squares, 1)), 0)
-    return _t(axes * scale[..., None, :]) @ rows
+    return _t(axes * scale[..., None, :]) @ unit
 
 
-def _t(matrices: Any) -> Any:
+def _t(matrices: arrays.Array) -> arrays.Array:
     """Every matrix transposed."""
     return matrices.swapaxes(-1, -2)

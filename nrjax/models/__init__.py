@@ -20,7 +20,7 @@ from nrjax.models._keras import from_keras
 from nrjax.models._layer_choice import Layer, LayerChoice
 from nrjax.models._live import as_model, layers
 from nrjax.models._load import load_model
-from nrjax.models._load_candidates import load_candidates
+from nrjax.models._load_candidates import AnyModels, load_candidates
 from nrjax.models._model import Description, Inputs, Model, Precision
 from nrjax.models._pooling import LAYER_POOLINGS, check_pooling
 from nrjax.models._preprocessing import Preprocessing
@@ -30,8 +30,8 @@ from nrjax.models._torch_live import from_torch
 from nrjax.models._zoo import Zoo, load_zoo, save_model
 
 __all__ = [
-    "BATCH_SIZE", "EXTRAS", "LAYER_POOLINGS", "Candidates", "CheckpointError", "Definition", "Description", "Extracted",
-    "FeatureBatches", "Features", "FingerprintError", "Inputs", "JaxModel", "Kind", "Layer", "LayerChoice",
+    "BATCH_SIZE", "EXTRAS", "LAYER_POOLINGS", "AnyModels", "Candidates", "CheckpointError", "Definition", "Description",
+    "Extracted", "FeatureBatches", "Features", "FingerprintError", "Inputs", "JaxModel", "Kind", "Layer", "LayerChoice",
     "LayerError", "MissingFramework", "Model", "PaperCNN", "Precision", "Preprocessing", "Samples", "Zoo", "ZooError",
     "architectures", "as_model", "check_batch_size", "check_pooling", "check_samples", "code_of",
     "custom_architectures", "digest_of", "extract_features", "framework", "from_embedder", "from_function",

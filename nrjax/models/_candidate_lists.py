@@ -48,7 +48,7 @@ def read_list(path: Path) -> list[Entry]:
     return [_read_entry(entry, f"{who}: model {number}") for number, entry in enumerate(entries, start=1)]
 
 
-def _read_entry(content: Any, who: str) -> Entry:
+def _read_entry(content: object, who: str) -> Entry:
     table: Any = {"model": content} if isinstance(content, str) else content
     if not isinstance(table, dict) or not isinstance(table.get("model"), str):
         raise ValueError(f'{who} must be a table with model = "timm:resnet18" or the like.')

@@ -91,7 +91,7 @@ def trace_nnx(definition: Any, variables: Any, images: jax.Array) -> Trace:
     return _trace(run, matrices, variables, images)
 
 
-def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: Any, images: jax.Array) -> Trace:
+def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: object, images: jax.Array) -> Trace:
     """The trace of a network: `run` returns its output, calls and sown values; `matrices` are paths of weights."""
     output, calls, sown = run(variables, images)
     main = main_output(output, len(images))
@@ -113,7 +113,9 @@ def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: A
     return Trace(outputs, main if read is None else read)
 
 
-def _main_and_read(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: Any, images: jax.Array) -> Any:
+def _main_and_read(
+    run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: object, images: jax.Array
+) -> Any:
     """The main output, and what the module that returns it reads."""
     output, calls, sown = run(variables, images)
     main = main_output(output, len(images))
@@ -154,12 +156,12 @@ def intercepted(types: set[type], intercept: Callable) -> Iterator[None]:
                     del t.__call__
 
 
-def _names(path: tuple[Any, ...]) -> tuple[str, ...]:
+def _names(path: tuple[object, ...]) -> tuple[str, ...]:
     """The keys of a path in a tree."""
     return tuple(str(getattr(part, "key", getattr(part, "idx", part))) for part in path)
 
 
-def _by_key(sown: Mapping[str, Any]) -> dict[str, Any]:
+def _by_key(sown: Mapping[str, object]) -> dict[str, Any]:
     """Sown values by the keys that `LayerCalls` gave them."""
     leaves = jax.tree_util.tree_flatten_with_path(sown)[0]
     return {next(str(part.key) for part in path if "|" in str(part.key)): value for path, value in leaves}

@@ -31,7 +31,7 @@ class _Place(NamedTuple):
     names: dict[str, str]  # from names in the checkpoint to expected names
 
 
-def find_weights(path: Path, arrays: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def find_weights(path: Path, arrays: Mapping[str, np.ndarray], expected: Mapping[str, object]) -> dict[str, np.ndarray]:
     """Arrays under their expected names, from the place in the checkpoint that holds most of them.
 
     A place is a path that all of them share, with or without the level `params`; of equal places the outer one. Arrays

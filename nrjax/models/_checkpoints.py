@@ -18,7 +18,7 @@ from nrjax.models._read import SUFFIXES, flatten, read_arrays
 MOST_NAMED = 12  # problems of one checkpoint that an error lists
 
 
-def save_variables(path: Path, variables: Mapping[str, Any]) -> None:
+def save_variables(path: Path, variables: Mapping[str, object]) -> None:
     """Writes the arrays of a nested mapping; the suffix of `path` chooses the format (see `SUFFIXES`)."""
     flat = {name: np.asarray(value) for name, value in flatten(variables).items()}
     if path.suffix == ".safetensors":
@@ -36,7 +36,7 @@ def save_variables(path: Path, variables: Mapping[str, Any]) -> None:
         raise ValueError(f"Weights file {path.name!r}: the suffix must be one of {', '.join(SUFFIXES)}.")
 
 
-def load_variables(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
+def load_variables(path: Path, expected: Mapping[str, object]) -> dict[str, Any]:
     """The arrays in `path`, in the structure, shapes and dtypes of `expected`.
 
     They may lie as training code leaves them: in a `TrainState` or beside a step and an optimiser's state, which

@@ -118,7 +118,7 @@ def class_content(kind: type) -> Content:
     return texts, inner
 
 
-def is_global(thing: Any) -> bool:
+def is_global(thing: object) -> bool:
     """Whether its module has it under its own name, as pickle wants it."""
     member = sys.modules.get(getattr(thing, "__module__", None) or "")
     for name in str(getattr(thing, "__qualname__", "")).split("."):
@@ -169,7 +169,7 @@ def _import(name: str, package: str | None) -> types.ModuleType | None:
     return None
 
 
-def _is_foreign(value: Any) -> bool:
+def _is_foreign(value: object) -> bool:
     """Whether a value is a function of the user's own, found in the module or class of a package."""
     return isinstance(value, types.FunctionType) and package_of(value.__globals__.get("__name__")) is None
 
@@ -185,7 +185,7 @@ def _instructions(code: types.CodeType) -> Iterator[str | bytes]:
             yield _constant_text(constant)
 
 
-def _constant_text(value: Any) -> str:
+def _constant_text(value: object) -> str:
     """A constant as text; sets in sorted order."""
     if isinstance(value, frozenset):
         return f"set {sorted(map(_constant_text, value))}"
@@ -214,7 +214,7 @@ def _installed_version(top: str) -> str | None:
 
 
 @functools.lru_cache(1 << 12)
-def _version_at(stamps: tuple[int, ...], top: str, declared: Any) -> str | None:
+def _version_at(stamps: tuple[int, ...], top: str, declared: object) -> str | None:
     """The version while the folders of packages have these dates; `declared` is the module's own `__version__`."""
     try:
         versions = [f"{top} {importlib.metadata.version(top)}"]

@@ -30,7 +30,7 @@ LOCKS = type(threading.Lock()), type(threading.RLock())  # which influence no ou
 PROTOCOL = 4  # of pickle, whose description of objects is used
 
 
-def code_of(*things: Any) -> Iterator[str | bytes | np.ndarray]:
+def code_of(*things: object) -> Iterator[str | bytes | np.ndarray]:
     """The content of functions, classes, modules of frameworks and other objects that decides what they compute.
 
     Objects of an installed package are identified by their name and the package's version.
@@ -53,7 +53,7 @@ def digest_of(parts: Iterable[str | bytes | np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _walk(things: Iterable[Any], open_sets: tuple[int, ...]) -> Iterator[str | bytes | np.ndarray]:
+def _walk(things: Iterable[object], open_sets: tuple[int, ...]) -> Iterator[str | bytes | np.ndarray]:
     waiting = deque(things)
     seen: dict[int, tuple[int, Any]] = {}  # also keeps the objects alive, so that no address is used again
     while waiting:
@@ -79,7 +79,7 @@ def _walk(things: Iterable[Any], open_sets: tuple[int, ...]) -> Iterator[str | b
                 waiting.extend(inner)
 
 
-def _content(thing: Any) -> Content:
+def _content(thing: object) -> Content:
     try:
         return framework_content(thing) or _python_content(thing) or _pickle_content(thing)
     except FingerprintError:
@@ -129,7 +129,7 @@ def _python_content(thing: Any) -> Content | None:
     return None
 
 
-def _pickle_content(thing: Any) -> Content:
+def _pickle_content(thing: object) -> Content:
     """What pickle would write to make the object again: a function, its arguments, a state, items."""
     reduce = copyreg.dispatch_table.get(type(thing))
     reduced: Any = reduce(thing) if reduce else thing.__reduce_ex__(PROTOCOL)
@@ -154,7 +154,7 @@ def _module_content(module: types.ModuleType) -> Content:
     return [f"module {module.__name__} {package or ''}"], [values]
 
 
-def _array(thing: Any) -> np.ndarray | None:
+def _array(thing: object) -> np.ndarray | None:
     """An array of NumPy or JAX as it is; subclasses may hold more than numbers."""
     if type(thing) in (np.ndarray, np.memmap) or isinstance(thing, np.generic):
         return np.asarray(thing)

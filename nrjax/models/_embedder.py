@@ -25,7 +25,7 @@ class EmbeddingModel(Model):
         """The embedding."""
         return [Layer(EMBEDDING, (self._dims,) if self._dims else ())]
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """The embedding `[samples, dims]`, once for every requested layer."""
         for layer in layers:
             layer_name(layer, [EMBEDDING], has_penultimate=True)
@@ -56,7 +56,7 @@ class EmbedderModel(EmbeddingModel):
             return prepare_apart(samples, lambda texts: texts)
         return _as_given(samples, rate=rate)
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """What the function returns, once for every requested layer."""
         if precision != "float32":
             raise ValueError("a function computes as it does; leave precision out.")
@@ -102,7 +102,7 @@ def _as_given(samples: Any, rate: int | None) -> Any:
     return [_copied(recording.at_rate(rate)) for recording in samples]
 
 
-def _copied(sample: Any) -> Any:
+def _copied(sample: object) -> Any:
     return sample.copy() if isinstance(sample, np.ndarray) else sample
 
 

@@ -39,7 +39,7 @@ def from_equinox(
     return model
 
 
-def trace_equinox(definition: Definition, variables: Any, images: jax.Array) -> Trace:
+def trace_equinox(definition: Definition, variables: object, images: jax.Array) -> Trace:
     """Layer outputs of a module; see `JaxModel` for the arguments."""
     import equinox
 

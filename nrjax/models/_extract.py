@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -16,21 +16,23 @@ from nrjax.models._model import SAMPLES_OF, Model, Precision
 from nrjax.models._samples import check_samples
 from nrjax.models._unscaled import remarks_on_numbers
 
+Choice = TypeVar("Choice", bound=LayerChoice)
+
 
 @overload
 def extract_features(
-    model: Any, samples: Any, layer: LayerChoice = ..., *, batch_size: int | None = ..., precision: Precision = ...,
-    on_batch: Callable[[int], None] = ...,
+    model: object, samples: object, layer: LayerChoice = ..., *, batch_size: int | None = ...,
+    precision: Precision = ..., on_batch: Callable[[int], None] = ...,
 ) -> np.ndarray: ...  # fmt: skip
 @overload
 def extract_features(
-    model: Any, samples: Any, layer: list[LayerChoice], *, batch_size: int | None = ..., precision: Precision = ...,
+    model: object, samples: object, layer: list[Choice], *, batch_size: int | None = ..., precision: Precision = ...,
     on_batch: Callable[[int], None] = ...,
-) -> dict[LayerChoice, np.ndarray]: ...  # fmt: skip
+) -> dict[Choice, np.ndarray]: ...  # fmt: skip
 def extract_features(
-    model: Any, samples: Any, layer: LayerChoice | list[LayerChoice] = "penultimate", *, batch_size: int | None = None,
+    model: object, samples: object, layer: LayerChoice | list[Choice] = "penultimate", *, batch_size: int | None = None,
     precision: Precision = "float32", on_batch: Callable[[int], None] = lambda samples: None,
-) -> np.ndarray | dict[LayerChoice, np.ndarray]:  # fmt: skip
+) -> np.ndarray | dict[Choice, np.ndarray]:  # fmt: skip
     """Features of one model: the outputs of a layer for every sample.
 
     Args:
@@ -61,11 +63,11 @@ def extract_features(
     """
     layers = tuple(layer) if isinstance(layer, list) else (layer,)
     features = extract_layers(model, samples, layers, batch_size, precision, on_batch)
-    return dict(zip(layers, features, strict=True)) if isinstance(layer, list) else features[0]
+    return dict(zip(layer, features, strict=True)) if isinstance(layer, list) else features[0]
 
 
 def extract_layers(
-    model: Any, samples: Any, layers: Sequence[LayerChoice], batch_size: int | None, precision: Precision,
+    model: object, samples: object, layers: Sequence[LayerChoice], batch_size: int | None, precision: Precision,
     on_batch: Callable[[int], None], on_widths: Callable[[list[int]], None] = lambda widths: None, *, batches: int = 1,
 ) -> list[np.ndarray]:  # fmt: skip
     """Features of several layers, as `extract_features`; `on_widths` gets their dims after the first batch.
@@ -93,7 +95,7 @@ def extract_layers(
     return features
 
 
-def check_batch_size(batch_size: Any) -> None:
+def check_batch_size(batch_size: object) -> None:
     """Raises ValueError unless it is a positive integer, or None."""
     if batch_size is not None and not (isinstance(batch_size, (int, np.integer)) and batch_size >= 1):
         raise ValueError(f"batch_size must be an integer of at least 1, or None, which chooses; got {batch_size!r}.")

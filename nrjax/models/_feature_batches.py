@@ -29,7 +29,7 @@ class FeatureBatches:
     """
 
     def __init__(
-        self, model: Any, source: Iterable[tuple[Any, Any]], layer: LayerChoice = "penultimate", *,
+        self, model: object, source: Iterable[tuple[object, object]], layer: LayerChoice = "penultimate", *,
         batch_size: int | None = None,
     ):  # fmt: skip
         self._model, self._source, self._layer, self._batch_size = as_model(model), source, layer, batch_size

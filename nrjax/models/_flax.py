@@ -19,8 +19,8 @@ _INFERENCE = {
 
 
 def from_linen(
-    module: nn.Module, variables: Mapping[str, Any], *, input_shape: Sequence[int] | None = None, preprocessing:
-    Preprocessing = Preprocessing(), call_kwargs: Mapping[str, Any] | None = None,
+    module: nn.Module, variables: Mapping[str, object], *, input_shape: Sequence[int] | None = None, preprocessing:
+    Preprocessing = Preprocessing(), call_kwargs: Mapping[str, object] | None = None,
 ) -> JaxModel:  # fmt: skip
     """A linen module and its variables, in inference mode.
 
@@ -45,7 +45,7 @@ def from_linen(
 
 def from_nnx(
     module: nnx.Module, *, input_shape: Sequence[int] | None = None, preprocessing: Preprocessing = Preprocessing(),
-    call_kwargs: Mapping[str, Any] | None = None,
+    call_kwargs: Mapping[str, object] | None = None,
 ) -> JaxModel:  # fmt: skip
     """An NNX module, in inference mode; the module itself is left as it is. Arguments: see `from_linen`.
 
@@ -65,7 +65,7 @@ def from_nnx(
     return model
 
 
-def _call_kwargs(module: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:
+def _call_kwargs(module: Any, given: Mapping[str, object] | None) -> dict[str, Any]:
     accepted = inspect.signature(type(module).__call__).parameters
     inference = {name: value for name, value in _INFERENCE.items() if name in accepted}
     return inference | dict(given or {})

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from nrjax.errors import LayerError
 from nrjax.models._batches import Batches
 from nrjax.models._feature_storage import allocate_features
 from nrjax.models._layer_choice import LAST, MEAN, LayerChoice
-from nrjax.models._model import Model, Precision
+from nrjax.models._model import Model, Outputs, Precision
 from nrjax.models._samples import Samples
 from nrjax.models._steadiness import TOLERANCES, relative_difference
 
@@ -89,7 +88,7 @@ class ForwardPass:
                 )
 
     def _run_from(self, start: int, size: int) -> None:
-        running: tuple[int, Sequence[Any]] | None = None
+        running: tuple[int, Outputs] | None = None
         with neutral_config():
             for number, (count, batch) in enumerate(self._batches.iterate(start, size)):
                 outputs = self._model.outputs(batch, self._outputs, self._precision)  # may return before it has run
@@ -102,7 +101,7 @@ class ForwardPass:
             if running:
                 self._store(*running)
 
-    def _store(self, count: int, outputs: Sequence[Any]) -> None:
+    def _store(self, count: int, outputs: Outputs) -> None:
         layers = self._layers(outputs, count)
         self._check_widths(layers)
         if not self._features:
@@ -127,7 +126,7 @@ class ForwardPass:
                     "sample needs as many. Bring samples to one size, or pool them."
                 )
 
-    def _layers(self, outputs: Sequence[Any], count: int) -> list[np.ndarray]:
+    def _layers(self, outputs: Outputs, count: int) -> list[np.ndarray]:
         """Features of every requested layer in a batch, from the model's outputs; rows that fill up are dropped."""
         by_name = dict(zip(self._outputs, outputs, strict=True))
         return [_mean([np.asarray(by_name[name])[:count] for name in names]) for names in self._sources]

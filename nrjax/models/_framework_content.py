@@ -22,7 +22,7 @@ FINAL = b" : Final["  # a constant of a class in code of TorchScript
 NO_CONTENT = ".py", ".debug_pkl", "serialization_id"  # files of an archive of TorchScript
 
 
-def framework_content(thing: Any) -> Content | None:
+def framework_content(thing: object) -> Content | None:
     """The content of an object of PyTorch, Keras, Flax or nrjax; None for all others."""
     for package, read in _READERS.items():
         framework = sys.modules.get(package)  # an object of it exists only where it is imported
@@ -61,7 +61,7 @@ def _torch(thing: Any, torch: Any) -> Content | None:
     return ["torch"], [type(thing), attributes, hooks, thing._parameters, thing._buffers, thing._modules]
 
 
-def _torch_script(thing: Any, torch: Any) -> Content:
+def _torch_script(thing: object, torch: Any) -> Content:
     """The files of its archive, without the places that its code came from and a serial number."""
     file = io.BytesIO()
     torch.jit.save(thing, file)

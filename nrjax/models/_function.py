@@ -12,7 +12,7 @@ from nrjax.models._preprocessing import Preprocessing
 
 
 def from_function(
-    apply: Callable[[Any, jax.Array], Any], params: Any, *, input_shape: Sequence[int] | None = None, preprocessing:
+    apply: Callable[[Any, jax.Array], Any], params: object, *, input_shape: Sequence[int] | None = None, preprocessing:
     Preprocessing = Preprocessing(),
 ) -> JaxModel:  # fmt: skip
     """Any function in JAX: Equinox, Haiku, your own.
@@ -37,7 +37,7 @@ def from_function(
     return model
 
 
-def _trace_function(definition: Definition, params: Any, batch: jax.Array) -> Trace:
+def _trace_function(definition: Definition, params: object, batch: jax.Array) -> Trace:
     result = definition.module(params, batch)
     outputs = dict(result) if isinstance(result, Mapping) else {"output": result}
     wrong = {

@@ -16,7 +16,7 @@ from nrjax.models._preprocessing import Preprocessing
 
 
 def from_haiku(
-    transformed: Any, params: Any, state: Any = None, *, input_shape: Sequence[int] | None = None,
+    transformed: Any, params: object, state: Any = None, *, input_shape: Sequence[int] | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> JaxModel:  # fmt: skip
     """What `haiku.transform` or `haiku.transform_with_state` returned, of a function of one batch.

@@ -93,5 +93,5 @@ def write_list(path: Path, found: list[dict[str, Any]]) -> None:
         file.write("\n".join(tables))
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "")  # strings and numbers of JSON are those of TOML

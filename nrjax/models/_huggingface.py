@@ -81,7 +81,7 @@ class HuggingFaceModel(Model):
             self._layers = [Layer(name, tuple(output().shape[1:])) for name, output in outputs.items()]
         return self._layers
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """`[samples, dims]` of every layer, float32 on the host."""
         if isinstance(batch, WordBatch):
             return self._word_features(batch, layers, precision)

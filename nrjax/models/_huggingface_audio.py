@@ -46,7 +46,9 @@ class HuggingFaceAudioModel(HuggingFaceModel):
             ]
         return self._layers
 
-    def outputs(self, batch: WindowBatch, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Any:
+    def outputs(
+        self, batch: WindowBatch, layers: Sequence[LayerChoice], precision: Precision = "float32"
+    ) -> list[np.ndarray]:
         """`[samples, dims]` of every layer, float32 on the host."""
         self._seen += len(batch)
         self._windowed += int((batch.windows > 1).sum())

@@ -111,7 +111,7 @@ def _pair_model(classifier: Any, encoder: Any, inputs: Any, shared: Mapping[str,
     return model
 
 
-def from_parts(module: Any, *given: Any) -> Any:
+def from_parts(module: Any, *given: object) -> Any:
     """A live network with what prepares its samples; its weights, its device and its mode stay as they are.
 
     Args:

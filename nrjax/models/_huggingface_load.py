@@ -76,7 +76,7 @@ def load_huggingface(
     return model
 
 
-def _load_config(transformers: Any, name: str, who: str, is_local: bool, options: Mapping[str, Any]) -> Any:
+def _load_config(transformers: Any, name: str, who: str, is_local: bool, options: Mapping[str, object]) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(name, **options)
     except Exception as error:
@@ -95,7 +95,7 @@ def _load_config(transformers: Any, name: str, who: str, is_local: bool, options
 
 
 def _load_module(
-    transformers: Any, name: str, who: str, options: Mapping[str, Any], config: Any, *, with_classifier: bool
+    transformers: Any, name: str, who: str, options: Mapping[str, object], config: Any, *, with_classifier: bool
 ) -> tuple[Any, set[str]]:  # fmt: skip
     """The network, on request with its classifier of images or texts, and names of weights that the files lack.
 

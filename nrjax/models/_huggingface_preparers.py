@@ -29,7 +29,7 @@ class Preparers:
       given: with a live model; a processor of several kinds has its parts.
     """
 
-    def __init__(self, who: str, name: str, options: Mapping[str, Any], given: Sequence[Any] = ()):
+    def __init__(self, who: str, name: str, options: Mapping[str, object], given: Sequence[object] = ()):
         self.who, self._name, self._options = who, name, options
         self._transformers = transformers = framework("transformers", who)
         parts = {"AutoTokenizer": "tokenizer", "AutoImageProcessor": "image_processor",

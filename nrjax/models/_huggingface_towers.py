@@ -50,7 +50,7 @@ class TwoTowerModel(EmbeddingModel):
         inner = [*states, Layer(POOLED, (width,))] if states else []
         return [*inner, *super().layers()]
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """The embedding, or layers of the tower that the samples go through, `[samples, dims]`."""
         names = [layer.name for layer in self.layers()]
         chosen = [layer_name(layer, names, has_penultimate=True) for layer in layers]

@@ -17,7 +17,7 @@ from nrjax.models._capture import Trace
 from nrjax.models._content import code_of, digest_of
 from nrjax.models._feature_maps import INPUT, Layout, Maps, layout_of, prefix_tokens
 from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
-from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
+from nrjax.models._model import Description, Inputs, Model, Outputs, Precision, as_shape, unknown_shape
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch, with_positions
 from nrjax.models._preprocessing import Preprocessing
@@ -36,7 +36,7 @@ class Definition:
       call_kwargs: further keyword arguments of its `__call__`.
     """
 
-    def __init__(self, module: Any, call_kwargs: Mapping[str, Any]):
+    def __init__(self, module: Any, call_kwargs: Mapping[str, object]):
         self.module: Any = module
         self.call_kwargs: dict[str, Any] = dict(call_kwargs)
         try:
@@ -91,7 +91,7 @@ class JaxModel(Model):
     description: Description
 
     def __init__(
-        self, definition: Definition, variables: Any, trace: Callable[[Definition, Any, jax.Array], Trace],
+        self, definition: Definition, variables: object, trace: Callable[[Definition, Any, jax.Array], Trace],
         input_shape: tuple[int, ...] | None = None, preprocessing: Preprocessing = Preprocessing(),
     ):  # fmt: skip
         self.definition, self.variables, self.trace = definition, variables, trace
@@ -127,7 +127,7 @@ class JaxModel(Model):
         images = jax.ShapeDtypeStruct(batch, jnp.float32)
         names: list[str] = []
 
-        def outputs(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+        def outputs(variables: object, images: jax.Array) -> dict[str, jax.Array]:
             traced = self.trace(self.definition, variables, images).outputs
             names[:] = traced  # in order of execution; the dict that eval_shape returns is sorted
             return traced
@@ -136,7 +136,7 @@ class JaxModel(Model):
             shapes = jax.eval_shape(outputs, self.variables, images)
         return {name: shapes[name].shape for name in names}
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Outputs:
         """`[samples, dims]` of every layer, on the device; returns before they are computed."""
         layouts = None
         cells: tuple[Any, ...] = ()
@@ -210,7 +210,7 @@ class JaxModel(Model):
     static_argnames=("trace", "definition", "digest", "preprocessing", "layers", "precision", "layouts", "pooling"),
 )
 def _forward(
-    variables: Any, images: jax.Array, cells: tuple[Any, ...] = (), *, trace: Callable, definition: Definition,
+    variables: object, images: jax.Array, cells: tuple[Any, ...] = (), *, trace: Callable, definition: Definition,
     digest: str, preprocessing: Preprocessing, layers: tuple[LayerChoice, ...], precision: Precision = "float32",
     layouts: tuple[Layout, ...] | None = None, pooling: str | None = None,
 ) -> tuple[jax.Array, ...]:  # fmt: skip

@@ -21,7 +21,7 @@ class Program:
     def __init__(self, exported: Any, content: bytes):
         self._exported, self._content = exported, content
 
-    def __call__(self, params: Any, batch: jax.Array) -> Any:
+    def __call__(self, params: object, batch: jax.Array) -> Any:
         """What it computes."""
         (given,) = self._exported.in_avals
         return self._exported.call(batch.astype(given.dtype))

@@ -17,7 +17,7 @@ from nrjax.models._image_inputs import image_inputs
 from nrjax.models._keras_heads import find_penultimate
 from nrjax.models._keras_inputs import guess_preprocessing, nodes_of
 from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_name, unique_name
-from nrjax.models._model import Description, Inputs, Model, Precision, unknown_shape
+from nrjax.models._model import Description, Inputs, Model, Outputs, Precision, unknown_shape
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch
 from nrjax.models._preprocessing import Preprocessing
@@ -66,7 +66,7 @@ class KerasModel(Model):
             raise unknown_shape()
         return [Layer(name, tuple(output.shape[1:])) for name, output in self._outputs.items()]
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Outputs:
         """`[samples, dims]` of every layer, float32."""
         if precision != "float32":
             raise ValueError("a model of Keras computes in the precision of its own policy; leave precision out.")

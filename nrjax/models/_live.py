@@ -18,7 +18,7 @@ HAIKU = ("Transformed", "TransformedWithState")
 PREPARERS = ("PreTrainedTokenizerBase", "ImageProcessingMixin", "FeatureExtractionMixin", "ProcessorMixin")
 
 
-def as_model(model: Any) -> Model:
+def as_model(model: object) -> Model:
     """A `Model` from an NNX module, a pair (linen module, variables), a PyTorch or Keras module, or a name.
 
     An Equinox module stands alone or with its state, a function that Haiku has transformed with its parameters.
@@ -63,7 +63,7 @@ def as_model(model: Any) -> Model:
     )
 
 
-def _in_jax(model: Any) -> Model | None:
+def _in_jax(model: object) -> Model | None:
     """The model of an Equinox module, a function that Haiku has transformed, or a program of `jax.export`."""
     parts = model if type(model) is tuple else (model,)
     if 1 <= len(parts) <= 2 and _is_instance(parts[0], "equinox", "Module"):
@@ -81,7 +81,7 @@ def _in_jax(model: Any) -> Model | None:
     return None
 
 
-def _is_prepared(model: Any) -> bool:
+def _is_prepared(model: object) -> bool:
     """Whether a model is a pair of a network of transformers and what prepares its samples, or one of recordings."""
     if isinstance(model, tuple) and len(model) == 2:
         return _is_instance(model[0], "transformers", "PreTrainedModel") and any(
@@ -95,7 +95,7 @@ def _is_prepared(model: Any) -> bool:
     return getattr(network.config, "model_type", "") in SOUND
 
 
-def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
+def layers(model: object, input_shape: Sequence[int] | None = None) -> list[Layer]:
     """Layers of a model in order of execution, the input first where it is one of numbers.
 
     Args:
@@ -113,7 +113,7 @@ def layers(model: Any, input_shape: Sequence[int] | None = None) -> list[Layer]:
     return as_model(model).layers(input_shape)
 
 
-def _encoded(encoder: Any, texts: Any) -> Any:
+def _encoded(encoder: Any, texts: object) -> Any:
     """Embeddings of sentence-transformers; the encoder's mode stays as it is."""
     from nrjax.models._torch_runs import in_inference
 
@@ -121,7 +121,7 @@ def _encoded(encoder: Any, texts: Any) -> Any:
         return encoder.encode(texts, show_progress_bar=False)
 
 
-def _is_instance(model: Any, package: str, *path: str) -> bool:
+def _is_instance(model: object, package: str, *path: str) -> bool:
     """Whether a model is an instance of a class of a package, which is imported already where there is an instance."""
     kind = sys.modules.get(package)
     for name in path:
@@ -129,7 +129,7 @@ def _is_instance(model: Any, package: str, *path: str) -> bool:
     return isinstance(kind, type) and isinstance(model, kind)
 
 
-def _described(model: Any) -> str:
+def _described(model: object) -> str:
     """The type of what is no model; of a tuple those of its parts."""
     if isinstance(model, tuple):
         return f"({', '.join(type(part).__name__ for part in model[:5])})"

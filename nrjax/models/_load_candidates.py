@@ -17,10 +17,12 @@ from nrjax.models._sources import has_prefix, prefixes, versions_of
 from nrjax.models._zoo import Zoo, load_zoo
 
 Options = Mapping[str, Any]  # of `load_applicable`
+Named = str | Path | Mapping[str, Any]
+AnyModels = Named | Sequence[Named]  # what `rank` takes
 
 
 def load_candidates(
-    models: Any, *, where: str | None = None, image_size: int | tuple[int, int] | None = None,
+    models: AnyModels, *, where: str | None = None, image_size: int | tuple[int, int] | None = None,
     device: str | None = None, builder: str | Callable[[], Any] | None = None, download: bool = False,
 ) -> Mapping[str, Any]:  # fmt: skip
     """A mapping from name to model, for candidates that are named in any way. No model is loaded yet.
@@ -59,7 +61,7 @@ def load_candidates(
     return candidates if where is None else candidates.where(where)
 
 
-def _find_candidates(models: Any, base: Path, options: Options) -> list[Candidate]:
+def _find_candidates(models: AnyModels, base: Path, options: Options) -> list[Candidate]:
     """Candidates of all that `load_candidates` takes; relative paths are relative to `base`."""
     if isinstance(models, Candidates):
         return models.all()
@@ -104,7 +106,7 @@ def _broken(name: str, error: Exception) -> Candidate:
     return Candidate(name, load)
 
 
-def _candidates_under_name(name: str, model: Any, base: Path, options: Options) -> list[Candidate]:
+def _candidates_under_name(name: str, model: object, base: Path, options: Options) -> list[Candidate]:
     """Candidates that the user gives a name; several are called `name/...`."""
     if not isinstance(model, (str, Path)):
         return [Candidate(name, lambda: model)]
@@ -214,7 +216,7 @@ def _place(name: str, base: Path) -> Path | None:
     return place if place.exists() else None
 
 
-def _key(name: str, base: Path, options: Options, *own: Any) -> str:
+def _key(name: str, base: Path, options: Options, *own: object) -> str:
     """See `Candidate.key`; empty where code decides that cannot be read, or that a builder has."""
     if "builder" in options:
         return ""

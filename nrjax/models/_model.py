@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nrjax.datasets import Kind
 from nrjax.models._code import package_of
@@ -16,6 +17,7 @@ from nrjax.models._pooling import check_layer_pooling
 
 AnyKind = Kind | Literal["any"]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
+Outputs = Sequence[ArrayLike]  # of every layer `[samples, ...]`, on the host or on a device
 SAMPLES_OF = {
     "image": "images", "text": "texts", "array": "arrays", "words": "words of sentences", "pair": "pairs of texts",
     "audio": "recordings", "position": "positions in images",
@@ -116,7 +118,7 @@ class Model(abc.ABC):
         """Layers in order of execution; of `input_shape` where the model takes several."""
 
     @abc.abstractmethod
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Outputs:
         """`[samples, dims]` of every layer, in float32 and inference mode, from one forward pass.
 
         Raises:

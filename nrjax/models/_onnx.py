@@ -58,7 +58,7 @@ class OnnxModel(Model):
         self.description = Description(int(np.sum(counts)), proto.ByteSize(), source)
 
     def _take(
-        self, graph: Any, sizes: tuple[int | None, ...], dtype: Any, preprocessing: Preprocessing | None,
+        self, graph: Any, sizes: tuple[int | None, ...], dtype: object, preprocessing: Preprocessing | None,
         image_size: tuple[int, int] | None,
     ) -> None:  # fmt: skip
         """Sets the inputs; a graph that scales its images gets them as bytes are."""
@@ -104,7 +104,7 @@ class OnnxModel(Model):
                 layers.append(Layer(name, tuple(value.shape[1:])))
         return layers
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """`[samples, dims]` of every layer, float32 on the host."""
         if precision != "float32":
             raise ValueError("a file computes in the precision that it was exported in; leave precision out.")

@@ -90,7 +90,7 @@ class OnnxTextModel(Model):
         tokens = batch["input_ids"].shape
         return [Layer(name, value.shape[-1:]) for name, value in found.items() if _is_layer(value, tokens)]
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """`[samples, dims]` of every layer, float32 on the host."""
         if precision != "float32":
             raise ValueError("an ONNX file computes in the precision that it was exported in; leave precision out.")

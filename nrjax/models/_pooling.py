@@ -6,7 +6,7 @@ POOLINGS = ("mean", "cls", "last", "max", "weightedmean", "mean_sqrt_len")
 LAYER_POOLINGS = ("flatten", "mean", "max", "cls", "last")  # of layers of any network
 
 
-def check_pooling(pooling: Any, who: str) -> None:
+def check_pooling(pooling: object, who: str) -> None:
     """Raises ValueError unless a pooling is known; several are joined by `+`."""
     if pooling is not None and set(str(pooling).split("+")) - set(POOLINGS):
         raise ValueError(
@@ -51,7 +51,7 @@ def _pool_tokens(state: Any, mask: Any, pooling: str) -> Any:
     return (state * weights[:, :, None]).sum(dim=1) / total[:, None]
 
 
-def check_layer_pooling(pooling: Any) -> None:
+def check_layer_pooling(pooling: object) -> None:
     """Raises ValueError unless a pooling is one of layers of any network."""
     if pooling not in LAYER_POOLINGS:
         raise ValueError(

@@ -50,7 +50,7 @@ def with_positions(inputs: Inputs, whole: Callable[[Sequence[np.ndarray]], Any],
       words: what `whole` does.
     """
 
-    def prepare(samples: Any) -> Any:
+    def prepare(samples: object) -> Any:
         if isinstance(samples, (list, tuple)) and len(samples) and isinstance(samples[0], Position):
             return _batch_of(samples, whole)
         return inputs.prepare(samples)

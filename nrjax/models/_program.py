@@ -62,7 +62,7 @@ class Program:
       outputs: what it returns, as flat as a tree's leaves.
     """
 
-    def __init__(self, function: Callable[..., Any], variables: Any, samples: jax.Array):
+    def __init__(self, function: Callable[..., Any], variables: object, samples: jax.Array):
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (variables, samples))
         closed = jax.make_jaxpr(function)(*shapes)
         self._operations: list[Operation] = []
@@ -76,12 +76,12 @@ class Program:
         self._arrays[value] = array
         return value
 
-    def _add(self, jaxpr: Any, arguments: Sequence[Value], constants: Sequence[Any]) -> list[Value]:
+    def _add(self, jaxpr: Any, arguments: Sequence[Value], constants: Sequence[object]) -> list[Value]:
         """Adds the operations of a program that is called with values; returns its results."""
         values = dict(zip(jaxpr.invars, arguments, strict=True))
         values |= {variable: self._constant(array) for variable, array in zip(jaxpr.constvars, constants, strict=True)}
 
-        def read(atom: Any) -> Value:
+        def read(atom: object) -> Value:
             return self._constant(atom.val) if isinstance(atom, Literal) else values[atom]
 
         for equation in jaxpr.eqns:

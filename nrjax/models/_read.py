@@ -61,7 +61,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     )
 
 
-def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(tree: Mapping[str, object]) -> dict[str, Any]:
     """`{"params/conv1/kernel": array}`; integer keys (NNX lists) become text."""
     leaves = jax.tree_util.tree_flatten_with_path(dict(tree))[0]
     return {
@@ -153,7 +153,7 @@ class _Loop(asyncio.SelectorEventLoop):
                 raise
             return asyncio.Handle(callback, args, self, context)
 
-    def call_exception_handler(self, context: Any) -> None:
+    def call_exception_handler(self, context: object) -> None:
         """Silent: a read that nobody waits for any more is reported when it is collected, which may be much later."""
 
 
@@ -175,7 +175,7 @@ def _quietly() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _as_arrays(tree: Any) -> dict[str, np.ndarray]:
+def _as_arrays(tree: object) -> dict[str, np.ndarray]:
     if not isinstance(tree, Mapping):
         raise CheckpointError(f"expected a mapping of arrays, got {type(tree).__name__}")
     arrays = {name: np.asarray(value) for name, value in flatten(tree).items()}

@@ -54,7 +54,7 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     return ("image" if images.ndim == 4 and images.dtype == np.uint8 else "array"), images
 
 
-def _numbers_of(frame: Any) -> np.ndarray:
+def _numbers_of(frame: object) -> np.ndarray:
     try:
         return numbers_of_frame("samples", frame)
     except ValueError as error:
@@ -63,7 +63,7 @@ def _numbers_of(frame: Any) -> np.ndarray:
         ) from error
 
 
-def _are_pairs(samples: Any) -> bool:
+def _are_pairs(samples: object) -> bool:
     """Whether every sample is two texts."""
     return (
         isinstance(samples, (list, tuple))
@@ -119,7 +119,7 @@ def _check_texts(texts: Any) -> list[str]:
     return texts
 
 
-def _of_files(name: Any) -> ValueError:
+def _of_files(name: object) -> ValueError:
     """The error of names of files, of which this is one."""
     role = kind_of_file(str(name)) or "image"
     return ValueError(
@@ -136,7 +136,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def check_images(images: Any) -> np.ndarray:
+def check_images(images: object) -> np.ndarray:
     """Images, or other arrays, as an array `[samples, ...]` of finite numbers.
 
     Raises:

@@ -90,7 +90,7 @@ def load_head(folder: Path, head: Sequence[tuple[str, str]], who: str) -> Any:
     import torch
 
     class Normalize(torch.nn.Module):
-        def forward(self, x: Any) -> Any:
+        def forward(self, x: object) -> Any:
             return torch.nn.functional.normalize(x, dim=1)
 
     class Dense(torch.nn.Module):
@@ -107,7 +107,7 @@ def load_head(folder: Path, head: Sequence[tuple[str, str]], who: str) -> Any:
             if self.adds and sizes[0] != sizes[1]:
                 self.residual = torch.nn.Linear(*sizes, bias=False)
 
-        def forward(self, x: Any) -> Any:
+        def forward(self, x: object) -> Any:
             output = self.activation(self.linear(x))
             return output + getattr(self, "residual", torch.nn.Identity())(x) if self.adds else output
 
@@ -116,7 +116,7 @@ def load_head(folder: Path, head: Sequence[tuple[str, str]], who: str) -> Any:
             super().__init__()
             self.norm = torch.nn.LayerNorm(config["dimension"])
 
-        def forward(self, x: Any) -> Any:
+        def forward(self, x: object) -> Any:
             return self.norm(x)
 
     modules: list[Any] = []

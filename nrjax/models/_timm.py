@@ -40,7 +40,7 @@ class TimmModel(TorchModel):
         """Whether maps have their channels first, as this network says."""
         return str(getattr(self.module, "output_fmt", "NCHW")).endswith("NCHW")
 
-    def _penultimate(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> dict[str, Any]:
+    def _penultimate(self, calls: list[Call], tensors: Mapping[str, object], batch: Any) -> dict[str, Any]:
         penultimate = super()._penultimate(calls, tensors, batch)
         has_head = any(call.name == self._head for call in calls)
         if has_head and getattr(self.module, "num_classes", None) != 0:
@@ -49,7 +49,7 @@ class TimmModel(TorchModel):
         features = self.module.forward_head(self.module.forward_features(batch), pre_logits=True)
         return {PENULTIMATE: features} if has_vectors(features.shape, len(batch)) else {}
 
-    def _remarks_on_heads(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> list[str]:
+    def _remarks_on_heads(self, calls: list[Call], tensors: Mapping[str, object], batch: object) -> list[str]:
         return super()._remarks_on_heads(calls, tensors, batch) if self._head else []  # timm says what heads read
 
     def _find_maps(self, batch: PositionBatch) -> Maps:
@@ -62,7 +62,7 @@ class TimmModel(TorchModel):
             self._maps = Maps(names, maps.layouts, PENULTIMATE if PENULTIMATE in maps.layouts else None)
         return self._maps
 
-    def _map_outputs(self, pictures: Any, names: Sequence[str], precision: Precision) -> dict[str, Any]:
+    def _map_outputs(self, pictures: object, names: Sequence[str], precision: Precision) -> dict[str, Any]:
         others = [name for name in names if name != PENULTIMATE]
         outputs = super()._map_outputs(pictures, others, precision) if others else {}
         if PENULTIMATE in names:

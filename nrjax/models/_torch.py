@@ -77,7 +77,7 @@ class TorchModel(Model):
         outputs = self._run(self.inputs.prepare(np.zeros((PROBED, *shape), dtype)), None)
         return [Layer(name, tuple(value.shape[1:])) for name, value in outputs.items()]
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """`[samples, dims]` of every layer, float32 on the host."""
         if isinstance(batch, PositionBatch):
             maps = self._find_maps(batch)
@@ -161,7 +161,7 @@ class TorchModel(Model):
                 outputs[name] = value.clone()  # a later module may change it in place
 
         def hook(path: str) -> Callable[..., None]:
-            def after(layer: Any, args: Any, named: Mapping[str, Any], output: Any) -> None:
+            def after(layer: Any, args: Any, named: Mapping[str, object], output: Any) -> None:
                 args = (*args, *named.values())
                 for suffix, value in tensors_of(output).items():
                     is_new = getattr(layer, "inplace", False) or not any(value is arg for arg in args)

@@ -58,7 +58,7 @@ def record_calls(
     names: list[str] = []
 
     def hook(path: str) -> Callable[..., None]:
-        def after(layer: Any, args: Any, named: Mapping[str, Any], output: Any) -> None:
+        def after(layer: Any, args: Any, named: Mapping[str, object], output: Any) -> None:
             name = unique_name(path, names)
             names.append(name)
             given = next((tensors[""] for arg in (*args, *named.values()) if (tensors := tensors_of(arg))), None)

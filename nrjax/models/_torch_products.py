@@ -59,10 +59,10 @@ class RecordProducts(TorchFunctionMode):
     def outside_of_layers(self, module: Any) -> Iterator[None]:
         """While entered, products within the layers of PyTorch are left out."""
 
-        def begin(*_: Any) -> None:
+        def begin(*_: object) -> None:
             self._layers += 1
 
-        def end(*_: Any) -> None:
+        def end(*_: object) -> None:
             self._layers -= 1
 
         own = [part for part in module.modules() if type(part).__module__.startswith("torch.nn.modules.")]

@@ -69,14 +69,14 @@ def read_argument(content: Any, name: str) -> Any:
     raise Refused(f"it passes {printable(shortened(kind, 40))} as {printable(shortened(name, 40)) or 'an argument'}")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Numbers; JSON has no infinity, so that it is a text."""
     if isinstance(value, list):
         return [_plain(part) for part in value]
     return float(value) if isinstance(value, str) else value
 
 
-def _wrapped(entry: Any, kind: str) -> Any:
+def _wrapped(entry: object, kind: str) -> Any:
     """One of several arguments as an argument of its own."""
     if kind == "as_optional_tensors":
         return entry
@@ -85,11 +85,11 @@ def _wrapped(entry: Any, kind: str) -> Any:
     return {kind.removesuffix("s"): entry}
 
 
-def _is_number(value: Mapping[str, Any]) -> bool:
+def _is_number(value: Mapping[str, object]) -> bool:
     return "as_int" in value or "as_float" in value or "as_bool" in value
 
 
-def _number(value: Mapping[str, Any]) -> Any:
+def _number(value: Mapping[str, object]) -> Any:
     return next(value[kind] for kind in ("as_int", "as_float", "as_bool") if kind in value)
 
 
@@ -101,7 +101,7 @@ def names_of(output: Any) -> Any:
     return [entry["name"] for entry in value] if kind == "as_tensors" else None
 
 
-def names_in(thing: Any) -> list[str]:
+def names_in(thing: object) -> list[str]:
     """Names of values in arguments."""
     if isinstance(thing, Name):
         return [str(thing)]
@@ -109,7 +109,7 @@ def names_in(thing: Any) -> list[str]:
     return [name for part in parts for name in names_in(part)]
 
 
-def filled(thing: Any, given: Mapping[str, Any], device: Any) -> Any:
+def filled(thing: object, given: Mapping[str, object], device: Any) -> Any:
     """Arguments with values for names."""
     if isinstance(thing, Name):
         return given[str(thing)]

@@ -1,7 +1,6 @@
 """Images in floating point, which enter a network as they are, though it would scale or normalise bytes."""
 
 import re
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ LOOKED_AT = 64  # images
 NORMALISED = re.compile(r'"mean": \[(?!0(\.0)?(, 0(\.0)?)*\])')  # of timm, whose floating-point images are never
 
 
-def remarks_on_numbers(model: Model, samples: Any) -> list[str]:
+def remarks_on_numbers(model: Model, samples: object) -> list[str]:
     """What there is to say of arrays that look like images from 0 to 255, or from 0 to 1, for a network of images.
 
     Args:

@@ -47,7 +47,7 @@ def _check(node: ast.AST) -> None:
                 raise ValueError("a minus belongs before a number")
 
 
-def _evaluate(node: ast.AST, known: Mapping[str, Any]) -> Any:
+def _evaluate(node: ast.AST, known: Mapping[str, object]) -> Any:
     """The value of an expression that `_check` allows."""
     match node:
         case ast.Constant():

@@ -50,7 +50,7 @@ class ZeroShotModel(Model):
         (embedding,) = (layer for layer in self._towers.layers() if layer.name == EMBEDDING)
         return [embedding, Layer(LOGITS, shape), Layer(PROBABILITIES, shape)]
 
-    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> Sequence[Any]:
+    def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """`[samples, dims]` of every layer, float32 on the host."""
         names = [EMBEDDING, LOGITS, PROBABILITIES]
         chosen = [layer_name(layer, names, has_penultimate=True) for layer in layers]

@@ -108,9 +108,9 @@ def load_zoo(path: str | Path) -> Zoo:
 
 
 def save_model(
-    zoo: str | Path, name: str, variables: Mapping[str, Any], *, architecture: str, config: Mapping[str, Any],
+    zoo: str | Path, name: str, variables: Mapping[str, object], *, architecture: str, config: Mapping[str, Any],
     input_shape: Sequence[int], preprocessing: Preprocessing = Preprocessing(), weights: str = "weights.safetensors",
-    tags: Mapping[str, Any] | None = None, license: str = "", source: str = "",
+    tags: Mapping[str, object] | None = None, license: str = "", source: str = "",
 ) -> Path:  # fmt: skip
     """Writes a model into a zoo. It replaces a model of that name. A crash leaves the old model or none.
 
@@ -169,7 +169,7 @@ def save_model(
         raise
 
 
-def _checked_arrays(variables: Any) -> Mapping[str, Any]:
+def _checked_arrays(variables: object) -> Mapping[str, Any]:
     """The nested mapping of arrays. Raises TypeError where it is none."""
     arrays: Any = variables
     if isinstance(variables, nnx.State):

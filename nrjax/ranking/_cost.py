@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from nrjax.models import Candidates
 from nrjax.ranking._jobs import CandidateResult
@@ -15,7 +14,7 @@ class LeftOutError(Exception):
     """A candidate costs more than the user wants."""
 
 
-def check_cost(models: Mapping[str, Any], result: CandidateResult) -> None:
+def check_cost(models: Mapping[str, object], result: CandidateResult) -> None:
     """Raises LeftOutError, with the reason, where a condition of the user's on what candidates cost does not hold."""
     if isinstance(models, Candidates) and result.about is not None:
         reason = models.why_left_out(result.job.name, result.about.description, result.ms)
@@ -23,7 +22,7 @@ def check_cost(models: Mapping[str, Any], result: CandidateResult) -> None:
             raise LeftOutError(reason)
 
 
-def unless_left_out(models: Mapping[str, Any], result: CandidateResult) -> CandidateResult:
+def unless_left_out(models: Mapping[str, object], result: CandidateResult) -> CandidateResult:
     """A result that is known already, or that the candidate is left out for what it cost."""
     try:
         check_cost(models, result)

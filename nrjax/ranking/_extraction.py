@@ -63,7 +63,7 @@ class Extraction:
         return rows_of(extracted, np.argsort(self._target.order[:samples]))
 
 
-def rows_of(extracted: Extracted, rows: Any) -> Extracted:
+def rows_of(extracted: Extracted, rows: np.ndarray | slice) -> Extracted:
     """The same of some of the samples."""
 
     def taken(array: Any) -> Any:

@@ -4,7 +4,8 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable, Set
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from nrjax.models import Description, LayerChoice, Precision
 from nrjax.scoring.model_scores import ModelScores, Request
@@ -68,7 +69,7 @@ class ModelRecord(NamedTuple):
     files: dict[str, list[int]]
 
 
-def state_of(files: Iterable[Any]) -> dict[str, list[int]]:
+def state_of(files: Iterable[str | Path]) -> dict[str, list[int]]:
     """The state of files, by which a change is seen: one that keeps size and date still gets a new ctime."""
     state = {}
     for name in files:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from nrjax.datasets import ColumnChoice
 from nrjax.models import (
     LAYER_POOLINGS,
+    AnyModels,
     Candidates,
     Description,
     LayerChoice,
@@ -52,10 +53,10 @@ class Plan:
 
     @classmethod
     def of(
-        cls, models: Any, data: Any, labels: Any, *, task: TaskName | None, groups: Any, columns: ColumnChoice,
-        layer: LayerChoice, layers: Sequence[LayerChoice] | None, where: str | None, batch_size: int | None,
-        precision: Precision, pooling: str | None, image_size: int | tuple[int, int] | None, device: str | None,
-        builder: Any, download: bool, scores: str | Sequence[str] | None, n_clusters: int | None,
+        cls, models: AnyModels, data: object, labels: object, *, task: TaskName | None, groups: object,
+        columns: ColumnChoice, layer: LayerChoice, layers: Sequence[LayerChoice] | None, where: str | None,
+        batch_size: int | None, precision: Precision, pooling: str | None, image_size: int | tuple[int, int] | None,
+        device: str | None, builder: Any, download: bool, scores: str | Sequence[str] | None, n_clusters: int | None,
         **options: Any,
     ) -> "Plan":  # fmt: skip
         """Checks the arguments of `rank`; `options` are those of `check_request`.
@@ -92,7 +93,7 @@ class Plan:
         settings |= {} if pooling is None else {"pooling": pooling}
         return cls(candidates, target, extraction, request, layers is not None or layer == "best", settings)
 
-    def ranking(self, results: Mapping[str, CandidateResult], settings: Mapping[str, Any] | None = None) -> Ranking:
+    def ranking(self, results: Mapping[str, CandidateResult], settings: Mapping[str, object] | None = None) -> Ranking:
         """The ranking of models by the best of their layers; `settings` are further ones.
 
         Raises:
@@ -129,8 +130,9 @@ def _fields_of(result: CandidateResult) -> dict[str, Any]:
 
 
 def _labelled_samples(
-    data: Any, labels: Any, task: TaskName | None, groups: Any, columns: ColumnChoice, scores: Any, n_clusters: Any
-) -> LabelledSamples:
+    data: object, labels: object, task: TaskName | None, groups: object, columns: ColumnChoice,
+    scores: str | Sequence[str] | None, n_clusters: object,
+) -> LabelledSamples:  # fmt: skip
     if task == "positions" or has_labels(data, labels):
         if n_clusters is not None:
             raise ValueError("n_clusters is of samples without labels; leave it out, or the labels.")
@@ -141,7 +143,7 @@ def _labelled_samples(
     return LabelledSamples.unlabelled(data, check_labelled(kinds, None, n_clusters) or 0)
 
 
-def _check_layers(precision: Any, layer: Any, layers: Any) -> None:
+def _check_layers(precision: object, layer: object, layers: Any) -> None:
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
     if isinstance(layer, bool) or not isinstance(layer, (str, int)):

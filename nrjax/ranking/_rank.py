@@ -1,13 +1,13 @@
 """The paper's Algorithm 1: outputs of layers of every model, then a ranking."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nrjax._utils.memory import shared_devices
 from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
-from nrjax.models import LayerChoice, Precision
+from nrjax.models import AnyModels, LayerChoice, Precision
 from nrjax.ranking._extraction import Extraction
 from nrjax.ranking._jobs import CandidateResult, Job, RoundSpec
 from nrjax.ranking._plan import Plan
@@ -18,12 +18,12 @@ from nrjax.target_tasks import TaskName
 
 
 def rank(
-    models: Any,
-    data: Any,
-    labels: Any = None,
+    models: AnyModels,
+    data: object,
+    labels: Iterable[object] | None = None,
     *,
     task: TaskName | None = None,
-    groups: Any = None,
+    groups: str | Iterable[object] | None = None,
     text: str | Sequence[str] | None = None,
     image: str | None = None,
     label: str | Sequence[str] | None = None,

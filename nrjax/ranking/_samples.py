@@ -68,13 +68,15 @@ class LabelledSamples:
         return cls._checked(data, labels, task, groups, ())
 
     @classmethod
-    def unlabelled(cls, data: Any, n_clusters: int) -> "LabelledSamples":
+    def unlabelled(cls, data: object, n_clusters: int) -> "LabelledSamples":
         """Samples without labels; `n_clusters` to look for, 0 to choose."""
         kind, samples = check_samples(data)
         return cls(kind, samples, Target.unlabelled(len(samples), n_clusters))
 
     @classmethod
-    def _checked(cls, samples: Any, labels: Any, task: Any, groups: Any, names: tuple[str, ...]) -> "LabelledSamples":
+    def _checked(
+        cls, samples: object, labels: Any, task: Any, groups: Any, names: tuple[str, ...]
+    ) -> "LabelledSamples":
         check_same_order(samples, labels)
         kind, samples = check_samples(samples)
         target = Target.of(labels, task=task, groups=groups, names=names)  # before any model runs
@@ -139,7 +141,7 @@ class LabelledSamples:
         return self.samples.take(rows) if isinstance(self.samples, SampleSequence) else [self.samples[i] for i in rows]
 
 
-def _positions_of(data: Any, masks: Any, groups: Any, columns: ColumnChoice) -> Dataset:
+def _positions_of(data: object, masks: object, groups: object, columns: ColumnChoice) -> Dataset:
     """Positions of pictures with masks; a data set of positions stays as it is.
 
     Raises:
@@ -154,7 +156,7 @@ def _positions_of(data: Any, masks: Any, groups: Any, columns: ColumnChoice) -> 
     return load_dataset(data if masks is None else (data, masks), **dataclasses.asdict(columns), task="positions")
 
 
-def _are_sentences(samples: Any, labels: Any) -> bool:
+def _are_sentences(samples: object, labels: object) -> bool:
     """Whether samples are lists of words, and labels lists of a tag for each word."""
     if not isinstance(samples, (list, tuple)) or not isinstance(labels, (list, tuple)) or not samples or not labels:
         return False
@@ -164,7 +166,7 @@ def _are_sentences(samples: Any, labels: Any) -> bool:
     )
 
 
-def has_labels(data: Any, labels: Any) -> bool:
+def has_labels(data: object, labels: object) -> bool:
     """Whether there are labels: arrays and lists of samples have none of their own."""
     return labels is not None or isinstance(data, Dataset) or holds_labels(data)
 

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ COLOURED_BY = {  # by the task, and whether there is one output
 def write_report(
     ranking: Ranking,
     path: str | Path,
-    features: Mapping[str, Any] | Callable[[str], Any] | None = None,
-    labels: Any = None,
+    features: Mapping[str, object] | Callable[[str], Any] | None = None,
+    labels: Iterable[object] | None = None,
     *,
-    groups: Any = None,
+    groups: Iterable[object] | None = None,
     command: str | None = None,
 ) -> None:
     """Writes an HTML page about a ranking: table, intervals, layers, samples of the best and worst model, settings.
@@ -78,7 +78,7 @@ def write_report(
     check_writable(Path(path)).write_text(page, encoding="utf-8")
 
 
-def _target_of(ranking: Ranking, labels: Any, groups: Any) -> Target:
+def _target_of(ranking: Ranking, labels: Any, groups: Iterable[object] | None) -> Target:
     """The target of the ranking, whose classes, outputs or labels are called as there."""
     task = ranking.settings.get("task", "classification")
     target = Target.of(labels, task=task, groups=groups)
@@ -104,7 +104,7 @@ def _residuals(arrays: Mapping[str, Any], target: Target) -> sections.Section:
     return sections.residuals_section(predictions)
 
 
-def _without_copies(tables: Mapping[str, Any]) -> dict[str, Any]:
+def _without_copies(tables: Mapping[str, object]) -> dict[str, Any]:
     """Tables by score; of scores with equal ones, as `probe` and `balanced_probe` have, the first."""
     kept: dict[str, Any] = {}
     for score, table in tables.items():
@@ -125,7 +125,7 @@ def _made_with(ranking: Ranking, command: str | None) -> dict[str, str]:
     return {called.get(name, name): _as_words(value) for name, value in made.items()}
 
 
-def _as_words(value: Any) -> str:
+def _as_words(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):  # such as the preprocessing of every model: what they share is said once

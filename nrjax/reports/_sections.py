@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nrjax.reports import _figures as figures
 from nrjax.results.display import as_html, html_table
@@ -65,7 +65,7 @@ def class_section(ranking: Ranking, score: str) -> Section:
     )  # fmt: skip
 
 
-def confusion_section(score: str, table: Mapping[str, Sequence[tuple[Any, Any, int]]]) -> Section:
+def confusion_section(score: str, table: Mapping[str, Sequence[tuple[object, object, int]]]) -> Section:
     """The pairs of classes that the first models confuse, one model a column."""
     from markupsafe import Markup
 

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 from nrjax.reports._figures import as_png, costs
 from nrjax.reports._templates import render, source
@@ -13,7 +12,7 @@ from nrjax.results.ranking import Ranking
 from nrjax.results.tables import columns_of
 
 
-def sortable_table(ranking: Ranking, dropped: Mapping[str, Mapping[str, Any]], title: str, command: str = "") -> str:
+def sortable_table(ranking: Ranking, dropped: Mapping[str, Mapping[str, object]], title: str, command: str = "") -> str:
     """The page.
 
     Args:

@@ -27,7 +27,7 @@ def caption(ranking: Outcome) -> str:
     return f"Score: {', '.join(parts)}; {direction(ranking)}.{sure}"
 
 
-def samples_of(made: Mapping[str, Any]) -> str:
+def samples_of(made: Mapping[str, object]) -> str:
     """How many samples of what, by the settings of a ranking."""
     return f"{made['samples']:,} samples {_classes(made)}"
 

@@ -115,8 +115,8 @@ class Outcome:
 
     @classmethod
     def of(
-        cls, scored: Sequence[ScoredModel], failed: Mapping[str, str], settings: Mapping[str, Any],
-        about: Mapping[str, ScoreMeaning], classes: Sequence[Any],
+        cls, scored: Sequence[ScoredModel], failed: Mapping[str, str], settings: Mapping[str, object],
+        about: Mapping[str, ScoreMeaning], classes: Sequence[object],
     ) -> Self:  # fmt: skip
         """Numbers models that are in order (those tied share a rank) and puts the failed ones last."""
         ordered: list[ScoredModel] = []
@@ -274,7 +274,7 @@ def _score(model: ScoredModel) -> float:
     return model.score
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """The same as JSON has it: lists for tuples."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}

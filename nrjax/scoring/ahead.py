@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
 import numpy as np
+from jax.stages import Wrapped
+from jax.typing import DTypeLike
 
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.krylov import block_width
@@ -33,7 +35,7 @@ from nrjax.scoring.silhouette_programs import (
 from nrjax.targets import Target
 
 MOST_THREADS = 4
-_FUTURES: dict[Any, Future[None]] = {}  # of this process, by what is compiled
+_FUTURES: dict[Hashable, Future[None]] = {}  # of this process, by what is compiled
 
 
 class CompileAhead:
@@ -46,7 +48,7 @@ class CompileAhead:
         self._needed: dict[tuple[int, ...], list[Future[None]]] = {}
         self._threads: ThreadPoolExecutor | None = None
 
-    def start(self, shape: tuple[int, ...], dtype: Any) -> None:
+    def start(self, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         """Begins to compile for features of this shape and type."""
         if not one_by_one() or len(shape) != 2 or min(shape) < 1 or shape in self._needed:
             return
@@ -71,7 +73,7 @@ class CompileAhead:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
 
-    def _compilations(self, shape: tuple[int, int], dtype: np.dtype) -> dict[Any, Callable[[], None]]:
+    def _compilations(self, shape: tuple[int, int], dtype: np.dtype) -> dict[Hashable, Callable[[], None]]:
         needed = {}
         if self._silhouette and working_dtype(dtype) == np.float32:
             settings = dataclasses.replace(self._settings, n_components=components_of(self._settings, shape))
@@ -90,7 +92,7 @@ class CompileAhead:
         return needed
 
 
-def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], None]]:
+def _compilations(shape: tuple[int, int], task: Task) -> dict[Hashable, Callable[[], None]]:
     """What compiles the programs that features `[samples, dims]` in float32 are scored with first, by a key."""
     (samples, dims), settings = shape, task.settings
     width, wide = block_width(settings.n_components), wide_dtype()
@@ -100,14 +102,14 @@ def _compilations(shape: tuple[int, int], task: Task) -> dict[Any, Callable[[], 
     ids = jax.ShapeDtypeStruct((samples,), np.int32)
     of_one, of = programs(False, None), (task.n_classes, reduced(settings))
 
-    def compiles(dtype: Any, program: Any, *arguments: Any, **options: Any) -> Callable[[], None]:
+    def compiles(dtype: DTypeLike, program: Wrapped, *arguments: object, **options: Any) -> Callable[[], None]:
         def run() -> None:
             with compile_context(dtype):
                 program.lower(*arguments, **options).compile()
 
         return run
 
-    def evaluation(images: jax.ShapeDtypeStruct) -> dict[Any, Callable[[], None]]:
+    def evaluation(images: jax.ShapeDtypeStruct) -> dict[Hashable, Callable[[], None]]:
         if on_host(task, settings, images):
             return {}
         wide_values, some = is_wide(images.dtype, settings), np.zeros(samples)[displaced_rows(settings, samples)].shape

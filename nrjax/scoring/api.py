@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nrjax import kernels
+from nrjax._utils.arrays import AnyArray, Array
 from nrjax._utils.jax_config import neutral_config
 from nrjax._utils.messages import first_line
 from nrjax.kernels.error_bounds import TOLERANCE
@@ -32,11 +33,11 @@ from nrjax.targets import Target, TaskName
 
 
 def rank_batch(
-    features: Mapping[str, Any] | Any,
-    labels: Any,
+    features: Mapping[str, AnyArray] | AnyArray,
+    labels: Iterable[object] | None,
     *,
     task: TaskName | None = None,
-    groups: Any = None,
+    groups: Iterable[object] | None = None,
     n_components: int = 10,
     distance: kernels.Distance = "cosine",
     definition: kernels.Definition = "rousseeuw",
@@ -47,7 +48,7 @@ def rank_batch(
     scores: str | Sequence[str] | None = None,
     by: str | None = None,
     confidence: bool = False,
-    probabilities: Mapping[str, Any] | None = None,
+    probabilities: Mapping[str, AnyArray] | None = None,
     n_clusters: int | None = None,
 ) -> Ranking:
     """Ranks models by the neuralRank score of their features, or by another score; best first.
@@ -146,14 +147,14 @@ def rank_batch(
     return build_ranking(list(models), evaluated, failed, request, target.made_with, target)
 
 
-def _shapes(features: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
+def _shapes(features: Any) -> Iterator[tuple[tuple[int, ...], np.dtype]]:
     """Of arrays that are there; another mapping than a `dict` may compute them on access."""
     for array in features.values() if type(features) is dict else features[:1] if hasattr(features, "shape") else ():
         if hasattr(array, "shape") and getattr(getattr(array, "dtype", None), "kind", None) in tuple("fiub"):
             yield array.shape, array.dtype
 
 
-def _probabilities(given: Mapping[str, Any], name: str, samples: int) -> Any:
+def _probabilities(given: Mapping[str, AnyArray], name: str, samples: int) -> Array | str | None:
     """A model's probabilities, checked; None where there are none, or what is wrong with them."""
     try:
         return check_probabilities("its probabilities", given[name], samples) if name in given else None
@@ -164,7 +165,7 @@ def _probabilities(given: Mapping[str, Any], name: str, samples: int) -> Any:
 
 
 def check_request(
-    *, scores: Any = ("silhouette",), by: Any = None, confidence: bool = False, **settings: Any
+    *, scores: str | Sequence[str] = ("silhouette",), by: str | None = None, confidence: bool = False, **settings: Any
 ) -> Request:  # fmt: skip
     """What the options of `rank_batch` ask for. Raises TypeError or ValueError with the valid ones."""
     if not isinstance(confidence, (bool, np.bool_)):
@@ -176,10 +177,10 @@ def check_request(
 
 
 def evaluate(
-    units: Iterable[tuple[Hashable, Any, Any]],
+    units: Iterable[tuple[Hashable, Array | str, Array | str | None]],
     target: Target,
     request: Request,
-    shapes: Iterable[tuple[tuple[int, ...], Any]] = (),
+    shapes: Iterable[tuple[tuple[int, ...], np.dtype]] = (),
 ) -> Iterator[tuple[Any, ModelScores | str]]:
     """What comes out for units, which are models or their layers, as soon as it is known; or why nothing does.
 
@@ -203,8 +204,8 @@ def evaluate(
 
 @neutral_config()
 def score_batch(
-    features: Any,
-    labels: Any,
+    features: AnyArray,
+    labels: Iterable[object],
     *,
     n_components: int = 10,
     distance: kernels.Distance = "cosine",

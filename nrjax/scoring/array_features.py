@@ -1,12 +1,13 @@
 """Features in memory, as the solvers of `components` use them: of one model, of stacked ones, or over a mesh."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nrjax._utils.arrays import Array
 from nrjax._utils.memory import Staging
 from nrjax.scoring.operators import ROUNDED, Gram, programs, wide_dtype
 
@@ -46,7 +47,7 @@ class ArrayFeatures:
     """
 
     def __init__(
-        self, array: Any, weights: jax.Array | None = None, mesh: Mesh | None = None, *, rounding: float,
+        self, array: Array, weights: jax.Array | None = None, mesh: Mesh | None = None, *, rounding: float,
         staging: Staging | None = None,
     ):  # fmt: skip
         *models, samples, dims = self.shape = array.shape
@@ -92,12 +93,12 @@ class ArrayFeatures:
             return np.asarray(self._programs.size(self._narrow, self._weights), np.float64)
         return np.sqrt(np.mean(np.sum(np.square(self._rows, dtype=np.float64), axis=-1), axis=-1))
 
-    def multiply(self, block: Any) -> tuple[Any, Any]:
+    def multiply(self, block: Array) -> tuple[Array | None, Array]:
         if self.by_dims:
             return self._programs.multiply(self._narrow, block, self._weights)
         return None, np.asarray(self._programs.multiply_samples(self._narrow, block)).T
 
-    def rotate(self, images: list[Any], rotation: np.ndarray) -> Any:
+    def rotate(self, images: list[Array], rotation: np.ndarray) -> Array:
         if self.one_shape:
             return self._programs.rotate(images, rotation)
         return np.concatenate(images, axis=-1) @ rotation
@@ -112,7 +113,7 @@ class ArrayFeatures:
         matrix = centred.T @ centred if self.by_dims else centred @ centred.T
         return Gram(matrix, np.asarray(self._host.exponent), np.asarray(variation))
 
-    def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> Any:
+    def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> Array:
         if self._mesh is not None:
             with jax.enable_x64(vectors.dtype == np.float64):
                 return self._programs.project(self._array, vectors, exponent, self._weights)

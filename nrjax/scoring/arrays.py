@@ -1,17 +1,14 @@
 """Arrays of any library, as NumPy or JAX has them; what would lose something on the way is refused."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.arrays import Array
 from nrjax._utils.frames import is_frame, numbers_of_frame
 
-Array = np.ndarray | jax.Array
 
-
-def as_array(who: str, value: Any) -> Array:
+def as_array(who: str, value: object) -> Array:
     """What is given as NumPy has it, or as JAX has it where it lies on another device; `who` begins the error."""
     if np.ma.isMaskedArray(value):
         raise ValueError(

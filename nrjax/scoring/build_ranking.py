@@ -3,7 +3,7 @@
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -17,12 +17,14 @@ from nrjax.scoring.score_kind import WORDS, ScoreKind
 from nrjax.scoring.scores import undefined
 from nrjax.targets import Target
 
+Key = TypeVar("Key")  # of a model, or of its layer
+
 ONLY_CLASSES = "P(within 1 point) is about the accuracy of retrained heads, so it is left out: the labels are {}."
 
 
 def split_failed(
-    outcomes: Mapping[Any, ModelScores | str], request: Request
-) -> tuple[dict[Any, ModelScores], dict[Any, str]]:
+    outcomes: Mapping[Key, ModelScores | str], request: Request
+) -> tuple[dict[Key, ModelScores], dict[Key, str]]:
     """Units that have a score to order by, once all are known, and the reasons of those that have none."""
     evaluated = {key: model for key, model in outcomes.items() if not isinstance(model, str)}
     failed = {key: model for key, model in outcomes.items() if isinstance(model, str)}

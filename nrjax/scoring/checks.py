@@ -3,16 +3,15 @@
 Inside `jit` nothing can be checked: a row that is not finite would not fail, it would score something else.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from nrjax.scoring.arrays import Array, as_array
 
 
-def check_features(who: str, features: Any, samples: int | None = None, *, at_least: int = 2) -> Array:
+def check_features(who: str, features: object, samples: int | None = None, *, at_least: int = 2) -> Array:
     """Finite real features `[samples, dims]`, still where they were (host or device).
 
     Floats of up to four bytes and integers of fewer become float32, all wider ones float64: nothing is rounded here.
@@ -48,7 +47,7 @@ def check_features(who: str, features: Any, samples: int | None = None, *, at_le
     return array
 
 
-def check_probabilities(who: str, probabilities: Any, samples: int) -> Array:
+def check_probabilities(who: str, probabilities: object, samples: int) -> Array:
     """Probabilities `[samples, source_classes]`: not negative, and rows that sum to 1, as well as their type can."""
     given = as_array(who, probabilities)
     narrow = jnp.issubdtype(given.dtype, jnp.floating) and given.dtype.itemsize < 4
@@ -64,7 +63,7 @@ def check_probabilities(who: str, probabilities: Any, samples: int) -> Array:
     return array
 
 
-def is_real(dtype: Any) -> bool:
+def is_real(dtype: DTypeLike) -> bool:
     """Whether numbers of this type are real."""
     return bool(jnp.issubdtype(dtype, jnp.floating)) or np.dtype(dtype).kind in "iub"
 

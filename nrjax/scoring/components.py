@@ -6,11 +6,12 @@ leading eigenvectors.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels import krylov
 from nrjax.kernels.error_bounds import subspace_error
 from nrjax.scoring.array_features import leading_eigenvectors
@@ -32,7 +33,7 @@ OTHERS = 22  # components beyond those asked for, about which confidence asks
 
 # From images `[..., samples, kept]`, tangents `[..., components, kept - components]` (see `subspace_error`) and the
 # rounding of an image: how far the score of every model may move.
-Sensitivity = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
+Sensitivity = Callable[[Array, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Components(NamedTuple):
@@ -49,7 +50,7 @@ class Components(NamedTuple):
       by_svd: whether a singular value decomposition gave them.
     """
 
-    images: Any
+    images: Array
     singular_values: np.ndarray
     exponent: np.ndarray
     error: np.ndarray
@@ -116,7 +117,7 @@ def krylov_components(
     )  # fmt: skip
 
 
-def _steps_left(error: np.ndarray, goal: np.ndarray, rate: Any) -> np.ndarray:
+def _steps_left(error: np.ndarray, goal: np.ndarray, rate: np.ndarray | float) -> np.ndarray:
     """Until the error is within the goal, at least 1."""
     steps = np.log(np.maximum(error / goal, 1)) / -np.log(np.clip(rate, 1e-3, 1 - 1e-3))
     return np.maximum(np.ceil(steps - EARLY), 1)

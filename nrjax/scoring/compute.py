@@ -12,6 +12,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
+from nrjax._utils.arrays import Array
 from nrjax._utils.jax_config import neutral_config
 from nrjax._utils.memory import Staging, in_slices, models_that_fit
 
@@ -81,10 +82,10 @@ def bucket_of(size: int) -> int:
     return -(-size // step) * step
 
 
-def stack_models(arrays: Sequence[Any], shape: tuple[int, int], dtype: DTypeLike) -> jax.Array:
+def stack_models(arrays: Sequence[Array], shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
     """`[models, samples, dims]` on the device, zeros up to `shape` and copies of the last model up to 2^n of them."""
 
-    def ready(array: Any) -> jax.Array:
+    def ready(array: Array) -> jax.Array:
         if isinstance(array, np.ndarray):
             array = jnp.asarray(Staging()(array, dtype, centred=True))
         padding = [(0, wanted - there) for wanted, there in zip(shape, array.shape, strict=True)]
@@ -112,7 +113,7 @@ def _put(stack: jax.Array, array: jax.Array, place: int) -> jax.Array:
 
 
 def map_models(
-    arrays: Sequence[Any], dtype: DTypeLike, of_one: Callable[[jax.Array], T], of_many: Callable[[jax.Array], T]
+    arrays: Sequence[Array], dtype: DTypeLike, of_one: Callable[[jax.Array], T], of_many: Callable[[jax.Array], T]
 ) -> list[T]:
     """Results of models of one shape, as NumPy arrays.
 

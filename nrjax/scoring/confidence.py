@@ -110,7 +110,7 @@ def shared_biases(biases: np.ndarray, errors: np.ndarray) -> np.ndarray:
     return np.mean(biases) + kept * (biases - np.mean(biases))
 
 
-def interval_of_share(share: float, samples: int) -> tuple[float, float]:
+def interval_of_share(share: float, samples: float) -> tuple[float, float]:
     """In which a share of very many samples lies with probability `LEVEL`; below 1 where all samples are hits.
 
     Source: Wilson 1927, doi:10.2307/2276774.

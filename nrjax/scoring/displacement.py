@@ -2,10 +2,10 @@
 
 import functools
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
+from nrjax._utils.arrays import OneKind
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.silhouette import is_linear
 
@@ -24,7 +24,7 @@ def displaced_rows(settings: ScoreSettings, samples: int) -> np.ndarray | slice:
     return np.sort(np.random.default_rng(0).choice(samples, most, replace=False))
 
 
-def displaced(xp: ModuleType, images: Any, tangents: Any, noise: Any) -> Any:
+def displaced(xp: ModuleType, images: OneKind, tangents: OneKind, noise: OneKind) -> OneKind:
     """The points and what they are displaced to, `[1 + draws, rows, components]`.
 
         e_ui = SAFETY * (sum over j > k of  n_ij t_ij (C X v_j)_u  +  m_ui noise),   n, m normal

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.kernels.ridge import Groups
 from nrjax.kernels.spectrum import Factorisation
@@ -21,10 +23,10 @@ class Method(NamedTuple):
     """A factorisation, and the type it is computed in."""
 
     solver: Factorisation
-    dtype: Any
+    dtype: DTypeLike
 
 
-def methods_of(kind: ScoreKind, dtype: Any, grouped: bool = False) -> list[Method]:
+def methods_of(kind: ScoreKind, dtype: np.dtype, grouped: bool = False) -> list[Method]:
     """What to try for a score of features of this type, one after another; TPUs have no float64.
 
     Groups are left out in float64: what a group decides alone has no digits in float32.
@@ -42,7 +44,7 @@ def methods_of(kind: ScoreKind, dtype: Any, grouped: bool = False) -> list[Metho
 Estimates = dict[tuple[int, ScoreKind], Estimate]
 
 
-def estimate_scores(arrays: Sequence[Any], target: Target, kinds: Sequence[ScoreKind]) -> Estimates:
+def estimate_scores(arrays: Sequence[Array], target: Target, kinds: Sequence[ScoreKind]) -> Estimates:
     """`Estimate` by model and score of the target's task, of features of one shape and type."""
     normal = list(map(without_subnormals, arrays))
     if all(new is old for new, old in zip(normal, arrays, strict=True)):
@@ -51,7 +53,7 @@ def estimate_scores(arrays: Sequence[Any], target: Target, kinds: Sequence[Score
     return _first_certain(normal, target, scale_free) | _first_certain(arrays, target, others)
 
 
-def _first_certain(arrays: Sequence[Any], target: Target, kinds: Sequence[ScoreKind]) -> Estimates:
+def _first_certain(arrays: Sequence[Array], target: Target, kinds: Sequence[ScoreKind]) -> Estimates:
     """`estimate_scores` of features of which XLA takes no number for 0.
 
     Every score takes the first of its methods that is certain, else the last. Scores that share a method share a

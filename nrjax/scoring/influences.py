@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nrjax.scoring.confidence import QUANTILE
+
 PARTS = 20  # of samples left out in turn, for scores whose influences are not known in closed form
 HALVES = 32  # of the samples, for accuracies of few samples: a power of two
 LEARNED = 1 / 2  # of the variance that halves have, where samples also teach each other
@@ -35,6 +37,8 @@ def influences_of_parts(
       strata: such as class ids; the parts, at most `PARTS`, have them in proportion.
       groups: of samples that stay together; None where each is its own.
 
+    They are larger by what the t distribution of so few parts is wider than the normal one.
+
     Source: the delete-a-group jackknife, Kott 2001.
     """
     units = _strata_of_units(strata, groups)
@@ -43,7 +47,8 @@ def influences_of_parts(
     part[_by_class(units)] = np.arange(len(units)) % parts
     part = part if groups is None else part[groups]
     left_out = np.array([without(np.flatnonzero(part != p)) for p in range(parts)])
-    return (parts - 1) * (left_out.mean() - left_out)
+    wider = 1 + (QUANTILE**2 + 1) / (4 * (parts - 1))
+    return wider * (parts - 1) * (left_out.mean() - left_out)
 
 
 def influences_of_accuracy(

@@ -2,14 +2,17 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels import krylov
 from nrjax.scoring.operators import Features
+
+Result = TypeVar("Result")
 
 MOST_BLOCKS = 5  # beyond the Ritz pairs that are kept, before these take the place of the basis
 SAMPLE_STEPS, RANDOM = 2, 2  # iterations on the sampled rows; random vectors in the first block
@@ -34,7 +37,7 @@ class KrylovIteration:
         samples, dims = features.shape[-2:]
         side, rows = dims if features.by_dims else samples, 0
         self._most_rows = self._kept + MOST_BLOCKS * self._width
-        self._images: list[Any] = []  # of the rows of the basis
+        self._images: list[Array] = []  # of the rows of the basis
         if features.one_shape:
             rows, self._most_rows = self._kept, self._kept + self._width
             self._images = [np.zeros((*features.models, samples, rows), np.float32)]
@@ -50,7 +53,8 @@ class KrylovIteration:
         if isinstance(products, np.ndarray) and not np.isfinite(products).all():
             return False
         self._basis, block = self._small.extend(self._basis, self._small.in_float64(self._block), products)
-        self._images.append(images)
+        if images is not None:
+            self._images.append(images)
         self._block = block.astype(np.float32)
         self.steps += 1
         return True
@@ -70,7 +74,7 @@ class KrylovIteration:
         return np.asarray(error, np.float64), np.asarray(tangents, np.float64)
 
     @functools.cached_property
-    def images(self) -> Any:
+    def images(self) -> Array:
         """Of the samples on the Ritz vectors, `[..., samples, kept]`, in float32."""
         assert self._pairs is not None
         if self._features.by_dims:
@@ -112,19 +116,19 @@ def _first_block(features: Features, width: int, side: int) -> np.ndarray:
 class _SmallProblems(NamedTuple):
     """The functions of `krylov` without their first argument, and what makes an array theirs."""
 
-    extend: Callable[..., Any]
-    ritz_pairs: Callable[..., Any]
-    residuals: Callable[..., Any]
-    in_float64: Callable[..., Any]
+    extend: Callable[[krylov.Basis, Array, Array], tuple[krylov.Basis, Array]]
+    ritz_pairs: Callable[[krylov.Basis, int], krylov.RitzPairs]
+    residuals: Callable[[krylov.RitzPairs, int, int], tuple[Any, Array]]
+    in_float64: Callable[[Array], Array]
 
 
 @functools.cache
 def _small_problems() -> _SmallProblems:
     """NumPy in float64, or a batch on a GPU."""
     xp = np if jax.default_backend() in ("cpu", "tpu") else jnp
-    extend, ritz_pairs, residuals = (
-        functools.partial(function, xp) for function in (krylov.extend, krylov.ritz_pairs, krylov.residuals)
-    )
+    extend = functools.partial(krylov.extend, xp)
+    ritz_pairs = functools.partial(krylov.ritz_pairs, xp)
+    residuals = functools.partial(krylov.residuals, xp)
     if xp is np:
         return _SmallProblems(extend, ritz_pairs, residuals, functools.partial(np.asarray, dtype=np.float64))
     return _SmallProblems(
@@ -133,11 +137,11 @@ def _small_problems() -> _SmallProblems:
     )  # fmt: skip
 
 
-def wide(function: Callable[..., Any]) -> Callable[..., Any]:
+def wide(function: Callable[..., Result]) -> Callable[..., Result]:
     """The function under `enable_x64`, whose products of float32 would ask for full precision too."""
 
     @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: object) -> Result:
         with jax.enable_x64(True), jax.default_matmul_precision("highest"):
             return function(*arguments)
 

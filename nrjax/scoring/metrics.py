@@ -1,13 +1,14 @@
 """The kernels behind the checked door, one model at a time: PCA, silhouettes, and what reads probabilities."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nrjax import kernels
+from nrjax._utils.arrays import AnyArray, Array
 from nrjax._utils.jax_config import neutral_config
 from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
 from nrjax.scoring.array_features import ArrayFeatures
@@ -25,7 +26,7 @@ PROJECTION_ERROR = 3e-5  # of the subspace of a projection
 
 
 @neutral_config()
-def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
+def pca(features: AnyArray, n_components: int = 10, *, solver: kernels.Solver = "auto") -> kernels.Projection:
     """Coordinates of every sample on the leading principal components, and the singular values.
 
     Args:
@@ -54,8 +55,8 @@ def pca(features: Any, n_components: int = 10, *, solver: kernels.Solver = "auto
 
 @neutral_config()
 def silhouette_samples(
-    points: Any,
-    labels: Any,
+    points: AnyArray,
+    labels: Iterable[object],
     *,
     distance: kernels.Distance = "cosine",
     definition: kernels.Definition = "rousseeuw",
@@ -93,8 +94,8 @@ def silhouette_samples(
 
 
 def silhouette_score(
-    points: Any,
-    labels: Any,
+    points: AnyArray,
+    labels: Iterable[object],
     *,
     distance: kernels.Distance = "cosine",
     definition: kernels.Definition = "rousseeuw",
@@ -123,7 +124,7 @@ def silhouette_score(
     return float(np.asarray(values).mean(dtype=np.float64))
 
 
-def leep(probabilities: Any, labels: Any) -> float:
+def leep(probabilities: AnyArray, labels: Iterable[object]) -> float:
     """LEEP, at most 0; higher is better: log likelihood of the labels given the model's own classes.
 
     Args:
@@ -142,7 +143,7 @@ def leep(probabilities: Any, labels: Any) -> float:
     return _of_probabilities(kernels.leep, probabilities, labels)
 
 
-def nce(probabilities: Any, labels: Any) -> float:
+def nce(probabilities: AnyArray, labels: Iterable[object]) -> float:
     """Negative conditional entropy of the labels, in [-log classes, 0]; higher is better.
 
     Args:
@@ -161,7 +162,7 @@ def nce(probabilities: Any, labels: Any) -> float:
     return _of_probabilities(kernels.nce, probabilities, labels)
 
 
-def _of_probabilities(kernel: Any, probabilities: Any, labels: Any) -> float:
+def _of_probabilities(kernel: Callable[..., jax.Array], probabilities: AnyArray, labels: Iterable[object]) -> float:
     ids, classes = encode_labels(labels)
     array = check_probabilities("probabilities", probabilities, len(ids))
     dtype = working_dtype(array.dtype) if jax.default_backend() == "tpu" else np.float64
@@ -169,7 +170,7 @@ def _of_probabilities(kernel: Any, probabilities: Any, labels: Any) -> float:
         return float(kernel(jnp.asarray(array, dtype), jnp.asarray(ids), n_classes=len(classes)))
 
 
-def _project(array: Any, settings: kernels.ScoreSettings) -> kernels.Projection:
+def _project(array: Array, settings: kernels.ScoreSettings) -> kernels.Projection:
     """Principal components of one model's features, and the error of their subspace."""
     features = ArrayFeatures(without_constants(array), rounding=rounding_of(array))
     with compute_context():
@@ -187,7 +188,9 @@ def _project(array: Any, settings: kernels.ScoreSettings) -> kernels.Projection:
     )  # fmt: skip
 
 
-def _silhouettes_of_points(points: Any, ids: np.ndarray, n_classes: int, settings: kernels.ScoreSettings) -> np.ndarray:
+def _silhouettes_of_points(
+    points: Array, ids: np.ndarray, n_classes: int, settings: kernels.ScoreSettings
+) -> np.ndarray:
     """Silhouette of every sample; from all pairs where class sums are not exact enough."""
     points, linear = without_subnormals(points), is_linear(settings.distance, settings.method)
     dtype = wide_dtype() if linear or rounding_of(points) < np.finfo(np.float32).eps else np.float32

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from nrjax._utils.arrays import AnyArray
 from nrjax._utils.messages import reason_of
 from nrjax.scoring.arrays import Array, as_array
 from nrjax.scoring.checks import check_features, is_real
 
 
-def named_models(features: Any) -> Mapping[str, Any]:
+def named_models(features: Mapping[str, object] | AnyArray) -> Mapping[str, Any]:
     """Models by name, from a mapping or from one array `[models, samples, dims]`."""
     if not isinstance(features, Mapping):
         stacked = check_stack(features)
@@ -21,14 +22,14 @@ def named_models(features: Any) -> Mapping[str, Any]:
     return features
 
 
-def check_stack(features: Any) -> Array:
+def check_stack(features: AnyArray) -> Array:
     """An array `[models, samples, dims]` with at least one model."""
     array = as_array("features", features)
     check_shape(array)
     return array
 
 
-def check_shape(features: Any, samples: int | None = None) -> None:
+def check_shape(features: Array, samples: int | None = None) -> None:
     """Raises unless features are `[models, samples, dims]` of real numbers, by shape and type alone."""
     if features.ndim != 3 or not len(features):
         raise ValueError(
@@ -44,7 +45,7 @@ def check_shape(features: Any, samples: int | None = None) -> None:
         raise ValueError(f"features must be real numbers; got dtype {features.dtype}. Convert them to float32.")
 
 
-def each_checked(models: Mapping[str, Any], samples: int) -> Iterator[tuple[str, Array | str]]:
+def each_checked(models: Mapping[str, object], samples: int) -> Iterator[tuple[str, Array | str]]:
     """Every model's features, checked, or what is wrong with them.
 
     One model at a time: a mapping may compute features on access, and then they are not kept.

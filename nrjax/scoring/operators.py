@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
+from jax.stages import Wrapped
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels import krylov
 from nrjax.kernels.linalg import centre, exponent_of, matmul, power_of_two, total
 
@@ -39,7 +41,7 @@ class Features(Protocol):
     models: tuple[int, ...]
     rounding: float  # relative, of the features as they came
     shape: tuple[int, ...]  # [..., samples, dims]
-    dtype: Any
+    dtype: np.dtype
     by_dims: bool  # whether the Gram matrix is [dims, dims]
     one_shape: bool  # whether programs are compiled for every shape of their arguments, and should see one
     most_steps: int  # of an iteration, after which a decomposition is faster
@@ -56,11 +58,11 @@ class Features(Protocol):
         """Root of the mean squared length of the samples, uncentred."""
         ...
 
-    def multiply(self, block: Any) -> tuple[Any, Any]:
+    def multiply(self, block: Array) -> tuple[Array | None, Array]:
         """Images of the samples on the block, None if not `by_dims`, and products; see `krylov.multiply`."""
         ...
 
-    def rotate(self, images: list[Any], rotation: np.ndarray) -> Any:
+    def rotate(self, images: list[Array], rotation: np.ndarray) -> Array:
         """Images `[..., samples, rows]`, side by side, times `[..., rows, kept]`."""
         ...
 
@@ -68,7 +70,7 @@ class Features(Protocol):
         """See `Gram`."""
         ...
 
-    def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> Any:
+    def project(self, vectors: np.ndarray, values: np.ndarray, exponent: np.ndarray) -> Array:
         """Images of the samples on eigenvectors `[..., side, kept]` of `gram`; rows that are only rounding are zero."""
         ...
 
@@ -83,13 +85,13 @@ class Features(Protocol):
 class Programs(NamedTuple):
     """Jitted functions of one model, of stacked models, or of models over a mesh."""
 
-    multiply: Callable[..., Any]
-    multiply_samples: Callable[..., Any]
-    rotate: Callable[..., Any]
-    gram: Callable[..., Any]
-    project: Callable[..., Any]
-    size: Callable[..., Any]
-    map_models: Callable[..., Any]  # makes such a function of any other
+    multiply: Wrapped
+    multiply_samples: Wrapped
+    rotate: Wrapped
+    gram: Wrapped
+    project: Wrapped
+    size: Wrapped
+    map_models: Callable[..., Wrapped]  # makes such a function of any other
 
 
 def wide_dtype() -> type[np.floating]:
@@ -104,7 +106,7 @@ def programs(stacked: bool, mesh: Mesh | None) -> Programs:
         axis if mesh is not None and axis in mesh.axis_names else None for axis in ("models", "samples")
     )
 
-    def map_models(function: Callable[..., Any], split: tuple[bool, ...], results: Any):
+    def map_models(function: Callable[..., object], split: tuple[bool, ...], results: object) -> Wrapped:
         """`function(*arrays, axis_name=...)` of one model as a jitted function of many.
 
         `split` and `results` say which arguments and results have an axis of samples.
@@ -116,7 +118,7 @@ def programs(stacked: bool, mesh: Mesh | None) -> Programs:
         if mesh is None:
             return jax.jit(mapped)
 
-        def local(*arrays: Any) -> Any:
+        def local(*arrays: object) -> Any:
             return jax.tree.map(
                 lambda splits, mine: mine if splits else everyones(mine, by_models), results, mapped(*arrays)
             )

@@ -1,8 +1,8 @@
 """Whether features are those of two texts, as models of single texts give them for a pair."""
 
-from typing import Any
-
 import numpy as np
+
+from nrjax._utils.arrays import Array
 
 PARTS = 4
 CHECKED_ROWS = 256
@@ -18,7 +18,7 @@ def not_in_four(samples: int, dims: int, counts: np.ndarray) -> str | None:
     return NO_HALVES if dims % PARTS else None
 
 
-def without_halves(features: Any) -> str | None:
+def without_halves(features: Array) -> str | None:
     """Why features are not `[u, v, abs(u - v), u * v]`, told by some of their rows; None where they are."""
     rows = np.asarray(features[:: max(1, len(features) // CHECKED_ROWS)])
     first, second, apart, product = np.split(rows, PARTS, axis=1)

@@ -1,12 +1,13 @@
 """What a linear probe says of every sample when it is fitted without it."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels.agreement import average_precision, mean_of_used, r_squared
 from nrjax.kernels.ridge import leave_out
 from nrjax.kernels.spectrum import standardised
@@ -41,7 +42,7 @@ def as_outputs(target: Target) -> np.ndarray:
     return np.asarray(target.values, np.float64)
 
 
-def predictions_without(features: Any, target: Target) -> Predictions:
+def predictions_without(features: Array, target: Target) -> Predictions:
     """See `Predictions`; the regularisation is the one that `probe` chooses."""
     array, dtype, outputs = check_features("features", features), wide_dtype(), as_outputs(target)
     scale = np.ones(outputs.shape[1])

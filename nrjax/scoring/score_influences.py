@@ -1,9 +1,8 @@
 """What every sample, or group, adds to a score, by the way that suits the score and the number of samples."""
 
-from typing import Any
-
 import numpy as np
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels.error_bounds import Estimate
 from nrjax.scoring.confidence import FEW
 from nrjax.scoring.estimates import estimate_scores
@@ -20,7 +19,7 @@ from nrjax.targets import Target
 FEW_OF_CLASS = 20  # samples: half of them may be none of more than a few
 
 
-def score_influences(kind: ScoreKind, array: Any, estimate: Estimate, target: Target) -> np.ndarray:
+def score_influences(kind: ScoreKind, array: Array, estimate: Estimate, target: Target) -> np.ndarray:
     """Of samples, or of groups where there are any, or of parts of them.
 
     Args:
@@ -35,7 +34,7 @@ def score_influences(kind: ScoreKind, array: Any, estimate: Estimate, target: Ta
     is_balanced = kind.name.startswith("balanced_")  # then the smallest class decides
     samples = target.n_classes * int(target.counts.min()) if is_balanced else len(target)
     if of_units is not None and min(samples, target.independent) >= FEW:
-        return of_units
+        return of_units * np.sqrt(kind.teaching)
 
     def score_of(chosen: np.ndarray) -> float:
         estimates = estimate_scores([array[chosen]], target.take(chosen), (kind,))

@@ -68,6 +68,8 @@ class ScoreKind:
       leaves_out: whether it judges samples by the rest, without their group where there are groups; `estimate` then
         takes `groups`.
       chance: its value where features say nothing, from the shares of classes or labels; None where nobody knows.
+      teaching: times the variance that the values of the samples have by themselves. Every sample also decides for
+        others, and where that does not fade with the number of samples, it is above 1.
 
     Examples:
       >>> probe = nrjax.available_scores()["probe"]
@@ -96,6 +98,7 @@ class ScoreKind:
     others: tuple["ScoreKind", ...] = ()
     leaves_out: bool = False
     chance: Callable[[np.ndarray], float] | None = None
+    teaching: float = 1.0
 
     def of(self, target: Target) -> "ScoreKind":
         """The score of this target's task; one that is never defined, with the reason, where it has none."""

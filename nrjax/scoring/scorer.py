@@ -6,7 +6,9 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.typing import DTypeLike
 
+from nrjax._utils.arrays import Array
 from nrjax._utils.memory import Staging
 from nrjax._utils.messages import first_line
 from nrjax.scoring.ahead import CompileAhead
@@ -36,7 +38,7 @@ PERFECT = 1e-6  # below 1: a mean of shares that are all 1
 class _Model(NamedTuple):
     key: Hashable
     scores: ModelScores
-    array: Any
+    array: Any  # features, or probabilities
 
 
 class ModelScorer:
@@ -68,11 +70,11 @@ class ModelScorer:
         self._staging = Staging()
         self._ahead = CompileAhead(target, request.settings, self._kinds)
 
-    def expect(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
+    def expect(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> None:
         """Begins to compile what features of this shape and type need, in threads."""
         self._ahead.start(shape, dtype)
 
-    def add(self, key: Hashable, features: Any, probabilities: Any = None) -> None:
+    def add(self, key: Hashable, features: Array, probabilities: Any = None) -> None:
         """Adds one model; on a CPU its arrays are not needed any more afterwards."""
         scores = self._added[key] = ModelScores(features.shape[1])
         self._ahead.wait(features.shape)
@@ -159,7 +161,7 @@ class ModelScorer:
                     values = np.asarray(estimates[i, kind].value)
                     share = float(values.mean(dtype=np.float64))
                     if values.ndim and np.isin(values, (0, 1)).all():
-                        scores.hits[kind.name] = interval_of_share(share, self._target.independent)
+                        scores.hits[kind.name] = interval_of_share(share, self._free)
                     elif kind.name.startswith("balanced_"):
                         shares = np.asarray(estimates[i, kind].by_output, np.float64)
                         counts = self._target.counts * self._target.independent / len(self._target)
@@ -188,6 +190,11 @@ class ModelScorer:
             doubt = doubt or (None if kind.certain(estimate) else doubt_of_error(float(estimate.error)))
             if doubt and kind.name in scores.values:
                 scores.uncertain[kind.name] = doubt
+
+    @property
+    def _free(self) -> float:
+        """Samples, or groups, less the part of them that says where the classes are."""
+        return self._target.independent * max(1 - self._target.n_classes / len(self._target), 1 / 2)
 
     @property
     def _fewest_hits(self) -> int:

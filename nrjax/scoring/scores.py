@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def _kind_of_plugin(name: str) -> ScoreKind:
     return kind
 
 
-def check_labelled(kinds: Sequence[ScoreKind], labels: Any, n_clusters: Any) -> int | None:
+def check_labelled(kinds: Sequence[ScoreKind], labels: object, n_clusters: object) -> int | None:
     """Clusters to look for where there are no labels, 0 to choose; None where there are. Raises ValueError."""
     if labels is not None:
         if n_clusters is not None:
@@ -100,7 +100,7 @@ def check_labelled(kinds: Sequence[ScoreKind], labels: Any, n_clusters: Any) -> 
     return n_clusters
 
 
-def check_scores(scores: Any, by: Any) -> tuple[tuple[ScoreKind, ...], ScoreKind]:
+def check_scores(scores: str | Sequence[str], by: str | None) -> tuple[tuple[ScoreKind, ...], ScoreKind]:
     """The scores to compute and the one to order by (None: the first). Raises ValueError for a bad name."""
     names = (scores,) if isinstance(scores, str) else tuple(scores)
     known = {**_KINDS}

@@ -14,13 +14,13 @@ NO_SILHOUETTE = "Numbers and several labels have no silhouette: rank_batch(featu
 
 
 def check_settings(
-    n_components: Any = 10,
-    distance: Any = "cosine",
-    definition: Any = "rousseeuw",
-    solver: Any = "auto",
-    method: Any = "auto",
-    block_size: Any = None,
-    tolerance: Any = TOLERANCE,
+    n_components: int = 10,
+    distance: Distance = "cosine",
+    definition: Definition = "rousseeuw",
+    solver: Solver = "auto",
+    method: Method = "auto",
+    block_size: int | None = None,
+    tolerance: float = TOLERANCE,
 ) -> ScoreSettings:
     """Settings that the kernels accept. Raises TypeError or ValueError with the valid options."""
     for name, value, valid in (
@@ -73,7 +73,7 @@ def components_of(settings: ScoreSettings, shape: tuple[int, ...]) -> int:
     return min(settings.n_components, samples - 1, dims)
 
 
-def _positive(name: str, value: Any) -> int:
+def _positive(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer; got {value!r}.")
     if value < 1:

@@ -5,7 +5,6 @@ Models need no communication. Samples do: whatever is summed over samples is sum
 """
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nrjax._utils.arrays import Array
 from nrjax._utils.memory import in_slices, models_that_fit
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.silhouette import LINEAR_DISTANCES
@@ -26,7 +26,7 @@ from nrjax.scoring.silhouettes import score_features
 AXES = ("models", "samples")
 
 
-def check_mesh(mesh: Any, settings: ScoreSettings) -> None:
+def check_mesh(mesh: object, settings: ScoreSettings) -> None:
     """Raises unless the mesh has axes we know and the settings can be computed on it."""
     if not isinstance(mesh, Mesh):
         raise TypeError(f"mesh must be a jax.sharding.Mesh; got {type(mesh).__name__}.")
@@ -49,7 +49,7 @@ def spec(mesh: Mesh) -> PartitionSpec:
     return PartitionSpec(*(axis if axis in mesh.axis_names else None for axis in AXES), None)
 
 
-def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh) -> np.ndarray:
+def score_on_mesh(features: Array, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh) -> np.ndarray:
     """Scores of `[models, samples, dims]`, the same on every process.
 
     Every process runs the same loop on the same sums, so they agree on when it ends. Of a NumPy array as many models go
@@ -86,7 +86,7 @@ def score_on_mesh(features: Any, ids: np.ndarray, n_classes: int, settings: Scor
 
 
 def _score_together(
-    features: Any, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh, first: int
+    features: Array, ids: np.ndarray, n_classes: int, settings: ScoreSettings, mesh: Mesh, first: int
 ) -> np.ndarray:
     """Scores of models that are on the devices at once; `first` is the number of the first one."""
     models = len(features)
@@ -103,7 +103,7 @@ def _score_together(
     return np.array([score.value for score in scores[:models]])
 
 
-def _placed(features: Any, ids: np.ndarray, mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _placed(features: Array, ids: np.ndarray, mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Features, weights and labels on the mesh; filled up with a copy of a model and samples that do not count."""
     models, samples, _ = features.shape
     spare_models, spare_samples = (
@@ -128,10 +128,10 @@ def _placed(features: Any, ids: np.ndarray, mesh: Mesh) -> tuple[jax.Array, jax.
     mask = np.broadcast_to((np.arange(shape[1]) < samples).astype(np.float32), shape)
     labels = np.broadcast_to(np.pad(ids, (0, spare_samples)), shape)
     if isinstance(features, jax.Array):
-        features = jax.device_put(features, NamedSharding(mesh, spec(mesh)))
+        placed = jax.device_put(features, NamedSharding(mesh, spec(mesh)))
     else:
-        features = _place(features, mesh, spec(mesh))
-    return features, _place(mask, mesh, by_samples), _place(labels, mesh, by_samples)
+        placed = _place(features, mesh, spec(mesh))
+    return placed, _place(mask, mesh, by_samples), _place(labels, mesh, by_samples)
 
 
 def _place(array: np.ndarray, mesh: Mesh, how: PartitionSpec) -> jax.Array:

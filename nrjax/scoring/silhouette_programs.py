@@ -3,13 +3,16 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jax.stages import Wrapped
+from jax.typing import DTypeLike
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.distances import class_sums
 from nrjax.kernels.error_bounds import TOLERANCE
@@ -38,7 +41,7 @@ class Task:
       mesh: that the features are split over.
     """
 
-    ids: Any
+    ids: Array
     n_classes: int
     settings: ScoreSettings
     influence: bool = False
@@ -62,13 +65,13 @@ class Silhouettes(NamedTuple):
     shortest: np.ndarray
 
 
-def is_wide(dtype: Any, settings: ScoreSettings) -> bool:
+def is_wide(dtype: DTypeLike, settings: ScoreSettings) -> bool:
     """Whether silhouettes are computed in float64: where that costs little, or where the images are."""
     linear = is_linear(settings.distance, settings.method)
     return wide_dtype() == np.float64 and (linear or dtype == np.float64)
 
 
-def on_host(task: Task, settings: ScoreSettings, images: Any) -> bool:
+def on_host(task: Task, settings: ScoreSettings, images: Array | jax.ShapeDtypeStruct) -> bool:
     """Whether NumPy computes silhouettes, so that nothing has to be compiled: on a CPU, of few samples and classes."""
     is_plain = task.mesh is None and task.weights is None and len(images.shape) == 2
     return (
@@ -77,13 +80,15 @@ def on_host(task: Task, settings: ScoreSettings, images: Any) -> bool:
     )  # fmt: skip
 
 
-def evaluate(task: Task, images: Any) -> Silhouettes:
+def evaluate(task: Task, images: Array) -> Silhouettes:
     """Silhouettes from images; from all pairs where class sums are not exact enough."""
     settings = task.settings
 
     def run(settings: ScoreSettings) -> Silhouettes:
         if on_host(task, settings, images):
-            return Silhouettes(*host_silhouettes.evaluate(np.asarray(images), task.ids, task.n_classes, settings))
+            return Silhouettes(
+                *host_silhouettes.evaluate(np.asarray(images), np.asarray(task.ids), task.n_classes, settings)
+            )
         wide = is_wide(images.dtype, settings)
         program = program_of(silhouettes_of_model, images.ndim > 2, task.mesh, task.n_classes, reduced(settings), wide)
         with jax.enable_x64(wide):
@@ -97,7 +102,7 @@ def evaluate(task: Task, images: Any) -> Silhouettes:
     return silhouettes
 
 
-def sensitivity(task: Task, images: Any, tangents: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def sensitivity(task: Task, images: Array, tangents: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """How far the score of some rows may move, with components turned by `tangents` and images off by `noise`."""
     settings, wide = task.settings, is_wide(images.dtype, task.settings)
     rows = displaced_rows(settings, task.ids.shape[-1]) if task.mesh is None else slice(None)
@@ -107,7 +112,9 @@ def sensitivity(task: Task, images: Any, tangents: np.ndarray, noise: np.ndarray
     ids, weights = (None if x is None else x[..., rows] for x in (task.ids, task.weights))
     if on_host(task, settings, images):
         return np.asarray(
-            host_silhouettes.largest_move(images, np.asarray(ids), task.n_classes, settings, tangents, noise)
+            host_silhouettes.largest_move(
+                np.asarray(images), np.asarray(ids), task.n_classes, settings, tangents, noise
+            )
         )
     program = program_of(largest_move, images.ndim > 2, task.mesh, task.n_classes, reduced(settings), wide)
     dtype = np.float64 if wide else np.float32
@@ -122,8 +129,9 @@ def reduced(settings: ScoreSettings) -> ScoreSettings:
 
 @functools.cache
 def program_of(
-    function: Callable[..., Any], stacked: bool, mesh: Mesh | None, n_classes: int, settings: ScoreSettings, wide: bool
-) -> Callable[..., Any]:
+    function: Callable[..., object], stacked: bool, mesh: Mesh | None, n_classes: int, settings: ScoreSettings,
+    wide: bool,
+) -> Wrapped:  # fmt: skip
     """`silhouettes_of_model` or `largest_move`, jitted for models that lie as these."""
     map_models = programs(stacked, mesh).map_models
     partial = functools.partial(function, n_classes=n_classes, settings=settings, wide=wide)
@@ -174,7 +182,7 @@ def silhouettes_of_model(
     return means[0], sums[:, 0] / jnp.maximum(sums[:, 2], 1), means[1], shortest
 
 
-def influence_of_samples(images: Any, task: Task) -> Influence:
+def influence_of_samples(images: Array, task: Task) -> Influence:
     """Of one model's images, without the samples that do not count."""
     ids = task.ids if task.ids.ndim == 1 else task.ids[0]
     samples = len(ids) if task.weights is None else int(np.sum(np.asarray(task.weights)[0]))

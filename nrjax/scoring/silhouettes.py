@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.arrays import Array
 from nrjax._utils.memory import Staging, in_slices, models_that_fit
 from nrjax.kernels import ScoreSettings
 from nrjax.kernels.influence import Influence
@@ -59,12 +60,12 @@ class Score(NamedTuple):
         return f"the components are not certain, and the score may be off by {self.error:.1g}"
 
 
-def score_arrays(arrays: Sequence[Any], task: Task, staging: Staging | None = None) -> list[Score]:
+def score_arrays(arrays: Sequence[Array], task: Task, staging: Staging | None = None) -> list[Score]:
     """neuralRank scores of features `[samples, dims]` of one shape and type."""
     rounding = max(map(rounding_of, arrays))
     arrays = list(map(without_constants, arrays))
 
-    def score_one(array: Any) -> Score:
+    def score_one(array: Array) -> Score:
         return score_features(ArrayFeatures(array, rounding=rounding, staging=staging), task)[0]
 
     samples, dims = arrays[0].shape[-2:]
@@ -87,7 +88,7 @@ def score_arrays(arrays: Sequence[Any], task: Task, staging: Staging | None = No
         return [score or score_one(array) for score, array in zip(scores, arrays, strict=True)]
 
 
-def iterates(features: Any, settings: ScoreSettings) -> bool:
+def iterates(features: Array | Features, settings: ScoreSettings) -> bool:
     """Whether block Krylov iteration comes first: of features in float32 whose blocks are small beside them."""
     return (
         settings.solver in ("auto", "krylov") and working_dtype(features.dtype) == np.float32

@@ -10,12 +10,14 @@ and O(samples * n_components).
 import dataclasses
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
+from nrjax._utils.arrays import AnyArray, Array
 from nrjax._utils.memory import aligned_empty
 from nrjax.kernels.distances import Distance
 from nrjax.kernels.linalg import matmul
@@ -35,7 +37,7 @@ ROWS = 4096  # multiplied at once: one shape, whatever the batches are
 
 
 def score_stream(
-    batches: Iterable[tuple[Any, Any]],
+    batches: Iterable[tuple[AnyArray, ArrayLike]],
     *,
     n_components: int = 10,
     distance: Distance = "cosine",
@@ -101,7 +103,7 @@ class BatchedFeatures:
     by_dims, one_shape = True, False
     most_steps = 14  # each is a pass
 
-    def __init__(self, batches: Iterable[tuple[Any, Any]]):
+    def __init__(self, batches: Iterable[tuple[AnyArray, ArrayLike]]):
         """A look at the first batch, and a pass that learns labels and mean, and the Gram matrix if it is small."""
         self._batches = batches
         first = next(self._checked(), None)
@@ -137,7 +139,7 @@ class BatchedFeatures:
         rows = np.ldexp(np.asarray(self._sample, np.float64), -self._exponent)
         return np.sqrt(np.mean(np.sum(rows * rows, axis=1)))
 
-    def multiply(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def multiply(self, block: Array) -> tuple[np.ndarray, np.ndarray]:
         """One pass."""
         images, products = np.empty((self.shape[0], len(block)), np.float32), np.zeros(block.shape)
         for rows, start, count in self._blocks(np.float32, self.shape[1]):
@@ -146,7 +148,7 @@ class BatchedFeatures:
             products += np.asarray(product)
         return images, products
 
-    def rotate(self, images: list[Any], rotation: np.ndarray) -> np.ndarray:
+    def rotate(self, images: list[Array], rotation: np.ndarray) -> np.ndarray:
         """Of images that are in memory."""
         return np.concatenate(images, axis=-1) @ rotation
 
@@ -183,7 +185,7 @@ class BatchedFeatures:
         _, values, right = np.linalg.svd(factor, full_matrices=False)
         return self.project(right[:kept].T, values[:kept], np.asarray(self._exponent)), values[:kept]
 
-    def _blocks(self, dtype: Any, dims: int) -> Iterator[tuple[np.ndarray, int, int]]:
+    def _blocks(self, dtype: DTypeLike, dims: int) -> Iterator[tuple[np.ndarray, int, int]]:
         """Blocks `[ROWS, dims]` of shifted and scaled features, the row where they start, how many rows count."""
         block, filled, start, seen = aligned_empty((ROWS, dims), np.dtype(dtype)), 0, 0, []
         for features, classes in self._checked():

@@ -1,10 +1,9 @@
 """Samples that are there twice: leaving one out then leaves its twin in, and whoever remembers is right."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
+from nrjax._utils.arrays import Array
 from nrjax.kernels.linalg import matmul
 
 MOST_TWINS = 0.01  # of the samples
@@ -12,7 +11,7 @@ SAME = 1e-5  # of the largest value of column and row: copies that came in other
 CELLS = 1e4  # of a projection's spread: rows in one are compared
 
 
-def share_of_twins(features: Any) -> float:
+def share_of_twins(features: Array) -> float:
     """Share of the samples that have an equal other, in proportion to the columns' sizes; 0 up to `MOST_TWINS`.
 
     Two random projections put equal rows into one cell; rows of a cell are then compared with its first.
@@ -42,7 +41,7 @@ def share_of_twins(features: Any) -> float:
     return share if share > MOST_TWINS else 0.0
 
 
-def doubt_of_twins(features: Any) -> str | None:
+def doubt_of_twins(features: Array) -> str | None:
     """What there is to say of a score that leaves one sample out."""
     share = share_of_twins(features)
     return (

@@ -199,7 +199,7 @@ class Database:
         self._db, self._file = opened_for_writing(self.path), _file_at(self.path)
         self._warn("the file was removed during the sweep, and was written again.")
 
-    def _rows(self, table: str, where: str = "true", *values: Any) -> list[tuple[Any, ...]]:
+    def _rows(self, table: str, where: str = "true", *values: object) -> list[tuple[Any, ...]]:
         """Rows as they were written, without their checksums; of damaged ones it is said how many there are."""
         with self._translated_errors():
             rows = self._db.execute(f"SELECT * FROM {table} WHERE {where}", values).fetchall()
@@ -209,7 +209,7 @@ class Database:
         return whole
 
 
-def put(table: str, row: tuple[Any, ...]) -> Statement:
+def put(table: str, row: tuple[object, ...]) -> Statement:
     """What writes a row, in the place of one with its key."""
     return f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * (len(COLUMNS[table]) + 1))})", with_checksum(row)
 

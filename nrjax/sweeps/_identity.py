@@ -1,7 +1,6 @@
 """What tells a candidate from others before it is loaded: its fingerprint, its files, and what it may have died of."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from nrjax._utils.paths import walk_files
 from nrjax._version import __version__
@@ -10,12 +9,12 @@ from nrjax.ranking import state_of
 from nrjax.sweeps._store import Store
 
 
-def key_of(candidates: Mapping[str, Any], name: str) -> str:
+def key_of(candidates: Mapping[str, object], name: str) -> str:
     """Where a candidate lies; empty for what is no file."""
     return candidates.key(name) if isinstance(candidates, (Candidates, Zoo)) else ""
 
 
-def fingerprint_of(candidates: Mapping[str, Any], name: str, store: Store, key: str) -> str | None:
+def fingerprint_of(candidates: Mapping[str, object], name: str, store: Store, key: str) -> str | None:
     """Of a candidate whose files are those that it was read from, or that is there alive; else it must be loaded."""
     if key:
         return store.fingerprint(key)
@@ -28,7 +27,7 @@ def fingerprint_of(candidates: Mapping[str, Any], name: str, store: Store, key: 
 
 
 def identity_of(
-    candidates: Mapping[str, Any], name: str, key: str, fingerprint: str | None, conditions: str
+    candidates: Mapping[str, object], name: str, key: str, fingerprint: str | None, conditions: str
 ) -> str | None:
     """Of a candidate that may die: its content, and the engine and the limits that it has.
 

@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 from nrjax.ranking import CandidateResult, ExtractionSpec, Job, LabelledSamples, Listener, RoundSpec
 from nrjax.sweeps._owner import temporary_path
@@ -38,8 +37,8 @@ class Local:
     """
 
     def __init__(
-        self, models: Mapping[str, Any], target: LabelledSamples, spec: ExtractionSpec, *,
-        cache: Any = None, workers: int | None = None,
+        self, models: Mapping[str, object], target: LabelledSamples, spec: ExtractionSpec, *,
+        cache: object = None, workers: int | None = None,
         time_limit: float | None = None, memory_limit: int | None = None,
         environment: Mapping[str, str] | None = None, programs: Path | None = None,
     ):  # fmt: skip

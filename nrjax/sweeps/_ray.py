@@ -55,8 +55,8 @@ class Ray:
     """
 
     def __init__(
-        self, models: Mapping[str, Any], target: LabelledSamples, spec: ExtractionSpec, *,
-        cache: Any = None, address: str | None = None,
+        self, models: Mapping[str, object], target: LabelledSamples, spec: ExtractionSpec, *,
+        cache: object = None, address: str | None = None,
         devices_per_model: int = 1, workers: int | None = None, **limits: Any,
     ):  # fmt: skip
         self._ray = ray = framework("ray", "engine='ray'")

@@ -56,7 +56,7 @@ MIGRATIONS = (_FIRST, _SECOND)  # what makes version i + 1 of version i
 VERSION = len(MIGRATIONS)
 
 
-def checksum_of(*values: Any) -> str:
+def checksum_of(*values: object) -> str:
     """Of the values of a row: a flipped bit in any of them gives another one."""
     digest = hashlib.sha256()
     for value in values:
@@ -66,11 +66,11 @@ def checksum_of(*values: Any) -> str:
     return digest.hexdigest()[:32]
 
 
-def with_checksum(row: Sequence[Any]) -> tuple[Any, ...]:
+def with_checksum(row: Sequence[object]) -> tuple[Any, ...]:
     """A row as it is written."""
     return (*row, checksum_of(*row))
 
 
-def is_whole(row: Sequence[Any]) -> bool:
+def is_whole(row: Sequence[object]) -> bool:
     """Whether a row that was read is the one that was written."""
     return row[-1] == checksum_of(*row[:-1])

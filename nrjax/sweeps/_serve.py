@@ -24,7 +24,7 @@ class _Pipe:
         self._connection, self._lock = connection, threading.Lock()
         self.recv = connection.recv
 
-    def send(self, what: Any) -> None:
+    def send(self, what: object) -> None:
         """Says it whole."""
         with self._lock:
             self._connection.send(what)

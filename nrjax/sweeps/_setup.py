@@ -33,7 +33,7 @@ class Setup:
       ValueError: the samples cannot be handed over, or the disk is full.
     """
 
-    def __init__(self, models: Mapping[str, Any], target: LabelledSamples, spec: ExtractionSpec, cache: Any):
+    def __init__(self, models: Mapping[str, object], target: LabelledSamples, spec: ExtractionSpec, cache: object):
         array = target.samples if isinstance(target.samples, np.ndarray) else None
         fields = {"kind": target.kind, "target": target.target}
         samples = target.samples if array is None else (array.dtype, array.shape)
@@ -68,7 +68,7 @@ def runner_of(files: tuple[int, ...]) -> CandidateRunner:
     return CandidateRunner(models, target, extraction_of(target, spec, cache), fingerprints=True, in_worker=True)
 
 
-def packed_models(models: Mapping[str, Any], *rest: Any) -> tuple[bytes, dict[str, str]]:
+def packed_models(models: Mapping[str, object], *rest: object) -> tuple[bytes, dict[str, str]]:
     """Models and what goes with them as bytes; and why some models stay behind, by name.
 
     Raises:
@@ -90,7 +90,7 @@ def packed_models(models: Mapping[str, Any], *rest: Any) -> tuple[bytes, dict[st
 _NOT_HANDED = "cannot be handed to other processes"
 
 
-def _reason(models: Mapping[str, Any], name: str) -> str:
+def _reason(models: Mapping[str, object], name: str) -> str:
     try:
         if isinstance(models, Candidates):
             cloudpickle.dumps(models.without(set(models) - {name}))

@@ -50,7 +50,7 @@ class Store(Database):
                 records[fingerprint] = ModelRecord(fingerprint, described, preprocessing, {})
         return records
 
-    def add_target(self, fingerprint: str, name: str, kind: str, samples: int, classes: Sequence[Any]) -> None:
+    def add_target(self, fingerprint: str, name: str, kind: str, samples: int, classes: Sequence[object]) -> None:
         """Remembers a target."""
         self._write(
             put("targets", (fingerprint, _text(name), kind, samples, json.dumps([str(label) for label in classes])))
@@ -141,7 +141,7 @@ class Store(Database):
         statement = "DELETE FROM failures WHERE target = ? AND candidate = ?"
         self._write(*((statement, (target, candidate)) for candidate in candidates))
 
-    def begin_run(self, target: str, command: str, settings: Mapping[str, Any]) -> int:
+    def begin_run(self, target: str, command: str, settings: Mapping[str, object]) -> int:
         """Remembers that a run begins; its number."""
         with self._translated_errors():
             (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
@@ -151,7 +151,7 @@ class Store(Database):
         self._write(put("runs", row))
         return number
 
-    def end_run(self, number: int, outcome: Mapping[str, Any]) -> None:
+    def end_run(self, number: int, outcome: Mapping[str, object]) -> None:
         """Remembers how a run that began here ended."""
         _, started, _, *rest, _ = self._begun[number]
         self._write(put("runs", (number, started, time.time(), *rest, json.dumps(outcome, allow_nan=False))))

@@ -5,7 +5,7 @@ import functools
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from nrjax._utils.memory import shared_devices
 from nrjax.datasets import ColumnChoice, without_news
 from nrjax.kernels import Definition, Distance, Method, Solver
 from nrjax.kernels.error_bounds import TOLERANCE
-from nrjax.models import LayerChoice, Precision
+from nrjax.models import AnyModels, LayerChoice, Precision
 from nrjax.ranking import CandidateRunner, Plan, progress_of
 from nrjax.sweeps._cached_extraction import extraction_of
 from nrjax.sweeps._checks import EngineName, check_engine, check_race, check_retries, check_system
@@ -28,9 +28,9 @@ from nrjax.target_tasks import TaskName
 
 
 def sweep(
-    models: Any,
-    data: Any,
-    labels: Any = None,
+    models: AnyModels,
+    data: object,
+    labels: Iterable[object] | None = None,
     *,
     store: str | Path | None = None,
     top: int | None = None,
@@ -44,7 +44,7 @@ def sweep(
     keep_features: str | Path | None = None,
     retry_failed: bool | Collection[str] = False,
     task: TaskName | None = None,
-    groups: Any = None,
+    groups: str | Iterable[object] | None = None,
     text: str | Sequence[str] | None = None,
     image: str | None = None,
     label: str | Sequence[str] | None = None,

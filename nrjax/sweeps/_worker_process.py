@@ -147,7 +147,7 @@ class WorkerProcess:
         if job is not None or not idle:
             self._tell(job)
 
-    def _tell(self, what: Any) -> None:
+    def _tell(self, what: object) -> None:
         with contextlib.suppress(OSError):  # it is dead, which is seen elsewhere
             self.connection.send_bytes(cloudpickle.dumps(what))  # scores may be anybody's functions
 

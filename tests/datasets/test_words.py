@@ -110,7 +110,7 @@ def test_whole_sentences_are_drawn():
     tags = [list(rng.choice(["N", "V"], length)) for length in lengths]
     data = nrjax.load_dataset(frame(sentences, tags), max_samples=100)
     assert 90 <= len(data.labels) <= 100
-    drawn, counts = np.unique(data.groups, return_counts=True)
+    drawn, counts = np.unique(np.asarray(data.groups), return_counts=True)
     np.testing.assert_array_equal(counts, lengths[drawn])
 
 

@@ -32,7 +32,9 @@ def test_grey_networks_of_timm():
     grey = [Image.fromarray(picture).convert("L") for picture in PICTURES]
     right = right_of_timm(module, transform, grey)
     assert np.allclose(extract_features(module, PICTURES), right, atol=1e-4)
-    assert np.allclose(extract_features(module, np.stack(grey)[..., None]), right, atol=1e-4)
+    assert np.allclose(
+        extract_features(module, np.stack([np.asarray(picture) for picture in grey])[..., None]), right, atol=1e-4
+    )
 
 
 def test_networks_of_timm_of_another_size():

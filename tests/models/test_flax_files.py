@@ -1,5 +1,7 @@
 """`flax_model.msgpack` of older releases of transformers: what PyTorch's network of the same weights gives."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from flax import serialization
@@ -14,7 +16,7 @@ def write(module, folder):
     """The weights as those releases wrote them, by the kinds of modules: kernels `[in, out]`, scales, embeddings."""
     import torch
 
-    tree: dict = {}
+    tree: Any = {}
     kinds = {torch.nn.Linear: "kernel", torch.nn.Conv2d: "kernel", torch.nn.LayerNorm: "scale",
              torch.nn.Embedding: "embedding"}  # fmt: skip
     parts = dict(module.named_modules())
@@ -60,7 +62,7 @@ def test_nearly_right(transformers, tmp_path):
     network = sources.save_bert(tmp_path / "bert", 0)
     write(network, tmp_path / "bert")
     path = tmp_path / "bert" / "flax_model.msgpack"
-    tree = serialization.msgpack_restore(path.read_bytes())
+    tree: Any = serialization.msgpack_restore(path.read_bytes())
     del tree["encoder"]["layer"]["0"]["output"]
     path.write_bytes(serialization.msgpack_serialize(tree))
     with pytest.raises(ValueError, match=r"its weights do not fit the architecture: encoder\.layer\.0\.output\."):

@@ -48,7 +48,7 @@ def hub(tmp_path):
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *arguments):
+        def log_message(self, format, *args):
             pass
 
         def do_HEAD(self):

@@ -102,7 +102,7 @@ def test_linen_outputs_are_those_of_the_model():
     np.testing.assert_allclose(ours["output"], expected, atol=1e-6)
     np.testing.assert_allclose(ours[-1], expected, atol=1e-6)
     np.testing.assert_allclose(ours["shared"], intermediates["shared"]["__call__"][0].reshape(9, -1), atol=1e-5)
-    hidden = intermediates["head"]["hidden"]["__call__"][0]
+    hidden = np.asarray(intermediates["head"]["hidden"]["__call__"][0])
     np.testing.assert_allclose(ours["head/hidden"], hidden, atol=1e-5)
     np.testing.assert_allclose(ours["penultimate"], jax.nn.relu(hidden), atol=1e-5)  # dropout is off
     np.testing.assert_array_equal(ours[0], images.reshape(9, -1))
@@ -127,8 +127,8 @@ def test_subclass_calling_super_is_one_layer():
             return nn.relu(super().__call__(x))
 
     class ReLULinear(nnx.Linear):
-        def __call__(self, x):
-            return nnx.relu(super().__call__(x))
+        def __call__(self, *inputs):
+            return nnx.relu(super().__call__(*inputs))
 
     class Linen(nn.Module):
         @nn.compact

@@ -11,7 +11,7 @@ import nrjax
 from nrjax.scoring import scores as registry
 
 
-def noisy(seed, samples, dims, classes, by, change=lambda features: features):
+def noisy(seed, samples, dims, classes, by, change=lambda features: features) -> tuple[np.ndarray, np.ndarray]:
     rng, labels = np.random.default_rng(seed), np.arange(samples) % classes
     noise = rng.normal(size=(samples, dims))
     return change(noise + by * np.eye(classes)[labels] @ rng.normal(size=(classes, dims))), labels
