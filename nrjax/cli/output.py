@@ -39,9 +39,7 @@ def features_of(ranking: Any, candidates: Any, samples: Any, layer: Any, pooling
     from nrjax.models import as_model, extract_features
 
     def features(name: str) -> Any:
-        model = as_model(candidates[name])
-        if pooling is not None:
-            model.pool_by(pooling)
+        model = as_model(candidates[name]).pooled_by(pooling)
         return extract_features(model, samples, as_layer(ranking[name].layer or layer))
 
     return features

@@ -75,9 +75,13 @@ def _list(models: tuple[str, ...], where: str | None, output: str) -> None:
 @click.argument("model")
 @click.argument("name", required=False)
 @click.option("--image-size", type=Size(), metavar="HxW", help="Size of images, if the file does not contain it.")
+@click.option("--builder", metavar="MODULE:FUNCTION", help="Function that builds a network of torch:FILE.safetensors.")
+@click.option("--download", is_flag=True, help="Download missing weights from the hub.")
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option
-def layers(model: str, name: str | None, image_size: tuple[int, int] | None, output: str) -> None:
+def layers(
+    model: str, name: str | None, image_size: tuple[int, int] | None, builder: str | None, download: bool, output: str
+) -> None:
     """List the layers of a model, in order of execution.
 
     MODEL is a name such as timm:resnet18, hf:DIRECTORY, onnx:FILE, torch:FILE or keras:FILE; or a zoo or list, and
@@ -85,7 +89,7 @@ def layers(model: str, name: str | None, image_size: tuple[int, int] | None, out
     """
     import nrjax
 
-    candidates = load_models((model,), "", None, image_size=image_size)
+    candidates = load_models((model,), "", None, image_size=image_size, builder=builder, download=download)
     if name is None and len(candidates) > 1:
         raise ValueError(f"{model} has {len(candidates)} models; name one of them: {', '.join(list(candidates)[:20])}.")
     if name is not None and name not in candidates:

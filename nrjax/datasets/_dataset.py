@@ -36,6 +36,10 @@ class Dataset:
     task: str = "classification"
     groups: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        names = ", ".join(map(str, self.class_names[:10])) + (", ..." if len(self.class_names) > 10 else "")
+        return f"<Dataset of {len(self.labels):,} samples ({self.kind}), {self.task}: {names}>"
+
     def __iter__(self) -> Iterator[Any]:
         return iter((self.samples, self.labels, self.class_names))
 

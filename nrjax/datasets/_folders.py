@@ -77,8 +77,9 @@ class Folders:
         if not self._files:
             tables = sorted(path.name for path in self._root.iterdir() if suffix_of(path.name) in (*SUFFIXES, ".npz"))
             advice = f" Give one of its tables: {', '.join(map(printable, tables[:5]))}." if tables else remark
+            where = "no image in them" if self.class_names else "no image in a folder"
             raise ValueError(
-                f"{who}: expected one folder of images per class; found {len(self.class_names)} folders and no image "
+                f"{who}: expected one folder of images per class; found {len(self.class_names)} folders and {where} "
                 f"({suffixes}) and no recording ({', '.join(sorted(SOUND_SUFFIXES))}).{advice}"
             )
         empty = [printable(name) for name, count in zip(self.class_names, counts, strict=True) if not count]

@@ -49,7 +49,7 @@ def load_head(directory: str | Path, model: object) -> Head:
       (3,)
     """
     directory, model = Path(directory), as_model(model)
-    path = check_regular(directory / DESCRIPTION)
+    path = check_regular(directory / DESCRIPTION, str(directory / DESCRIPTION))
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"{DESCRIPTION} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read.")
     try:
@@ -75,6 +75,7 @@ def load_head(directory: str | Path, model: object) -> Head:
             f"{directory} holds no head that can be read: weights {weights.shape}, bias {bias.shape}, "
             f"{len(classes)} classes."
         )
+    model = model.pooled_by(pooling)
     if fields["task"] == "classification":
         model.name_classes(classes)  # they are part of a zero-shot classifier
     if fingerprint and fingerprint != _fingerprint(model):
@@ -82,8 +83,6 @@ def load_head(directory: str | Path, model: object) -> Head:
             f"the head in {directory} was fitted on another model ({described.get('source') or fingerprint[:12]}), or "
             "its weights or preprocessing have changed; fit it again."
         )
-    if pooling is not None:
-        model.pool_by(pooling)
     return Head(model, classes=classes, weights=weights, bias=bias, limits=limits, **fields)
 
 

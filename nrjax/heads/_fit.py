@@ -51,9 +51,7 @@ def fit_head(
       0.9
       >>> head.save("head")
     """
-    model = as_model(model)
-    if pooling is not None:
-        model.pool_by(pooling)
+    model = as_model(model).pooled_by(pooling)
     target = Target.of(labels, task=task, groups=groups)
     if target.task == "classification":
         model.name_classes(target.classes)

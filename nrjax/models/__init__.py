@@ -9,7 +9,7 @@ from nrjax.models._checkpoints import load_variables, save_variables
 from nrjax.models._cnn import PaperCNN, paper_cnn, same_convolution
 from nrjax.models._content import code_of, digest_of
 from nrjax.models._embedder import from_embedder
-from nrjax.models._extract import extract_features
+from nrjax.models._extract import check_batch_size, extract_features
 from nrjax.models._feature_batches import FeatureBatches
 from nrjax.models._features import Extracted, Features
 from nrjax.models._flax import from_linen, from_nnx
@@ -32,9 +32,10 @@ from nrjax.models._zoo import Zoo, load_zoo, save_model
 __all__ = [
     "BATCH_SIZE", "EXTRAS", "LAYER_POOLINGS", "AnyModels", "Candidates", "CheckpointError", "Definition", "Description",
     "Extracted", "FeatureBatches", "Features", "FingerprintError", "Inputs", "JaxModel", "Kind", "Layer", "LayerChoice",
-    "LayerError", "MissingFramework", "Model", "PaperCNN", "Precision", "Preprocessing", "Samples", "Zoo",
-    "ZooError", "architectures", "as_model", "check_pooling", "check_samples", "code_of", "custom_architectures",
-    "digest_of", "extract_features", "framework", "from_embedder", "from_function", "from_keras", "from_linen",
-    "from_nnx", "from_torch", "layers", "load_candidates", "load_model", "load_variables", "load_zoo", "paper_cnn",
-    "register_architecture", "same_convolution", "save_model", "save_variables", "search_hub", "write_list",
+    "LayerError", "MissingFramework", "Model", "PaperCNN", "Precision", "Preprocessing", "Samples", "Zoo", "ZooError",
+    "architectures", "as_model", "check_batch_size", "check_pooling", "check_samples", "code_of",
+    "custom_architectures", "digest_of", "extract_features", "framework", "from_embedder", "from_function",
+    "from_keras", "from_linen", "from_nnx", "from_torch", "layers", "load_candidates", "load_model", "load_variables",
+    "load_zoo", "paper_cnn", "register_architecture", "same_convolution", "save_model", "save_variables", "search_hub",
+    "write_list",
 ]  # fmt: skip

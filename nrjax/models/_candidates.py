@@ -10,6 +10,7 @@ from nrjax.models._live import as_model
 from nrjax.models._model import SAMPLES_OF, Description, Model
 from nrjax.models._where import WHEN_RUN, names_in, parse_where, split_where
 
+FIELDS = ("name", "source", "license", "parameters", "bytes", "family", "architecture")  # a condition may name them
 LOADING = ("parameters", "bytes")  # fields that are known of a model when it is loaded
 
 
@@ -136,7 +137,7 @@ class Candidates(Mapping[str, Any]):
         said of `ms` becomes `when_run`.
 
         Raises:
-          ValueError: it is no expression, or holds for no candidate.
+          ValueError: it is no expression, names a field that no candidate has, or holds for no candidate.
         """
         expression, later = split_where(expression)
         when_run = " and ".join(filter(None, [self.when_run, later]))
@@ -144,8 +145,9 @@ class Candidates(Mapping[str, Any]):
             return Candidates(self.all(), when_run)
         holds, names = parse_where(expression), names_in(expression)
         sizes = names & set(LOADING)
-        chosen = []
+        chosen, fields = [], {*FIELDS}
         for candidate in self._candidates.values():
+            fields |= {*candidate.known}
             if names - set(candidate.known):
                 try:
                     candidate = candidate.looked_up(sizes=bool(sizes))
@@ -153,8 +155,14 @@ class Candidates(Mapping[str, Any]):
                 except Exception:  # it stays, and the ranking says why it cannot be loaded
                     chosen.append(candidate)
                     continue
+            fields |= {*candidate.known}
             if candidate.problem or holds(candidate.known):
                 chosen.append(candidate)
+        if unknown := sorted(names - fields):
+            raise ValueError(
+                f"where: no model has a field {unknown[0]!r}; there are {', '.join(sorted(fields))}, {WHEN_RUN}. Text "
+                f"is written in quotes, '{unknown[0]}'."
+            )
         if not chosen:
             raise ValueError(f"where: {expression!r} holds of none of {len(self)} models.")
         return Candidates(chosen, when_run)

@@ -74,6 +74,7 @@ def extract_layers(
 
     There are at least `batches`, if `batch_size` is None.
     """
+    check_batch_size(batch_size)
     model = as_model(model)
     kind, samples = check_samples(samples)
     check_kind(model, kind)
@@ -92,6 +93,12 @@ def extract_layers(
     for remark in remarks:
         warnings.warn(remark, RuntimeWarning, stacklevel=3)
     return features
+
+
+def check_batch_size(batch_size: object) -> None:
+    """Raises ValueError unless it is a positive integer, or None."""
+    if batch_size is not None and not (isinstance(batch_size, (int, np.integer)) and batch_size >= 1):
+        raise ValueError(f"batch_size must be an integer of at least 1, or None, which chooses; got {batch_size!r}.")
 
 
 def check_kind(model: Model, kind: Kind) -> None:

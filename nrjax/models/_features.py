@@ -69,8 +69,7 @@ class Features:
           Exception: whatever a model raises that cannot take the samples; a `LayerError` is the reason of its layer.
         """
         check_kind(model, self._kind)
-        if self._pooling is not None:
-            model.pool_by(self._pooling)
+        model = model.pooled_by(self._pooling)
         samples = self._fit(model)
         if self._kind == "position":
             chosen = list(self._layers or model.map_layers(model.inputs.prepare(samples[:1])))

@@ -149,7 +149,7 @@ class HuggingFaceModel(Model):
     def pool_by(self, pooling: str) -> None:
         """Pools tokens in another way, and not as the model itself does; see `POOLINGS`."""
         check_pooling(pooling, "a network of Hugging Face")
-        self._pooling = pooling
+        self._pooling = self.pooling = pooling
         if self.classes:  # what its classifier reads is its own pooling
             self.module, self.classes, self._layers = self.module.base_model, False, None
 

@@ -133,4 +133,7 @@ def _load_module(
     wrong += [str(key[0] if isinstance(key, tuple) else key) for key in report.get("mismatched_keys", ())]
     if wrong:
         raise ValueError(f"{who}: its weights do not fit the architecture: {', '.join(wrong[:5])} would be random.")
+    for key, parameter in module.named_parameters():
+        if key in missing:  # nothing uses it; random numbers would make another fingerprint each time
+            parameter.data.zero_()
     return module, missing

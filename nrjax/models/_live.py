@@ -54,11 +54,12 @@ def as_model(model: object) -> Model:
         from nrjax.models._keras import from_keras
 
         return from_keras(model)
+    advice = " A function is passed as from_embedder(function)." if callable(model) else ""
     raise TypeError(
         "A model is an nnx.Module, a pair (linen module, variables), an equinox.Module, a tuple (transformed by Haiku, "
         "params), a torch.nn.Module, a pair (network of transformers, tokenizer or processor), a pipeline, a "
         "keras.Model, a name such as timm:resnet18, hf:DIRECTORY, onnx:FILE or keras:FILE, or what load_zoo, "
-        f"from_linen, from_nnx, from_function and from_torch return; got {_described(model)}."
+        f"from_linen, from_nnx, from_function and from_torch return; got {_described(model)}.{advice}"
     )
 
 

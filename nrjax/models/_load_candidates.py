@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nrjax._utils.messages import printable, shortened
-from nrjax.datasets import Kind
+from nrjax.datasets import Kind, kind_of_file
 from nrjax.models._candidate_lists import LISTS, Entry, read_list
 from nrjax.models._candidates import Candidate, Candidates
 from nrjax.models._load import load_applicable, load_model
-from nrjax.models._many_names import expand, find_models, names_of
+from nrjax.models._many_names import expand, find_models, names_of, prefix_of
 from nrjax.models._sources import has_prefix, prefixes, versions_of
 from nrjax.models._zoo import Zoo, load_zoo
 
@@ -52,7 +52,7 @@ def load_candidates(
     if isinstance(models, Candidates) and options:
         raise ValueError(f"{', '.join(options)}: these candidates are named already; pass it to load_candidates.")
     options["download"] = download
-    if isinstance(models, Mapping) and where is None:
+    if isinstance(models, Mapping) and where is None and not (isinstance(models, Zoo) and device is not None):
         values = models.values() if isinstance(models, dict) else ()  # other mappings may compute what is looked up
         if not any(isinstance(value, (str, Path)) for value in values):
             return models  # a zoo, or live models: nothing to be done
@@ -146,6 +146,8 @@ def _candidates_of_name(name: str, base: Path, options: Options) -> list[Candida
     if path.suffix.lower() in LISTS and not path.is_dir():
         entries = (_candidates_of_entry(entry, path.parent, options) for entry in read_list(path))
         return [candidate for candidates in entries for candidate in candidates]
+    if path.exists() and (prefix := prefix_of(path)) is not None:
+        return [dataclasses.replace(_candidate(f"{prefix}:{path}", Path(), options), name=name)]
     if path.is_dir():
         return _candidates_of_folder(path, options)
     if ":" in name and not path.exists():
@@ -159,6 +161,11 @@ def _candidates_of_name(name: str, base: Path, options: Options) -> list[Candida
 def _candidates_of_folder(path: Path, options: Options) -> list[Candidate]:
     """Candidates of a folder of models: a zoo, directories and files of frameworks, or both."""
     named, in_zoo, others = find_models(path)
+    if not named and not in_zoo and any(kind_of_file(each.name) for part in ("*", "*/*") for each in path.glob(part)):
+        raise ValueError(
+            f"Models {printable(str(path))!r}: there are images or recordings, and no models. As labelled data it is "
+            "the second argument, on the command line --data."
+        )
     if not named:
         return _candidates_of_zoo(load_zoo(path), options)
     if others:

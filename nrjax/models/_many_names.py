@@ -15,6 +15,8 @@ FILES = {  # prefixes of files by their suffix
     ".onnx": "onnx", ".keras": "keras", ".pt2": "torch", ".tflite": "litert", ".gguf": "gguf",
 }  # fmt: skip
 
+OF_FOLDERS = ("hf", "hf-zeroshot")  # a pattern leaves out the files beside them
+
 
 def expand(name: str, base: Path) -> list[tuple[str, tuple[Kind, ...]]]:
     """The names that a name with a prefix stands for, each with the kinds of samples that it is a candidate for.
@@ -28,6 +30,8 @@ def expand(name: str, base: Path) -> list[tuple[str, tuple[Kind, ...]]]:
         return [(name, ())]
     if listing is None or _names_files(where):
         paths = sorted(glob.glob(str(Path(where).expanduser()), root_dir=str(base)))
+        if prefix in OF_FOLDERS:
+            paths = [path for path in paths if (base / path).is_dir()]
         if paths:
             return [(f"{prefix}:{path}", ()) for path in paths]
         if listing is None or where.startswith((".", "/", "~")):
@@ -52,14 +56,14 @@ def find_models(folder: Path) -> tuple[dict[str, str], list[str], list[str]]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".", "__")):
             continue
-        if (prefix := _prefix_of(path)) is not None:
+        if (prefix := prefix_of(path)) is not None:
             named[path.name] = f"{prefix}:{path}"
         elif path.is_dir():
             (zoo if (path / DESCRIPTION).exists() else others).append(path.name)
     return named, zoo, others
 
 
-def _prefix_of(path: Path) -> str | None:
+def prefix_of(path: Path) -> str | None:
     """What reads a file or folder that holds one model; None where nothing does, or a zoo."""
     if not path.is_dir():
         return FILES.get(path.suffix.lower())

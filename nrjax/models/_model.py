@@ -1,10 +1,11 @@
 """What every model is, wherever it comes from: inputs, layers, outputs, a fingerprint, a description."""
 
 import abc
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -141,6 +142,14 @@ class Model(abc.ABC):
         check_layer_pooling(pooling)
         self.pooling = pooling
 
+    def pooled_by(self, pooling: str | None) -> Self:
+        """A shallow copy that pools by `pooling`, so that this model stays as it is; None gives the model itself."""
+        if pooling in (None, self.pooling):
+            return self
+        other = copy.copy(self)
+        other.pool_by(pooling)
+        return other
+
     def name_classes(self, classes: Sequence[Any]) -> None:  # noqa: B027  (most have their own)
         """Takes the names of the target's classes, before anything runs."""
 
@@ -172,7 +181,8 @@ class Model(abc.ABC):
         from nrjax.models._content import code_of, digest_of
 
         code = () if package_of(type(self).__module__) == "nrjax" else code_of(type(self))
-        return digest_of([type(self).__name__, self.inputs.preprocessing, *code, *self.parts()])
+        pooling = () if self.pooling is None else (f"pooling {self.pooling}",)
+        return digest_of([type(self).__name__, self.inputs.preprocessing, *pooling, *code, *self.parts()])
 
     def release(self) -> None:  # noqa: B027  (most take nothing)
         """Releases what inference took, such as the memory of a device; the next `outputs` takes it again."""

@@ -65,7 +65,8 @@ class OnnxModel(Model):
         if preprocessing is None:
             takes_bytes = dtype != np.uint8 and scales_images(*self._factor_and_offset(graph, sizes, dtype))
             preprocessing = Preprocessing(scale=1.0 if takes_bytes else 1 / 255)
-        if image_size is not None and len(sizes) == 3 and preprocessing.image_size is None:
+        has_no_size = len(sizes) == 3 and None in (sizes[:2] if is_channels_last(sizes) else sizes[1:])
+        if image_size is not None and has_no_size and preprocessing.image_size is None:
             preprocessing = dataclasses.replace(preprocessing, image_size=image_size)
         self.inputs = inputs_of_graph(sizes, dtype, preprocessing)
         self.channels_first = not is_channels_last(sizes)

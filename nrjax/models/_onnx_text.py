@@ -133,7 +133,7 @@ class OnnxTextModel(Model):
     def pool_by(self, pooling: str) -> None:
         """Pools tokens in another way, and not as sentence-transformers said."""
         check_pooling(pooling, "an ONNX file of texts")
-        self._pooling = pooling
+        self._pooling = self.pooling = pooling
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The graph with its weights, and the pooling; the tokenizer is part of the preprocessing."""

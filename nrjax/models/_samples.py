@@ -45,6 +45,8 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
     if isinstance(samples, (list, tuple)) and len({getattr(sample, "shape", None) for sample in samples}) > 1:
         return "image", Images.of(list(samples))
     images = check_images(samples)
+    if images.ndim == 3 and images.shape[2] in (1, 3, 4) and min(images.shape[:2]) > 4 and images.dtype == np.uint8:
+        raise ValueError(f"images must be [samples, ...]; got {images.shape}, one image. For one, images[None].")
     if images.ndim == 3 and images.dtype == np.uint8:  # grey images without an axis of channels
         images = images[..., None]
     if images.dtype == np.uint8:

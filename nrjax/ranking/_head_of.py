@@ -26,7 +26,7 @@ def head_of(plan: "Plan", scored: ScoredModel) -> Head:
         raise ValueError(f"{scored.name} failed, so it has no head: {scored.reason}")
     layer = _layer_of(plan, scored)
     spec = dataclasses.replace(plan.extraction, layers=(layer,), probabilities=False)
-    model = as_model(plan.candidates[scored.name])
+    model = as_model(plan.candidates[scored.name]).pooled_by(spec.pooling)
     if plan.target.target.task == "classification":
         model.name_classes(plan.target.target.classes)
     extracted = Extraction(plan.target, spec)(

@@ -12,6 +12,7 @@ from nrjax.models import (
     Description,
     LayerChoice,
     Precision,
+    check_batch_size,
     check_pooling,
     load_candidates,
 )
@@ -65,6 +66,7 @@ class Plan:
         """
         check_request(scores="silhouette" if scores is None else scores, **{**options, "by": None})  # before the data
         _check_layers(precision, layer, layers)
+        check_batch_size(batch_size)
         if pooling is not None and pooling not in LAYER_POOLINGS:
             check_pooling(pooling, "rank")
         candidates = load_candidates(
@@ -146,5 +148,9 @@ def _check_layers(precision: object, layer: object, layers: Any) -> None:
         raise ValueError(f"precision must be of {', '.join(get_args(Precision))}; got {precision!r}.")
     if isinstance(layer, bool) or not isinstance(layer, (str, int)):
         raise TypeError(f"layer must be the name or the index of one; got {layer!r}. For several use layers=.")
+    if layers is not None and layer != "penultimate":
+        raise ValueError(
+            f"layer and layers exclude each other; got layer={layer!r} and layers={layers!r}. Leave one out."
+        )
     if layers is not None and layers != "all" and (isinstance(layers, (str, int)) or not len(layers)):
         raise ValueError(f"layers must be a list of at least one layer; got {layers!r}. For one layer use layer=.")

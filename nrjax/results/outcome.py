@@ -128,17 +128,17 @@ class Outcome:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The ranking that `to_dict` was of; labels that JSON has no type for are text afterwards."""
-        models = []
-        for fields in data["models"]:
-            fields = dict(fields)
-            if fields["interval"] is not None:
-                fields["interval"] = tuple(fields["interval"])
-            fields["by_class"] = {name: tuple(means) for name, means in fields["by_class"].items()}
-            fields["confused"] = {name: tuple(map(tuple, pairs)) for name, pairs in fields["confused"].items()}
-            models.append(ScoredModel(**fields))
-        about = {name: ScoreMeaning(**fields) for name, fields in data["about"].items()}
-        return cls(tuple(models), data["settings"], about, tuple(data["classes"]))
+        """The ranking that `to_dict` was of; labels that JSON has no type for are text afterwards.
+
+        Raises:
+          ValueError: it is of something else.
+        """
+        try:
+            models = tuple(_scored_model(fields) for fields in data["models"])
+            about = {name: ScoreMeaning(**fields) for name, fields in data["about"].items()}
+            return cls(models, data["settings"], about, tuple(data["classes"]))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"from_dict takes what to_dict gave; got {type(error).__name__}: {error}.") from error
 
     @property
     def order(self) -> list[str]:
@@ -257,6 +257,16 @@ class Outcome:
             row |= {field: getattr(m, field) for field in known}
             rows.append(row | {"rank": m.rank, "reason": m.reason})
         return rows
+
+
+def _scored_model(fields: Mapping[str, Any]) -> ScoredModel:
+    """A model as `to_dict` wrote it."""
+    fields = dict(fields)
+    if fields["interval"] is not None:
+        fields["interval"] = tuple(fields["interval"])
+    fields["by_class"] = {name: tuple(means) for name, means in fields["by_class"].items()}
+    fields["confused"] = {name: tuple(map(tuple, pairs)) for name, pairs in fields["confused"].items()}
+    return ScoredModel(**fields)
 
 
 def _score(model: ScoredModel) -> float:

@@ -18,6 +18,7 @@ from nrjax.labels import check_same_order
 from nrjax.results import Ranking
 from nrjax.scoring.build_ranking import build_ranking, split_failed
 from nrjax.scoring.checks import check_features, check_probabilities
+from nrjax.scoring.confidence import LEVEL
 from nrjax.scoring.defaults import default_scores
 from nrjax.scoring.model_features import check_shape, check_stack, each_checked, named_models
 from nrjax.scoring.model_scores import ModelScores, Request
@@ -167,6 +168,11 @@ def check_request(
     *, scores: str | Sequence[str] = ("silhouette",), by: str | None = None, confidence: bool = False, **settings: Any
 ) -> Request:  # fmt: skip
     """What the options of `rank_batch` ask for. Raises TypeError or ValueError with the valid ones."""
+    if not isinstance(confidence, (bool, np.bool_)):
+        raise TypeError(
+            f"confidence must be True or False; got {confidence!r}. The intervals of True hold with probability "
+            f"{LEVEL:g}."
+        )
     return Request(check_settings(**settings), *check_scores(scores, by), bool(confidence))
 
 

@@ -49,7 +49,9 @@ def _of_scores(features: jax.Array, labels: jax.Array, *, n_classes: int) -> jax
 
 def _classes_of_one(samples: int, dims: int, counts: np.ndarray) -> str | None:
     alone = int(np.sum(counts == 1))
-    return f"a sample is left out of every class, and {alone} of {len(counts)} have one only" if alone else None
+    if not alone:
+        return None
+    return f"it leaves one sample out, so every class needs at least 2; {alone} of {len(counts)} classes have only 1"
 
 
 def _too_few_for_h(samples: int, dims: int, counts: np.ndarray) -> str | None:

@@ -19,15 +19,20 @@ def default_scores(target: Target, *, beside: bool = False) -> tuple[str, ...]:
         return ("probe",)
     if not beside:
         return ("silhouette",)
-    return ("balanced_probe", "silhouette", "probe") if target.is_imbalanced else ("silhouette", "probe")
+    return ("balanced_probe", "silhouette", "probe") if _by_balanced(target) else ("silhouette", "probe")
 
 
 def why_default(target: Target, *, beside: bool = False) -> str | None:
     """The line that says why another score than usual is the default; None where it is the usual one."""
-    if target.task == "classification" and beside and target.is_imbalanced:
+    if target.task == "classification" and beside and _by_balanced(target):
         assert target.majority is not None
         return (
             f"The largest of {target.n_classes} classes has {100 * target.majority:.1f} % of the samples, so that the "
             "accuracy of every model is near that: models are ordered by balanced_probe, which counts classes alike."
         )
     return None
+
+
+def _by_balanced(target: Target) -> bool:
+    """Whether classes are of very different sizes, and all of them have the two samples that probes need."""
+    return target.is_imbalanced and int(target.counts.min()) >= 2

@@ -165,3 +165,8 @@ def test_bundled_images_are_test_images_of_fashion_mnist(fashion_dir):
     data = nrjax.load_dataset("fashion_mnist", "test", classes="0-4", max_samples=1000, data_dir=fashion_dir)
     np.testing.assert_array_equal(images, data.images)
     np.testing.assert_array_equal(labels, data.labels)
+
+
+def test_a_data_set_is_shown_in_one_line():
+    data = nrjax.Dataset(np.zeros((3, 4, 4, 1), np.uint8), np.array([0, 1, 1]), ("cat", "dog"))
+    assert repr(data) == "<Dataset of 3 samples (image), classification: cat, dog>"

@@ -176,3 +176,16 @@ def test_a_feature_that_hardly_varied_does_not_blow_up_new_samples(tmp_path):
     np.testing.assert_allclose(head.predict(new)[:-1], unlimited.predict(new)[:-1])
     head.save(tmp_path)
     assert (nrjax.load_head(tmp_path, identity()).predict(new) == head.predict(new)).all()
+
+
+def test_one_picture_is_not_taken_for_many():
+    zoo, images, labels = nrjax.load_demo()
+    head = nrjax.fit_head(zoo["F10"], images[:50], labels[:50])
+    with pytest.raises(ValueError, match=r"got \(28, 28, 1\), one image. For one, images\[None\]"):
+        head.predict(images[0])
+    assert head.predict(images[0][None]).shape == (1,)
+
+
+def test_a_folder_without_a_head_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere/head.json is not there"):
+        nrjax.load_head(tmp_path / "nowhere", identity())

@@ -42,6 +42,34 @@ def test_mixtures_of_all(zoo):
         load_candidates(3)
 
 
+def test_a_folder_of_pictures_is_no_folder_of_models(tmp_path):
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "1.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"images or recordings, and no models. .* --data"):
+        nrjax.rank(tmp_path, X, Y, progress=False)
+
+
+def test_a_file_or_folder_of_one_model_needs_no_prefix(tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    sources.save_onnx(tmp_path / "net.onnx")
+    path = str(tmp_path / "net.onnx")
+    scores = nrjax.rank([path, f"onnx:{path}"], X, Y, progress=False).scores
+    assert scores[path] == scores[f"onnx:{path}"]
+
+
+def test_a_condition_names_fields_that_there_are(zoo):
+    with pytest.raises(ValueError, match=r"no model has a field 'params'; there are .*family.*parameters.*, ms\. Text"):
+        load_candidates(str(zoo), where="params < 10 or name == 'a'")
+    assert set(load_candidates(str(zoo), where="size < 1 and ms < 20")) == {"a"}
+
+
+def test_a_device_that_is_not_there_is_refused_for_a_zoo_in_memory_too():
+    zoo = nrjax.load_demo().zoo
+    with pytest.raises(ValueError, match="JAX has no device 'tpuu' here"):
+        nrjax.rank(zoo, X, Y, device="tpuu", progress=False)
+
+
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
 def test_lists(tmp_path, zoo, suffix):
     path = tmp_path / f"list{suffix}"

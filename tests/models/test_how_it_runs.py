@@ -190,10 +190,12 @@ def test_a_size_that_a_file_does_not_say(tmp_path):
     assert np.allclose(
         nrjax.extract_features(sized, photographs), nrjax.extract_features(fixed, photographs), atol=1e-6
     )
+    larger = nrjax.load_model(f"onnx:{tmp_path / 'net.onnx'}", image_size=48)  # the file says its own
+    np.testing.assert_array_equal(nrjax.extract_features(larger, X), nrjax.extract_features(fixed, X))
     ranking = nrjax.rank({"any": name, "fixed": f"onnx:{tmp_path / 'net.onnx'}"}, photographs, [0, 1] * 4,
                          image_size=(32, 32), scores="silhouette", progress=False)  # fmt: skip
     assert ranking.scores["any"] == pytest.approx(ranking.scores["fixed"], abs=1e-6)
-    with pytest.raises(ValueError, match="image_size is of models of onnx:, torch:, jax:, keras:; leave it out"):
+    with pytest.raises(ValueError, match=r"image_size is of models of onnx:, .*keras:; leave it out"):
         nrjax.load_model("timm:resnet18", image_size=32)
 
 
@@ -208,3 +210,59 @@ def test_a_program_of_a_file_of_keras_is_compiled_once(tmp_path):
     live = nrjax.from_keras(model.module)  # its layers may be changed by whoever has it
     nrjax.extract_features(live, X)
     assert not live._compiled
+
+
+def test_pooling_leaves_the_model_of_the_user_as_it_was(tmp_path):
+    zoo, images, labels = nrjax.load_demo()
+    model, images, labels = zoo["F10"], images[:40], labels[:40]
+    options = {"layer": "conv2", "scores": "silhouette", "progress": False}
+    before = nrjax.fit_head(model, images, labels, layer="conv2")
+    pooled = nrjax.fit_head(model, images, labels, layer="conv2", pooling="mean")
+    ranked = [nrjax.rank({"m": model}, images, labels, pooling=pooling, **options) for pooling in ("mean", None)]
+    assert [ranking.models[0].dims for ranking in ranked] == [16, 3136]
+    assert [len(ranking.head().weights) for ranking in ranked] == [16, 3136]
+    assert nrjax.fit_head(model, images, labels, layer="conv2").predict(images).shape == (40,)
+    assert (before.predict_proba(images) != pooled.predict_proba(images)).any()
+    pooled.save(tmp_path)
+    again = nrjax.load_head(tmp_path, model)
+    np.testing.assert_array_equal(again.predict_proba(images), pooled.predict_proba(images))
+    assert nrjax.extract_features(model, images, "conv2").shape == (40, 3136)
+
+
+def test_a_model_that_pools_is_another_for_a_store(tmp_path):
+    zoo, images, labels = nrjax.load_demo()
+    plain, pools = zoo["F10"], zoo["F10"]
+    pools.pool_by("mean")
+    options = {"layer": "conv2", "store": tmp_path / "s.db", "engine": "inline", "progress": False}
+    dims = [nrjax.sweep({"m": m}, images[:40], labels[:40], **options).ranking.models[0].dims for m in (plain, pools)]
+    assert dims == [3136, 16]
+
+
+def test_a_head_on_pooled_tokens_is_read_again(tmp_path):
+    pytest.importorskip("torch", exc_type=ImportError)
+    pytest.importorskip("transformers")
+    sources.save_bert(tmp_path / "bert", 0)
+    name = f"hf:{tmp_path / 'bert'}"
+    head = nrjax.rank(name, T, Y, pooling="max", progress=False).head()
+    head.save(tmp_path / "head")
+    np.testing.assert_array_equal(nrjax.load_head(tmp_path / "head", name).predict(T), head.predict(T))
+
+
+@pytest.mark.parametrize("batch_size", [0, -3, 2.5])
+def test_batch_sizes_that_are_refused(batch_size):
+    zoo, images, labels = nrjax.load_demo()
+    with pytest.raises(ValueError, match=f"batch_size must be an integer of at least 1, or None.*got {batch_size}"):
+        nrjax.rank(zoo, images, labels, batch_size=batch_size, progress=False)
+    with pytest.raises(ValueError, match="batch_size must be"):
+        nrjax.extract_features(zoo["F10"], images[:4], "dense", batch_size=batch_size)
+
+
+def test_layer_and_layers_exclude_each_other():
+    zoo, images, labels = nrjax.load_demo()
+    with pytest.raises(ValueError, match="layer and layers exclude each other"):
+        nrjax.rank(zoo, images, labels, layer="dense", layers="all")
+
+
+def test_a_function_is_told_how_it_becomes_a_model():
+    with pytest.raises(TypeError, match=r"got function\. A function is passed as from_embedder\(function\)"):
+        nrjax.layers(lambda images: images)

@@ -123,6 +123,8 @@ def test_a_folder_of_models(folder):
 def test_patterns_of_files_and_what_headers_say(folder):
     assert list(load_candidates("onnx:models/*.onnx")) == ["onnx:models/net.onnx"]
     (folder / "vit0" / "README.md").write_text("---\ntags: [x]\nlicense: mit\n---\n# A card\nlicense: gpl\n")
+    (folder / "vit0.log").write_text("no folder, so no model")
+    assert list(load_candidates("hf:models/vit*")) == ["hf:models/vit0"]
     known = load_candidates("hf:models/vit*").known("hf:models/vit0", look=True)
     model = nrjax.load_model("hf:models/vit0")
     assert known["parameters"] == model.description.parameters

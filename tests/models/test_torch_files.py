@@ -150,6 +150,12 @@ def test_the_command_and_worker_processes_take_a_builder(weights, tmp_path):
     )
 
 
+def test_the_command_lists_layers_of_weights_with_a_builder(weights):
+    words = ["layers", weights, "--builder", "builders:build", "--image-size", "32", "--format", "csv"]
+    listed = CliRunner().invoke(main, words)
+    assert "output,4,4" in listed.stdout, listed.output
+
+
 def test_a_file_names_no_builder(weights, tmp_path):
     (tmp_path / "list.toml").write_text(f'[[models]]\nmodel = "{weights}"\nbuilder = "builders:build"\n')
     with pytest.raises(ValueError, match="'builder', which is no field"):

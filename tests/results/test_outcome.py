@@ -119,3 +119,9 @@ def test_two_first_choices_are_named_with_what_they_are_worth(at_odds):
     assert "The scores disagree: logme puts stretched first." in one_line(without)
     alike = nrjax.rank_batch(models, ids, scores=("probe", "knn", "logme"), by="logme")
     assert "first choices" not in one_line(alike)
+
+
+@pytest.mark.parametrize("data", [{}, {"models": 3}, [], {"models": [{}]}])
+def test_what_is_no_ranking_is_one_sentence(data):
+    with pytest.raises(ValueError, match="from_dict takes what to_dict gave; got "):
+        nrjax.Ranking.from_dict(data)

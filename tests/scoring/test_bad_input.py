@@ -28,6 +28,7 @@ RANKING = {
         ValueError,
         "gbc.*not defined for numbers: take",
     ),
+    "a level for confidence": (X, Y, {"confidence": 0.95}, TypeError, "True or False; got 0.95. .* probability 0.9"),
     "an unknown task": (X, Y, {"task": "ranking"}, ValueError, "classification, regression, multilabel; got 'ranking'"),
     "one group": (X, Y, {"groups": np.zeros(30)}, ValueError, "groups must be at least 2; got 1 group of 30 samples"),
     "groups without labels": (X, None, {"groups": Y}, ValueError, "task and groups need labels"),

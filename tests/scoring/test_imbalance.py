@@ -158,3 +158,11 @@ def test_of_one_class_it_is_that_of_a_share_and_the_ranking_takes_it():
     model = nrjax.rank_batch({"m": features}, ids, scores="balanced_probe", confidence=True).models[0]
     assert model.score == 1
     assert model.interval == pytest.approx((interval_of_mean_share(np.ones(3), np.array([60, 15, 6]))[0], 1))
+
+
+def test_a_class_of_one_sample_costs_no_ranking():
+    rng = np.random.default_rng(0)
+    model = nrjax.from_embedder(lambda rows: rows, "array")
+    ranking = nrjax.rank({"m": model}, rng.normal(size=(31, 4)), [0] * 30 + [1], progress=False)
+    assert (ranking.order, ranking.settings["by"]) == (["m"], "silhouette")
+    assert "every class needs at least 2; 1 of 2 classes have only 1" in " ".join(str(ranking).split())
