@@ -32,8 +32,8 @@ class GgufModel(EmbeddingModel):
 
     pure = True
 
-    def __init__(self, runtime: Any, path: Path, pooling: int | None, source: str):
-        self._runtime, self.files = runtime, (path,)
+    def __init__(self, runtime: Any, path: Path, pooling: str | None, source: str):
+        self._runtime, self.files, self.pooling = runtime, (path,), pooling
         probe = self._open(PROBE, STATED)
         metadata, stated = probe.metadata, probe.pooling_type()
         length = int(metadata.get(f"{metadata.get('general.architecture')}.context_length", LONGEST))
@@ -42,7 +42,7 @@ class GgufModel(EmbeddingModel):
         if stated not in (NO_POOLING, *POOLINGS.values()):
             raise ValueError(f"{source}: it judges pairs of texts; expected one that embeds texts.")
         self._longest = min(length, LONGEST)
-        self._pooling = pooling or stated or POOLINGS["mean"]
+        self._pooling = POOLINGS[pooling] if pooling else stated or POOLINGS["mean"]
         self._model = self._open(self._longest, self._pooling)
         self._dims = self._model.n_embd()
         self.inputs = Inputs("text", None, f"llama.cpp, {self._longest} tokens", _prepare, others=("words", "pair"))
@@ -70,8 +70,8 @@ class GgufModel(EmbeddingModel):
 
     def pool_by(self, pooling: str) -> None:
         """Pools tokens in another way than the file says."""
-        self._pooling = _number_of(pooling)
-        self._model.close()
+        _check_pooling(pooling)
+        self._pooling, self.pooling = POOLINGS[pooling], pooling
         self._model = self._open(self._longest, self._pooling)
 
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
@@ -92,10 +92,9 @@ def _prepare(samples: Any) -> Any:
     return [sample.text if isinstance(sample, Word) else sample for sample in samples]
 
 
-def _number_of(pooling: str) -> int:
+def _check_pooling(pooling: str) -> None:
     if pooling not in POOLINGS:
         raise ValueError(f"pooling of a GGUF file must be of {', '.join(POOLINGS)}; got {pooling!r}.")
-    return POOLINGS[pooling]
 
 
 def load_gguf(where: str, *, base: Path = Path(), pooling: str | None = None) -> GgufModel:
@@ -114,10 +113,11 @@ def load_gguf(where: str, *, base: Path = Path(), pooling: str | None = None) ->
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise ValueError(f"{who}: it is no GGUF file.")
-    chosen = None if pooling is None else _number_of(pooling)
+    if pooling is not None:
+        _check_pooling(pooling)
     runtime = framework("llama_cpp", who)
     try:
-        return GgufModel(runtime, path, chosen, who)
+        return GgufModel(runtime, path, pooling, who)
     except Exception as error:  # whatever llama.cpp makes of a file
         if isinstance(error, ValueError) and str(error).startswith(who):
             raise

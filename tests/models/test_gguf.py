@@ -101,6 +101,12 @@ def test_pooling_is_the_files_and_can_be_chosen(place, net, file):
         nrjax.load_model(f"gguf:{file}", pooling="max")
     with pytest.raises(ValueError, match=told):
         nrjax.load_model(f"gguf:{file}").pool_by("max")
+    model = nrjax.load_model(f"gguf:{file}")
+    ranking = nrjax.rank({"a": model}, TEXTS, LABELS, pooling="cls", scores="probe")
+    np.testing.assert_array_equal(nrjax.extract_features(model, TEXTS), mean)  # the model itself stays as it is
+    head = ranking.head("a")
+    head.save(place / "head")
+    np.testing.assert_array_equal(nrjax.load_head(place / "head", f"gguf:{file}").predict(TEXTS[:5]), head.predict(TEXTS[:5]))
     assert [layer.shape for layer in nrjax.layers(f"gguf:{file}")] == [(WIDTH,)]
 
 
