@@ -277,7 +277,7 @@ def test_what_means_nothing_is_said():
     missing = {model.name: model.missing for model in ranking.models}
     assert "samples <= dims (60 <= 90)" in missing["wide"]["h_score"]
     assert "h_score" not in missing["narrow"]
-    assert "1 of 3 have one only" in ranking.settings["undefined"]["probe"]  # whatever the features are
+    assert "1 of 3 classes have only 1" in ranking.settings["undefined"]["probe"]  # whatever the features are
     assert set(missing["narrow"]) == {"leep"}
     assert "there are none" in missing["narrow"]["leep"]
     few = nrjax.rank_batch({"m": features[:5]}, [0, 1, 0, 1, 0], scores=("silhouette", "knn"))
