@@ -146,6 +146,28 @@ def test_exported(batch, tmp_path):
     assert list(swept.scores.values()) == pytest.approx([here], abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_penzai():
+    pz = pytest.importorskip("penzai.pz")
+    from penzai.models import simple_mlp
+
+    def mlp(seed):
+        sizes = [32 * 32 * 3, 8, 4]
+        return pz.freeze_params(
+            simple_mlp.MLP.from_config(name="mlp", init_base_rng=jax.random.key(seed), feature_sizes=sizes)
+        )
+
+    def hidden(network, batch):
+        named = pz.nx.wrap(batch.reshape(len(batch), -1)).tag("batch", "features")
+        return pz.nn.Sequential(network.sublayers[:-1])(named).unwrap("batch", "features")
+
+    model, same, other = (nrjax.from_function(hidden, mlp(seed)) for seed in (0, 0, 1))
+    expected = hidden(mlp(0), jnp.asarray(X.astype(np.float32) / 255))
+    assert np.allclose(nrjax.extract_features(model, X), expected, atol=1e-5)
+    assert model.fingerprint == same.fingerprint != other.fingerprint
+    assert not nrjax.rank({"penzai": model}, X, Y, scores="silhouette", progress=False).failed
+
+
 def test_one_ranking_of_all(equinox, tmp_path):
     haiku = pytest.importorskip("haiku")
     transformed = haiku.transform(lambda x: haiku.Linear(4)(x.reshape(len(x), -1)))

@@ -21,7 +21,9 @@ HERE = Path(__file__).parent
 @click.command(help=__doc__)
 @click.option("--pools", type=click.IntRange(min=1), default=30, show_default=True)
 @click.option("--draws", type=click.IntRange(min=2), default=10, show_default=True, help="Targets from each pool.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=HERE / "results" / "README.md", show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=HERE / "results" / "README.md", show_default=True
+)
 @click.option("-k", "words", default="", help="Only cases whose names have these words.")
 def main(pools: int, draws: int, out: Path, words: str) -> None:
     """The command."""
