@@ -29,7 +29,9 @@ class EmbeddingModel(Model):
         """The embedding `[samples, dims]`, once for every requested layer."""
         for layer in layers:
             layer_name(layer, [EMBEDDING], has_penultimate=True)
-        embedding = self._embed_batch(batch, precision)
+        pairs = isinstance(batch, PairBatch)
+        embedding = self._embed_batch(batch.inputs if pairs else batch, precision)
+        embedding = combine(embedding) if pairs else embedding
         self._dims = embedding.shape[1]
         return [embedding] * len(layers)
 
@@ -63,8 +65,6 @@ class EmbedderModel(EmbeddingModel):
         return super().outputs(batch, layers, precision)
 
     def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
-        if isinstance(batch, PairBatch):
-            return combine(self._embed_batch(batch.inputs, precision))
         features = self._embed(batch)
         features = np.asarray(features.toarray() if hasattr(features, "toarray") else features)
         if features.dtype.kind not in "biuf":

@@ -15,7 +15,7 @@ from nrjax.datasets import Pair, Word
 from nrjax.models._code import version_of
 from nrjax.models._embedder import EmbeddingModel
 from nrjax.models._model import Description, Inputs, Precision
-from nrjax.models._pairs import PairBatch, combine, prepare_apart
+from nrjax.models._pairs import prepare_apart
 
 MAGIC = b"GGUF"
 POOLINGS = {"mean": 1, "cls": 2, "last": 3}  # of llama.cpp
@@ -59,8 +59,6 @@ class GgufModel(EmbeddingModel):
     def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
         if precision != "float32":
             raise ValueError("a GGUF file computes in the precision that it was quantised to; leave precision out.")
-        if isinstance(batch, PairBatch):
-            return combine(self._embed_batch(batch.inputs, precision))
         lengths = [len(self._model.tokenize(text.encode())) for text in batch]
         if not all(lengths):
             raise ValueError("an empty text has no tokens for this network; leave it out.")

@@ -90,8 +90,6 @@ class TwoTowerModel(EmbeddingModel):
         return [layer.name for layer in self.layers() if layer.name.startswith("hidden_states.")][1:]
 
     def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
-        if isinstance(batch, PairBatch):
-            return combine(self._embed_batch(batch.inputs, precision))
         if not isinstance(batch, Mapping):
             return self._embed(self.module.get_image_features, precision, {"pixel_values": batch})
 

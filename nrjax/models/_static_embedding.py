@@ -16,7 +16,7 @@ from nrjax.datasets import Pair, Word
 from nrjax.models._embedder import EmbeddingModel
 from nrjax.models._model import Inputs, Precision
 from nrjax.models._model_folders import check_files
-from nrjax.models._pairs import PairBatch, combine, prepare_apart
+from nrjax.models._pairs import prepare_apart
 from nrjax.models._sentences import Sentences, load_head, read_state
 from nrjax.models._torch_runs import computing_in, described, in_inference, weight_parts
 
@@ -42,8 +42,6 @@ class StaticEmbedding(EmbeddingModel):
     def _embed_batch(self, batch: Any, precision: Precision) -> np.ndarray:
         import torch
 
-        if isinstance(batch, PairBatch):
-            return combine(self._embed_batch(batch.inputs, precision))
         starts = np.cumsum([0, *map(len, batch[:-1])])
         ids = torch.tensor([token for tokens in batch for token in tokens], dtype=torch.long)
         with in_inference(self.module), computing_in(precision, torch.device("cpu")):

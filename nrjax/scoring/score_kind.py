@@ -68,7 +68,7 @@ class ScoreKind:
       leaves_out: whether it judges samples by the rest, without their group where there are groups; `estimate` then
         takes `groups`.
       chance: its value where features say nothing, from the shares of classes or labels; None where nobody knows.
-      teaching: times the variance that the values of the samples have by themselves. Every sample also decides for
+      teaching: times the variance that the values of many samples have by themselves. Every sample also decides for
         others, and where that does not fade with the number of samples, it is above 1.
 
     Examples:

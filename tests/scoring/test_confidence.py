@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 import nrjax
 from nrjax import kernels
@@ -155,6 +156,50 @@ def test_groups_left_out_give_the_error_of_a_mean():
     error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
     assert error == pytest.approx(values.std() / np.sqrt(1000), rel=0.3)
     assert influences.sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_few_parts_are_as_wide_as_a_t_distribution():
+    values, means = np.random.default_rng(0).normal(size=1000), []
+
+    def without(left):
+        means.append(np.delete(values, left).mean())
+        return values[left].mean()
+
+    influences = influence_estimates.influences_of_parts(without, np.arange(1000) % 4)
+    error = np.sqrt((influences**2).sum() / (len(influences) * (len(influences) - 1)))
+    wider = stats.t.ppf(0.95, len(means) - 1) / stats.norm.ppf(0.95)
+    assert error == pytest.approx(wider * np.std(means, ddof=1) / np.sqrt(len(means)), rel=0.005)
+
+
+def test_votes_of_neighbours_count_where_there_are_many_samples():
+    features, labels = blobs(1200, 24, 5, separation=0.35)
+    for name, factor in (("knn", 1.6), ("probe", 1.0)):
+        (model,) = nrjax.rank_batch({"m": features}, labels, scores=name, confidence=True).models
+        width = (model.interval[1] - model.interval[0]) / 2 / confidence.QUANTILE
+        assert 0.3 < model.score < 0.95
+        assert width**2 == pytest.approx(factor * model.score * (1 - model.score) / 1200, rel=0.1)
+
+
+def test_classes_cost_hits_degrees_of_freedom():
+    labels = np.repeat(np.arange(10), 3)
+    features = np.eye(10)[labels] + np.random.default_rng(0).normal(0, 0.01, (30, 10))
+    (model,) = nrjax.rank_batch({"m": features}, labels, scores="probe", confidence=True).models
+    assert model.score == 1
+    assert model.interval == pytest.approx((confidence.interval_of_share(1.0, 20)[0], 1))
+
+
+@pytest.mark.parametrize(("spread", "too_sure"), [(0.5, 0.1), (1.0, 0.05), (3.0, 0)])
+def test_the_first_of_models_that_are_about_as_good_has_been_lucky(spread, too_sure):
+    rng, said, plain, held = np.random.default_rng(0), [], [], []
+    for _ in range(1500):
+        truth = spread * rng.normal(size=8)
+        scores, shifts = truth + rng.normal(size=8), rng.normal(size=(400, 8))
+        first = scores.argmax()
+        said.append(np.mean(confidence.shrunk(scores, shifts).argmax(axis=1) == first))
+        plain.append(np.mean((scores + shifts).argmax(axis=1) == first))
+        held.append(truth.argmax() == first)
+    assert np.mean(said) == pytest.approx(np.mean(held), abs=0.05)
+    assert np.mean(plain) >= np.mean(held) + too_sure  # without it
 
 
 def test_halves_give_the_error_of_a_mean():
