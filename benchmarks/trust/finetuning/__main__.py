@@ -62,9 +62,10 @@ def _of_target(
     budgets = sorted({min(budget, len(of.labelled)) for budget in BUDGETS})
     measured: dict[str, dict[str, Any]] = {str(budget): {} for budget in budgets}
     for name, candidate in starts.items():
-        for budget in budgets:
-            measured[str(budget)][name] = kept.get(f"{budget}/{name}", lambda b=budget, c=candidate: _of_one(c, of, b))
-        on_done(f"{name} {[measured[str(budget)][name]['fine_tuned'] for budget in budgets]}")
+        for budget in (budget for budget in budgets if budget <= candidate.most_labelled):
+            result = kept.get(f"{budget}/{name}", lambda b=budget, c=candidate: _of_one(c, of, b))
+            measured[str(budget)][name] = result | {"parameters": candidate.model.description.parameters}
+        on_done(f"{name} {[of[name]['fine_tuned'] for of in measured.values() if name in of]}")
     return measured
 
 
@@ -74,7 +75,7 @@ def _of_one(candidate: Candidate, of: Target, budget: int) -> dict[str, Any]:
     features, outputs = layers["penultimate"], layers[-1]
     theta = special.softmax(outputs[labelled], axis=1) if candidate.trained_head else None
     C, hits = truth(features, of.labels, labelled, of.judges)
-    tuned = fine_tuned(candidate.params, of, labelled)
+    tuned = fine_tuned(candidate.begin, of, labelled)
     return {
         "fine_tuned": _rounded(tuned.hits.mean()),
         "halves": [_rounded(tuned.hits[0, 0::2].mean()), _rounded(tuned.hits[1, 1::2].mean())],
@@ -83,7 +84,7 @@ def _of_one(candidate: Candidate, of: Target, budget: int) -> dict[str, Any]:
         "C": C,
         "scores": {score: _rounded(value) for score, value in
                    evaluated(features[labelled], of.labels[labelled], theta).values.items()},
-        "own_accuracy": candidate.own_accuracy, "one_epoch": _rounded(one_epoch(candidate.params, of, labelled)),
+        "own_accuracy": candidate.own_accuracy, "one_epoch": _rounded(one_epoch(candidate.begin, of, labelled)),
     }  # fmt: skip
 
 

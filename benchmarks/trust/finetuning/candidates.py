@@ -1,24 +1,26 @@
-"""What is fine-tuned: networks of one architecture, trained on other data, on less of it, in part, or not at all.
+"""What is fine-tuned: small networks, trained on other data, on less of it, in part, or not at all; and large ones.
 
 M10, F0-4, ...   the nine bundled networks
 early/M10        after 60 of their 2,400 steps
 conv/M10         the convolutions of M10; its last dense layer is drawn anew
 untrained/0      drawn at random
+imagenet/lite0   EfficientNet-Lite 0 to 2 of ImageNet, at 96 x 96
 """
 
 import dataclasses
+import functools
 from typing import Any
-
-import jax
-import numpy as np
 
 import nrjax
 from benchmarks.paper.training import Recipe, train
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE
-from nrjax.models import JaxModel, PaperCNN
+from benchmarks.sources.networks import LITE, lite
+from benchmarks.trust.finetuning.imagenet import TOP1, ImageNetRun, as_model
+from benchmarks.trust.finetuning.paper_cnn import INPUT_SHAPE, PaperCNNRun, drawn, module
+from benchmarks.trust.finetuning.tune import Begin
+from nrjax.models import Model
 
 EARLY_STEPS = 60
-INPUT_SHAPE = (*IMAGE_SIZE, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,49 +28,45 @@ class Candidate:
     """Where fine-tuning starts.
 
     Attributes:
-      params: of `PaperCNN`, the head included.
+      model: it, for nrjax.
+      begin: begins to train a copy.
       trained_head: whether its outputs mean something.
       own_accuracy: on the test images of its own classes; 0 where it was never trained.
+      most_labelled: samples on which it is fine-tuned; a larger budget would take hours on two cores.
     """
 
-    params: Any
+    model: Model
+    begin: Begin
     trained_head: bool
     own_accuracy: float
-
-    @property
-    def model(self) -> JaxModel:
-        """It, for nrjax."""
-        network = module(len(self.params["logits"]["bias"]))
-        return nrjax.from_linen(network, {"params": self.params}, input_shape=INPUT_SHAPE)
-
-
-def module(classes: int) -> PaperCNN:
-    """The architecture of the bundled networks."""
-    return PaperCNN(classes, (8, 16), 128)
+    most_labelled: int = 2000
 
 
 def candidates(data_dir: str | None) -> dict[str, Candidate]:
     """All of them, by name."""
     zoo = nrjax.load_demo().zoo
-    bundled = {
-        name: Candidate(dict(zoo[name].variables["params"]), True, zoo.info(name).tags["accuracy"]) for name in zoo
-    }
-    early = {
-        f"early/{letter}10": Candidate(_early(dataset, data_dir), True, 0.0) for letter, dataset in DATASETS.items()
-    }
-    parts = {
-        f"conv/{letter}10": Candidate(
-            bundled[f"{letter}10"].params | {"dense": drawn(seed)["dense"]}, False, bundled[f"{letter}10"].own_accuracy
-        )
-        for seed, letter in enumerate(DATASETS, 10)
-    }
-    untrained = {f"untrained/{seed}": Candidate(drawn(seed), False, 0.0) for seed in range(2)}
-    return bundled | early | parts | untrained
+    bundled = {name: dict(zoo[name].variables["params"]) for name in zoo}
+    own = {name: zoo.info(name).tags["accuracy"] for name in zoo}
+    small = {name: _small(params, True, own[name]) for name, params in bundled.items()}
+    for letter, dataset in DATASETS.items():
+        small[f"early/{letter}10"] = _small(_early(dataset, data_dir), True, 0.0)
+    for seed, letter in enumerate(DATASETS, 10):
+        params = bundled[f"{letter}10"] | {"dense": drawn(seed)["dense"]}
+        small[f"conv/{letter}10"] = _small(params, False, own[f"{letter}10"])
+    for seed in range(2):
+        small[f"untrained/{seed}"] = _small(drawn(seed), False, 0.0)
+    return small | {f"imagenet/lite{version}": _large(version) for version in LITE}
 
 
-def drawn(seed: int, classes: int = 10) -> Any:
-    """Parameters as they are before any training."""
-    return dict(module(classes).init(jax.random.key(seed), np.zeros((1, *INPUT_SHAPE), np.float32))["params"])
+def _small(params: Any, trained_head: bool, own_accuracy: float) -> Candidate:
+    network = module(len(params["logits"]["bias"]))
+    model = nrjax.from_linen(network, {"params": params}, input_shape=INPUT_SHAPE)
+    return Candidate(model, functools.partial(PaperCNNRun, params), trained_head, own_accuracy)
+
+
+def _large(version: int) -> Candidate:
+    network = lite(version)
+    return Candidate(as_model(network), functools.partial(ImageNetRun, network), True, TOP1[version], 200)
 
 
 def _early(dataset: str, data_dir: str | None) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.paper.markdown import markdown
 from benchmarks.trust.finetuning.judged import CEILING, RANDOM, STATIC, Judged, chosen_elsewhere, judged, means
 
-BASELINES = (CEILING, RANDOM, STATIC, "one epoch, a tenth", "best on its own data")
+BASELINES = (CEILING, RANDOM, STATIC, "largest model", "one epoch, a tenth", "best on its own data")
 
 
 def readme(doc: Mapping[str, Any]) -> str:

@@ -43,7 +43,8 @@ def target(name: str, data_dir: str | None) -> Target:
         data = nrjax.load_dataset(DATASETS[name[0]], "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=data_dir)
         images, labels = np.asarray(data.images), data.labels
     labelled, judges = split(np.arange(len(labels)), min(LABELLED, len(labels) // 2))
-    return Target(images, labels, labelled, judges[:JUDGES])
+    taken = np.concatenate([labelled, judges[:JUDGES]])
+    return Target(images[taken], labels[taken], *np.split(np.arange(len(taken)), [len(labelled)]))
 
 
 def _letters() -> Iterator[tuple[np.ndarray, int]]:
