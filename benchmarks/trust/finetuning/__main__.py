@@ -65,7 +65,7 @@ def _of_target(
         for budget in (budget for budget in budgets if budget <= candidate.most_labelled):
             result = kept.get(f"{budget}/{name}", lambda b=budget, c=candidate: _of_one(c, of, b))
             measured[str(budget)][name] = result | {"parameters": candidate.model.description.parameters}
-        on_done(f"{name} {[of[name]['fine_tuned'] for of in measured.values() if name in of]}")
+        on_done(f"{name} {[models[name]['fine_tuned'] for models in measured.values() if name in models]}")
     return measured
 
 
