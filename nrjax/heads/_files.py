@@ -77,7 +77,7 @@ def load_head(directory: str | Path, model: object) -> Head:
         )
     model = model.pooled_by(pooling)
     if fields["task"] == "classification":
-        model.name_classes(classes)  # they are part of a zero-shot classifier
+        model = model.with_classes(classes)  # they are part of a zero-shot classifier
     if fingerprint and fingerprint != _fingerprint(model):
         raise ValueError(
             f"the head in {directory} was fitted on another model ({described.get('source') or fingerprint[:12]}), or "

@@ -54,7 +54,7 @@ def fit_head(
     model = as_model(model).pooled_by(pooling)
     target = Target.of(labels, task=task, groups=groups)
     if target.task == "classification":
-        model.name_classes(target.classes)
+        model = model.with_classes(target.classes)
     return head_on_features(model, layer, extract_features(model, samples, layer), target)
 
 

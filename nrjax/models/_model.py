@@ -90,7 +90,7 @@ class Model(abc.ABC):
       pooling: of layers that are maps or tokens; None flattens them, or is the model's own.
       channels_first: whether channels of maps are behind the samples, and not last.
       classifies: whether its last layer are logits or probabilities of classes of its own.
-      zero_shot: whether these classes are the target's, because `name_classes` has named them.
+      zero_shot: whether these classes are the target's, because `with_classes` has named them.
       files: all that it was read from, folders included; empty where that is not known, or it was never in files.
 
     Examples:
@@ -150,8 +150,13 @@ class Model(abc.ABC):
         other.pool_by(pooling)
         return other
 
-    def name_classes(self, classes: Sequence[Any]) -> None:  # noqa: B027  (most have their own)
-        """Takes the names of the target's classes, before anything runs."""
+    def with_classes(self, classes: Sequence[Any]) -> Self:
+        """The model for a target of these classes: a shallow copy where it uses their names, else the model itself.
+
+        Raises:
+          ValueError: the model needs names of classes, and these are none.
+        """
+        return self
 
     def move(self, device: str) -> None:
         """Chooses the device that it runs on. Raises ValueError where it cannot be chosen."""

@@ -2,9 +2,10 @@
 
 # pyright: reportMissingImports=false
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -33,16 +34,19 @@ class ZeroShotModel(Model):
         self.description = Description(**{**vars(towers.description), "source": who})
         self.inputs = Inputs("image", None, f"{towers.inputs.preprocessing}; {TEMPLATE}", towers.inputs.prepare)
 
-    def name_classes(self, classes: Sequence[Any]) -> None:
-        """Takes the names of a target's classes. Raises ValueError where they are numbers, which say nothing."""
+    def with_classes(self, classes: Sequence[Any]) -> Self:
+        """A shallow copy for these classes. Raises ValueError where they are numbers, which say nothing."""
         names = tuple(map(str, classes))
         if not names or all(name.lstrip("-").replace(".", "", 1).isdecimal() for name in names):
             raise ValueError(
                 f"{self._who}: it needs names of classes, such as ('cat', 'dog'); these are "
                 f"{', '.join(names[:5]) or 'none'}. Load the data with class_names, or pass labels that are words."
             )
-        if names != self._classes:
-            self._classes, self._weights, self.zero_shot = names, None, True
+        if names == self._classes:
+            return self
+        named = copy.copy(self)
+        named._classes, named._weights, named.zero_shot = names, None, True
+        return named
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """Embedding, logits, probabilities."""
@@ -64,7 +68,7 @@ class ZeroShotModel(Model):
         """Cosines of an image and the sentences of the classes, scaled as the model says."""
         if self._weights is None:
             if not self._classes:
-                raise ValueError(f"{self._who}: it needs names of classes: model.name_classes(('cat', 'dog')).")
+                raise ValueError(f"{self._who}: it needs names of classes: model.with_classes(('cat', 'dog')).")
             sentences = self._towers.texts.prepare([TEMPLATE.format(name) for name in self._classes])
             self._weights = _unit(self._towers.outputs(sentences, [EMBEDDING], precision)[0])
         module = self._towers.module

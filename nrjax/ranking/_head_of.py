@@ -28,7 +28,7 @@ def head_of(plan: "Plan", scored: ScoredModel) -> Head:
     spec = dataclasses.replace(plan.extraction, layers=(layer,), probabilities=False)
     model = as_model(plan.candidates[scored.name]).pooled_by(spec.pooling)
     if plan.target.target.task == "classification":
-        model.name_classes(plan.target.target.classes)
+        model = model.with_classes(plan.target.target.classes)
     extracted = Extraction(plan.target, spec)(
         Job(scored.name), len(plan.target), lambda: model, lambda samples: None, lambda widths: None
     )

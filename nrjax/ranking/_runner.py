@@ -112,8 +112,8 @@ class CandidateRunner:
             else:
                 start = time.perf_counter()
                 extracted = self._extraction(
-                    result.job, samples, lambda: as_model(self._models[job.name]) if model is None else model, on_batch,
-                    scorer.expect,
+                    result.job, samples, lambda: self._as_model(self._models[job.name]) if model is None else model,
+                    on_batch, scorer.expect,
                 )  # fmt: skip
                 result.seconds["forward"] = time.perf_counter() - start
                 check_cost(self._models, result)
@@ -142,10 +142,8 @@ class CandidateRunner:
         """The model, which is described in the result; None where it is not needed."""
         start = time.perf_counter()
         source, files = load()
-        model = None if source is None else as_model(source)
+        model = None if source is None else self._as_model(source)
         if model is not None:
-            if self._target.target.task == "classification":
-                model.name_classes(self._target.target.classes)
             fingerprint = ""
             try:
                 fingerprint = model.fingerprint if self._fingerprints else ""
@@ -155,3 +153,9 @@ class CandidateRunner:
             result.job = result.job._replace(fingerprint=fingerprint or None)
         result.seconds["load"] = time.perf_counter() - start
         return model
+
+    def _as_model(self, source: Any) -> Model:
+        """A model that knows the target's classes."""
+        model = as_model(source)
+        target = self._target.target
+        return model.with_classes(target.classes) if target.task == "classification" else model

@@ -1,5 +1,6 @@
 """The benchmark of fine-tuning: what is learned, what is kept, and how scores are judged."""
 
+import functools
 import json
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 
 from benchmarks.trust.finetuning import document, judged
 from benchmarks.trust.finetuning.__main__ import RESULTS
-from benchmarks.trust.finetuning.candidates import drawn
 from benchmarks.trust.finetuning.kept import Kept
+from benchmarks.trust.finetuning.paper_cnn import PaperCNNRun, drawn
 from benchmarks.trust.finetuning.targets import Target
 from benchmarks.trust.finetuning.tune import fine_tuned, one_epoch
 
@@ -26,14 +27,15 @@ def stripes():
 def test_fine_tuning_learns_what_can_be_learned(stripes):
     params = drawn(0)
     before = np.array(params["conv1"]["kernel"])
-    tuned = fine_tuned(params, stripes, stripes.labelled)
+    begin = functools.partial(PaperCNNRun, params)
+    tuned = fine_tuned(begin, stripes, stripes.labelled)
     assert tuned.hits.shape == (2, 100)
     assert tuned.hits.mean() > 0.95
     assert tuned.epochs >= 1
     np.testing.assert_array_equal(params["conv1"]["kernel"], before)  # every candidate starts from where it is
     shuffled = stripes._replace(labels=np.random.default_rng(1).permutation(stripes.labels))
-    assert fine_tuned(params, shuffled, shuffled.labelled).hits.mean() < 0.45
-    assert 0 <= one_epoch(params, stripes, stripes.labelled) <= 1
+    assert fine_tuned(begin, shuffled, shuffled.labelled).hits.mean() < 0.45
+    assert 0 <= one_epoch(begin, stripes, stripes.labelled) <= 1
 
 
 def test_interrupted_runs_keep_what_they_have(tmp_path):
@@ -47,7 +49,7 @@ def models(order):
     return {
         name: {
             "fine_tuned": place, "halves": [place, place], "head": -place, "head_halves": [-place, -place],
-            "scores": {"right": place, "wrong": -place}, "one_epoch": place, "own_accuracy": 0.5,
+            "scores": {"right": place, "wrong": -place}, "one_epoch": place, "own_accuracy": 0.5, "parameters": 7,
         }
         for place, name in enumerate(order)
     }  # fmt: skip

@@ -95,7 +95,7 @@ def test_zero_shot(towers):
         probabilities = logits.softmax(dim=1).numpy()
     zero = name.replace("hf:", "hf-zeroshot:")
     model = nrjax.load_model(zero)
-    model.name_classes(CLASSES)
+    model = model.with_classes(CLASSES)
     assert np.allclose(nrjax.extract_features(model, X), probabilities, atol=1e-5)
     ranking = nrjax.rank({"zero": zero, "embedding": name}, X, LABELS, scores=("probe", "leep"), progress=False)
     assert not ranking.failed
@@ -124,10 +124,16 @@ def test_the_accuracy_of_zero_shot_is_of_any_layer_and_stored(towers, tmp_path):
 
 def test_the_fingerprint_knows_the_classes(towers):
     model = nrjax.load_model(towers[1].replace("hf:", "hf-zeroshot:"))
-    model.name_classes(CLASSES)
+    named, reversed_ = model.with_classes(CLASSES), model.with_classes(CLASSES[::-1])
+    assert len({one.fingerprint for one in (model, named, reversed_)}) == 3
+    assert named.with_classes(CLASSES) is named
+
+
+def test_a_ranking_leaves_a_live_model_as_it_is(towers):
+    model = nrjax.load_model(towers[1].replace("hf:", "hf-zeroshot:"))
     before = model.fingerprint
-    model.name_classes(CLASSES[::-1])
-    assert model.fingerprint != before
+    assert not nrjax.rank({"zero": model}, X, LABELS, progress=False).failed
+    assert (model.fingerprint, model.zero_shot) == (before, False)
 
 
 def test_nearly_right(towers, tmp_path):
@@ -135,7 +141,7 @@ def test_nearly_right(towers, tmp_path):
     zero = towers[1].replace("hf:", "hf-zeroshot:")
     ranking = nrjax.rank({"zero": zero, "embedding": towers[1]}, X, np.arange(12) % 3, progress=False)
     assert "it needs names of classes, such as ('cat', 'dog'); these are 0, 1, 2." in ranking.failed["zero"]
-    with pytest.raises(ValueError, match=r"it needs names of classes: model.name_classes"):
+    with pytest.raises(ValueError, match=r"it needs names of classes: model.with_classes"):
         nrjax.extract_features(zero, X)
     with pytest.raises(ValueError, match=r"it is no model of images and texts, such as CLIP; take hf:"):
         nrjax.load_model(f"hf-zeroshot:{tmp_path / 'bert'}")
