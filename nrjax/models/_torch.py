@@ -39,7 +39,7 @@ PROBED = 3  # samples that show which tensors have a row for each: a state of on
 
 
 class TorchModel(Model):
-    """A live `torch.nn.Module`; its weights, its device and its training mode stay as they are.
+    """A live `torch.nn.Module`, compiled or not; its weights, its device and its training mode stay as they are.
 
     Attributes:
       definition: what a module of a file computes, as text; None reads the code of the module.
@@ -58,7 +58,7 @@ class TorchModel(Model):
     description: Description
 
     def __init__(self, module: Any, inputs: Inputs, description: Description | None = None):
-        self.module, self.inputs = module, inputs
+        self._program, self.module, self.inputs = module, getattr(module, "_orig_mod", module), inputs
         self.description = description or described(module)
         self._names: list[str] | None = None  # of the layers, as the first batch showed them
         self._remarks: list[str] = []
@@ -118,7 +118,7 @@ class TorchModel(Model):
     def parts(self) -> Iterator[bytes | np.ndarray | str]:
         """The module with its submodules, code, hooks, parameters and buffers, and the hooks of all modules."""
         if self.definition is None:
-            yield from code_of(self.module, hooks_of_all_modules())
+            yield from code_of(self._program, hooks_of_all_modules())
         else:
             yield self.definition
             yield from weight_parts(self.module)
@@ -217,7 +217,7 @@ class TorchModel(Model):
     def _call(self, tensor: Any) -> Any:
         """The module's output; the error about a size that it cannot take says what to do."""
         try:
-            return self.module(tensor)
+            return self._program(tensor)
         except (RuntimeError, ValueError) as error:
             message = first_line(error, 300)
             is_about_shape = tensor.ndim == 4 and re.search(r"shape|size|channel|dimension", message)

@@ -63,3 +63,20 @@ def test_a_classifier_of_transformers_without_classes(tmp_path):
     with torch.inference_mode():
         right = module(processor(list(PICTURES), return_tensors="pt")["pixel_values"]).logits.numpy()
     np.testing.assert_allclose(extract_features(f"hf:{tmp_path}", PICTURES), right, atol=1e-5)
+
+
+def test_a_compiled_module_runs_as_the_program_and_has_the_layers_of_the_module():
+    graphs = []
+
+    def backend(graph, example):
+        graphs.append(graph)
+        return graph.forward
+
+    module = network().eval()
+    compiled = nrjax.from_torch(torch.compile(module, backend=backend), input_shape=(16, 16, 3))
+    plain = nrjax.from_torch(module, input_shape=(16, 16, 3))
+    assert compiled.layers() == plain.layers()
+    before = len(graphs)
+    np.testing.assert_allclose(extract_features(compiled, PICTURES), extract_features(plain, PICTURES), atol=1e-6)
+    assert len(graphs) > before
+    np.testing.assert_allclose(extract_features(compiled, PICTURES, "3"), module[:4](BATCH).detach(), atol=1e-6)
