@@ -5,6 +5,8 @@ DeprecationWarning for one version before (docs/promises.md).
 """
 
 import inspect
+import re
+import sys
 from pathlib import Path
 
 import click
@@ -60,6 +62,17 @@ def public():
 def test_nothing_public_changes_by_accident():
     assert isinstance(main, click.Group)
     assert public() == FILE.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_page_of_kernels_has_each_kernel_once():
+    page = (FILE.parents[1] / "docs" / "reference" / "kernels.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^      heading: nrjax\.kernels\.(\w+)$", page, re.M)
+    identifiers = re.findall(r"^::: (nrjax\.kernels\.\w+)\.(\w+)$", page, re.M)
+    assert [name for _, name in identifiers] == headings
+    for module, name in identifiers:  # of the module: `nrjax.kernels.score` is a module and a function
+        assert getattr(sys.modules[module], name) is getattr(kernels, name)
+    types = {"Definition", "Distance", "Method", "Solver"}
+    assert sorted(headings) == [name for name in kernels.__all__ if name not in types]
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ def silhouette_samples(
       labels: class ids in `0..n_classes-1`; a class may be empty.
       n_classes: static; a new value compiles again.
       distance: `cosine`, `euclidean` or `sqeuclidean`.
-      definition: of `b_i`, see the top of this module.
+      definition: of `b_i`: the smallest mean distance to the members of another class (`rousseeuw`), or the distance to
+        the nearest centroid of another class (`centroid`, Eq. 4 of the paper).
       method: `linear` is the closed form (cosine and squared Euclidean), `blockwise` forms all
         distances in blocks of `block_size` squared; `auto` takes `linear` where it exists.
       block_size: rows at once; None chooses. Memory beyond the points is O(block_size * classes) for

@@ -35,7 +35,7 @@ def load_model(
         damaged, pickled, or would run code of their own.
 
     Examples:
-      >>> model = nrjax.load_model("hf:./vit-tiny")  # a folder with config.json and model.safetensors
+      >>> model = nrjax.load_model("hf:./vit-tiny")  # a folder
       >>> nrjax.extract_features(model, images[:20]).shape
       (20, 32)
     """
