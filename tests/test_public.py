@@ -75,5 +75,10 @@ def test_the_page_of_kernels_has_each_kernel_once():
     assert sorted(headings) == [name for name in kernels.__all__ if name not in types]
 
 
+def test_the_page_of_commands_has_each_command():
+    page = (FILE.parents[1] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^## nrjax (\S+)$", page, re.M)) == sorted(main.commands)
+
+
 if __name__ == "__main__":
     FILE.write_text("\n".join(public()) + "\n", encoding="utf-8")

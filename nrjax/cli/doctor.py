@@ -18,11 +18,12 @@ BASE = ("jax", "jaxlib", "flax", "numpy", "scipy", "orbax-checkpoint", "safetens
 
 
 @main.command(
+    short_help="Show what is installed, and what is missing.",
     epilog=manual(
         "nrjax doctor",
         "nrjax doctor --format json > doctor.json",
         failure="an installed package does not work; a missing extra is no error",
-    )
+    ),
 )
 @click.option("--format", "output", type=FORMAT, default="table", show_default=True)
 @debug_option

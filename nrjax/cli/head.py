@@ -25,10 +25,11 @@ def request_of(
 
 
 @main.command(
+    short_help="Fit a linear head on a ranked model.",
     epilog=manual(
         "nrjax head ranking.json F10 --out head/",
         failure="the head cannot be fitted; stderr says why",
-    )
+    ),
 )
 @click.argument("ranking", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("name", required=False)

@@ -27,6 +27,7 @@ INTERRUPTED = 130
 
 
 @main.command(
+    short_help="Rank many candidates and store the results.",
     epilog=manual(
         "nrjax sweep zoo/ --data photos/ --store results.db",
         "nrjax sweep list.toml --data photos/ --store results.db --top 5",
@@ -35,7 +36,7 @@ INTERRUPTED = 130
         "nrjax sweep list.toml --store results.db --engine ray --address auto",
         failure=MODEL_FAILED,
         stopped=True,
-    )
+    ),
 )
 @click.argument("models", nargs=-1)
 @data_options
@@ -161,12 +162,13 @@ def _stopped(*_: object) -> None:
 
 
 @main.command(
+    short_help="Show what a sweep has stored.",
     epilog=manual(
         "nrjax results results.db",
         "nrjax results results.db --run 2 --format csv",
         "nrjax results results.db --run 2 --compare 1",
         "nrjax results results.db --run 2 --html page.html",
-    )
+    ),
 )
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.option("--run", "number", type=int, metavar="N", help="Show the ranking of run N.  [default: list the runs]")

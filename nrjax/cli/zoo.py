@@ -13,13 +13,14 @@ from nrjax.cli.types import Size
 
 
 @main.command(
+    short_help="List models, with their sizes and licences.",
     epilog=manual(
         "nrjax zoo",
         'nrjax zoo candidates.toml --where "parameters < 30e6" --format csv',
         "nrjax zoo 'timm:convnext*' --where \"license == 'apache-2.0'\"",
         'nrjax zoo --search image-classification --where "parameters < 50e6" --out candidates.toml',
         failure="a model cannot be read, or the input is wrong; stderr says what",
-    )
+    ),
 )
 @click.argument("models", nargs=-1)
 @where_option
