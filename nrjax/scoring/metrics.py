@@ -135,7 +135,8 @@ def leep(probabilities: AnyArray, labels: Iterable[object]) -> float:
       ValueError: what are no probabilities, or labels that do not fit them.
 
     Examples:
-      >>> round(nrjax.leep([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9]], ["cat", "cat", "dog", "dog"]), 3)
+      >>> probabilities = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9]]
+      >>> round(nrjax.leep(probabilities, ["cat", "cat", "dog", "dog"]), 3)
       -0.343
 
     Source: Nguyen et al. 2020, arXiv:2002.12462.
@@ -154,7 +155,8 @@ def nce(probabilities: AnyArray, labels: Iterable[object]) -> float:
       ValueError: what are no probabilities, or labels that do not fit them.
 
     Examples:
-      >>> round(nrjax.nce([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.1, 0.9]], ["cat", "cat", "dog", "dog"]), 3)
+      >>> probabilities = [[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.1, 0.9]]
+      >>> round(nrjax.nce(probabilities, ["cat", "cat", "dog", "dog"]), 3)
       -0.477
 
     Source: Tran et al. 2019, arXiv:1908.08142.
