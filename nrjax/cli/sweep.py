@@ -193,6 +193,8 @@ def results(store: Path, number: int | None, compare: int | None, html: Path | N
             raise click.UsageError("--compare and --html need a run: name it with --run N.")
         print_rows(listed(runs), output)
         return
+    if compare == number:
+        raise click.UsageError(f"--compare needs another run than --run; got {number} twice.")
     ranking = ranking_of_run(runs, number)
     if html is not None:
         check_outputs(None, html)

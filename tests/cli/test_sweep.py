@@ -60,6 +60,7 @@ def test_results(store, tmp_path):
     for arguments, words in (
         (["--run", 7], "there is no run 7; there are 1, 2."),
         (["--compare", 1], "name it with --run"),
+        (["--run", 1, "--compare", 1], "needs another run than --run; got 1 twice"),
         (["--run", 1, "--html", tmp_path / "page.txt"], "suffix must be one of"),
     ):
         bad = run("results", path, *arguments)
