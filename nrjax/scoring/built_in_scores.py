@@ -189,7 +189,7 @@ _add(
     bounds=_shares, undefined=_classes_of_one,
     source="sklearn.metrics.balanced_accuracy_score of sklearn.linear_model.RidgeClassifierCV",
     estimate=estimate_balanced_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
-    leaves_out=True, chance=_evenly,
+    leaves_out=True, chance=_evenly, rarest_decides=True,
 )  # fmt: skip
 _add(
     "balanced_knn", kernels.balanced_knn,
@@ -197,7 +197,7 @@ _add(
     bounds=_shares, undefined=_too_few_for_neighbours,
     source='sklearn.metrics.balanced_accuracy_score of sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
     estimate=estimate_balanced_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
-    leaves_out=True, chance=_evenly,
+    leaves_out=True, chance=_evenly, rarest_decides=True,
 )  # fmt: skip
 _add(
     "average_precision", kernels.average_precision,
@@ -205,7 +205,7 @@ _add(
     bounds=_shares, undefined=_not_two,
     source="sklearn.metrics.average_precision_score of sklearn.linear_model.RidgeClassifierCV",
     estimate=estimate_average_precision, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True,
-    scale_free=True, leaves_out=True, chance=lambda shares: float(shares.min()),
+    scale_free=True, leaves_out=True, chance=lambda shares: float(shares.min()), rarest_decides=True,
 )  # fmt: skip
 _add(
     "h_score", kernels.h_score, "between-class share of the features' covariance (H-score)",

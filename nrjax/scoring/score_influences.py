@@ -31,8 +31,7 @@ def score_influences(kind: ScoreKind, array: Array, estimate: Estimate, target: 
     value = np.asarray(estimate.value)
     of_samples = influences_of_samples(value) if value.ndim else estimate.influences
     of_units = None if of_samples is None else by_unit(np.asarray(of_samples, np.float64), target.groups)
-    is_balanced = kind.name.startswith("balanced_")  # then the smallest class decides
-    samples = target.n_classes * int(target.counts.min()) if is_balanced else len(target)
+    samples = target.n_classes * int(target.counts.min()) if kind.rarest_decides else len(target)
     if of_units is not None and min(samples, target.independent) >= FEW:
         return of_units * np.sqrt(kind.teaching)
 
@@ -40,13 +39,12 @@ def score_influences(kind: ScoreKind, array: Array, estimate: Estimate, target: 
         estimates = estimate_scores([array[chosen]], target.take(chosen), (kind,))
         return float(np.mean(estimates[0, kind].value, dtype=np.float64))
 
-    is_classified = target.task == "classification"
-    if of_units is not None and is_classified and is_balanced:
-        return influences_of_halves(score_of, _drawn_freely(target), target.groups)
-    if of_units is not None and is_classified:
-        return influences_of_accuracy(of_units, score_of, target.strata, target.groups)
-    is_share_read = kind.name == "average_precision"
-    return influences_of_parts(score_of, _drawn_freely(target) if is_share_read else target.strata, target.groups)
+    strata = _drawn_freely(target) if kind.rarest_decides else target.strata
+    if of_units is None or target.task != "classification":
+        return influences_of_parts(score_of, strata, target.groups)
+    if kind.rarest_decides:
+        return influences_of_halves(score_of, strata, target.groups)
+    return influences_of_accuracy(of_units, score_of, strata, target.groups)
 
 
 def _drawn_freely(target: Target) -> np.ndarray:

@@ -70,6 +70,7 @@ class ScoreKind:
       chance: its value where features say nothing, from the shares of classes or labels; None where nobody knows.
       teaching: times the variance that the values of many samples have by themselves. Every sample also decides for
         others, and where that does not fade with the number of samples, it is above 1.
+      rarest_decides: whether rare classes count as much as others, so that their samples decide how sure it is.
 
     Examples:
       >>> probe = nrjax.available_scores()["probe"]
@@ -99,6 +100,7 @@ class ScoreKind:
     leaves_out: bool = False
     chance: Callable[[np.ndarray], float] | None = None
     teaching: float = 1.0
+    rarest_decides: bool = False
 
     def of(self, target: Target) -> "ScoreKind":
         """The score of this target's task; one that is never defined, with the reason, where it has none."""

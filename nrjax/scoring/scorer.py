@@ -162,7 +162,7 @@ class ModelScorer:
                     share = float(values.mean(dtype=np.float64))
                     if values.ndim and np.isin(values, (0, 1)).all():
                         scores.hits[kind.name] = interval_of_share(share, self._free)
-                    elif kind.name.startswith("balanced_"):
+                    elif kind.rarest_decides and estimates[i, kind].by_output is not None:
                         shares = np.asarray(estimates[i, kind].by_output, np.float64)
                         counts = self._target.counts * self._target.independent / len(self._target)
                         scores.hits[kind.name] = interval_of_mean_share(shares, counts)
