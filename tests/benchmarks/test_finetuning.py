@@ -21,7 +21,7 @@ def stripes():
     labels = np.arange(200) % 4
     images = rng.integers(0, 40, (200, 28, 28, 1)).astype(np.uint8)
     images[np.arange(200), 4 + 6 * labels] = 255
-    return Target(images, labels, np.arange(100), np.arange(100, 200))
+    return Target("stripes", images, labels, np.arange(100), np.arange(100, 200))
 
 
 def test_fine_tuning_learns_what_can_be_learned(stripes):

@@ -3,8 +3,9 @@
     pip install '.[tfds]' --group bench
     python -m benchmarks.trust.finetuning [--parts M10 F10 C10 D L] [--out DIR] [--resume]
 
-17 networks of one architecture on five targets, each with 200 and with 2,000 labelled samples. The parts are targets.
-An hour on two cores; `--resume` takes what an interrupted run has measured.
+17 networks of one architecture on five targets, each with 200 and with 2,000 labelled samples; three large ones on two
+of the targets with 200. The parts are targets. Three hours on two cores; `--resume` takes what an interrupted run has
+measured.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def _of_target(
     budgets = sorted({min(budget, len(of.labelled)) for budget in BUDGETS})
     measured: dict[str, dict[str, Any]] = {str(budget): {} for budget in budgets}
     for name, candidate in starts.items():
-        for budget in (budget for budget in budgets if budget <= candidate.most_labelled):
+        for budget in (budget for budget in budgets if candidate.is_tried(of.name, budget)):
             result = kept.get(f"{budget}/{name}", lambda b=budget, c=candidate: _of_one(c, of, b))
             measured[str(budget)][name] = result | {"parameters": candidate.model.description.parameters}
         on_done(f"{name} {[models[name]['fine_tuned'] for models in measured.values() if name in models]}")

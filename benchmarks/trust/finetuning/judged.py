@@ -54,11 +54,11 @@ def chosen_elsewhere(judged: Mapping[str, Judged], scores: list[str]) -> dict[st
 
 
 def _columns(models: Models, truth: str) -> dict[str, dict[str, float]]:
+    parameters = {model: float(of["parameters"]) for model, of in models.items()}
     every = set.intersection(*(set(of["scores"]) for of in models.values()))
     scores = [score for score in next(iter(models.values()))["scores"] if score in every]
     return {score: {model: of["scores"][score] for model, of in models.items()} for score in scores} | {
-        "largest model": {model: float(of["parameters"]) for model, of in models.items()},
         "one epoch, a tenth": {model: of["one_epoch"] for model, of in models.items()},
         "best on its own data": {model: of["own_accuracy"] for model, of in models.items()},
         f"the truth of {OTHER[truth].replace('_', '-')}": {model: of[OTHER[truth]] for model, of in models.items()},
-    }  # fmt: skip
+    } | ({"largest model": parameters} if len(set(parameters.values())) > 1 else {})  # fmt: skip

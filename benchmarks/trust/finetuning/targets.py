@@ -27,6 +27,7 @@ NAMES = (*(f"{letter}10" for letter in DATASETS), "D", "L")
 class Target(NamedTuple):
     """Images `[samples, 28, 28, 1]`, labels 0 to classes - 1, and places of the labelled and of the judging ones."""
 
+    name: str
     images: np.ndarray
     labels: np.ndarray
     labelled: np.ndarray
@@ -44,7 +45,7 @@ def target(name: str, data_dir: str | None) -> Target:
         images, labels = np.asarray(data.images), data.labels
     labelled, judges = split(np.arange(len(labels)), min(LABELLED, len(labels) // 2))
     taken = np.concatenate([labelled, judges[:JUDGES]])
-    return Target(images[taken], labels[taken], *np.split(np.arange(len(taken)), [len(labelled)]))
+    return Target(name, images[taken], labels[taken], *np.split(np.arange(len(taken)), [len(labelled)]))
 
 
 def _letters() -> Iterator[tuple[np.ndarray, int]]:
