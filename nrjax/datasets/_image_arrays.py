@@ -53,7 +53,7 @@ def stack(images: Iterable[np.ndarray]) -> np.ndarray:
 
 def channels_last(images: np.ndarray) -> np.ndarray:
     """Images as `[samples, height, width, channels]`, whose channels may lie behind the samples."""
-    is_first = images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in MODES
+    is_first = images.ndim == 4 and images.shape[1] in MODES and images.shape[3] not in MODES
     return images.transpose(0, 2, 3, 1) if is_first else images
 
 

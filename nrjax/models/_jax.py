@@ -78,7 +78,6 @@ class JaxModel(Model):
     """
 
     compiled = True
-    pure = True
     classifies = True
     device: Any = None
     definition: Definition

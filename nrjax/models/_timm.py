@@ -120,7 +120,7 @@ def load_timm(
 def from_timm(module: Any, source: str = "", preprocessing: Preprocessing | None = None) -> TorchModel:
     """A live network of timm, with the preprocessing of its own configuration unless another is given."""
     timm = framework("timm", source)
-    data = timm.data.resolve_model_data_config(module)
+    data = timm.data.resolve_model_data_config(getattr(module, "_orig_mod", module))  # of torch.compile
     config = getattr(module, "pretrained_cfg", None) or {}
     description = described(
         module, shortened(source), license=str(config.get("license") or ""),

@@ -89,6 +89,71 @@ def test_equinox_of_arrays(equinox):
     assert np.allclose(nrjax.extract_features(net, samples, "layers.2"), jax.vmap(net)(samples), atol=1e-5)
 
 
+@functools.cache
+def answering_class():
+    import equinox
+
+    class Answering(equinox.Module):
+        """Equinox as people write it: layers in a vmap over tokens, an MLP within, and answers of several kinds."""
+
+        tokens: Any
+        mlp: Any
+        kind: str = equinox.field(static=True)
+
+        def hidden(self, x):
+            tokens = jax.vmap(self.tokens)(x.reshape(-1, 32))
+            return (tokens + jax.nn.relu(tokens)).mean(0)
+
+        def __call__(self, x):
+            hidden = self.hidden(x)
+            answer = self.mlp(hidden)
+            return {
+                "logits": answer, "softmax": jax.nn.softmax(answer), "mapping": {"logits": answer, "other": hidden},
+                "residual": hidden + answer, "unit": answer / jnp.linalg.norm(answer),
+                "gate": hidden * jax.nn.sigmoid(answer),
+            }[self.kind]  # fmt: skip
+
+    return Answering
+
+
+@pytest.mark.parametrize("kind", ["logits", "softmax", "mapping", "residual", "unit", "gate"])
+def test_equinox_answers(equinox, kind):
+    keys = jax.random.split(jax.random.key(0), 2)
+    parts = equinox.nn.Linear(32, 8, key=keys[0]), equinox.nn.MLP(8, 8, 6, 2, key=keys[1])
+    net = answering_class()(*parts, kind)
+
+    def read(x):
+        for layer in net.mlp.layers[:-1]:
+            x = jax.nn.relu(layer(x))
+        return x
+
+    has_head = kind in ("logits", "softmax", "mapping")
+    expected = jax.vmap((lambda x: read(net.hidden(x))) if has_head else net)(FIRST)
+    assert np.allclose(nrjax.extract_features(net, X), expected, atol=1e-5)
+    names = [layer.name for layer in nrjax.layers(net, (32, 32, 3))]
+    assert names == ["input", "mlp.layers.0", "mlp.layers.1", "mlp.layers.2", "mlp", "output"]
+
+
+@pytest.mark.parametrize("kind", ["tuple", "mapping", "softmax", "residual", "relu", "gate"])
+def test_haiku_answers(kind):
+    haiku = pytest.importorskip("haiku")
+
+    def forward(x, hidden_alone=False):
+        hidden = jax.nn.relu(haiku.Linear(8)(x.reshape(len(x), -1)))
+        answer = haiku.Linear(8)(hidden)
+        return hidden if hidden_alone else {
+            "tuple": (answer, hidden), "mapping": {"logits": answer}, "softmax": jax.nn.softmax(answer),
+            "residual": hidden + answer, "relu": jax.nn.relu(answer), "gate": hidden * jax.nn.sigmoid(answer),
+        }[kind]  # fmt: skip
+
+    images = X.astype(np.float32) / 255
+    transformed = haiku.transform(forward)
+    params = transformed.init(jax.random.key(0), images)
+    has_head = kind in ("tuple", "mapping", "softmax")
+    expected = transformed.apply(params, None, images, hidden_alone=has_head)
+    assert np.allclose(nrjax.extract_features((transformed, params), X), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("without_rng", [False, True])
 def test_haiku(without_rng):
     haiku = pytest.importorskip("haiku")
