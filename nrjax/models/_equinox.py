@@ -37,9 +37,7 @@ def from_equinox(
 
     inference = equinox.nn.inference_mode(module)
     arrays, rest = equinox.partition((inference, state), equinox.is_array)
-    model = JaxModel(Definition(rest, {}), arrays, trace_equinox, as_shape(input_shape), preprocessing)
-    model.pure = True  # samples go through it one by one
-    return model
+    return JaxModel(Definition(rest, {}), arrays, trace_equinox, as_shape(input_shape), preprocessing)
 
 
 def trace_equinox(definition: Definition, variables: object, images: jax.Array) -> Trace:

@@ -18,7 +18,7 @@ from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_na
 from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch
-from nrjax.models._preprocessing import Preprocessing, scales_images
+from nrjax.models._preprocessing import Preprocessing, scales_images, scales_itself
 from nrjax.models._steadiness import ONE_BY_ONE
 from nrjax.models._torch_calls import Call, hooked, record_calls, tensors_of
 from nrjax.models._torch_heads import describe_heads, find_head, main_output
@@ -204,10 +204,7 @@ class TorchModel(Model):
         factor = float(given.float().std() / images.float().std())
         offset = float(given.float().mean() - factor * images.float().mean())
         if scales_images(factor, offset):
-            self.remark_on_images = (
-                f"before its first weights it computes {factor:.2g} * images {offset:+.2g}, as networks of images from "
-                "0 to 255 do, and it gets them from 0 to 1; give preprocessing=nrjax.Preprocessing(scale=1)."
-            )
+            self.remark_on_images = scales_itself(factor, offset)
 
     def _tensor(self, batch: Any) -> Any:
         """A batch on the module's device, normalised there if it is not yet."""

@@ -260,3 +260,39 @@ def test_nearly_right(equinox, tmp_path):
         with pytest.raises((ValueError, TypeError), match=told) as error:
             nrjax.models.as_model(model)
         assert "\n" not in str(error.value), name
+
+
+def scaled(make):
+    """A network of Flax or a function, by the arithmetic that it does with images before its first weights."""
+    from flax import linen, nnx
+
+    class Linen(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            return linen.Dense(3)(linen.Conv(4, (3, 3))(make(x)).mean((1, 2)))
+
+    class Nnx(nnx.Module):
+        def __init__(self, rngs):
+            self.dense, self.drop = nnx.Linear(3072, 3, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)
+
+        def __call__(self, x):
+            return self.dense(self.drop(make(x).reshape(len(x), -1)))
+
+    module = Linen()
+    weights = np.random.default_rng(0).normal(size=(3072, 3)).astype(np.float32)
+    function = nrjax.from_function(lambda w, x: make(x).reshape(len(x), -1) @ w, weights)
+    variables = module.init(jax.random.key(0), X[:1].astype(np.float32))
+    return {"linen": (module, variables), "nnx": Nnx(nnx.Rngs(0)), "function": function}
+
+
+@pytest.mark.parametrize("kind", ["linen", "nnx", "function"])
+def test_networks_that_scale_images_say_so(kind):
+    for make in (lambda x: x / 255, lambda x: x / 127.5 - 1, lambda x: x - 120):
+        with pytest.warns(RuntimeWarning, match=r"as networks of images from 0 to 255 do.*Preprocessing\(scale=1\)"):
+            nrjax.extract_features(scaled(make)[kind], X)
+    for make in (lambda x: x, lambda x: 2 * x - 1, lambda x: (x - 0.45) / 0.22):
+        nrjax.extract_features(scaled(make)[kind], X)
+    module, variables = scaled(lambda x: x / 255)["linen"]
+    told = nrjax.from_linen(module, variables, preprocessing=nrjax.Preprocessing(scale=1))
+    expected = module.apply(variables, X.astype(np.float32))
+    assert np.allclose(nrjax.extract_features(told, X, -1), expected, atol=1e-5)
