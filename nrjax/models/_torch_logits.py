@@ -59,5 +59,5 @@ def are_made_of(main: Any, logits: Any, is_own: bool) -> bool:
 
 
 def largest(tensor: Any) -> float:
-    """The largest size of a number; 0 where there is none."""
-    return float(tensor.abs().max()) if tensor.numel() else 0.0
+    """The largest size of a finite number; 0 where there is none."""
+    return float(tensor.abs().nan_to_num(0.0, 0.0, 0.0).max()) if tensor.numel() else 0.0

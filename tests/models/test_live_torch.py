@@ -162,3 +162,19 @@ def test_answers_without_numbers_are_refused():
 
     with pytest.raises(ValueError, match="answers with Tensor, in which there is no tensor of floating-point numbers"):
         extract_features(Chosen(), PICTURES)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # PEFT reads it
+def test_a_network_in_which_there_are_adapters_with_its_tokenizer(tmp_path):
+    peft = pytest.importorskip("peft", reason="PEFT is not installed")
+    transformers = pytest.importorskip("transformers")
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]))
+    tokenizer = transformers.BertTokenizer(str(tmp_path / "vocab.txt"))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    module = transformers.BertModel(transformers.BertConfig(vocab_size=8, **sizes))
+    settings = peft.LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False)
+    adapted = peft.get_peft_model(module, settings).eval()
+    texts = ["a b c", "b", "c a", "b b a c", "a", "c c"]
+    rows = (adapted(**tokenizer(text, return_tensors="pt")).last_hidden_state[0] for text in texts)
+    right = torch.stack([row.mean(0) for row in rows]).detach().numpy()
+    np.testing.assert_allclose(extract_features((adapted, tokenizer), texts), right, atol=1e-5)
