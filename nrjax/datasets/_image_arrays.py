@@ -53,7 +53,9 @@ def stack(images: Iterable[np.ndarray]) -> np.ndarray:
 
 def channels_last(images: np.ndarray) -> np.ndarray:
     """Images as `[samples, height, width, channels]`, whose channels may lie behind the samples."""
-    is_first = images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in MODES
+    if images.ndim != 4 or images.shape[3] in MODES:
+        return images
+    is_first = images.shape[1] in (1, 3) or (images.shape[1] in MODES and images.shape[2] > max(MODES))
     return images.transpose(0, 2, 3, 1) if is_first else images
 
 

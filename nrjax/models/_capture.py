@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import flax
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax import nnx
 
+from nrjax._utils.messages import first_line
 from nrjax.models._heads import has_vectors
 from nrjax.models._layer_calls import LayerCalls, main_output
 from nrjax.models._layer_choice import unique_name
@@ -54,7 +56,16 @@ def trace_linen(definition: Any, variables: Any, images: jax.Array) -> Trace:
             return calls.run(layer.path, sow, isinstance(layer, _DENSE_LINEN), next_fun, args, kwargs)
 
         with nn.intercept_methods(intercept):
-            output, state = definition.module.apply(variables, images, mutable=[COLLECTION], **definition.call_kwargs)
+            try:
+                output, state = definition.module.apply(
+                    variables, images, mutable=[COLLECTION], **definition.call_kwargs
+                )
+            except (flax.errors.ModifyScopeVariableError, flax.errors.InvalidRngError) as error:
+                raise ValueError(
+                    "the network trains: it draws random numbers or changes its statistics. Switch it to inference: "
+                    "nrjax.from_linen(module, variables, call_kwargs={'NAME': False}), or module.clone(NAME=False). It "
+                    f"says: {first_line(error)}"
+                ) from error
         return output, calls, state.get(COLLECTION, {})
 
     weights = jax.tree_util.tree_flatten_with_path(dict(variables))[0]
@@ -111,6 +122,21 @@ def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: o
         )
         main = main if has_vectors(main.shape, len(images)) else None
     return Trace(outputs, main if read is None else read)
+
+
+def penultimate_of(run: Callable[..., Any], variables: object, images: jax.Array) -> jax.Array | None:
+    """What the head of a network reads, by its program alone; see `Trace`.
+
+    Args:
+      run: from weights and samples to all that the network returns.
+      variables: weights.
+      images: a batch.
+    """
+    main = main_output(run(variables, images), len(images))
+    if main is None:
+        return None
+    read = read_by_head(lambda weights, batch: (main_output(run(weights, batch), len(batch)),), variables, images)
+    return read if read is not None else main if has_vectors(main.shape, len(images)) else None
 
 
 def _main_and_read(

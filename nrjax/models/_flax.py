@@ -14,7 +14,8 @@ from nrjax.models._preprocessing import Preprocessing
 
 # Names that networks give to the switch between training and inference.
 _INFERENCE = {
-    "train": False, "training": False, "is_training": False, "deterministic": True, "use_running_average": True,
+    "train": False, "training": False, "is_training": False, "is_train": False, "deterministic": True,
+    "inference": True, "use_running_average": True,
 }  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def from_linen(
       input_shape: of one image; images of another shape are then resized before they enter.
       preprocessing: see `Preprocessing`.
       call_kwargs: further keyword arguments of `__call__`. A switch named train, training,
-        is_training, deterministic or use_running_average is set to inference by itself.
+        is_training, is_train, inference, deterministic or use_running_average is set to inference by itself.
 
     Examples:
       >>> from flax import linen

@@ -58,15 +58,16 @@ class ForwardPass:
     def check_steady(self) -> None:
         """Runs the first samples again, alone; of texts also the shortest one of the first batch, without any other.
 
-        The first texts are the longest, and hardly padded.
+        They come in reverse order, because random numbers of one seed are the same at the same place of a batch. The
+        first texts are the longest, and hardly padded.
 
         Raises:
           ValueError: their features change, so the model is random, changes, or mixes the samples of a batch.
         """
         if self._model.pure:
             return
-        count = min(REPEATED, len(self._order), self._model.batch or REPEATED)
-        self._check_again(self._order[:count])
+        count = min(REPEATED, len(self._order), max(1, self._size - 1))  # fewer than a batch, or nothing is mixed
+        self._check_again(self._order[:count][::-1])
         if self._are_texts and self._size > 1 and not self._model.batch:
             shortest = min(self._size, len(self._order)) - 1
             self._check_again(self._order[shortest : shortest + 1])

@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
-from nrjax.models._capture import Trace
+from nrjax.models._capture import Trace, penultimate_of
 from nrjax.models._jax import Definition, JaxModel
+from nrjax.models._layer_calls import main_output
 from nrjax.models._layer_choice import unique_name
 from nrjax.models._model import as_shape
 from nrjax.models._preprocessing import Preprocessing
@@ -39,25 +40,23 @@ def trace_haiku(definition: Definition, variables: Any, images: jax.Array) -> Tr
     """Layer outputs of a transformed function; see `JaxModel` for the arguments."""
     import haiku
 
-    apply, (params, state) = definition.module, variables
+    apply, with_state = definition.module, definition.call_kwargs["with_state"]
+    takes = list(inspect.signature(apply).parameters)
     outputs: dict[str, Any] = {}
-    given: dict[str, Any] = {}
+
+    def run(variables: Any, images: jax.Array) -> Any:
+        """All that the function returns."""
+        head = variables if with_state else variables[:1]
+        result = apply(*head, *([None] if "rng" in takes else []), images)
+        return result[0] if with_state else result
 
     def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         result = call(*args, **kwargs)
         if context.method_name == "__call__" and getattr(result, "shape", ())[:1] == images.shape[:1]:
-            name = unique_name(context.module.module_name, outputs)
-            outputs[name] = result
-            if args and getattr(args[0], "ndim", 0) == 2 and isinstance(context.module, haiku.Linear):
-                given[name] = args[0]
+            outputs[unique_name(context.module.module_name, outputs)] = result
         return result
 
-    takes = list(inspect.signature(apply).parameters)
-    head = (params, state) if definition.call_kwargs["with_state"] else (params,)
     with haiku.intercept_methods(intercept):
-        result = apply(*head, *([None] if "rng" in takes else []), images)
-    main = result[0] if definition.call_kwargs["with_state"] else result
-    heads = [name for name in given if outputs[name] is main]
-    heads = heads or [name for name in given if outputs[name].shape == main.shape]
-    penultimate = given[heads[-1]] if heads else main if main.ndim == 2 else None
-    return Trace({"input": images, **outputs, unique_name("output", outputs): main}, penultimate)
+        main = main_output(run(variables, images), len(images))
+    own = {} if main is None else {unique_name("output", outputs): main}
+    return Trace({"input": images, **outputs, **own}, penultimate_of(run, variables, images))

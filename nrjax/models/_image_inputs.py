@@ -13,7 +13,7 @@ from nrjax.models._preprocessing import Preprocessing
 
 def image_inputs(
     shape: tuple[int, ...] | None, preprocessing: Preprocessing, *, channels_first: bool,
-    as_bytes: Callable[[], bool] = lambda: False,
+    as_bytes: Callable[[], bool] = lambda: False, of_bytes: bool = False,
 ) -> Inputs:  # fmt: skip
     """Inputs of a network that takes images.
 
@@ -21,6 +21,7 @@ def image_inputs(
       shape: of one image `(height, width, channels)` as the network takes it; None where it takes several.
       preprocessing: of the images.
       channels_first: whether batches are `[samples, channels, height, width]`.
+      of_bytes: whether the preprocessing is of uint8 alone, and other numbers enter as they are.
       as_bytes: whether the network normalises uint8 itself, on its device; else the host normalises.
     """
 
@@ -29,7 +30,8 @@ def image_inputs(
             images = images.transpose(0, 2, 3, 1)
         sized = preprocessing.sized(images, shape)
         is_volume = sized.ndim == 4 and sized.dtype != np.uint8 and sized.shape[3] not in (1, 3)
-        if sized.ndim != 4 or (channels_first and shape is None and is_volume):  # enters as it is
+        is_ready = of_bytes and sized.dtype != np.uint8
+        if sized.ndim != 4 or is_ready or (channels_first and shape is None and is_volume):  # enters as it is
             return sized if sized.dtype.kind in "iu" and sized.dtype != np.uint8 else sized.astype(np.float32)
         if sized.dtype == np.uint8 and as_bytes():
             return sized

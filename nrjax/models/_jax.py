@@ -20,7 +20,8 @@ from nrjax.models._layer_choice import Layer, LayerChoice, layer_name
 from nrjax.models._model import Description, Inputs, Model, Outputs, Precision, as_shape, unknown_shape
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch, with_positions
-from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._preprocessing import Preprocessing, scales_images, scales_itself
+from nrjax.models._program_heads import factor_and_offset
 
 _BATCH = 3  # abstract images that `layers` traces
 
@@ -78,7 +79,6 @@ class JaxModel(Model):
     """
 
     compiled = True
-    pure = True
     classifies = True
     device: Any = None
     definition: Definition
@@ -109,6 +109,7 @@ class JaxModel(Model):
         self.weights = variables
         self._placed: dict[Precision, Any] = {}
         self._known_maps: dict[tuple[int, ...], Maps] = {}  # by the shape of pictures
+        self._image_shape: tuple[int, ...] | None = None  # of bytes that it has seen since the last remarks
         self._digest = ""  # of the definition, as long as weights are on the device
         leaves = [leaf for leaf in jax.tree.leaves(variables) if hasattr(leaf, "size")]
         self.description = Description(
@@ -145,6 +146,8 @@ class JaxModel(Model):
             layers = maps.choose(layers)
             layouts = tuple(maps.layouts[name] for name in layers)
             batch, cells = positions.pictures, tuple(positions.cells(layout) for layout in layouts)
+        elif batch.ndim == 4 and batch.dtype == np.uint8:
+            self._image_shape = batch.shape[1:]
         products = {"float32": "float32", "tensorfloat32": "tensorfloat32", "bfloat16": None}[precision]
         with neutral_config(), jax.default_matmul_precision(products) if products else contextlib.nullcontext():
             return _forward(
@@ -152,6 +155,17 @@ class JaxModel(Model):
                 digest=self._digest, preprocessing=self.preprocessing, layers=tuple(layers), precision=precision,
                 pooling=self.pooling,
             )  # fmt: skip
+
+    def remarks(self) -> list[str]:
+        """That it scales images by itself, which it gets from 0 to 1 because nobody said otherwise."""
+        shape, self._image_shape = self._image_shape, None
+        if shape is None or self.pure or self.preprocessing.scale != 1 / 255:
+            return []
+        with neutral_config():
+            factor, offset = factor_and_offset(
+                lambda *given: self.trace(self.definition, *given).outputs, self.variables, shape
+            )
+        return [scales_itself(factor, offset)] if scales_images(factor, offset) else []
 
     def map_layers(self, batch: Any) -> list[str]:
         """Layers with a map."""

@@ -46,7 +46,10 @@ class KerasModel(Model):
         self._preprocessing = preprocessing or guess_preprocessing(self._keras, module)
         if image_size is not None and known is None and self._preprocessing.image_size is None:
             self._preprocessing = dataclasses.replace(self._preprocessing, image_size=image_size)
-        self.inputs = image_inputs(known, self._preprocessing, channels_first=False, as_bytes=lambda: self._on_jax)
+        self.inputs = image_inputs(
+            known, self._preprocessing, channels_first=False, as_bytes=lambda: self._on_jax,
+            of_bytes=preprocessing is None and self._preprocessing.scale != 1 / 255,
+        )  # fmt: skip
         self._device: Any = None  # of JAX; None is the default one
         self._models: dict[tuple[str, ...], Any] = {}
         self._compiled: dict[tuple[tuple[str, ...], str | None], Any] = {}  # until `release`

@@ -28,6 +28,7 @@ def as_model(model: object) -> Model:
     """
     if isinstance(model, Model):
         return model
+    model = _without_peft(model)
     if isinstance(model, nnx.Module):
         return from_nnx(model)
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], nn.Module):
@@ -79,6 +80,15 @@ def _in_jax(model: object) -> Model | None:
 
         return from_export(model)
     return None
+
+
+def _without_peft(model: object) -> Any:
+    """A pair whose network is wrapped by PEFT, with the network itself, in which the layers of adapters are."""
+    if isinstance(model, tuple) and len(model) == 2 and _is_instance(model[0], "peft", "PeftModel"):
+        wrapped: Any = model[0]
+        if not wrapped.active_peft_config.is_prompt_learning:  # such prompts are outside of the network
+            return wrapped.get_base_model(), model[1]
+    return model
 
 
 def _is_prepared(model: object) -> bool:

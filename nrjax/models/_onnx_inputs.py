@@ -31,6 +31,9 @@ def inputs_of_graph(sizes: tuple[int | None, ...], dtype: Any, preprocessing: Pr
         shape = (*preprocessing.image_size, channels)
 
     def prepare(images: Any) -> np.ndarray:
+        is_as_taken = not channels_last and getattr(images, "dtype", np.uint8) != np.uint8 and images.ndim == 4
+        if is_as_taken and images.shape[1] == channels != images.shape[3]:  # numbers, with channels first already
+            images = images.transpose(0, 2, 3, 1)
         sized = preprocessing.sized(images, shape)
         if sized.ndim == 4 and shape is None and sized.shape[-1] != channels and sized.dtype == np.uint8:
             sized = preprocessing.sized(sized, (*sized.shape[1:3], channels))

@@ -183,5 +183,13 @@ def scales_images(factor: float, offset: float) -> bool:
     return abs(factor) < SMALL_FACTOR or abs(offset) > LARGE_OFFSET
 
 
+def scales_itself(factor: float, offset: float) -> str:
+    """The remark on a network that scales images, which it gets from 0 to 1, once more."""
+    return (
+        f"before its first weights it computes {factor:.2g} * images {offset:+.2g}, as networks of images from 0 to "
+        "255 do, and it gets them from 0 to 1; give preprocessing=nrjax.Preprocessing(scale=1)."
+    )
+
+
 def _join(values: tuple[float, ...]) -> str:
     return "/".join(f"{value:g}" for value in values)

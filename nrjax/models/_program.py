@@ -98,6 +98,10 @@ class Program:
             values |= dict(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
+    def reads_first(self, names: Sequence[str]) -> Value | None:
+        """What the first operation of these names reads of the samples."""
+        return next((op.data[0] for op in self._operations if op.name in names and op.data), None)
+
     def compute(self, value: Value) -> jax.Array:
         """A value for the arguments that the program was made with."""
         arrays, waiting, needed = dict(self._arrays), [value], set()

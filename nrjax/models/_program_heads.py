@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
 from nrjax.models._heads import has_vectors
 from nrjax.models._program import Operation, Program, Value, between
@@ -47,6 +48,30 @@ def read_by_head(
             return program.compute(given)
     vectors = _pooled(program.compute(_before_norm(read[0])), products[0], operations)
     return vectors if has_vectors(vectors.shape, len(samples)) else None
+
+
+def factor_and_offset(
+    run: Callable[..., object], variables: object, shape: tuple[int, ...]
+) -> tuple[float, float]:  # fmt: skip
+    """Factor and offset that a network applies to images before its first product, by the results for 0 and 1.
+
+    They are 1 and 0 where that is not known.
+
+    Args:
+      run: from weights and images to anything.
+      variables: weights.
+      shape: of one image.
+    """
+    images = jnp.broadcast_to(jnp.array([0.0, 1.0]).reshape(2, *[1] * len(shape)), (2, *shape))
+    try:
+        program = Program(run, variables, images)
+        read = program.reads_first(PRODUCTS)
+        if read is None or math.prod(read.shape) != images.size or read.shape[0] != 2:
+            return 1.0, 0.0
+        of_zero, of_one = (float(jnp.median(image)) for image in program.compute(read))
+    except Exception:  # it takes another number of samples, say
+        return 1.0, 0.0
+    return of_one - of_zero, of_zero
 
 
 def _path_to_products(main: Value) -> tuple[list[Operation], list[Operation]] | None:

@@ -86,10 +86,14 @@ def build_model(
         graphdef, rngs, state = nnx.split(template, nnx.RngState, ...)
         with neutral_config():
             nnx.replace_by_pure_dict(state, load_variables(weights, nnx.to_pure_dict(state)))
-        return from_nnx(nnx.merge(graphdef, rngs, state), input_shape=input_shape, preprocessing=preprocessing)
-    module, expected = template
-    variables = load_variables(weights, expected)
-    return from_linen(module, variables, input_shape=input_shape, preprocessing=preprocessing)
+        module = nnx.merge(graphdef, rngs, state)
+        model = from_nnx(module, input_shape=input_shape, preprocessing=preprocessing)
+    else:
+        module, expected = template
+        variables = load_variables(weights, expected)
+        model = from_linen(module, variables, input_shape=input_shape, preprocessing=preprocessing)
+    model.pure = True  # a registered architecture is trusted, so that a zoo of thousands runs no batch twice
+    return model
 
 
 @functools.lru_cache(maxsize=32)

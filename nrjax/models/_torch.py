@@ -18,7 +18,7 @@ from nrjax.models._layer_choice import PENULTIMATE, Layer, LayerChoice, layer_na
 from nrjax.models._model import Description, Inputs, Model, Precision, as_shape, unknown_shape
 from nrjax.models._pooling import pool_layer
 from nrjax.models._position_batches import PositionBatch
-from nrjax.models._preprocessing import Preprocessing
+from nrjax.models._preprocessing import Preprocessing, scales_images, scales_itself
 from nrjax.models._steadiness import ONE_BY_ONE
 from nrjax.models._torch_calls import Call, hooked, record_calls, tensors_of
 from nrjax.models._torch_heads import describe_heads, find_head, main_output
@@ -26,10 +26,10 @@ from nrjax.models._torch_maps import few_pictures, find_maps, vectors_of
 from nrjax.models._torch_runs import (
     computing_in,
     described,
+    holds_program,
     in_inference,
     is_accelerated,
     is_lazy,
-    is_program,
     quantises_batches,
     weight_parts,
 )
@@ -44,6 +44,7 @@ class TorchModel(Model):
     Attributes:
       definition: what a module of a file computes, as text; None reads the code of the module.
       normalises: what is done to batches of uint8 `[samples, height, width, channels]` on the module's device.
+      has_default_scale: whether uint8 images come from 0 to 1 because nobody said otherwise.
       remark_on_images: what there is to say where images enter it; empty for nothing.
     """
 
@@ -51,6 +52,7 @@ class TorchModel(Model):
     channels_first = True
     definition: str | None = None
     normalises: Preprocessing | None = None
+    has_default_scale = False
     remark_on_images: str = ""
     batch: int | None = None
     module: Any
@@ -163,6 +165,8 @@ class TorchModel(Model):
         def hook(path: str) -> Callable[..., None]:
             def after(layer: Any, args: Any, named: Mapping[str, object], output: Any) -> None:
                 args = (*args, *named.values())
+                if self.has_default_scale and any(p.ndim > 1 for p in layer.parameters(recurse=False)):
+                    self._look_at_scale(tensor, args)
                 for suffix, value in tensors_of(output).items():
                     is_new = getattr(layer, "inplace", False) or not any(value is arg for arg in args)
                     if value.ndim and value.shape[0] == samples and is_new:
@@ -177,7 +181,10 @@ class TorchModel(Model):
                 output = self._call(tensor)
             tensors = tensors_of(output)
             if not tensors:
-                raise ValueError(f"the module answers with {type(output).__name__}, in which there is no tensor.")
+                raise ValueError(
+                    f"the module answers with {type(output).__name__}, in which there is no tensor of floating-point "
+                    "numbers, alone or in one tuple, mapping or dataclass; wrap it in a module that returns one."
+                )
             for suffix, value in tensors.items():
                 if value.ndim and value.shape[0] == samples:
                     record(f"{OUTPUT}{suffix}", value)
@@ -185,6 +192,19 @@ class TorchModel(Model):
                 outputs |= self._penultimate(calls, tensors, tensor)
         self._names = self._names or names
         return outputs
+
+    def _look_at_scale(self, images: Any, read: Sequence[Any]) -> None:
+        """Says where a network scales images, which it gets from 0 to 1, once more, by what its first weights read."""
+        given = next(iter(tensors_of(read).values()), None)
+        if images.ndim != 4 or not bool((images != images.flatten()[0]).any()):  # zeros show nothing
+            return
+        self.has_default_scale = False
+        if given is None or given.shape != images.shape:
+            return
+        factor = float(given.float().std() / images.float().std())
+        offset = float(given.float().mean() - factor * images.float().mean())
+        if scales_images(factor, offset):
+            self.remark_on_images = scales_itself(factor, offset)
 
     def _tensor(self, batch: Any) -> Any:
         """A batch on the module's device, normalised there if it is not yet."""
@@ -231,17 +251,17 @@ class TorchModel(Model):
 
     def _penultimate(self, calls: list[Call], tensors: Mapping[str, Any], batch: Any) -> dict[str, Any]:
         """The penultimate layer by its name; empty where there is neither a head nor a vector for every sample."""
-        if is_program(self.module):
-            raise LayerError(
-                "The penultimate layer of a TorchScript or exported program is not known: its modules are not called. "
-                f"Take layer={OUTPUT!r}, or pass the module that it was made of."
-            )
         main = main_output(tensors, len(batch))
         if self._head is None and find_head(calls, main, batch) is None:
             with record_calls(self.module, len(batch), of_products=True) as products:
                 self._call(batch)
             calls = [*calls, *products]
         head = find_head(calls, main, batch) or "" if self._head is None else self._head
+        if not head and holds_program(self.module):
+            raise LayerError(
+                "The penultimate layer of a TorchScript or exported program is not known: its modules are not called. "
+                f"Take layer={OUTPUT!r}, or pass the module that it was made of."
+            )
         if self._head is None and (batch != batch[:1]).any():  # equal samples do not tell a head
             self._head = head
             self._remarks += self._remarks_on_heads(calls, tensors, batch)

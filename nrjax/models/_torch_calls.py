@@ -28,12 +28,13 @@ class Call(NamedTuple):
 def hooked(module: Any, hook: Callable[[str], Any], path: str | None = None) -> Iterator[None]:
     """While entered, `hook(path)` is called after every call of an inner module, or of the one at a path.
 
-    Programs of TorchScript and `torch.export` call no modules, so their hooks are never called.
+    Programs of TorchScript and `torch.export` call no modules, so their hooks are never called; those within a module
+    take none.
     """
     inner = [(name, part) for name, part in module.named_modules() if name and path in (None, name)]
     handles = [
         part.register_forward_hook(hook(name), with_kwargs=True)
-        for name, part in (() if is_program(module) else inner)
+        for name, part in (() if is_program(module) else inner) if not is_program(part)
     ]  # fmt: skip
     try:
         yield

@@ -52,7 +52,7 @@ def find_head(calls: Sequence[Call], main: Any, batch: Any) -> str | None:
     is_own = not _ends_in_module(calls, main)
     for call in reversed(calls):  # the network changed the logits by itself
         has_size = call.output[0].numel() in (1, main.shape[1])
-        logits = call.output.reshape(samples, -1).float()
+        logits = call.output.reshape(samples, -1)
         if has_size and _may_be_head(call, batch) and are_made_of(main, logits, is_own):
             return call.name
     summands = _parts(calls, main, batch) or _summands(calls, main, batch)

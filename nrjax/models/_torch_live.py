@@ -48,7 +48,7 @@ def from_torch(
     shape = as_shape(input_shape)
     inputs = image_inputs(shape, preprocessing, channels_first=True, as_bytes=lambda: is_accelerated(module))
     model = TorchModel(module, inputs)
-    model.normalises = preprocessing
+    model.normalises, model.has_default_scale = preprocessing, is_default
     if is_default:
         model.remark_on_images = next(filter(None, map(_remark_on_images, module.modules())), "")
     return model
@@ -60,6 +60,8 @@ def _remark_on_images(part: Any) -> str:
         says, otherwise = "of timm, whose configuration", "preprocessing= says"
     elif getattr(part, "main_input_name", "") == "pixel_values":
         says, otherwise = "of transformers, whose image processor", "preprocessing= or a pair (module, processor) says"
+    elif type(part).__module__.startswith("torchvision.models."):
+        says, otherwise = "of torchvision, whose weights.transforms()", "preprocessing= says"
     else:
         return ""
     return (

@@ -14,7 +14,7 @@ def are_close(tensor: Any, other: Any) -> bool:
 
     if tensor.numel() != other.numel() or tensor.shape[0] != other.shape[0]:
         return False
-    tensor = tensor.to(other.device)
+    tensor, other = tensor.to(other.device), other.float()
     return torch.allclose(tensor.reshape(other.shape).float(), other, rtol=CLOSE, atol=CLOSE * largest(other))
 
 
@@ -23,7 +23,8 @@ def are_made_of(main: Any, logits: Any, is_own: bool) -> bool:
 
     A softmax, its logarithm, a sigmoid or an exponential makes it, with a factor for all and a shift for each; where
     the arithmetic `is_own` to the network also a factor for each. Constant outputs, as of masked classes, are left
-    out. Of one number for every sample anything does that keeps or turns the order of samples.
+    out. Of one number for every sample anything does that keeps or turns the order of samples. Logits come in the
+    network's own precision, so that a softmax of half precision is rounded as the network rounds it.
     """
     import torch
 
@@ -35,14 +36,15 @@ def are_made_of(main: Any, logits: Any, is_own: bool) -> bool:
         return False
     if main.numel() < FEW:
         results = logits.softmax(1), logits.log_softmax(1), logits.sigmoid()
-        return any(torch.allclose(result, main, rtol=CLOSE, atol=CLOSE * largest(main)) for result in results)
+        return any(torch.allclose(result.float(), main, rtol=CLOSE, atol=CLOSE * largest(main)) for result in results)
     varies = (main != main[:1]).any(0)
     if 1 < int(varies.sum()) < main.shape[1]:
         logits, main = logits[:, varies], main[:, varies]
     by_class = len(main) >= FEW
-    pairs = [(result, main, False) for result in (
+    pairs = [(result.float(), main, False) for result in (
         logits.softmax(1), logits.log_softmax(1), logits.sigmoid(), logits.exp(), logits
     )]  # fmt: skip
+    logits = logits.float()
     pairs += [(logits, main, True)] if is_own and by_class else []
     if bool((main > 0).all()) and are_close(main.sum(1), main.new_ones(len(main))):  # a softmax of shifted logits
         pairs.append((logits - logits.mean(1, keepdim=True), main.log() - main.log().mean(1, keepdim=True), False))
@@ -57,5 +59,5 @@ def are_made_of(main: Any, logits: Any, is_own: bool) -> bool:
 
 
 def largest(tensor: Any) -> float:
-    """The largest size of a number; 0 where there is none."""
-    return float(tensor.abs().max()) if tensor.numel() else 0.0
+    """The largest size of a finite number; 0 where there is none."""
+    return float(tensor.abs().nan_to_num(0.0, 0.0, 0.0).max()) if tensor.numel() else 0.0

@@ -51,6 +51,11 @@ def is_program(module: Any) -> bool:
     return isinstance(module, torch.jit.ScriptModule) or _is_exported(module)
 
 
+def holds_program(module: Any) -> bool:
+    """Whether a module is a program with weight matrices, or holds one."""
+    return any(is_program(part) and any(p.ndim > 1 for p in part.parameters()) for part in module.modules())
+
+
 def _is_exported(module: Any) -> bool:
     """Whether a module was made by `torch.export`; its mode cannot be changed."""
     import torch

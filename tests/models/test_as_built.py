@@ -127,3 +127,40 @@ def test_bytes_in_floating_point_are_said():
     timm = pytest.importorskip("timm", exc_type=ImportError)
     with pytest.warns(RuntimeWarning, match="in floating point enter as they are, and are not normalised"):
         extract_features(timm.create_model("resnet10t", pretrained=False), pictures.transpose(0, 3, 1, 2) / 255)
+
+
+@pytest.mark.parametrize("name", ["ResNet50", "MobileNetV2"])
+def test_numbers_enter_networks_of_keras_as_they_are(name):
+    keras = pytest.importorskip("keras")
+    module = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), include_top=False, pooling="avg")
+    folder = {"ResNet50": "resnet50", "MobileNetV2": "mobilenet_v2"}[name]
+    pictures = PICTURES[:4, :32, :32]
+    prepared = getattr(keras.applications, folder).preprocess_input(pictures.astype(np.float32))
+    right = module.predict(prepared, verbose=0)
+    for given in (pictures, prepared):
+        np.testing.assert_allclose(extract_features(module, given), right, atol=1e-4 * np.abs(right).max())
+    with pytest.warns(RuntimeWarning, match="numbers from 0 to 255 in float32, which enter as they are"):
+        extract_features(module, pictures.astype(np.float32))
+    with pytest.warns(RuntimeWarning, match="images from 0 to 1 enter as they are, and it takes another range"):
+        extract_features(module, pictures / 255)
+
+
+def test_a_network_of_keras_that_scales_images():
+    keras = pytest.importorskip("keras")
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3, "relu")]
+    module = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    pictures = PICTURES[:, :8, :8]
+    right = module.predict(pictures.astype(np.float32), verbose=0)
+    for given in (pictures, pictures.astype(np.float32)):
+        np.testing.assert_allclose(extract_features(module, given, -1), right, atol=1e-5)
+    with pytest.warns(RuntimeWarning, match="images from 0 to 1 enter as they are, and it takes another range"):
+        extract_features(module, pictures / 255)
+
+
+def test_series_of_images_in_bytes():
+    torch = pytest.importorskip("torch")
+    network = torch.nn.Sequential(torch.nn.Conv3d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4 * 2 * 6 * 6, 2))
+    series = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 8, 8)).astype(np.uint8)
+    with pytest.warns(RuntimeWarning, match="series of images in uint8 enter as numbers from 0 to 255"):
+        extract_features(network, series)
+    extract_features(network, series / 255)

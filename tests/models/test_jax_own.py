@@ -89,6 +89,71 @@ def test_equinox_of_arrays(equinox):
     assert np.allclose(nrjax.extract_features(net, samples, "layers.2"), jax.vmap(net)(samples), atol=1e-5)
 
 
+@functools.cache
+def answering_class():
+    import equinox
+
+    class Answering(equinox.Module):
+        """Equinox as people write it: layers in a vmap over tokens, an MLP within, and answers of several kinds."""
+
+        tokens: Any
+        mlp: Any
+        kind: str = equinox.field(static=True)
+
+        def hidden(self, x):
+            tokens = jax.vmap(self.tokens)(x.reshape(-1, 32))
+            return (tokens + jax.nn.relu(tokens)).mean(0)
+
+        def __call__(self, x):
+            hidden = self.hidden(x)
+            answer = self.mlp(hidden)
+            return {
+                "logits": answer, "softmax": jax.nn.softmax(answer), "mapping": {"logits": answer, "other": hidden},
+                "residual": hidden + answer, "unit": answer / jnp.linalg.norm(answer),
+                "gate": hidden * jax.nn.sigmoid(answer),
+            }[self.kind]  # fmt: skip
+
+    return Answering
+
+
+@pytest.mark.parametrize("kind", ["logits", "softmax", "mapping", "residual", "unit", "gate"])
+def test_equinox_answers(equinox, kind):
+    keys = jax.random.split(jax.random.key(0), 2)
+    parts = equinox.nn.Linear(32, 8, key=keys[0]), equinox.nn.MLP(8, 8, 6, 2, key=keys[1])
+    net = answering_class()(*parts, kind)
+
+    def read(x):
+        for layer in net.mlp.layers[:-1]:
+            x = jax.nn.relu(layer(x))
+        return x
+
+    has_head = kind in ("logits", "softmax", "mapping")
+    expected = jax.vmap((lambda x: read(net.hidden(x))) if has_head else net)(FIRST)
+    assert np.allclose(nrjax.extract_features(net, X), expected, atol=1e-5)
+    names = [layer.name for layer in nrjax.layers(net, (32, 32, 3))]
+    assert names == ["input", "mlp.layers.0", "mlp.layers.1", "mlp.layers.2", "mlp", "output"]
+
+
+@pytest.mark.parametrize("kind", ["tuple", "mapping", "softmax", "residual", "relu", "gate"])
+def test_haiku_answers(kind):
+    haiku = pytest.importorskip("haiku")
+
+    def forward(x, hidden_alone=False):
+        hidden = jax.nn.relu(haiku.Linear(8)(x.reshape(len(x), -1)))
+        answer = haiku.Linear(8)(hidden)
+        return hidden if hidden_alone else {
+            "tuple": (answer, hidden), "mapping": {"logits": answer}, "softmax": jax.nn.softmax(answer),
+            "residual": hidden + answer, "relu": jax.nn.relu(answer), "gate": hidden * jax.nn.sigmoid(answer),
+        }[kind]  # fmt: skip
+
+    images = X.astype(np.float32) / 255
+    transformed = haiku.transform(forward)
+    params = transformed.init(jax.random.key(0), images)
+    has_head = kind in ("tuple", "mapping", "softmax")
+    expected = transformed.apply(params, None, images, hidden_alone=has_head)
+    assert np.allclose(nrjax.extract_features((transformed, params), X), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("without_rng", [False, True])
 def test_haiku(without_rng):
     haiku = pytest.importorskip("haiku")
@@ -195,3 +260,39 @@ def test_nearly_right(equinox, tmp_path):
         with pytest.raises((ValueError, TypeError), match=told) as error:
             nrjax.models.as_model(model)
         assert "\n" not in str(error.value), name
+
+
+def scaled(make):
+    """A network of Flax or a function, by the arithmetic that it does with images before its first weights."""
+    from flax import linen, nnx
+
+    class Linen(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            return linen.Dense(3)(linen.Conv(4, (3, 3))(make(x)).mean((1, 2)))
+
+    class Nnx(nnx.Module):
+        def __init__(self, rngs):
+            self.dense, self.drop = nnx.Linear(3072, 3, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)
+
+        def __call__(self, x):
+            return self.dense(self.drop(make(x).reshape(len(x), -1)))
+
+    module = Linen()
+    weights = np.random.default_rng(0).normal(size=(3072, 3)).astype(np.float32)
+    function = nrjax.from_function(lambda w, x: make(x).reshape(len(x), -1) @ w, weights)
+    variables = module.init(jax.random.key(0), X[:1].astype(np.float32))
+    return {"linen": (module, variables), "nnx": Nnx(nnx.Rngs(0)), "function": function}
+
+
+@pytest.mark.parametrize("kind", ["linen", "nnx", "function"])
+def test_networks_that_scale_images_say_so(kind):
+    for make in (lambda x: x / 255, lambda x: x / 127.5 - 1, lambda x: x - 120):
+        with pytest.warns(RuntimeWarning, match=r"as networks of images from 0 to 255 do.*Preprocessing\(scale=1\)"):
+            nrjax.extract_features(scaled(make)[kind], X)
+    for make in (lambda x: x, lambda x: 2 * x - 1, lambda x: (x - 0.45) / 0.22):
+        nrjax.extract_features(scaled(make)[kind], X)
+    module, variables = scaled(lambda x: x / 255)["linen"]
+    told = nrjax.from_linen(module, variables, preprocessing=nrjax.Preprocessing(scale=1))
+    expected = module.apply(variables, X.astype(np.float32))
+    assert np.allclose(nrjax.extract_features(told, X, -1), expected, atol=1e-5)

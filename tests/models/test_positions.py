@@ -306,7 +306,7 @@ def test_a_picture_runs_once():
     samples = positions(pictures(8))
     features = nrjax.extract_features(nrjax.from_function(apply, np.float32(2)), samples, "map")
     np.testing.assert_allclose(features, 2 * at_positions(pictures(8) / 255), atol=ATOL)
-    assert seen == [(8, 32, 32, 3)]
+    assert seen == [(8, 32, 32, 3), (1, 32, 32, 3)]  # one of them again, to see that it gives the same
 
 
 @pytest.mark.parametrize(

@@ -461,6 +461,14 @@ def test_onnx_layers_by_place_where_images_have_any_size(convolution):
     close(extract_features(name, IMAGES[:, :16], -1), IMAGES[:, :16].reshape(6, -1, 3).mean(axis=1) / 255 @ kernel.T)
 
 
+def test_onnx_numbers_with_channels_first(convolution):
+    name, kernel = convolution("FLOAT")
+    numbers = IMAGES.astype(np.float32) / 255
+    right = numbers.reshape(6, -1, 3).mean(axis=1) @ kernel.T
+    for given in (numbers, numbers.transpose(0, 3, 1, 2), np.ascontiguousarray(numbers.transpose(0, 3, 1, 2))):
+        close(extract_features(name, given, -1), right)
+
+
 def test_onnx_that_takes_bytes_scales_by_itself(convolution):
     name, kernel = convolution("UINT8")
     close(extract_features(name, IMAGES, -1), IMAGES.reshape(6, -1, 3).mean(axis=1) @ kernel.T, 1e-3)
