@@ -47,20 +47,31 @@ def encode(
     return ids, classes
 
 
-def check_same_order(samples: object, labels: object, who: str = "labels") -> None:
+def check_same_order(samples: object, labels: object, noun: str = "labels") -> None:
     """Whether samples and labels of pandas that have the same index have it in the same order.
+
+    Args:
+      samples: of any kind; what has no index of pandas has no order.
+      labels: beside them, or groups, or features.
+      noun: what the error calls these.
 
     Raises:
       ValueError: they have not; by place, samples would get the labels of others.
     """
-    left, right = getattr(samples, "index", None), getattr(labels, "index", None)
-    if not hasattr(left, "equals") or not hasattr(right, "equals") or left is None or right is None:
+    left, right = index_of(samples), index_of(labels)
+    if left is None or right is None:
         return
     if len(left) == len(right) and not left.equals(right) and left.is_unique and left.isin(right).all():
         raise ValueError(
-            f"{who} have the index of the samples in another order. Put them in the same one, "
-            "labels.loc[samples.index]; or take both as they stand, without an index: labels.to_numpy()."
+            f"{noun} have the index of the samples in another order. Put them in the same one, "
+            f"{noun}.loc[samples.index]; or take both as they stand, without an index: {noun}.to_numpy()."
         )
+
+
+def index_of(data: object) -> Any:
+    """The index of what pandas holds; None of anything else."""
+    index = getattr(data, "index", None)
+    return index if hasattr(index, "equals") else None
 
 
 def _encode(labels: object, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:

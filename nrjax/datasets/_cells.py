@@ -54,10 +54,3 @@ def as_floats(values: Sequence[Any]) -> np.ndarray | None:
             numbers[i] = float(value)
     filled = sum(not is_missing(value) for value in values)
     return numbers if 0 < filled <= 2 * np.isfinite(numbers).sum() else None
-
-
-def may_number_rows(numbers: np.ndarray | None) -> bool:
-    """Whether a column may number the rows: whole numbers, all different."""
-    if numbers is None or len(numbers) < 2 or not np.isfinite(numbers).all():
-        return False
-    return bool((numbers == np.round(numbers)).all()) and len(np.unique(numbers)) == len(numbers)

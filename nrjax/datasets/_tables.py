@@ -1,6 +1,5 @@
 """Tables with a label in every row, beside texts, images, recordings or numbers."""
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from nrjax._utils.frames import numbers_rows
 from nrjax._utils.messages import printable, shortened
-from nrjax.datasets._cells import as_floats, is_missing, may_number_rows, text_problem
+from nrjax.datasets._cells import as_floats, is_missing, text_problem
 from nrjax.datasets._columns import Columns, row_name
 from nrjax.datasets._recording_cells import recordings_of_cells
 from nrjax.datasets._table_columns import ColumnChoice, choose_columns
@@ -18,10 +18,6 @@ from nrjax.datasets._table_target import read_target
 from nrjax.datasets._text_pairs import Pairs, pairs_of
 from nrjax.errors import BrokenImage
 from nrjax.target_tasks import TaskName
-
-ROW_NUMBERS = re.compile(
-    r"(?i:unnamed: [\d.]+|__index_level_\d+__|index|idx|row|(.+[ _-])?id)?|\w*[a-z]I[dD]"
-)  # such as PassengerId
 
 
 class Table:
@@ -158,7 +154,7 @@ class Table:
         """Columns of numbers as float64 `[rows, columns]`, without a column that numbers the rows."""
         arrays = {name: as_floats(columns[name]) for name in names}
         wrong = [name for name, numbers in arrays.items() if numbers is None]
-        counters = [name for name in names if ROW_NUMBERS.fullmatch(name) and may_number_rows(arrays[name])]
+        counters = [name for name in names if numbers_rows(name, arrays[name])]
         if wrong or len(counters) == len(names):
             raise ValueError(
                 f"{self._who} has no column of texts, images or recordings; name it (text=, image=, audio=; on the "

@@ -78,6 +78,7 @@ class LabelledSamples:
         cls, samples: object, labels: Any, task: Any, groups: Any, names: tuple[str, ...]
     ) -> "LabelledSamples":
         check_same_order(samples, labels)
+        check_same_order(samples, groups, "groups")
         kind, samples = check_samples(samples)
         target = Target.of(labels, task=task, groups=groups, names=names)  # before any model runs
         if len(samples) != len(target):

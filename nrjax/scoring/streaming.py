@@ -22,6 +22,7 @@ from nrjax._utils.memory import aligned_empty
 from nrjax.kernels.distances import Distance
 from nrjax.kernels.linalg import matmul
 from nrjax.kernels.silhouette import Definition, Method
+from nrjax.labels import check_same_order
 from nrjax.scoring.array_features import SAMPLED_ROWS
 from nrjax.scoring.checks import check_features
 from nrjax.scoring.compute import compute_context
@@ -214,6 +215,7 @@ class BatchedFeatures:
                 raise ValueError(
                     f"Batch {i}: labels must have one axis, a class per sample; got {got}. {NO_SILHOUETTE}"
                 )
+            check_same_order(features, labels)
             classes = np.asarray(labels)
             array = np.asarray(check_features(f"Batch {i}", features, len(classes), at_least=0))
             dims = array.shape[1] if dims is None else dims
