@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_alikes, warn_of_minus_one
+from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_alikes, warn_of_no_class
 
 TOLD_MISSING = ("nan", "NaN", "<NA>", "NaT")  # what text makes of a label that is missing
 
@@ -22,8 +22,8 @@ def encode(
     Labels are text, numbers, booleans, dates, or anything hashable; a column `[samples, 1]` is taken as it is
     meant. Labels of one kind are in sorted order, of several kinds in that of their first appearance. Types do not
     melt: `"1"` and `1` are two classes. Texts that read the same are one class: composed and decomposed characters,
-    blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same, and -1
-    beside ids of classes, are warned of.
+    blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same, -1
+    beside ids of classes, and words such as NA are warned of.
 
     Args:
       labels: one per sample.
@@ -37,7 +37,7 @@ def encode(
     """
     ids, classes = _encode(labels, place)
     check_classes(classes, len(ids), is_told=is_told)
-    warn_of_minus_one(classes)
+    warn_of_no_class(classes.tolist())
     if all(isinstance(label, str) for label in classes.tolist()):
         ids, classes = same_spelling(ids, classes)
         missing = np.isin(classes, ["", *TOLD_MISSING])

@@ -10,13 +10,15 @@ import numbers
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 
 LONGEST_LIST = 10_000  # characters of a label that are looked at
 MOST_FRACTIONS = 20  # different values with fractions that can be classes: ratings in halves, not measurements
 FEW_OF_ONE = 4  # samples of a class: whole numbers or dates that have fewer, on average, may be a continuous target
+NO_IDS = (-1, -100)  # what data sets and losses have where there is no class
+WORDS_FOR_MISSING = ("NA", "N/A", "n/a", "#N/A", "#NA", "NULL", "null", "None", "?")  # of R, SQL, Python, spreadsheets
 INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
@@ -101,17 +103,22 @@ def check_classes(classes: np.ndarray, samples: int, *, is_told: bool = False) -
         )
 
 
-def warn_of_minus_one(classes: np.ndarray) -> None:
-    """Warns of -1 beside ids of classes from 0 on, which often means that a sample has no label."""
-    if classes.dtype.kind in "iuO" and len(classes) > 2 and all(type(label) is int for label in classes.tolist()):
-        if classes.min() == -1 and 0 in classes:
-            warnings.warn(
-                "labels have -1 beside 0, 1, ...; -1 counts as a class. Leave those samples out if it means that "
-                "they have no label.", RuntimeWarning, stacklevel=4,
-            )  # fmt: skip
+def warn_of_no_class(classes: Sequence[object]) -> None:
+    """Warns of what often means that a sample has no label: -1 or -100 beside ids from 0 on, and words such as NA."""
+    wrong = [repr(label) for label in classes if isinstance(label, str) and label in WORDS_FOR_MISSING]
+    beside = ""
+    with contextlib.suppress(TypeError, ValueError):
+        numbers = {float(label) for label in classes}  # pyright: ignore[reportArgumentType]
+        if len(numbers) > 2 and 0 in numbers and min(numbers) in NO_IDS and all(map(float.is_integer, numbers)):
+            wrong, beside = [f"{min(numbers):.0f}"], " beside 0, 1, ..."
+    if wrong:
+        warnings.warn(
+            f"labels have {wrong[0]}{beside}; {wrong[0]} counts as a class. Leave those samples out if it means that "
+            "they have no label.", RuntimeWarning, stacklevel=4,
+        )  # fmt: skip
 
 
-def warn_of_look_alikes(classes: Iterable[str]) -> None:
+def warn_of_look_alikes(classes: Iterable[str], noun: str = "classes") -> None:
     """Warns of classes that differ in case, in blanks, in how a number is written, or in the order of parts alone."""
     first_of: dict[Hashable, str] = {}
     pairs = []
@@ -125,7 +132,7 @@ def warn_of_look_alikes(classes: Iterable[str]) -> None:
             pairs.append(f"{other[:60]!r} and {label[:60]!r}")
     if pairs:
         warnings.warn(
-            f"classes with nearly the same name stay different: {', '.join(pairs[:5])}"
+            f"{noun} with nearly the same name stay different: {', '.join(pairs[:5])}"
             f"{', ...' * (len(pairs) > 5)}. Spell them the same if they are one.",
             RuntimeWarning,
             stacklevel=4,

@@ -44,13 +44,16 @@ def is_missing(value: object) -> bool:
 
 def as_floats(values: Sequence[Any]) -> np.ndarray | None:
     """Cells as float64, NaN where a cell is no number; None where more than half of the filled cells are none."""
-    try:
-        numbers = np.asarray(values, np.float64)
-        return numbers if numbers.ndim == 1 else None
-    except (TypeError, ValueError):
-        numbers = np.full(len(values), np.nan)
+    names = {
+        i for i, value in enumerate(values) if isinstance(value, str) and "_" in value
+    }  # 12_34, to Python a number
+    if not names:
+        with contextlib.suppress(TypeError, ValueError):
+            numbers = np.asarray(values, np.float64)
+            return numbers if numbers.ndim == 1 else None
+    numbers = np.full(len(values), np.nan)
     for i, value in enumerate(values):
         with contextlib.suppress(TypeError, ValueError):
-            numbers[i] = float(value)
+            numbers[i] = np.nan if i in names else float(value)
     filled = sum(not is_missing(value) for value in values)
     return numbers if 0 < filled <= 2 * np.isfinite(numbers).sum() else None

@@ -86,8 +86,9 @@ def _named(ids: Sequence[Any], class_names: Sequence[str], row: str) -> list[str
 
 
 def _plain(cell: object) -> Any:
-    """A cell as Python has it: NumPy's scalars, and bytes that are text."""
+    """A cell as Python has it: NumPy's scalars and lists, and bytes that are text."""
     cell = cell.item() if isinstance(cell, np.generic) else cell
+    cell = cell.tolist() if isinstance(cell, np.ndarray) and cell.ndim == 1 else cell
     try:
         return cell.decode() if isinstance(cell, bytes) else cell
     except UnicodeDecodeError:

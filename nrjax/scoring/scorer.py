@@ -102,7 +102,9 @@ class ModelScorer:
         twins = doubt_of_twins(features) if self._target.groups is None and any(k.leaves_out for k in kinds) else None
         scores.uncertain |= {kind.name: twins for kind in kinds if kind.leaves_out and twins}
         labels = doubt_of_labels(features, self._target)
-        of_features = (kind.name for kind in self._kinds if kind.reads == "features" and kind.name not in scores.missing)
+        of_features = (
+            kind.name for kind in self._kinds if kind.reads == "features" and kind.name not in scores.missing
+        )
         scores.uncertain |= dict.fromkeys(of_features, labels) if labels else {}
         if kinds:
             group = tuple(kinds), features.shape, str(features.dtype), rounding_of(features)
