@@ -44,6 +44,8 @@ class LabelledSamples:
           ValueError: labels that do not fit the samples, or that are missing or twice there; columns of what is no
             table.
         """
+        check_same_order(data, labels)
+        check_same_order(data, groups, "groups")
         columns = columns or ColumnChoice()
         if task == "positions":
             data, labels, columns, task = _positions_of(data, labels, groups, columns), None, ColumnChoice(), None
@@ -77,8 +79,6 @@ class LabelledSamples:
     def _checked(
         cls, samples: object, labels: Any, task: Any, groups: Any, names: tuple[str, ...]
     ) -> "LabelledSamples":
-        check_same_order(samples, labels)
-        check_same_order(samples, groups, "groups")
         kind, samples = check_samples(samples)
         target = Target.of(labels, task=task, groups=groups, names=names)  # before any model runs
         if len(samples) != len(target):

@@ -501,8 +501,11 @@ def test_colours_are_those_of_the_profile():
     assert decoded(77, "L", bytes(profile)) == [77]  # of another kind of picture
 
 
-@pytest.mark.parametrize(("values", "levels"), [([0, 2048, 4095], [0, 128, 255]), ([0, 4096, 65535], [0, 16, 255])])
-def test_twelve_bits_in_sixteen_keep_their_levels(values, levels):
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [([0, 2048, 4095], [0, 128, 255]), ([0, 4096, 65535], [0, 16, 255]), ([0, 7, 235], [0, 7, 235])],
+)
+def test_fewer_bits_in_sixteen_keep_their_levels(values, levels):
     data = io.BytesIO()
     Image.fromarray(np.array([values], np.uint16)).save(data, "PNG")
     assert decode(data.getvalue(), None, None).ravel().tolist() == levels
@@ -515,6 +518,9 @@ def test_dark_pictures_of_sixteen_bits_stay_dark(tmp_path, monkeypatch):
     assert load(tmp_path).images[:, 0, 0, 0].tolist() == [12, 156]
     monkeypatch.setattr(_check_images, "MOST_HELD", 10)
     assert [image[0, 0, 0] for image in load(tmp_path).samples] == [12, 156]
+    for value in (200, 3000):  # of which one has 12 bits
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / "ab"[value > 255] / "0.png")
+    assert [image[0, 0, 0] for image in load(tmp_path).samples] == [12, 187]
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])

@@ -24,6 +24,9 @@ DOORS = {
     "groups beside labels": lambda: nrjax.rank_batch({"m": FEATURES}, SERIES, groups=GROUPS.iloc[SHUFFLED]),
     "groups beside features": lambda: nrjax.rank_batch({"m": FRAME}, LABELS, groups=GROUPS.iloc[SHUFFLED]),
     "groups beside samples": lambda: nrjax.rank({"m": MODEL}, FRAME, LABELS, groups=GROUPS.iloc[SHUFFLED]),
+    "groups beside a table": lambda: nrjax.rank(
+        {"m": MODEL}, FRAME.assign(label=LABELS), groups=GROUPS.iloc[SHUFFLED], scores="probe"
+    ),
     "another mapping": lambda: nrjax.rank_batch(types.MappingProxyType({"m": OTHER}), SERIES),
     "probabilities": lambda: nrjax.rank_batch(
         {"m": FEATURES}, SERIES, scores="leep", probabilities={"m": pandas.DataFrame(PROBABILITIES).iloc[SHUFFLED]}
