@@ -1,6 +1,8 @@
 """What single cells of a table are: texts, numbers, or missing."""
 
+import ast
 import contextlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +10,8 @@ import numpy as np
 
 from nrjax._utils.messages import shortened
 from nrjax.labels import TOLD_MISSING
+
+_WITHOUT_COMMA = re.compile(r"""(['"])\s+(?=['"])""")  # between the texts of an array of NumPy
 
 
 def text_problem(value: object) -> str | None:
@@ -40,6 +44,15 @@ def is_missing(value: object) -> bool:
         return value is None or (getattr(value, "ndim", 0) == 0 and bool(value != value))
     except (TypeError, ValueError):  # NA is neither equal nor not
         return True
+
+
+def list_in_text(text: str) -> list[Any] | None:
+    """The list that a text is of, as Python and NumPy write it; None where it is of none."""
+    text = _WITHOUT_COMMA.sub(r"\1, ", text.strip())  # Python reads 'a' 'b' as one text
+    with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        value = ast.literal_eval(text) if text[:1] in "[{(" or text == "set()" else None
+        return [*value] if isinstance(value, (list, tuple, set)) else None
+    return None
 
 
 def as_floats(values: Sequence[Any]) -> np.ndarray | None:

@@ -210,3 +210,31 @@ def test_numbers_that_choose_other_classes_are_said():
         nrjax.load_dataset(frame([-3, 1, 2] * 8), classes=[1, 2])
     with pytest.raises(ValueError, match="a class is named twice"):
         nrjax.load_dataset(frame(["cat", "dog"] * 12), classes=["cat", "cat", "dog"])
+
+
+AS_TEXT = {
+    "lists of Python": "['{}', '{}']", "JSON": '["{}", "{}"]', "arrays of NumPy": "['{}' '{}']",
+    "sets": "{{'{}', '{}'}}", "bars": "{}|{}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", AS_TEXT)
+def test_lists_of_labels_that_are_written_as_text(case):
+    write = AS_TEXT[case]
+    labels = [write.format("red", "dark green"), write.format("red", "blue"), write.format("blue", "dark green")] * 8
+    data = nrjax.load_dataset(frame(labels), task="multilabel")
+    assert data.class_names == ("blue", "dark green", "red")
+    assert data.labels[:3].tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
+
+
+def test_empty_lists_that_are_written_as_text():
+    data = nrjax.load_dataset(frame(["['a', 'b']", "[]", "['b']"] * 8), task="multilabel")
+    assert data.labels[:3].tolist() == [[1, 1], [0, 0], [0, 1]]
+
+
+def test_several_labels_without_a_mark_between_them_are_said():
+    with pytest.warns(
+        RuntimeWarning, match=r"labels are texts such as 'haze primary', and each is taken for one label"
+    ):
+        data = nrjax.load_dataset(frame(["haze primary", "haze", "primary"] * 8), task="multilabel")
+    assert data.class_names == ("haze", "haze primary", "primary")
