@@ -38,12 +38,14 @@ def encode(
     ids, classes = _encode(labels, place)
     check_classes(classes, len(ids), is_told=is_told)
     warn_of_no_class(classes.tolist())
-    if all(isinstance(label, str) for label in classes.tolist()):
+    are_texts = [isinstance(label, str) for label in classes.tolist()]
+    if all(are_texts):
         ids, classes = same_spelling(ids, classes)
         missing = np.isin(classes, ["", *TOLD_MISSING])
         if missing.any():
             _refuse_missing(missing[ids], classes[ids], place)
-        warn_of_look_alikes(classes.tolist())
+    if any(are_texts):
+        warn_of_look_alikes(map(str, classes.tolist()))
     return ids, classes
 
 

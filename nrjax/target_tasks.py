@@ -153,6 +153,8 @@ def as_matrix(labels: object, place: Callable[[int], str]) -> tuple[np.ndarray, 
     for i, row in enumerate(array.tolist()) if array.dtype.kind not in "biuf" else ():
         for j, value in enumerate(row):
             try:
+                if isinstance(value, str) and "_" in value:  # 12_34, which Python reads as a number
+                    raise ValueError
                 values[i, j] = np.nan if is_missing(value) else float(value)
             except (TypeError, ValueError):
                 raise ValueError(

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import datetime
 import decimal
+import html
 import json
 import math
 import numbers
@@ -19,10 +20,12 @@ MOST_FRACTIONS = 20  # different values with fractions that can be classes: rati
 FEW_OF_ONE = 4  # samples of a class: whole numbers or dates that have fewer, on average, may be a continuous target
 NO_IDS = (-1, -100)  # what data sets and losses have where there is no class
 WORDS_FOR_MISSING = ("NA", "N/A", "n/a", "#N/A", "#NA", "NULL", "null", "None", "?")  # of R, SQL, Python, spreadsheets
-INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
+INVISIBLE = "\N{VARIATION SELECTOR-15}\N{VARIATION SELECTOR-16}"
+INVISIBLE += "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
 _AMOUNT = re.compile(r"[$€£¥]?\s*([+-]?\d[\d., '\u00a0\u202f]*)\s*(?:[%‰°$€£¥]|EUR|USD)?")  # a number and its unit
+_QUOTES, _DASHES = "\"'\u2018\u2019\u201c\u201d", "-\u2010\u2011\u2012\u2013\u2014\u2212"
 _SEVERAL = re.compile(r"\s*[|;,]\s*")
 
 
@@ -119,7 +122,7 @@ def warn_of_no_class(classes: Sequence[object]) -> None:
 
 
 def warn_of_look_alikes(classes: Iterable[str], noun: str = "classes") -> None:
-    """Warns of classes that differ in case, in blanks, in how a number is written, or in the order of parts alone."""
+    """Warns of classes whose `_reading_key` is equal, or the number that they write."""
     first_of: dict[Hashable, str] = {}
     pairs = []
     classes = list(classes)
@@ -140,9 +143,10 @@ def warn_of_look_alikes(classes: Iterable[str], noun: str = "classes") -> None:
 
 
 def _reading_key(label: str) -> Hashable:
-    """Equal for labels that differ in case, in blanks, or in the order of parts alone."""
-    text = "".join(mark for mark in unicodedata.normalize("NFKC", label).casefold() if mark not in INVISIBLE)
-    text = " ".join(re.sub(r"[\s_]+", " ", text).split())
+    """Equal for labels that differ in case, blanks, dashes, quotes, HTML's names, or in the order of parts alone."""
+    text = unicodedata.normalize("NFKC", html.unescape(label)).casefold()
+    text = "".join(mark for mark in text if mark not in INVISIBLE + _QUOTES)
+    text = " ".join(re.sub(rf"[\s_]+|(?<=\w)[{_DASHES}]+(?=\w)", " ", text).split())
     parts = _SEVERAL.split(text)
     return text if len(parts) == 1 else tuple(sorted(parts))
 

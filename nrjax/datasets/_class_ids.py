@@ -62,8 +62,6 @@ def class_ids(
                 "or into numbers."
             )
     names = list(by_name)
-    if len({isinstance(label, str) for label in by_name.values()}) > 1:  # of texts alone `encode` says it
-        warn_of_look_alikes(names)
     order = sorted(range(len(names)), key=lambda i: natural_sort_key(names[i]))
     return np.argsort(order)[ids].astype(np.int64), [names[i] for i in order]
 

@@ -13,11 +13,14 @@ from nrjax._utils.messages import printable, shortened
 from nrjax.datasets._cells import as_floats, is_missing, text_problem
 from nrjax.datasets._columns import Columns, row_name
 from nrjax.datasets._recording_cells import recordings_of_cells
+from nrjax.datasets._splits import split_word
 from nrjax.datasets._table_columns import ColumnChoice, choose_columns
 from nrjax.datasets._table_target import read_target
 from nrjax.datasets._text_pairs import Pairs, pairs_of
 from nrjax.errors import BrokenImage
 from nrjax.target_tasks import TaskName
+
+SPLIT_COLUMNS = ("split", "subset", "partition", "set", "Split", "Subset")
 
 
 class Table:
@@ -44,6 +47,7 @@ class Table:
         of_files = "image" if roles.image is not None else "audio" if roles.audio is not None else "array"
         self.kind = of_texts if roles.texts else of_files
         self._label = ", ".join(roles.labels)
+        self._warn_of_splits(columns, roles.of_target)
         try:
             target = read_target([columns[name] for name in roles.labels], roles.labels, class_names, task, self._row)
         except (ValueError, TypeError) as error:
@@ -134,6 +138,17 @@ class Table:
         """Name and content of the recordings of rows; see `RecordingSource`."""
         rows = ((int(i), f"{self._who}: {self._row(int(i))}") for i in indices)
         return recordings_of_cells(self._values, self._base, rows)
+
+    def _warn_of_splits(self, columns: Columns, of_target: Sequence[str]) -> None:
+        """Warns of a column that says which split a row is of: all rows are taken."""
+        for name in (name for name in SPLIT_COLUMNS if name in columns and name not in of_target):
+            values = list(dict.fromkeys(map(str, columns[name])))
+            if len(values) > 1 and all(map(split_word, values)):
+                warnings.warn(
+                    f"{self._who}: all rows are taken, of {', '.join(values[:5])} in column {name!r}, too. For one of "
+                    f"these give its rows alone, such as frame[frame[{name!r}] == {values[0]!r}].",
+                    RuntimeWarning, stacklevel=5,
+                )  # fmt: skip
 
     def _row(self, index: int) -> str:
         """What the user calls a row."""

@@ -186,14 +186,19 @@ def test_folders_that_read_the_same_are_one_class(tmp_path):
     assert load(tmp_path, "train+test").class_names == (CAFES[0], "dog")
 
 
-@pytest.mark.parametrize("labels", [["Cat", "cat"], ["2.1", "2.10"], ["a|b", "b|a"], ["big cat", "big_cat"]])
+@pytest.mark.parametrize("labels", [
+    ["Cat", "cat"], ["2.1", "2.10"], ["a|b", "b|a"], ["big cat", "big_cat"], ["non-spam", "non\u2013spam"],
+    ["big cat", "big-cat"], ["don't", "don\u2019t"], ['"cat"', "cat"], ["R&D", "R&amp;D"], [1, "1"],
+])  # fmt: skip
 def test_labels_that_nearly_read_the_same_are_said(labels):
     with pytest.warns(RuntimeWarning, match="nearly the same name stay different") as said:
         assert len(encode(labels * 3)[1]) == 2
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("labels", [["a", "A"], ["1", "2", "10"], ["0.5", "1.5"], ["x, y", "x, z"]])
+@pytest.mark.parametrize(
+    "labels", [["a", "A"], ["1", "2", "10"], ["0.5", "1.5"], ["x, y", "x, z"], ["1", "-1", "no"], ["C", "C-"]]
+)
 def test_labels_that_are_told_apart_are_not_remarked_on(labels):
     assert len(encode(labels * 3)[1]) == len(labels)
 

@@ -248,3 +248,11 @@ def test_a_header_that_is_repeated_is_left_out(tmp_path):
     with pytest.warns(RuntimeWarning, match=r"t.csv: left out line 4, which repeats the first row"):
         data = nrjax.load_dataset(tmp_path / "t.csv")
     assert (data.texts, data.class_names) == (["fine", "bad"] * 2, ("a", "b"))
+
+
+def test_a_column_of_splits_is_said():
+    rows = FRAME.rename(columns={"headline": "text", "topic": "label"}).assign(split=["train", "test"] * 3)
+    with pytest.warns(RuntimeWarning, match="all rows are taken, of train, test in column 'split', too"):
+        assert len(nrjax.load_dataset(rows, "test").labels) == 6
+    assert len(nrjax.load_dataset(rows[rows["split"] == "test"], "test").labels) == 3
+    assert len(nrjax.load_dataset(rows, label="split").class_names) == 2
