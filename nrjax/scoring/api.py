@@ -57,7 +57,8 @@ def rank_batch(
       features: model name to features `[samples, dims]` (widths may differ), or one array
         `[models, samples, dims]` whose models are then called "0", "1", ... NumPy, JAX, or anything
         with `__array__` or DLPack; integers and low-precision floats are computed in float32. A mapping
-        is read one model at a time, so it may compute features on access.
+        is read one model at a time, so it may compute features on access. Of a frame a column that numbers the rows
+        is left out, with a warning; frames, labels and groups of pandas must have their index in one order.
       labels: one per sample: a class, of any type; a number, or several, `[samples, outputs]`; or several labels, a
         list or set of each sample or a matrix of 0 and 1. None ranks by how well the features cluster, which says far
         less.
