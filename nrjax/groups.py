@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nrjax._utils.spelling import WORDS_FOR_MISSING, same_spelling, warn_of_look_alikes
 from nrjax.labels import as_label_array, encode_plainly, is_missing
 
 SMALL = 16  # samples of a group
@@ -13,7 +14,7 @@ def encode_groups(groups: object, samples: int, place: Callable[[int], str]) -> 
     """Dense group ids, int32 `[samples]`; None where every sample is a group of its own.
 
     Args:
-      groups: one per sample: text, numbers, or anything hashable.
+      groups: one per sample: text, numbers, or anything hashable. What reads the same is one group.
       samples: how many there are.
       place: what the user calls the sample of an index.
 
@@ -25,13 +26,22 @@ def encode_groups(groups: object, samples: int, place: Callable[[int], str]) -> 
         array = array[:, 0]
     if array.shape != (samples,):
         raise ValueError(f"groups must be one per sample; got shape {array.shape} for {samples} samples.")
-    missing = [i for i, group in enumerate(array.tolist()) if is_missing(group) or group == ""]
+    cells = array.tolist()
+    missing = [
+        i for i, cell in enumerate(cells)
+        if is_missing(cell) or (isinstance(cell, str) and cell.strip() in ("", *WORDS_FOR_MISSING))
+    ]  # fmt: skip
     if missing:
         raise ValueError(
             f"groups must not be missing; {place(missing[0])} has none ({len(missing)} in all). Remove those samples, "
             "or give each a group of its own."
         )
+    if array.dtype.kind == "O" and any(isinstance(cell, str) for cell in cells):  # 7 and "7" are one patient
+        array = np.array([cell if isinstance(cell, tuple) else str(cell) for cell in cells], object)
     ids, names = encode_plainly(array, place)
+    if all(isinstance(name, str) for name in names.tolist()):
+        ids, names = same_spelling(ids, names)
+        warn_of_look_alikes(names.tolist(), "groups")
     if len(names) < 2:
         raise ValueError(f"groups must be at least 2; got 1 group of {samples} samples. Leave groups out.")
     return None if len(names) == samples else ids

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_alikes, warn_of_minus_one
+from nrjax._utils.spelling import check_classes, same_spelling, warn_of_look_alikes, warn_of_no_class
 
 TOLD_MISSING = ("nan", "NaN", "<NA>", "NaT")  # what text makes of a label that is missing
 
@@ -22,8 +22,8 @@ def encode(
     Labels are text, numbers, booleans, dates, or anything hashable; a column `[samples, 1]` is taken as it is
     meant. Labels of one kind are in sorted order, of several kinds in that of their first appearance. Types do not
     melt: `"1"` and `1` are two classes. Texts that read the same are one class: composed and decomposed characters,
-    blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same, and -1
-    beside ids of classes, are warned of.
+    blanks at the ends, and `"1"` and `"1.0"` where all labels are numbers. Classes that nearly read the same, -1
+    beside ids of classes, and words such as NA are warned of.
 
     Args:
       labels: one per sample.
@@ -37,30 +37,43 @@ def encode(
     """
     ids, classes = _encode(labels, place)
     check_classes(classes, len(ids), is_told=is_told)
-    warn_of_minus_one(classes)
-    if all(isinstance(label, str) for label in classes.tolist()):
+    warn_of_no_class(classes.tolist())
+    are_texts = [isinstance(label, str) for label in classes.tolist()]
+    if all(are_texts):
         ids, classes = same_spelling(ids, classes)
         missing = np.isin(classes, ["", *TOLD_MISSING])
         if missing.any():
             _refuse_missing(missing[ids], classes[ids], place)
-        warn_of_look_alikes(classes.tolist())
+    if any(are_texts):
+        warn_of_look_alikes(map(str, classes.tolist()))
     return ids, classes
 
 
-def check_same_order(samples: object, labels: object, who: str = "labels") -> None:
+def check_same_order(samples: object, labels: object, noun: str = "labels") -> None:
     """Whether samples and labels of pandas that have the same index have it in the same order.
+
+    Args:
+      samples: of any kind; what has no index of pandas has no order.
+      labels: beside them, or groups, or features.
+      noun: what the error calls these.
 
     Raises:
       ValueError: they have not; by place, samples would get the labels of others.
     """
-    left, right = getattr(samples, "index", None), getattr(labels, "index", None)
-    if not hasattr(left, "equals") or not hasattr(right, "equals") or left is None or right is None:
+    left, right = index_of(samples), index_of(labels)
+    if left is None or right is None:
         return
     if len(left) == len(right) and not left.equals(right) and left.is_unique and left.isin(right).all():
         raise ValueError(
-            f"{who} have the index of the samples in another order. Put them in the same one, "
-            "labels.loc[samples.index]; or take both as they stand, without an index: labels.to_numpy()."
+            f"{noun} have the index of the samples in another order. Put them in the same one, "
+            f"{noun}.loc[samples.index]; or take both as they stand, without an index: {noun}.to_numpy()."
         )
+
+
+def index_of(data: object) -> Any:
+    """The index of what pandas holds; None of anything else."""
+    index = getattr(data, "index", None)
+    return index if hasattr(index, "equals") else None
 
 
 def _encode(labels: object, place: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nrjax._utils.spelling import FEW_OF_ONE, MOST_FRACTIONS, plain_spelling
+from nrjax._utils.spelling import (
+    FEW_OF_ONE,
+    MOST_FRACTIONS,
+    plain_spelling,
+    warn_of_look_alikes,
+    warn_of_no_class,
+)
 from nrjax.labels import as_label_array, is_missing
 
 TaskName = Literal["classification", "regression", "multilabel", "clusters", "positions"]
@@ -115,6 +121,7 @@ def are_collections(labels: object) -> bool:
         return False
     if getattr(labels, "ndim", 1) != 1 or getattr(getattr(labels, "dtype", None), "kind", "O") != "O":
         return False
+    labels = _listed(labels)
     if not any(issubclass(kind, (list, tuple, set, frozenset)) for kind in set(map(type, labels))):
         return False
     given = [label for label in labels if not is_missing(label)]
@@ -122,6 +129,12 @@ def are_collections(labels: object) -> bool:
         return True
     rows = [label for label in given if isinstance(label, (list, tuple))]
     return len(rows) == len(given) > 0 and len(set(map(len, rows))) > 1
+
+
+def _listed(labels: Iterable[object]) -> list[Any]:
+    """Labels as a list, in which arrays of one axis, as frames keep lists, are lists."""
+    values = np.asarray(labels) if hasattr(labels, "__array__") else labels
+    return [value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value for value in values]
 
 
 def as_matrix(labels: object, place: Callable[[int], str]) -> tuple[np.ndarray, tuple[Any, ...]]:
@@ -140,6 +153,8 @@ def as_matrix(labels: object, place: Callable[[int], str]) -> tuple[np.ndarray, 
     for i, row in enumerate(array.tolist()) if array.dtype.kind not in "biuf" else ():
         for j, value in enumerate(row):
             try:
+                if isinstance(value, str) and "_" in value:  # 12_34, which Python reads as a number
+                    raise ValueError
                 values[i, j] = np.nan if is_missing(value) else float(value)
             except (TypeError, ValueError):
                 raise ValueError(
@@ -170,7 +185,7 @@ def as_multi_hot(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, 
     Raises:
       ValueError: a sample without an entry, a matrix of other numbers than 0 and 1.
     """
-    given = None if isinstance(labels, np.ndarray) and labels.ndim != 1 else list(labels)
+    given = None if isinstance(labels, np.ndarray) and labels.ndim != 1 else _listed(labels)
     if given is not None and any(isinstance(row, (list, tuple, set, frozenset)) or is_missing(row) for row in given):
         for i, row in enumerate(given):
             if not isinstance(row, (list, tuple, set, frozenset)):
@@ -178,13 +193,19 @@ def as_multi_hot(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, 
                     f"labels must be a list or a set of labels for every sample; {place(i)} has {str(row)[:60]}. Give "
                     "samples without a label an empty list."
                 )
+            if any(map(is_missing, row)):
+                raise ValueError(
+                    f"labels must not be missing; {place(i)} has {str(list(row))[:60]}. Give samples without a label "
+                    "an empty list."
+                )
         entries = [entry for row in given for entry in row]
         if not (entries and all(isinstance(entry, (int, float, np.number)) and entry in (0, 1) for entry in entries)
                 and len({len(row) for row in given}) == 1):  # fmt: skip
-            return _multi_hot([[_spelled(entry) for entry in row] for row in given])
+            # What a text without labels gives, split at its commas, is one empty text.
+            return _multi_hot([[entry for entry in map(_spelled, row) if entry != ""] for row in given])
     array = as_label_array(labels)
-    names = _names(labels, array)
     array = np.array(array.tolist()) if array.dtype.kind == "O" else array
+    names = _names(labels, array)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or not ((array == 0) | (array == 1)).all():
         raise ValueError(
             "labels must be lists of labels or a matrix [samples, labels] of 0 and 1 for task='multilabel'; got shape "
@@ -196,6 +217,11 @@ def as_multi_hot(labels: Any, place: Callable[[int], str]) -> tuple[np.ndarray, 
 def _multi_hot(rows: list[list[Any]]) -> tuple[np.ndarray, tuple[Any, ...]]:
     different = dict.fromkeys(entry for row in rows for entry in row)
     names = tuple(sorted(different) if len({isinstance(entry, str) for entry in different}) == 1 else different)
+    texts = list(dict.fromkeys(map(str, names)))
+    if len(texts) < len(names):
+        raise ValueError(f"different labels must differ as text; got {str(names)[:60]}. Turn all of them into text.")
+    warn_of_look_alikes(texts)
+    warn_of_no_class(texts)
     columns = {name: j for j, name in enumerate(names)}
     values = np.zeros((len(rows), len(names)))
     for i, row in enumerate(rows):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nrjax.groups import check_classes_of_groups, encode_groups, members_by_size, positions_in
-from nrjax.labels import as_label_array, encode
+from nrjax.labels import as_label_array, check_same_order, encode
 from nrjax.target_tasks import TASKS, TaskName, are_collections, as_matrix, as_multi_hot, told_task
 
 STRATA = 10  # parts of the range of a number, which draws of samples have in proportion
@@ -60,6 +60,7 @@ class Target:
         """
         if task is not None and task not in TASKS:
             raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}.")
+        check_same_order(labels, groups, "groups")
         remarks: tuple[str, ...] = ()
         labels = list(labels) if isinstance(labels, Iterator) else labels
         if task is None and are_collections(labels):

@@ -1,9 +1,22 @@
 """Frames of pandas, polars, pyarrow and others as arrays, through narwhals."""
 
+import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+_ROW_NUMBERS = re.compile(
+    r"(?i:unnamed: [\d.]+|__index_level_\d+__|index|idx|row|(.+[ _-])?id)?|\w*[a-z]I[dD]"
+)  # such as PassengerId
+
+
+def numbers_rows(name: str, numbers: np.ndarray | None) -> bool:
+    """Whether a column numbers the rows: it is called so, and has whole numbers, all different."""
+    if numbers is None or not _ROW_NUMBERS.fullmatch(name) or len(numbers) < 2 or not np.isfinite(numbers).all():
+        return False
+    return bool((numbers == np.round(numbers)).all()) and len(np.unique(numbers)) == len(numbers)
 
 
 def as_table(data: object) -> Any:
@@ -42,18 +55,32 @@ def columns_of_frame(who: str, data: Any) -> tuple[list[str], Callable[[str], li
 
 
 def numbers_of_frame(who: str, data: Any) -> np.ndarray:
-    """A frame of numbers as float64 `[rows, columns]`; cells without one are NaN. `who` begins the error.
+    """A frame of numbers as float64 `[rows, columns]`, without a column that numbers the rows.
+
+    Cells without a number are NaN. `who` begins the error and the warning.
 
     Raises:
       ValueError: a column holds something else: dates would become nanoseconds.
     """
     import narwhals as nw
 
+    names = None
     if hasattr(data, "set_axis"):  # pandas allows columns of one name, narwhals does not
         names, data = [str(name) for name in data.columns], data.set_axis(list(map(str, range(data.shape[1]))), axis=1)
-    else:
-        names = None
     frame = nw.from_native(data, eager_only=True)
+    names = names or list(frame.columns)
+    array = _numbers_of(who, frame, names)
+    counters = [numbers_rows(name, array[:, i]) for i, name in enumerate(names)]
+    if not any(counters) or all(counters):
+        return array
+    listed = ", ".join(repr(name) for name, counts in zip(names, counters, strict=True) if counts)
+    warnings.warn(f"{who}: left out column {listed}, which numbers the rows.", RuntimeWarning, stacklevel=5)
+    return array[:, ~np.array(counters)]
+
+
+def _numbers_of(who: str, frame: Any, names: list[str]) -> np.ndarray:
+    import narwhals as nw
+
     if all(dtype.is_numeric() for dtype in frame.schema.values()):
         array = frame.to_numpy()
         if array.dtype.kind in "iuf":  # without missing cells
@@ -62,9 +89,8 @@ def numbers_of_frame(who: str, data: Any) -> np.ndarray:
     for i, column in enumerate(frame.iter_columns()):
         dtype = column.dtype
         if not (dtype.is_numeric() or dtype == nw.Boolean or (dtype == nw.Object and _are_numbers(column.to_list()))):
-            name = names[i] if names else column.name
             native = getattr(column.to_native(), "dtype", dtype)
-            raise ValueError(f"{who}: expected columns of real numbers; column {name[:60]!r} has dtype {native}.")
+            raise ValueError(f"{who}: expected columns of real numbers; column {names[i][:60]!r} has dtype {native}.")
         try:
             array[:, i] = column.cast(nw.Float64).to_numpy()
         except Exception as error:  # of the frame's library

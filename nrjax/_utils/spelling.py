@@ -4,23 +4,28 @@ import ast
 import contextlib
 import datetime
 import decimal
+import html
 import json
 import math
 import numbers
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 
 LONGEST_LIST = 10_000  # characters of a label that are looked at
 MOST_FRACTIONS = 20  # different values with fractions that can be classes: ratings in halves, not measurements
 FEW_OF_ONE = 4  # samples of a class: whole numbers or dates that have fewer, on average, may be a continuous target
-INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
+NO_IDS = (-1, -100)  # what data sets and losses have where there is no class
+WORDS_FOR_MISSING = ("NA", "N/A", "n/a", "#N/A", "#NA", "NULL", "null", "None", "?")  # of R, SQL, Python, spreadsheets
+INVISIBLE = "\N{VARIATION SELECTOR-15}\N{VARIATION SELECTOR-16}"
+INVISIBLE += "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
 _AMOUNT = re.compile(r"[$€£¥]?\s*([+-]?\d[\d., '\u00a0\u202f]*)\s*(?:[%‰°$€£¥]|EUR|USD)?")  # a number and its unit
+_QUOTES, _DASHES = "\"'\u2018\u2019\u201c\u201d", "-\u2010\u2011\u2012\u2013\u2014\u2212"
 _SEVERAL = re.compile(r"\s*[|;,]\s*")
 
 
@@ -101,18 +106,23 @@ def check_classes(classes: np.ndarray, samples: int, *, is_told: bool = False) -
         )
 
 
-def warn_of_minus_one(classes: np.ndarray) -> None:
-    """Warns of -1 beside ids of classes from 0 on, which often means that a sample has no label."""
-    if classes.dtype.kind in "iuO" and len(classes) > 2 and all(type(label) is int for label in classes.tolist()):
-        if classes.min() == -1 and 0 in classes:
-            warnings.warn(
-                "labels have -1 beside 0, 1, ...; -1 counts as a class. Leave those samples out if it means that "
-                "they have no label.", RuntimeWarning, stacklevel=4,
-            )  # fmt: skip
+def warn_of_no_class(classes: Sequence[object]) -> None:
+    """Warns of what often means that a sample has no label: -1 or -100 beside ids from 0 on, and words such as NA."""
+    wrong = [repr(label) for label in classes if isinstance(label, str) and label in WORDS_FOR_MISSING]
+    beside = ""
+    with contextlib.suppress(TypeError, ValueError):
+        numbers = {float(label) for label in classes}  # pyright: ignore[reportArgumentType]
+        if len(numbers) > 2 and 0 in numbers and min(numbers) in NO_IDS and all(map(float.is_integer, numbers)):
+            wrong, beside = [f"{min(numbers):.0f}"], " beside 0, 1, ..."
+    if wrong:
+        warnings.warn(
+            f"labels have {wrong[0]}{beside}; {wrong[0]} counts as a class. Leave those samples out if it means that "
+            "they have no label.", RuntimeWarning, stacklevel=4,
+        )  # fmt: skip
 
 
-def warn_of_look_alikes(classes: Iterable[str]) -> None:
-    """Warns of classes that differ in case, in blanks, in how a number is written, or in the order of parts alone."""
+def warn_of_look_alikes(classes: Iterable[str], noun: str = "classes") -> None:
+    """Warns of classes whose `_reading_key` is equal, or the number that they write."""
     first_of: dict[Hashable, str] = {}
     pairs = []
     classes = list(classes)
@@ -125,7 +135,7 @@ def warn_of_look_alikes(classes: Iterable[str]) -> None:
             pairs.append(f"{other[:60]!r} and {label[:60]!r}")
     if pairs:
         warnings.warn(
-            f"classes with nearly the same name stay different: {', '.join(pairs[:5])}"
+            f"{noun} with nearly the same name stay different: {', '.join(pairs[:5])}"
             f"{', ...' * (len(pairs) > 5)}. Spell them the same if they are one.",
             RuntimeWarning,
             stacklevel=4,
@@ -133,9 +143,10 @@ def warn_of_look_alikes(classes: Iterable[str]) -> None:
 
 
 def _reading_key(label: str) -> Hashable:
-    """Equal for labels that differ in case, in blanks, or in the order of parts alone."""
-    text = "".join(mark for mark in unicodedata.normalize("NFKC", label).casefold() if mark not in INVISIBLE)
-    text = " ".join(re.sub(r"[\s_]+", " ", text).split())
+    """Equal for labels that differ in case, blanks, dashes, quotes, HTML's names, or in the order of parts alone."""
+    text = unicodedata.normalize("NFKC", html.unescape(label)).casefold()
+    text = "".join(mark for mark in text if mark not in INVISIBLE + _QUOTES)
+    text = " ".join(re.sub(rf"[\s_]+|(?<=\w)[{_DASHES}]+(?=\w)", " ", text).split())
     parts = _SEVERAL.split(text)
     return text if len(parts) == 1 else tuple(sorted(parts))
 

@@ -1,6 +1,8 @@
 """What single cells of a table are: texts, numbers, or missing."""
 
+import ast
 import contextlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +10,8 @@ import numpy as np
 
 from nrjax._utils.messages import shortened
 from nrjax.labels import TOLD_MISSING
+
+_WITHOUT_COMMA = re.compile(r"""(['"])\s+(?=['"])""")  # between the texts of an array of NumPy
 
 
 def text_problem(value: object) -> str | None:
@@ -42,22 +46,27 @@ def is_missing(value: object) -> bool:
         return True
 
 
+def list_in_text(text: str) -> list[Any] | None:
+    """The list that a text is of, as Python and NumPy write it; None where it is of none."""
+    text = _WITHOUT_COMMA.sub(r"\1, ", text.strip())  # Python reads 'a' 'b' as one text
+    with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        value = ast.literal_eval(text) if text[:1] in "[{(" or text == "set()" else None
+        return [*value] if isinstance(value, (list, tuple, set)) else None
+    return None
+
+
 def as_floats(values: Sequence[Any]) -> np.ndarray | None:
     """Cells as float64, NaN where a cell is no number; None where more than half of the filled cells are none."""
-    try:
-        numbers = np.asarray(values, np.float64)
-        return numbers if numbers.ndim == 1 else None
-    except (TypeError, ValueError):
-        numbers = np.full(len(values), np.nan)
+    names = {
+        i for i, value in enumerate(values) if isinstance(value, str) and "_" in value
+    }  # 12_34, to Python a number
+    if not names:
+        with contextlib.suppress(TypeError, ValueError):
+            numbers = np.asarray(values, np.float64)
+            return numbers if numbers.ndim == 1 else None
+    numbers = np.full(len(values), np.nan)
     for i, value in enumerate(values):
         with contextlib.suppress(TypeError, ValueError):
-            numbers[i] = float(value)
+            numbers[i] = np.nan if i in names else float(value)
     filled = sum(not is_missing(value) for value in values)
     return numbers if 0 < filled <= 2 * np.isfinite(numbers).sum() else None
-
-
-def may_number_rows(numbers: np.ndarray | None) -> bool:
-    """Whether a column may number the rows: whole numbers, all different."""
-    if numbers is None or len(numbers) < 2 or not np.isfinite(numbers).all():
-        return False
-    return bool((numbers == np.round(numbers)).all()) and len(np.unique(numbers)) == len(numbers)

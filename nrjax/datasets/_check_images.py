@@ -61,8 +61,8 @@ def decode_all(
             left_out.append(str(image))
         else:
             raise BrokenImage(f"{image} {WAY_OUT}") from image
-    if depth.mixed:  # what looked like 12 bits are dark pictures of 16
-        return decode_all(source, indices, image_size, grayscale, skip_broken, BitDepth(twelve=False))
+    if depth.mixed:  # what looked like fewer bits are dark pictures
+        return decode_all(source, indices, image_size, grayscale, skip_broken, BitDepth(max(depth.whites)))
     return CheckedImages(np.array(good, dtype=np.int64), held.all(), left_out, depth)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.paths import natural_sort_key
-from nrjax._utils.spelling import warn_of_look_alikes
+from nrjax._utils.spelling import NO_IDS, check_classes, warn_of_look_alikes
 from nrjax.datasets._cells import is_missing, whole_numbers
 from nrjax.labels import encode
 
@@ -17,13 +17,14 @@ MOST_IDS = 1 << 16  # whole numbers below are ids of classes, of which some may 
 
 
 def rows_without_label(labels: Sequence[Any], class_names: Sequence[str] | None) -> list[int]:
-    """The rows whose label is missing: empty cells, no id of a named class, or -1 beside ids of classes."""
+    """The rows whose label is missing: empty cells, no id of a named class, or -1 or -100 beside ids."""
     if class_names is not None:
         ids = range(len(class_names))
         return [i for i, label in enumerate(labels) if is_missing(label) or label not in ids]
     missing = [i for i, label in enumerate(labels) if is_missing(label)]
-    if not missing and {-1, 0} <= whole_numbers(labels):
-        return [i for i, label in enumerate(labels) if float(label) == -1]
+    numbers = set() if missing else whole_numbers(labels)
+    if 0 in numbers and min(numbers) in NO_IDS:
+        return [i for i, label in enumerate(labels) if float(label) == min(numbers)]
     return missing
 
 
@@ -48,6 +49,8 @@ def class_ids(
         return np.zeros(0, np.int64), []
     ids = _as_ids(labels)
     if ids is not None:
+        if any(str(label).endswith(".0") for label in labels):
+            check_classes(np.unique(np.array(labels)), len(labels), is_told=is_told)
         return ids, _numbers_as_names(ids)
     ids, classes = encode(labels, row, is_told=is_told)
     by_name: dict[str, Any] = {}
@@ -59,8 +62,6 @@ def class_ids(
                 "or into numbers."
             )
     names = list(by_name)
-    if len({isinstance(label, str) for label in by_name.values()}) > 1:  # of texts alone `encode` says it
-        warn_of_look_alikes(names)
     order = sorted(range(len(names)), key=lambda i: natural_sort_key(names[i]))
     return np.argsort(order)[ids].astype(np.int64), [names[i] for i in order]
 
@@ -83,12 +84,14 @@ def class_ids_of_array(labels: np.ndarray, class_names: np.ndarray | None) -> tu
 
 def _as_ids(labels: Sequence[Any]) -> np.ndarray | None:
     """Labels as class ids, where all are small whole numbers, or all the text of such numbers; else None."""
-    if {type(label) for label in labels} not in ({int}, {str}):
-        return None
-    if isinstance(labels[0], str):
+    kinds = {type(label) for label in labels}
+    if kinds == {str}:
+        labels = [label.removesuffix(".0") for label in labels]
         if not all(map(_is_small_decimal, labels)):
             return None
-        labels = [int(label) for label in labels]
+    elif kinds != {int} and not (kinds == {float} and all(map(float.is_integer, labels))):  # 1.0 of a column with gaps
+        return None
+    labels = [int(label) for label in labels]
     return np.array(labels, np.int64) if 0 <= min(labels) <= max(labels) < MOST_IDS else None
 
 

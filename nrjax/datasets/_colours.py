@@ -9,31 +9,32 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 from nrjax.errors import BrokenImage
 
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
-TWELVE_BITS = 0xFFF
+WHITES = (0xFF, 0xFFF, 0xFFFF)  # of 8, 12 and 16 bits
 SAME_COLOUR = 2  # of 255: a profile that changes no colour by more is that of sRGB
 MOST_PROFILE = 1 << 22  # bytes
 
 
 class BitDepth:
-    """How many of 16 bits the pictures of one data set use: cameras and scanners write 12, and then all pictures do.
+    """How many of 16 bits the pictures of one data set use: cameras write 12, programs 8, and then all pictures do.
 
     Attributes:
-      twelve: whether pictures without a value above 4095 have 12 bits.
-      beyond: for the pictures so far, whether they have values above 4095: one or both answers.
+      least: the smallest value that can be white.
+      whites: the values that were white in the pictures so far.
     """
 
-    def __init__(self, *, twelve: bool = True):
-        self.twelve, self.beyond = twelve, set[bool]()
+    def __init__(self, least: int = WHITES[0]):
+        self.least, self.whites = least, set[int]()
 
     @property
     def mixed(self) -> bool:
-        """Whether 12 bits were assumed of some pictures, and others have 16."""
-        return self.twelve and len(self.beyond) == 2
+        """Whether fewer bits were assumed of some pictures than others have."""
+        return len(self.whites) > 1
 
     def white(self, largest: int) -> int:
         """The value that is white in a picture whose largest value this is."""
-        self.beyond.add(largest > TWELVE_BITS)
-        return TWELVE_BITS if self.twelve and largest <= TWELVE_BITS else 0xFFFF
+        white = next(white for white in WHITES if white >= max(largest, self.least))
+        self.whites.add(white)
+        return white
 
 
 def to_srgb(image: Image.Image, who: str, depth: BitDepth | None = None) -> Image.Image:

@@ -4,6 +4,7 @@ import array
 import csv
 import itertools
 import re
+import warnings
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -15,7 +16,7 @@ DELIMITERS = ",;\t|"  # of CSV; the first of those that give the most columns
 LONGEST_FIELD = 1 << 24  # characters of a text in CSV
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*")  # spreadsheets may begin a file with it
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*(?:,\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 class _Parsed(NamedTuple):
@@ -39,7 +40,8 @@ def read_csv(path: Path, *, tabs: bool) -> Columns:
         csv.field_size_limit(limit)
     by_name = dict(zip(parsed.header, parsed.columns, strict=True))
     if parsed.delimiter == ";":
-        by_name = {name: _decimal_points(values) for name, values in by_name.items()}
+        has_commas = any(map(_have_decimal_commas, by_name.values()))
+        by_name = {name: _decimal_points(values) for name, values in by_name.items()} if has_commas else by_name
     return Columns(by_name, by_name.__getitem__, Place("line {} of the file", parsed.lines))
 
 
@@ -56,17 +58,21 @@ def _parse(file: TextIO, path: Path, tabs: bool) -> _Parsed:
     start = 1
     lines = array.array("Q")
     try:
-        header = [column.strip() for column in next(reader, [])]
+        names = next(reader, [])
+        header = [column.strip() for column in names]
         if len(set(header)) < len(header) or not header:
             raise ValueError(f"{name}: expected a first row that names the columns, each once.")
         columns: list[list[str]] = [[] for _ in header]
         start = reader.line_num + 1
         for row in reader:
-            if row and len(row) != len(header):
+            if row == names:
+                warnings.warn(f"{name}: left out line {reader.line_num + skipped}, which repeats the first row.",
+                              RuntimeWarning, stacklevel=9)  # fmt: skip
+            elif row and len(row) != len(header):
                 raise ValueError(
                     f"{name}: line {reader.line_num + skipped} has {len(row)} fields, the first row {len(header)}."
                 )
-            if row:
+            elif row:
                 lines.append(start + skipped)
                 for column, value in zip(columns, row, strict=True):
                     column.append(value)
@@ -95,7 +101,12 @@ def _has_quotes(path: Path) -> bool:
     return all('"' not in field or _QUOTED.fullmatch(field) for row in rows for field in row)
 
 
+def _have_decimal_commas(values: list[str]) -> bool:
+    return all(map(_DECIMAL_COMMA.fullmatch, values)) and any("," in value for value in values)
+
+
 def _decimal_points(values: list[str]) -> list[str]:
-    """Values with a decimal point instead of the decimal comma that files with semicolons use."""
-    have_commas = all(map(_DECIMAL_COMMA.fullmatch, values)) and any("," in value for value in values)
-    return [value.replace(",", ".") for value in values] if have_commas else values
+    """Numbers of a file with decimal commas, whose points group thousands, as Python writes them."""
+    if not all(map(_DECIMAL_COMMA.fullmatch, values)):
+        return values
+    return [value.replace(".", "").replace(",", ".") for value in values]

@@ -61,9 +61,9 @@ def decode(
 ) -> np.ndarray:  # fmt: skip
     """One encoded image as uint8 `[height, width, channels]`, the way up that its EXIF says.
 
-    16 bits become 8, and so do 12 bits where no value of 16 is above them. Floats must lie in [0, 1]. Colour profiles
-    are applied. Of an animation the first frame is read. Transparent pixels are shown on white. A photograph that is
-    much larger than `image_size` is decoded at reduced size.
+    16 bits become 8, and so do 12 or 8 bits in 16 where no value is above them. Floats must lie in [0, 1]. Colour
+    profiles are applied. Of an animation the first frame is read. Transparent pixels are shown on white. A photograph
+    that is much larger than `image_size` is decoded at reduced size.
 
     Args:
       source: the bytes of an image file, or its path.

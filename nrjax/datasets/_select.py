@@ -50,15 +50,6 @@ def _parse(text: str, class_names: Sequence[str]) -> list[int | str]:
         if any(any(character.isalpha() for character in part) for part in parts):
             raise ValueError(f"{error} The names of classes are {_listed(class_names)}.") from error
         raise
-    confused = [i for i in ids if i < len(class_names) and class_names[i] != str(i) and str(i) in class_names]
-    if confused:
-        chosen = ", ".join(class_names[i] for i in ids[:8] if i < len(class_names))
-        warnings.warn(
-            f"Classes {text!r} are ids, which choose the classes called {chosen}. For names give a list: "
-            f"classes=[{str(confused[0])!r}].",
-            RuntimeWarning,
-            stacklevel=4,
-        )
     return list(ids)
 
 
@@ -70,7 +61,7 @@ def resolve_classes(classes: str | Iterable[int | str] | None, class_names: Sequ
     """Class ids from a string of ranges, ids, or class names; all of them for None.
 
     Raises:
-      ValueError: a class the dataset does not have.
+      ValueError: a class the dataset does not have, or one that is named twice.
     """
     if classes is None:
         return list(range(len(class_names)))
@@ -83,7 +74,20 @@ def resolve_classes(classes: str | Iterable[int | str] | None, class_names: Sequ
             f"Classes {unknown or requested}: the dataset has {len(class_names)} classes, "
             f"0-{len(class_names) - 1} ({_listed(class_names)})."
         )
-    return [int(c) for c in ids]
+    ids = [int(c) for c in ids]
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"Classes {classes!r}: a class is named twice.")
+    numbers = [] if any(isinstance(c, str) for c in requested) else ids
+    confused = [i for i in numbers if class_names[i] != str(i) and str(i) in class_names]
+    if confused:
+        warnings.warn(
+            f"Classes {classes!r} are ids, which choose the classes called "
+            f"{', '.join(class_names[i] for i in ids[:8])}. For names give a list of texts: "
+            f"classes=[{str(confused[0])!r}].",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return ids
 
 
 def select(

@@ -1,11 +1,12 @@
 """The target of a table: columns of classes, of numbers, or of several labels."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nrjax.datasets._cells import as_floats, is_missing
+from nrjax.datasets._cells import as_floats, is_missing, list_in_text
 from nrjax.datasets._class_ids import class_ids, rows_without_label
 from nrjax.labels import as_label_array
 from nrjax.target_tasks import TASKS, TaskName, are_collections, as_matrix, as_multi_hot, told_task
@@ -86,8 +87,9 @@ def _named(ids: Sequence[Any], class_names: Sequence[str], row: str) -> list[str
 
 
 def _plain(cell: object) -> Any:
-    """A cell as Python has it: NumPy's scalars, and bytes that are text."""
+    """A cell as Python has it: NumPy's scalars and lists, and bytes that are text."""
     cell = cell.item() if isinstance(cell, np.generic) else cell
+    cell = cell.tolist() if isinstance(cell, np.ndarray) and cell.ndim == 1 else cell
     try:
         return cell.decode() if isinstance(cell, bytes) else cell
     except UnicodeDecodeError:
@@ -140,8 +142,18 @@ def _is_numeric(labels: Sequence[Any]) -> bool:
 
 
 def _split(labels: Sequence[Any]) -> Sequence[Any]:
-    """Lists of labels as they are; texts such as `red|green` as lists."""
+    """Lists of labels as they are; texts such as `red|green`, and lists that are written as text, as lists."""
     if not all(isinstance(label, str) for label in labels):
         return labels
-    separator = next((mark for mark in SEPARATORS if any(mark in label for label in labels)), SEPARATORS[0])
+    lists = [list_in_text(label) for label in labels]
+    if any(lists) and None not in lists:
+        return lists
+    separator = next((mark for mark in SEPARATORS if any(mark in label for label in labels)), None)
+    if separator is None and labels:
+        warnings.warn(
+            f"labels are texts such as {labels[0][:60]!r}, and each is taken for one label, for none has "
+            f"{' or '.join(SEPARATORS)} between several.", RuntimeWarning, stacklevel=4,
+        )  # fmt: skip
+    if separator is None:
+        return [[label] for label in labels]
     return [[part.strip() for part in label.split(separator) if part.strip()] for label in labels]

@@ -1,6 +1,5 @@
 """Tables with a label in every row, beside texts, images, recordings or numbers."""
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,19 +8,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from nrjax._utils.frames import numbers_rows
 from nrjax._utils.messages import printable, shortened
-from nrjax.datasets._cells import as_floats, is_missing, may_number_rows, text_problem
+from nrjax.datasets._cells import as_floats, is_missing, text_problem
 from nrjax.datasets._columns import Columns, row_name
 from nrjax.datasets._recording_cells import recordings_of_cells
+from nrjax.datasets._splits import split_word
 from nrjax.datasets._table_columns import ColumnChoice, choose_columns
 from nrjax.datasets._table_target import read_target
 from nrjax.datasets._text_pairs import Pairs, pairs_of
 from nrjax.errors import BrokenImage
 from nrjax.target_tasks import TaskName
 
-ROW_NUMBERS = re.compile(
-    r"(?i:unnamed: [\d.]+|__index_level_\d+__|index|idx|row|(.+[ _-])?id)?|\w*[a-z]I[dD]"
-)  # such as PassengerId
+SPLIT_COLUMNS = ("split", "subset", "partition", "set", "Split", "Subset")
 
 
 class Table:
@@ -48,6 +47,7 @@ class Table:
         of_files = "image" if roles.image is not None else "audio" if roles.audio is not None else "array"
         self.kind = of_texts if roles.texts else of_files
         self._label = ", ".join(roles.labels)
+        self._warn_of_splits(columns, roles.of_target)
         try:
             target = read_target([columns[name] for name in roles.labels], roles.labels, class_names, task, self._row)
         except (ValueError, TypeError) as error:
@@ -139,6 +139,17 @@ class Table:
         rows = ((int(i), f"{self._who}: {self._row(int(i))}") for i in indices)
         return recordings_of_cells(self._values, self._base, rows)
 
+    def _warn_of_splits(self, columns: Columns, of_target: Sequence[str]) -> None:
+        """Warns of a column that says which split a row is of: all rows are taken."""
+        for name in (name for name in SPLIT_COLUMNS if name in columns and name not in of_target):
+            values = list(dict.fromkeys(map(str, columns[name])))
+            if len(values) > 1 and all(map(split_word, values)):
+                warnings.warn(
+                    f"{self._who}: all rows are taken, of {', '.join(values[:5])} in column {name!r}, too. For one of "
+                    f"these give its rows alone, such as frame[frame[{name!r}] == {values[0]!r}].",
+                    RuntimeWarning, stacklevel=5,
+                )  # fmt: skip
+
     def _row(self, index: int) -> str:
         """What the user calls a row."""
         return row_name(self._place, index)
@@ -158,7 +169,7 @@ class Table:
         """Columns of numbers as float64 `[rows, columns]`, without a column that numbers the rows."""
         arrays = {name: as_floats(columns[name]) for name in names}
         wrong = [name for name, numbers in arrays.items() if numbers is None]
-        counters = [name for name in names if ROW_NUMBERS.fullmatch(name) and may_number_rows(arrays[name])]
+        counters = [name for name in names if numbers_rows(name, arrays[name])]
         if wrong or len(counters) == len(names):
             raise ValueError(
                 f"{self._who} has no column of texts, images or recordings; name it (text=, image=, audio=; on the "

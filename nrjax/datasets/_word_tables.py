@@ -1,6 +1,5 @@
 """Tables of sentences, with a list of words and a list of tags in every row."""
 
-import ast
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nrjax._utils.messages import shortened
-from nrjax.datasets._cells import is_missing, text_problem
+from nrjax.datasets._cells import is_missing, list_in_text, text_problem
 from nrjax.datasets._columns import Columns
 from nrjax.datasets._table_columns import ColumnChoice, choose_word_columns
 from nrjax.datasets._table_target import read_target
@@ -80,12 +79,13 @@ class WordTable:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{self._who}, column {self._label!r}: {error}") from error
         self.task, self.labels, self.class_names = target.task, target.labels, target.class_names
+        no_class = ignored + len(target.unlabelled)
         sentence = np.array([i for i, *_ in words], np.int64)
         self._words = Words([words for words, _ in sentences], sentence, np.array([word[1] for word in words]))
         self.groups = self._groups_of(np.array(rows)[sentence])
         self.remark = " ".join(filter(None, (
             _left_out("rows", problems, len(self._sentences)), _left_out("words", untagged, len(words) + len(untagged)),
-            f"Left out {ignored:,} words of id {IGNORED}, which is no class." if ignored else "", stripped,
+            f"Left out {no_class:,} words of id {IGNORED} or -1, which is no class." if no_class else "", stripped,
         )))  # fmt: skip
 
     def samples(self, indices: np.ndarray) -> Words:
@@ -179,12 +179,7 @@ def labelled_table(
 def _as_list(cell: object) -> list[Any] | None:
     """A list; of a text its parts between blanks, or the list that it is the text of; None for anything else."""
     if isinstance(cell, str):
-        if not cell.strip().startswith("["):
-            return cell.split()
-        try:
-            cell = ast.literal_eval(cell.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return None
+        return list_in_text(cell) if cell.strip().startswith("[") else cell.split()
     if not isinstance(cell, (list, tuple, np.ndarray)) or (isinstance(cell, np.ndarray) and cell.ndim != 1):
         return None
     return [value.item() if isinstance(value, np.generic) else value for value in cell]
@@ -207,7 +202,7 @@ def _row_problem(words: list[Any] | None, tags: list[Any] | None) -> str | None:
 
 
 def _is_ignored(tag: object) -> bool:
-    return isinstance(tag, int) and tag == IGNORED
+    return isinstance(tag, (int, float)) and tag == IGNORED
 
 
 def _left_out(noun: str, problems: list[str], total: int) -> str:

@@ -9,6 +9,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 
 from nrjax.heads._head import Head
+from nrjax.labels import check_same_order
 from nrjax.models import LayerChoice, Model, as_model, extract_features
 from nrjax.scoring.predictions import Predictions, as_outputs, predictions_without
 from nrjax.target_tasks import TaskName
@@ -52,6 +53,8 @@ def fit_head(
       >>> head.save("head")
     """
     model = as_model(model).pooled_by(pooling)
+    check_same_order(samples, labels)
+    check_same_order(samples, groups, "groups")
     target = Target.of(labels, task=task, groups=groups)
     if target.task == "classification":
         model = model.with_classes(target.classes)

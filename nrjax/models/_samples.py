@@ -1,6 +1,8 @@
 """Checks samples once before any model runs: images, texts or arrays."""
 
+import numbers
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -36,6 +38,8 @@ def check_samples(samples: Any) -> tuple[Kind, Samples]:
         )
     if _are_pairs(samples):
         return "pair", Pairs(samples)
+    if isinstance(samples, (list, tuple)):
+        _refuse_labelled(samples)
     if _are_texts(samples):
         return "text", _check_texts(samples)
     if isinstance(samples, (list, tuple)) and len(samples) and isinstance(samples[0], os.PathLike):
@@ -73,6 +77,19 @@ def _are_pairs(samples: object) -> bool:
             for pair in samples
         )
     )
+
+
+def _refuse_labelled(samples: Sequence[Any]) -> None:
+    """Raises ValueError for rows that hold more than a sample: columns by name, or a sample and its label."""
+    first = samples[0] if len(samples) else None
+    if isinstance(first, Mapping):
+        raise ValueError("samples are dicts of columns; make a frame of them: pandas.DataFrame(samples).")
+    is_pair = isinstance(first, tuple) and len(first) == 2
+    if is_pair and isinstance(first[1], (int, str, np.integer)) and not isinstance(first[0], numbers.Number):
+        raise ValueError(
+            "samples are pairs of a sample and its label; give them apart: [sample for sample, _ in data], "
+            "[label for _, label in data]."
+        )
 
 
 def _are_texts(samples: Any) -> bool:

@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 import hashlib
+import warnings
 from typing import Any
 
 import numpy as np
 
-from nrjax.datasets import ColumnChoice, Dataset, SampleSequence, columns_of_words, holds_labels, load_dataset
+from nrjax._utils.spelling import FEW_OF_ONE
+from nrjax.datasets import ColumnChoice, Dataset, Pairs, SampleSequence, columns_of_words, holds_labels, load_dataset
 from nrjax.labels import check_same_order
 from nrjax.models import Kind, Samples, check_samples
 from nrjax.target_tasks import TaskName
@@ -44,6 +46,8 @@ class LabelledSamples:
           ValueError: labels that do not fit the samples, or that are missing or twice there; columns of what is no
             table.
         """
+        check_same_order(data, labels)
+        check_same_order(data, groups, "groups")
         columns = columns or ColumnChoice()
         if task == "positions":
             data, labels, columns, task = _positions_of(data, labels, groups, columns), None, ColumnChoice(), None
@@ -71,13 +75,18 @@ class LabelledSamples:
     def unlabelled(cls, data: object, n_clusters: int) -> "LabelledSamples":
         """Samples without labels; `n_clusters` to look for, 0 to choose."""
         kind, samples = check_samples(data)
+        second = {pair.second for pair in samples} if isinstance(samples, Pairs) else ()
+        if second and FEW_OF_ONE * len(second) <= len(samples):
+            warnings.warn(
+                f"samples are pairs of texts of which the second are {len(second)} different ones, such as "
+                f"{samples[0].second[:60]!r}. If those are labels, give them apart.", RuntimeWarning, stacklevel=4,
+            )  # fmt: skip
         return cls(kind, samples, Target.unlabelled(len(samples), n_clusters))
 
     @classmethod
     def _checked(
         cls, samples: object, labels: Any, task: Any, groups: Any, names: tuple[str, ...]
     ) -> "LabelledSamples":
-        check_same_order(samples, labels)
         kind, samples = check_samples(samples)
         target = Target.of(labels, task=task, groups=groups, names=names)  # before any model runs
         if len(samples) != len(target):

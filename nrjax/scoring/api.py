@@ -57,7 +57,8 @@ def rank_batch(
       features: model name to features `[samples, dims]` (widths may differ), or one array
         `[models, samples, dims]` whose models are then called "0", "1", ... NumPy, JAX, or anything
         with `__array__` or DLPack; integers and low-precision floats are computed in float32. A mapping
-        is read one model at a time, so it may compute features on access.
+        is read one model at a time, so it may compute features on access. Of a frame a column that numbers the rows
+        is left out, with a warning; frames, labels and groups of pandas must have their index in one order.
       labels: one per sample: a class, of any type; a number, or several, `[samples, outputs]`; or several labels, a
         list or set of each sample or a matrix of 0 and 1. None ranks by how well the features cluster, which says far
         less.
@@ -133,15 +134,13 @@ def rank_batch(
     )  # fmt: skip
     clusters = check_labelled(request.scores, labels, n_clusters)
     models = named_models(features)
-    for name, array in features.items() if type(features) is dict else ():
-        check_same_order(array, labels, f"Model {name!r}: labels")
     if clusters is not None:
         target = Target.unlabelled(len(models[next(iter(models))]), clusters)
     check_task(request.by, target)
     probabilities = {} if probabilities is None else probabilities
     units = (
-        (name, checked, _probabilities(probabilities, name, len(target)))
-        for name, checked in each_checked(models, len(target))
+        (name, checked, _probabilities(probabilities, name, len(target), labels))
+        for name, checked in each_checked(models, len(target), {"labels": labels, "groups": groups})
     )
     evaluated, failed = split_failed(dict(evaluate(units, target, request, _shapes(features))), request)
     return build_ranking(list(models), evaluated, failed, request, target.made_with, target)
@@ -154,10 +153,14 @@ def _shapes(features: Any) -> Iterator[tuple[tuple[int, ...], np.dtype]]:
             yield array.shape, array.dtype
 
 
-def _probabilities(given: Mapping[str, AnyArray], name: str, samples: int) -> Array | str | None:
+def _probabilities(given: Mapping[str, AnyArray], name: str, samples: int, labels: object) -> Array | str | None:
     """A model's probabilities, checked; None where there are none, or what is wrong with them."""
     try:
-        return check_probabilities("its probabilities", given[name], samples) if name in given else None
+        if name not in given:
+            return None
+        probabilities = given[name]
+        check_same_order(labels, probabilities, "probabilities")
+        return check_probabilities("its probabilities", probabilities, samples)
     except (ValueError, TypeError, OSError) as error:
         return str(error)
     except Exception as error:  # a mapping may be anybody's

@@ -4,7 +4,9 @@ import numpy as np
 
 from nrjax._utils.arrays import Array
 from nrjax.scoring.rounding import rounding_of, without_constants
+from nrjax.targets import Target
 
+FEWEST_ALIKE = 20  # samples: in fewer a feature may be like the labels by chance
 SAMPLED_ROWS = 256  # that show whether features vary
 NEARLY_CONSTANT = 32  # times their rounding: features that vary by no more are hardly more than noise
 
@@ -24,6 +26,31 @@ def doubt_of_variation(variation: float, array: Array) -> str | None:
         return "the features do not vary"
     times = variation / rounding_of(array)
     return f"the features vary by no more than {times:.1g} times their rounding" if times <= NEARLY_CONSTANT else None
+
+
+def doubt_of_labels(array: Array, target: Target) -> str | None:
+    """Of one of several features that is the target itself: its numbers, or one number for each class."""
+    samples = len(array)
+    sampled = np.linspace(0, samples - 1, min(samples, SAMPLED_ROWS)).astype(int)
+    rows = np.asarray(array[sampled])
+    if target.task == "classification":
+        _, first, ids = np.unique(target.values, return_index=True, return_inverse=True)
+        if samples - len(first) < FEWEST_ALIKE:
+            return None
+        # Only the few features that agree on the sampled rows are looked at as a whole.
+        columns = np.flatnonzero((rows == np.asarray(array[first[ids[sampled]]])).all(axis=0))
+        each = np.asarray(array[:, columns])
+        same = (each == each[first[ids]]).all(axis=0) & (np.diff(np.sort(each[first], axis=0), axis=0) > 0).all(axis=0)
+        columns = columns[same]
+    elif samples < FEWEST_ALIKE or target.task == "clusters":
+        return None
+    else:
+        values = target.values.reshape(samples, -1).astype(array.dtype)
+        columns = [i for output in values.T for i in np.flatnonzero((rows.T == output[sampled]).all(axis=1))
+                   if (np.asarray(array[:, i]) == output).all()]  # fmt: skip
+    if not 0 < len(set(columns)) < array.shape[1]:
+        return None
+    return f"feature {min(columns)}, counted from 0, has one value for each label, as a column of the labels has"
 
 
 def doubt_of_error(error: float) -> str:

@@ -11,6 +11,7 @@ from nrjax import kernels
 from nrjax._utils.arrays import AnyArray, Array
 from nrjax._utils.jax_config import neutral_config
 from nrjax.kernels.silhouette import is_linear, silhouettes_and_rounding
+from nrjax.labels import check_same_order
 from nrjax.scoring.array_features import ArrayFeatures
 from nrjax.scoring.checks import check_features, check_probabilities
 from nrjax.scoring.components import exact_components, fits_float32, krylov_components
@@ -87,6 +88,7 @@ def silhouette_samples(
     Source: Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7; `sklearn.metrics.silhouette_samples`.
     """
     settings = check_settings(distance=distance, definition=definition, method=method, block_size=block_size)
+    check_same_order(points, labels)
     ids, classes = encode_labels(labels)
     array = check_features("points", points, len(ids))
     values = _silhouettes_of_points(array, ids, len(classes), settings)
@@ -165,6 +167,7 @@ def nce(probabilities: AnyArray, labels: Iterable[object]) -> float:
 
 
 def _of_probabilities(kernel: Callable[..., jax.Array], probabilities: AnyArray, labels: Iterable[object]) -> float:
+    check_same_order(probabilities, labels)
     ids, classes = encode_labels(labels)
     array = check_probabilities("probabilities", probabilities, len(ids))
     dtype = working_dtype(array.dtype) if jax.default_backend() == "tpu" else np.float64

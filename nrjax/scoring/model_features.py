@@ -1,10 +1,12 @@
 """Features of several models, checked one by one: what is wrong with one is its reason and costs no other."""
 
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nrjax._utils.arrays import AnyArray
 from nrjax._utils.messages import reason_of
+from nrjax.labels import check_same_order, index_of
 from nrjax.scoring.arrays import Array, as_array
 from nrjax.scoring.checks import check_features, is_real
 
@@ -45,13 +47,31 @@ def check_shape(features: Array, samples: int | None = None) -> None:
         raise ValueError(f"features must be real numbers; got dtype {features.dtype}. Convert them to float32.")
 
 
-def each_checked(models: Mapping[str, object], samples: int) -> Iterator[tuple[str, Array | str]]:
+def each_checked(
+    models: Mapping[str, object], samples: int, beside: Mapping[str, object]
+) -> Iterator[tuple[str, Array | str]]:
     """Every model's features, checked, or what is wrong with them.
 
     One model at a time: a mapping may compute features on access, and then they are not kept.
+
+    Args:
+      models: features by name.
+      samples: how many rows there must be.
+      beside: labels and groups by noun, whose order the rows must have; and the rows of the first model with an index.
     """
+    first = None
+
+    def read(name: str) -> object:
+        nonlocal first
+        features = models[name]
+        for noun, other in beside.items():
+            check_same_order(features, other, noun)
+        check_same_order(first, features, "features")
+        first = types.SimpleNamespace(index=index_of(features)) if index_of(first) is None else first
+        return features
+
     for name in models:
-        yield name, checked_or_reason(name, lambda name=name: models[name], samples)
+        yield name, checked_or_reason(name, lambda name=name: read(name), samples)
 
 
 def checked_or_reason(name: str, features: Callable[[], Any], samples: int) -> Array | str:

@@ -14,7 +14,7 @@ from nrjax._utils.messages import first_line
 from nrjax.scoring.ahead import CompileAhead
 from nrjax.scoring.compute import ShapeBatcher
 from nrjax.scoring.confidence import FEWEST, FEWEST_GROUPS, interval_of_mean_share, interval_of_share
-from nrjax.scoring.doubts import doubt_of_constants, doubt_of_error, doubt_of_variation
+from nrjax.scoring.doubts import doubt_of_constants, doubt_of_error, doubt_of_labels, doubt_of_variation
 from nrjax.scoring.estimates import estimate_scores
 from nrjax.scoring.influences import by_unit
 from nrjax.scoring.model_scores import ModelScores, Request
@@ -101,6 +101,11 @@ class ModelScorer:
                 kinds.append(kind)
         twins = doubt_of_twins(features) if self._target.groups is None and any(k.leaves_out for k in kinds) else None
         scores.uncertain |= {kind.name: twins for kind in kinds if kind.leaves_out and twins}
+        labels = doubt_of_labels(features, self._target)
+        of_features = (
+            kind.name for kind in self._kinds if kind.reads == "features" and kind.name not in scores.missing
+        )
+        scores.uncertain |= dict.fromkeys(of_features, labels) if labels else {}
         if kinds:
             group = tuple(kinds), features.shape, str(features.dtype), rounding_of(features)
             self._waiting[key] += 1

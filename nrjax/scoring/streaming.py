@@ -22,6 +22,7 @@ from nrjax._utils.memory import aligned_empty
 from nrjax.kernels.distances import Distance
 from nrjax.kernels.linalg import matmul
 from nrjax.kernels.silhouette import Definition, Method
+from nrjax.labels import check_same_order
 from nrjax.scoring.array_features import SAMPLED_ROWS
 from nrjax.scoring.checks import check_features
 from nrjax.scoring.compute import compute_context
@@ -33,6 +34,7 @@ from nrjax.scoring.silhouettes import exact_scores, krylov_scores
 from nrjax.target_tasks import are_collections
 
 GRAM_DIMS = 4096  # a Gram matrix of 128 MiB in float64
+SAME_ROW = 1e-2  # of the rows' size: a forward pass that is not deterministic moves it by less
 ROWS = 4096  # multiplied at once: one shape, whatever the batches are
 
 
@@ -106,12 +108,13 @@ class BatchedFeatures:
     def __init__(self, batches: Iterable[tuple[AnyArray, ArrayLike]]):
         """A look at the first batch, and a pass that learns labels and mean, and the Gram matrix if it is small."""
         self._batches = batches
-        first = next(self._checked(), None)
+        first = next((batch for batch in self._checked() if len(batch[0])), None)
         if first is None:
             raise ValueError("batches must hold at least one batch; got none.")
         rows = first[0]
         self.rounding, self.dtype, dims = rounding_of(rows), rows.dtype, rows.shape[1]
         self._shift = rows.mean(axis=0, dtype=np.float64)  # near the mean; later the mean itself
+        self._origin = self._shift
         self._exponent = int(np.frexp(float(np.max(np.abs(rows))))[1])
         self._sample = np.array(rows[: 4 * SAMPLED_ROWS])
         self.labels: np.ndarray | None = None
@@ -188,8 +191,10 @@ class BatchedFeatures:
     def _blocks(self, dtype: DTypeLike, dims: int) -> Iterator[tuple[np.ndarray, int, int]]:
         """Blocks `[ROWS, dims]` of shifted and scaled features, the row where they start, how many rows count."""
         block, filled, start, seen = aligned_empty((ROWS, dims), np.dtype(dtype)), 0, 0, []
+        direction, marks = np.random.default_rng(0).normal(size=dims), []
         for features, classes in self._checked():
             seen.append(classes)
+            marks += [[row @ direction, np.linalg.norm(row)] for row in features[:1] - self._origin]
             rows = np.ldexp(features - self._shift, -self._exponent)
             while len(rows):
                 taken = rows[: ROWS - filled]
@@ -204,7 +209,13 @@ class BatchedFeatures:
         labels = np.concatenate(seen)
         if self.labels is not None and not np.array_equal(labels, self.labels):
             raise ValueError("batches must bring the same samples in the same order in every pass; the labels differ.")
-        self.labels = labels
+        along, size = np.array(marks).T  # of the first row of every batch
+        if self.labels is not None and (np.abs(along - self._marks) > SAME_ROW * size.max()).any():
+            raise ValueError(
+                "batches must bring the same samples in the same order in every pass; the features differ. Turn off "
+                "random augmentation and dropout."
+            )
+        self.labels, self._marks = labels, along
 
     def _checked(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         dims = None
@@ -214,6 +225,7 @@ class BatchedFeatures:
                 raise ValueError(
                     f"Batch {i}: labels must have one axis, a class per sample; got {got}. {NO_SILHOUETTE}"
                 )
+            check_same_order(features, labels)
             classes = np.asarray(labels)
             array = np.asarray(check_features(f"Batch {i}", features, len(classes), at_least=0))
             dims = array.shape[1] if dims is None else dims

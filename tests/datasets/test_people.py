@@ -186,14 +186,19 @@ def test_folders_that_read_the_same_are_one_class(tmp_path):
     assert load(tmp_path, "train+test").class_names == (CAFES[0], "dog")
 
 
-@pytest.mark.parametrize("labels", [["Cat", "cat"], ["2.1", "2.10"], ["a|b", "b|a"], ["big cat", "big_cat"]])
+@pytest.mark.parametrize("labels", [
+    ["Cat", "cat"], ["2.1", "2.10"], ["a|b", "b|a"], ["big cat", "big_cat"], ["non-spam", "non\u2013spam"],
+    ["big cat", "big-cat"], ["don't", "don\u2019t"], ['"cat"', "cat"], ["R&D", "R&amp;D"], [1, "1"],
+])  # fmt: skip
 def test_labels_that_nearly_read_the_same_are_said(labels):
     with pytest.warns(RuntimeWarning, match="nearly the same name stay different") as said:
         assert len(encode(labels * 3)[1]) == 2
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("labels", [["a", "A"], ["1", "2", "10"], ["0.5", "1.5"], ["x, y", "x, z"]])
+@pytest.mark.parametrize(
+    "labels", [["a", "A"], ["1", "2", "10"], ["0.5", "1.5"], ["x, y", "x, z"], ["1", "-1", "no"], ["C", "C-"]]
+)
 def test_labels_that_are_told_apart_are_not_remarked_on(labels):
     assert len(encode(labels * 3)[1]) == len(labels)
 
@@ -501,8 +506,11 @@ def test_colours_are_those_of_the_profile():
     assert decoded(77, "L", bytes(profile)) == [77]  # of another kind of picture
 
 
-@pytest.mark.parametrize(("values", "levels"), [([0, 2048, 4095], [0, 128, 255]), ([0, 4096, 65535], [0, 16, 255])])
-def test_twelve_bits_in_sixteen_keep_their_levels(values, levels):
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [([0, 2048, 4095], [0, 128, 255]), ([0, 4096, 65535], [0, 16, 255]), ([0, 7, 235], [0, 7, 235])],
+)
+def test_fewer_bits_in_sixteen_keep_their_levels(values, levels):
     data = io.BytesIO()
     Image.fromarray(np.array([values], np.uint16)).save(data, "PNG")
     assert decode(data.getvalue(), None, None).ravel().tolist() == levels
@@ -515,6 +523,9 @@ def test_dark_pictures_of_sixteen_bits_stay_dark(tmp_path, monkeypatch):
     assert load(tmp_path).images[:, 0, 0, 0].tolist() == [12, 156]
     monkeypatch.setattr(_check_images, "MOST_HELD", 10)
     assert [image[0, 0, 0] for image in load(tmp_path).samples] == [12, 156]
+    for value in (200, 3000):  # of which one has 12 bits
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / "ab"[value > 255] / "0.png")
+    assert [image[0, 0, 0] for image in load(tmp_path).samples] == [12, 187]
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])

@@ -225,3 +225,34 @@ def test_a_table_of_json_lines_with_fields_that_are_missing(tmp_path):
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(ValueError, match="row 2 has no label"):
         nrjax.load_dataset(tmp_path / "t.jsonl")
+
+
+def test_points_that_group_thousands_beside_decimal_commas(tmp_path):
+    rows = ["x;y;z;label", "0,5;1.250;1.250,5;a", "1,5;7;-2.000.000,25;b", "2;1.000;3;c", "3,25;12;0;a"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    numbers = pd.read_csv(tmp_path / "t.csv", sep=";", decimal=",", thousands=".")[["x", "y", "z"]].to_numpy()
+    assert nrjax.load_dataset(tmp_path / "t.csv").samples.tolist() == numbers.tolist()
+    (tmp_path / "points.csv").write_text("x;y;label\n1;1.250;a\n2;7;b\n3;1.5;c\n")
+    assert nrjax.load_dataset(tmp_path / "points.csv").samples.tolist() == [[1, 1.25], [2, 7], [3, 1.5]]
+
+
+def test_names_that_python_reads_as_numbers_are_none():
+    frame = pd.DataFrame({"x": [1, 2, 3, 5], "site": ["2020_01", "2020_02", "2020_01", "2021_01"], "label": [*"abab"]})
+    with pytest.raises(ValueError, match="leave numbers alone, which site is not"):
+        nrjax.load_dataset(frame)
+
+
+def test_a_header_that_is_repeated_is_left_out(tmp_path):
+    part = "text,label\nfine,a\nbad,b\n"
+    (tmp_path / "t.csv").write_text(part + part)
+    with pytest.warns(RuntimeWarning, match=r"t.csv: left out line 4, which repeats the first row"):
+        data = nrjax.load_dataset(tmp_path / "t.csv")
+    assert (data.texts, data.class_names) == (["fine", "bad"] * 2, ("a", "b"))
+
+
+def test_a_column_of_splits_is_said():
+    rows = FRAME.rename(columns={"headline": "text", "topic": "label"}).assign(split=["train", "test"] * 3)
+    with pytest.warns(RuntimeWarning, match="all rows are taken, of train, test in column 'split', too"):
+        assert len(nrjax.load_dataset(rows, "test").labels) == 6
+    assert len(nrjax.load_dataset(rows[rows["split"] == "test"], "test").labels) == 3
+    assert len(nrjax.load_dataset(rows, label="split").class_names) == 2

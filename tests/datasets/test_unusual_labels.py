@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+import re
 
 import numpy as np
 import pytest
@@ -136,3 +137,104 @@ def test_lists_of_named_ids_are_several_labels():
     loaded = nrjax.load_dataset(data.cast_column("label", names))
     assert (loaded.task, loaded.class_names) == ("multilabel", ("fear", "joy", "love"))
     assert loaded.labels.tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 0], [0, 1, 1]]
+
+
+NO_LABELS = {
+    "-100": [-100, 0, 1], "floats": [-1.0, 0.0, 1.0], "texts": ["-1", "0", "1"], "R": ["NA", "cat", "dog"],
+    "SQL": ["NULL", "1", "2"], "Python": ["None", "cat", "dog"], "UCI": ["?", "cat", "dog"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_LABELS)
+def test_what_data_have_where_there_is_no_label_is_said(case):
+    labels = NO_LABELS[case]
+    words = str(labels[0]).removesuffix(".0")
+    with pytest.warns(RuntimeWarning, match=rf"labels have '?{re.escape(words)}'?.* counts as a class"):
+        assert nrjax.rank_batch({"m": FEATURES}, labels * 8).settings["classes"] == 3
+
+
+def test_ids_of_no_class_are_left_out_of_tables():
+    with pytest.warns(RuntimeWarning, match="Left out 8 of 24 rows"):
+        data = nrjax.load_dataset(frame([-100, 0, 1] * 8), skip_broken=True)
+    assert data.class_names == ("0", "1")
+    ratings = nrjax.load_dataset(frame([-2, -1, 0, 1, 2, 2] * 4))  # of which -1 is one
+    assert np.bincount(ratings.labels).tolist() == [4, 4, 8, 4, 4]
+
+
+TAGS = [["cat"], ["cat", "dog"], []] * 8
+LISTS = {
+    "a text without labels, split": lambda: [",".join(tags).split(",") for tags in TAGS],
+    "blanks": lambda: [[f" {tag}" for tag in tags] for tags in TAGS],
+    "arrays, as pandas reads Parquet": lambda: pandas.Series([np.array(tags, object) for tags in TAGS]),
+    "polars": lambda: pytest.importorskip("polars").Series(TAGS),
+    "pyarrow": lambda: pytest.importorskip("pyarrow").array(TAGS),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_lists_of_labels_however_they_are_held(case):
+    right = nrjax.rank_batch({"m": FEATURES}, np.array([[1, 0], [1, 1], [0, 0]] * 8), scores="probe")
+    ranking = nrjax.rank_batch({"m": FEATURES}, LISTS[case](), scores="probe")
+    assert ranking.classes == ("cat", "dog")
+    assert ranking.scores == right.scores
+    if case.startswith("arrays"):
+        assert nrjax.load_dataset(frame(LISTS[case]())).labels[:3].tolist() == [[1, 0], [1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pandas.NA, "nan"])
+def test_labels_of_a_list_that_are_missing_are_refused(missing):
+    with pytest.raises(ValueError, match=r"labels must not be missing; sample 1 has \['cat', "):
+        nrjax.rank_batch({"m": FEATURES}, [["cat"], ["cat", missing], []] * 8)
+
+
+def test_labels_of_lists_that_nearly_read_the_same():
+    with pytest.warns(RuntimeWarning, match="nearly the same name stay different: 'Cat' and 'cat'"):
+        nrjax.rank_batch({"m": FEATURES}, [["cat"], ["Cat", "dog"], []] * 8)
+    with pytest.raises(ValueError, match=r"different labels must differ as text; got \(1, '1'"):
+        nrjax.rank_batch({"m": FEATURES}, [[1], ["1", 2], []] * 8)
+
+
+def test_rows_of_0_and_1_in_a_column_keep_their_number():
+    rows = pandas.Series(list(np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1]] * 8)))
+    assert nrjax.rank_batch({"m": FEATURES}, rows, task="multilabel").classes == (0, 1, 2)
+
+
+@pytest.mark.parametrize("labels", [[1.0, 2.0, 3.0], ["1.0", "2.0", "3.0"], ["1", "2", "3"]])
+def test_ids_that_gaps_have_made_floats_are_ids(labels):
+    data = nrjax.load_dataset(frame(pandas.Series(labels * 8, dtype=object)), classes="1-2")
+    assert {data.class_names[i] for i in data.labels} == {"1", "2"}
+
+
+def test_numbers_that_choose_other_classes_are_said():
+    with pytest.warns(RuntimeWarning, match=r"are ids, which choose the classes called 2, -3\. .*classes=\['1'\]"):
+        nrjax.load_dataset(frame([-3, 1, 2] * 8), classes=[1, 2])
+    with pytest.raises(ValueError, match="a class is named twice"):
+        nrjax.load_dataset(frame(["cat", "dog"] * 12), classes=["cat", "cat", "dog"])
+
+
+AS_TEXT = {
+    "lists of Python": "['{}', '{}']", "JSON": '["{}", "{}"]', "arrays of NumPy": "['{}' '{}']",
+    "sets": "{{'{}', '{}'}}", "bars": "{}|{}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", AS_TEXT)
+def test_lists_of_labels_that_are_written_as_text(case):
+    write = AS_TEXT[case]
+    labels = [write.format("red", "dark green"), write.format("red", "blue"), write.format("blue", "dark green")] * 8
+    data = nrjax.load_dataset(frame(labels), task="multilabel")
+    assert data.class_names == ("blue", "dark green", "red")
+    assert data.labels[:3].tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
+
+
+def test_empty_lists_that_are_written_as_text():
+    data = nrjax.load_dataset(frame(["['a', 'b']", "[]", "['b']"] * 8), task="multilabel")
+    assert data.labels[:3].tolist() == [[1, 1], [0, 0], [0, 1]]
+
+
+def test_several_labels_without_a_mark_between_them_are_said():
+    with pytest.warns(
+        RuntimeWarning, match=r"labels are texts such as 'haze primary', and each is taken for one label"
+    ):
+        data = nrjax.load_dataset(frame(["haze primary", "haze", "primary"] * 8), task="multilabel")
+    assert data.class_names == ("haze", "haze primary", "primary")

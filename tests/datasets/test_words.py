@@ -46,6 +46,10 @@ def write(folder, form):
     if form == "lists in csv":
         frame().to_csv(folder / "t.csv", index=False)
         return folder / "t.csv", {"tokens": "tokens", "label": "tags"}
+    if form == "arrays in csv":
+        arrays = [[np.array(row) for row in rows] for rows in (SENTENCES, TAGS)]
+        frame(*arrays).to_csv(folder / "t.csv", index=False)
+        return folder / "t.csv", {"tokens": "tokens", "label": "tags"}
     if form == "hugging face":
         return hugging_face(), {}
     if form == "frame":
@@ -66,7 +70,7 @@ def hugging_face():
 
 @pytest.mark.filterwarnings(STRIPPED)
 @pytest.mark.parametrize(
-    "form", ["frame", "jsonl", "parquet", "csv", "lists in csv", "hugging face", "conll", "txt"]
+    "form", ["frame", "jsonl", "parquet", "csv", "lists in csv", "arrays in csv", "hugging face", "conll", "txt"]
 )  # fmt: skip
 def test_every_form_has_the_same_words_tags_and_groups(tmp_path, form):
     data, options = write(tmp_path, form)
@@ -167,6 +171,15 @@ def test_broken_rows_may_be_left_out():
     with pytest.warns(RuntimeWarning, match=r"Left out 1 of 4 rows: row 2 \(index 1\) has 2 words and 1 tags"):
         data = nrjax.load_dataset(broken, skip_broken=True)
     assert set(data.groups) <= {0, 2, 3}
+
+
+@pytest.mark.parametrize("no_class", [-1, -100, -100.0, "-100"])
+def test_words_of_no_class_are_left_out_and_said(no_class):
+    tags = [[type(no_class)(i) for i in row] for row in ([0, 1, 0], [1, 0], [0, 1])]
+    tags[0][1] = no_class
+    with pytest.warns(RuntimeWarning, match="Left out 1 words of id -100 or -1, which is no class"):
+        data = nrjax.load_dataset(frame([["a", "b", "c"], ["b", "a"], ["c", "b"]], tags))
+    assert (len(data.labels), data.class_names) == (6, ("0", "1"))
 
 
 @pytest.mark.parametrize(

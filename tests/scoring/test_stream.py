@@ -130,6 +130,37 @@ def test_bad_input(case):
         nrjax.score_stream(batches)
 
 
+@pytest.mark.parametrize("offset", [0, 1e4])
+@pytest.mark.parametrize("change", ["noise", "order within the classes"])
+def test_batches_that_change_from_pass_to_pass_are_refused(change, offset):
+    features, labels = low_rank(500, 20, offset=offset)
+    rng = np.random.default_rng(1)
+
+    class Changing:
+        def __iter__(self):
+            if change == "noise":
+                return iter(Batches(features + 0.3 * rng.normal(size=features.shape) * features.std(axis=0), labels))
+            rows = np.arange(500)
+            for c in range(5):
+                rows[labels == c] = rng.permutation(rows[labels == c])
+            return iter(Batches(features[rows], labels, sizes=(50,)))
+
+    with pytest.raises(ValueError, match=r"the features differ\. Turn off random augmentation"):
+        nrjax.score_stream(Changing())
+
+
+def test_batches_that_hardly_change_and_an_empty_one_in_front():
+    features, labels = low_rank(500, 20)
+    rng = np.random.default_rng(1)
+
+    class Rounded:
+        def __iter__(self):
+            yield features[:0], labels[:0]
+            yield from Batches(features * (1 + 1e-6 * rng.normal(size=features.shape)), labels)
+
+    assert nrjax.score_stream(Rounded()) == pytest.approx(neuralrank(features, labels), abs=F32_ATOL)
+
+
 def test_x64():
     features, labels = low_rank(900, 60)
     with jax.enable_x64(True):
