@@ -45,7 +45,7 @@ def encode(
         if missing.any():
             _refuse_missing(missing[ids], classes[ids], place)
     if any(are_texts):
-        warn_of_look_alikes(map(str, classes.tolist()))
+        warn_of_look_alikes(classes.tolist())
     return ids, classes
 
 

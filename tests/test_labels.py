@@ -36,7 +36,7 @@ TAKEN = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:classes with nearly the same name stay different. '1' and '1'")
+@pytest.mark.filterwarnings("ignore:classes with nearly the same name stay different. '1' and 1")
 @pytest.mark.parametrize("case", TAKEN)
 def test_taken(case):
     labels, classes = TAKEN[case]

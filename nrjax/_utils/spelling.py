@@ -121,18 +121,18 @@ def warn_of_no_class(classes: Sequence[object]) -> None:
         )  # fmt: skip
 
 
-def warn_of_look_alikes(classes: Iterable[str], noun: str = "classes") -> None:
+def warn_of_look_alikes(classes: Iterable[object], noun: str = "classes") -> None:
     """Warns of classes whose `_reading_key` is equal, or the number that they write."""
-    first_of: dict[Hashable, str] = {}
+    first_of: dict[Hashable, object] = {}
     pairs = []
     classes = list(classes)
-    numeric = all(map(_NUMBER.fullmatch, classes))
+    numeric = all(_NUMBER.fullmatch(str(label)) for label in classes)
     key: Callable[[str], Hashable] = float if numeric else _reading_key
     for label in classes:
-        other = first_of.setdefault(key(label), label)
-        are_letters = len(label) == len(other) == 1 and (label + other).isascii()  # such as a and A
+        other = first_of.setdefault(key(str(label)), label)
+        are_letters = len(str(label)) == len(str(other)) == 1 and f"{label}{other}".isascii()  # such as a and A
         if other is not label and (numeric or not are_letters):
-            pairs.append(f"{other[:60]!r} and {label[:60]!r}")
+            pairs.append(f"{other!r:.62} and {label!r:.62}")
     if pairs:
         warnings.warn(
             f"{noun} with nearly the same name stay different: {', '.join(pairs[:5])}"

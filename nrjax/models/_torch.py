@@ -52,7 +52,7 @@ class TorchModel(Model):
     channels_first = True
     definition: str | None = None
     normalises: Preprocessing | None = None
-    has_default_scale = False
+    has_default_scale: bool = False
     remark_on_images: str = ""
     batch: int | None = None
     module: Any

@@ -118,7 +118,7 @@ def test_members_of_an_enumeration_are_classes():
 
 
 def test_true_and_the_text_of_it_are_said():
-    with pytest.warns(RuntimeWarning, match="classes with nearly the same name stay different: 'True' and 'true'"):
+    with pytest.warns(RuntimeWarning, match="classes with nearly the same name stay different: True and 'true'"):
         nrjax.load_dataset(frame([True, "true", "no"] * 8))
 
 

@@ -507,7 +507,10 @@ def test_labels_of_tables(tmp_path):
     (tmp_path / "m.csv").write_text("text,label\na,x\nb,nan\nc,y\n")
     with pytest.raises(ValueError, match="row 2 has no label"):
         nrjax.load_dataset(tmp_path / "m.csv")
-    with pytest.raises(ValueError, match="different labels must differ as text"):
+    with (
+        pytest.raises(ValueError, match="different labels must differ as text"),
+        pytest.warns(RuntimeWarning, match="same name stay different: 1 and '1'"),
+    ):
         nrjax.load_dataset(pandas.DataFrame({"text": list("abc"), "label": [1, "1", 2]}))
     with pytest.raises(ValueError, match="several columns that read '1'"):
         nrjax.load_dataset(pandas.DataFrame({1: [1.0, 2.0], "1": [3.0, 4.0], "label": ["a", "b"]}))
