@@ -4,7 +4,7 @@ from nrjax.results.outcome import Outcome
 
 MOST_FAILURES = 20  # that are told one by one
 MOST_LEFT_OUT = 5
-WHY = " Fine-tuning on few labels follows the silhouette more, a head on frozen features follows probe more."
+WHY = " Fine-tuning follows both about as well, a head on frozen features follows probe more."
 
 
 def failures(ranking: Outcome) -> list[str]:

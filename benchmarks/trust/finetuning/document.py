@@ -25,7 +25,8 @@ def readme(doc: Mapping[str, Any]) -> str:
         "each takes a quarter of an hour on two cores.", "",
         "Targets: MNIST, Fashion-MNIST and CIFAR-10 (M10, F10, C10), digits of 8 × 8 (D), letters (L). Baselines: the",
         "mean place on the other targets (`static list`), the number of parameters where it differs (`largest model`),",
-        "one epoch of fine-tuning on a tenth of the labelled samples, the accuracy on its own data.", "",
+        "one epoch of fine-tuning on a tenth of the labelled samples, the accuracy on its own data. A row is the mean",
+        "of the targets that have it: `h_score` means nothing with fewer samples than dims.", "",
         *(f"- {name}: `{made['command']}` at commit {made['commit']}, {made['seconds']:,} s, {made['device']}"
           + (", with what an earlier run had measured." if made.get("resumed") else ".")
           for name, made in doc["made_with"].items()), "",

@@ -61,4 +61,4 @@ def _columns(models: Models, truth: str) -> dict[str, dict[str, float]]:
         "one epoch, a tenth": {model: of["one_epoch"] for model, of in models.items()},
         "best on its own data": {model: of["own_accuracy"] for model, of in models.items()},
         f"the truth of {OTHER[truth].replace('_', '-')}": {model: of[OTHER[truth]] for model, of in models.items()},
-    } | ({"largest model": parameters} if len(set(parameters.values())) > 1 else {})  # fmt: skip
+    } | ({"largest model": parameters} if max(parameters.values()) > 2 * min(parameters.values()) else {})  # fmt: skip
