@@ -1,6 +1,6 @@
 """What a ranking is worth to who fine-tunes: every score beside fully fine-tuned networks.
 
-    pip install '.[tfds]' --group bench
+    pip install '.[tfds]' --group bench --group wider
     python -m benchmarks.trust.finetuning [--parts M10 F10 C10 D L] [--out DIR] [--resume]
 
 17 networks of one architecture on five targets, each with 200 and with 2,000 labelled samples; three large ones on two
