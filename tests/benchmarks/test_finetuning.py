@@ -38,6 +38,29 @@ def test_fine_tuning_learns_what_can_be_learned(stripes):
     assert 0 <= one_epoch(begin, stripes, stripes.labelled) <= 1
 
 
+def test_fine_tuning_in_pytorch_learns_the_same(stripes):
+    torch = pytest.importorskip("torch")
+    from benchmarks.trust.finetuning.imagenet import SIDE, ImageNetRun
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = torch.nn.AvgPool2d((8, SIDE))
+            self._fc = torch.nn.Linear(3 * SIDE // 8, 1000)
+
+        def forward(self, images):
+            return self._fc(self.rows(images).flatten(1))
+
+    network = Network().eval()
+    before = network._fc.weight.detach().clone()
+    run = ImageNetRun(network, stripes, stripes.labelled, 3e-2, seed=1)
+    assert run.hits(stripes.judges).mean() < 0.6
+    for _ in range(40):
+        run.epoch()
+    assert run.hits(stripes.judges).mean() > 0.95
+    assert torch.equal(network._fc.weight, before)  # a copy is trained
+
+
 def test_interrupted_runs_keep_what_they_have(tmp_path):
     kept = Kept(tmp_path / "a.json", resume=True)
     assert kept.get("x", lambda: 1) == 1
