@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import flax
+import flax.errors
 import jax
 import jax.numpy as jnp
 from flax import linen as nn

@@ -22,7 +22,7 @@ NORMALISES = ("mul", "div", "sqrt", "rsqrt", "square", "integer_pow", "reduce_su
 
 
 def read_by_head(
-    run: Callable[..., tuple[jax.Array, jax.Array | None]], variables: object, samples: jax.Array
+    run: Callable[..., tuple[jax.Array | None, ...]], variables: object, samples: jax.Array
 ) -> jax.Array | None:  # fmt: skip
     """What the head of a network reads, a vector for every sample; None where no head is found.
 

@@ -84,8 +84,9 @@ def _refuse_labelled(samples: Sequence[Any]) -> None:
     first = samples[0] if len(samples) else None
     if isinstance(first, Mapping):
         raise ValueError("samples are dicts of columns; make a frame of them: pandas.DataFrame(samples).")
-    is_pair = isinstance(first, tuple) and len(first) == 2
-    if is_pair and isinstance(first[1], (int, str, np.integer)) and not isinstance(first[0], numbers.Number):
+    if not isinstance(first, tuple) or len(first) != 2:
+        return
+    if isinstance(first[1], (int, str, np.integer)) and not isinstance(first[0], numbers.Number):
         raise ValueError(
             "samples are pairs of a sample and its label; give them apart: [sample for sample, _ in data], "
             "[label for _, label in data]."

@@ -75,11 +75,11 @@ class LabelledSamples:
     def unlabelled(cls, data: object, n_clusters: int) -> "LabelledSamples":
         """Samples without labels; `n_clusters` to look for, 0 to choose."""
         kind, samples = check_samples(data)
-        second = {pair.second for pair in samples} if isinstance(samples, Pairs) else ()
+        second = list(dict.fromkeys(pair.second for pair in samples)) if isinstance(samples, Pairs) else []
         if second and FEW_OF_ONE * len(second) <= len(samples):
             warnings.warn(
                 f"samples are pairs of texts of which the second are {len(second)} different ones, such as "
-                f"{samples[0].second[:60]!r}. If those are labels, give them apart.", RuntimeWarning, stacklevel=4,
+                f"{second[0][:60]!r}. If those are labels, give them apart.", RuntimeWarning, stacklevel=4,
             )  # fmt: skip
         return cls(kind, samples, Target.unlabelled(len(samples), n_clusters))
 

@@ -54,7 +54,7 @@ def test_linen_that_trains():
     variables = Switched(learns=False).init({"params": jax.random.key(0), "dropout": jax.random.key(1)}, images)
     right = Switched(learns=False).apply(variables, images, is_train=False)
     found = extract_features((Switched(learns=False), variables), PICTURES, -1)
-    np.testing.assert_allclose(found, right, atol=1e-5)
+    np.testing.assert_allclose(found, np.asarray(right), atol=1e-5)
     with pytest.raises(ValueError, match=r"the network trains: .* Switch it to inference: .*module.clone") as error:
         extract_features((Switched(), variables), PICTURES)
     assert "\n" not in str(error.value)
