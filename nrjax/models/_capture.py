@@ -124,15 +124,17 @@ def _trace(run: Callable[..., Any], matrices: set[tuple[str, ...]], variables: o
     return Trace(outputs, main if read is None else read)
 
 
-def penultimate_of(run: Callable[..., Any], variables: object, images: jax.Array) -> jax.Array | None:
+def penultimate_of(
+    run: Callable[..., Any], main: jax.Array | None, variables: object, images: jax.Array
+) -> jax.Array | None:  # fmt: skip
     """What the head of a network reads, by its program alone; see `Trace`.
 
     Args:
       run: from weights and samples to all that the network returns.
+      main: output of the batch, if there is one.
       variables: weights.
       images: a batch.
     """
-    main = main_output(run(variables, images), len(images))
     if main is None:
         return None
     read = read_by_head(lambda weights, batch: (main_output(run(weights, batch), len(batch)),), variables, images)

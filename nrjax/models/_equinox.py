@@ -78,7 +78,9 @@ def trace_equinox(definition: Definition, variables: object, images: jax.Array) 
     ordered = {name: outputs[name] for name in order}
     main = main_output(result, len(batch))
     own = {} if main is None else {unique_name("output", ordered): main}
-    return Trace({"input": batch, **ordered, **own}, penultimate_of(lambda *given: run(*given)[0], variables, batch))
+    return Trace(
+        {"input": batch, **ordered, **own}, penultimate_of(lambda *given: run(*given)[0], main, variables, batch)
+    )
 
 
 def _modules(thing: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

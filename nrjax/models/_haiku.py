@@ -59,4 +59,4 @@ def trace_haiku(definition: Definition, variables: Any, images: jax.Array) -> Tr
     with haiku.intercept_methods(intercept):
         main = main_output(run(variables, images), len(images))
     own = {} if main is None else {unique_name("output", outputs): main}
-    return Trace({"input": images, **outputs, **own}, penultimate_of(run, variables, images))
+    return Trace({"input": images, **outputs, **own}, penultimate_of(run, main, variables, images))

@@ -21,8 +21,8 @@ def image_inputs(
       shape: of one image `(height, width, channels)` as the network takes it; None where it takes several.
       preprocessing: of the images.
       channels_first: whether batches are `[samples, channels, height, width]`.
-      of_bytes: whether the preprocessing is of uint8 alone, and other numbers enter as they are.
       as_bytes: whether the network normalises uint8 itself, on its device; else the host normalises.
+      of_bytes: whether the preprocessing is of uint8 alone, and other numbers enter as they are.
     """
 
     def prepare(images: Any, preprocessing: Preprocessing = preprocessing) -> np.ndarray:
