@@ -17,7 +17,7 @@ from PIL import Image
 import nrjax
 from benchmarks.sources.networks import LITE_INPUT, SIDE, encoder, export, lite, news
 
-RUNS, SECONDS = 8, 20  # of each at least, in turns: one alone is off by a tenth on a machine that is shared
+RUNS, SECONDS = 4, 60  # of each at least, in turns: one alone is off by a tenth on a machine that is shared
 BATCH = 64
 
 
