@@ -36,9 +36,10 @@ def _command(zoo: Path, store: Path) -> list[str]:
 
 
 def _ranking(printed: str) -> list[dict[str, str]]:
-    """The rows of a ranking, without the time that each model took."""
+    """The rows of a ranking, without the time and the memory that each model took."""
     return [
-        {column: value for column, value in row.items() if column != "ms"} for row in csv.DictReader(StringIO(printed))
+        {column: value for column, value in row.items() if column not in ("ms", "peak_memory")}
+        for row in csv.DictReader(StringIO(printed))
     ]
 
 

@@ -1,11 +1,11 @@
 """What a ranking is worth to who fine-tunes: every score beside fully fine-tuned networks.
 
     pip install '.[tfds]' --group bench --group wider
-    python -m benchmarks.trust.finetuning [--parts M10 F10 C10 D L] [--out DIR] [--resume]
+    python -m benchmarks.trust.finetuning [--parts M10 F10 C10 D L N] [--out DIR] [--resume]
 
-17 networks of one architecture on five targets, each with 200 and with 2,000 labelled samples; three large ones on two
-of the targets with 200. The parts are targets. Three hours on two cores; `--resume` takes what an interrupted run has
-measured.
+17 networks of one architecture on five targets, each with 200 and with 2,000 labelled samples; with 200, three large
+ones on two of the targets, and a sentence encoder of nine depths on news. The parts are targets. Four hours on two
+cores; `--resume` takes what an interrupted run has measured.
 """
 
 import argparse
@@ -66,17 +66,18 @@ def _of_target(
         for budget in (budget for budget in budgets if candidate.is_tried(of.name, budget)):
             result = kept.get(f"{budget}/{name}", lambda b=budget, c=candidate: _of_one(c, of, b))
             measured[str(budget)][name] = result | {"parameters": candidate.model.description.parameters}
-        on_done(f"{name} {[models[name]['fine_tuned'] for models in measured.values() if name in models]}")
-    return measured
+        if values := [models[name]["fine_tuned"] for models in measured.values() if name in models]:
+            on_done(f"{name} {values}")
+    return {budget: models for budget, models in measured.items() if models}
 
 
 def _of_one(candidate: Candidate, of: Target, budget: int) -> dict[str, Any]:
     labelled = of.labelled[:budget]
-    layers = nrjax.extract_features(candidate.model, of.images, ["penultimate", -1])
-    features, outputs = layers["penultimate"], layers[-1]
-    theta = special.softmax(outputs[labelled], axis=1) if candidate.trained_head else None
+    layers = nrjax.extract_features(candidate.model, of.inputs, ["penultimate", -1])
+    features = layers["penultimate"]
+    theta = special.softmax(layers[-1][labelled], axis=1) if candidate.trained_head else None
     C, hits = truth(features, of.labels, labelled, of.judges)
-    tuned = fine_tuned(candidate.begin, of, labelled)
+    tuned = fine_tuned(candidate.begin, candidate.rates, of, labelled)
     return {
         "fine_tuned": _rounded(tuned.hits.mean()),
         "halves": [_rounded(tuned.hits[0, 0::2].mean()), _rounded(tuned.hits[1, 1::2].mean())],
@@ -85,7 +86,8 @@ def _of_one(candidate: Candidate, of: Target, budget: int) -> dict[str, Any]:
         "C": C,
         "scores": {score: _rounded(value) for score, value in
                    evaluated(features[labelled], of.labels[labelled], theta).values.items()},
-        "own_accuracy": candidate.own_accuracy, "one_epoch": _rounded(one_epoch(candidate.begin, of, labelled)),
+        "own_accuracy": candidate.own_accuracy,
+        "one_epoch": _rounded(one_epoch(candidate.begin, candidate.rates, of, labelled)),
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from nrjax.models import Model
 SIDE = 96  # pixels; the targets' images have 28
 INPUT = dataclasses.replace(LITE_INPUT, image_size=(SIDE, SIDE))
 TOP1 = {0: 0.751, 1: 0.767, 2: 0.776}  # on ImageNet, as its authors say
+RATES = (3e-4, 1e-3, 3e-3)
 JUDGED_AT_ONCE = 250
 
 
@@ -63,5 +64,5 @@ class ImageNetRun(Run):
     def _images(self, samples: np.ndarray) -> Any:
         import torch
 
-        images = torch.as_tensor(self._prepare(self._target.images[samples]))
+        images = torch.as_tensor(self._prepare(self._target.inputs[samples]))
         return images.to(memory_format=torch.channels_last)

@@ -25,7 +25,7 @@ def judged(of_targets: Mapping[str, Models], truth: str) -> dict[str, Judged]:
     found = {}
     for name, models in of_targets.items():
         columns, true = _columns(models, truth), accuracies[name]
-        columns |= {STATIC: static_list(accuracies, name)} if len(accuracies) > 1 else {}
+        columns |= {STATIC: elsewhere} if (elsewhere := static_list(accuracies, name)) else {}
         halves = {model: of[TRUTHS[truth]] for model, of in models.items()}
         found[name] = {column: measures(values, true) for column, values in columns.items()} | {
             CEILING: ceiling(halves), RANDOM: random_order(true)
@@ -55,10 +55,12 @@ def chosen_elsewhere(judged: Mapping[str, Judged], scores: list[str]) -> dict[st
 
 def _columns(models: Models, truth: str) -> dict[str, dict[str, float]]:
     parameters = {model: float(of["parameters"]) for model, of in models.items()}
+    own = {model: of["own_accuracy"] for model, of in models.items()}
     every = set.intersection(*(set(of["scores"]) for of in models.values()))
     scores = [score for score in next(iter(models.values()))["scores"] if score in every]
     return {score: {model: of["scores"][score] for model, of in models.items()} for score in scores} | {
         "one epoch, a tenth": {model: of["one_epoch"] for model, of in models.items()},
-        "best on its own data": {model: of["own_accuracy"] for model, of in models.items()},
         f"the truth of {OTHER[truth].replace('_', '-')}": {model: of[OTHER[truth]] for model, of in models.items()},
-    } | ({"largest model": parameters} if max(parameters.values()) > 2 * min(parameters.values()) else {})  # fmt: skip
+    } | ({"best on its own data": own} if any(own.values()) else {}) | (
+        {"largest model": parameters} if max(parameters.values()) > 1.5 * min(parameters.values()) else {}
+    )  # fmt: skip

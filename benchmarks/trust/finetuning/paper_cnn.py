@@ -14,6 +14,7 @@ from benchmarks.trust.finetuning.tune import Run
 from nrjax.models import PaperCNN, Preprocessing
 
 INPUT_SHAPE = (*IMAGE_SIZE, 1)
+RATES = (3e-4, 1e-3, 3e-3)
 _to_input = Preprocessing()  # pixels in [0, 1]
 
 
@@ -39,13 +40,13 @@ class PaperCNNRun(Run):
     def _step(self, batch: np.ndarray) -> None:  # a scan over the batches takes ten times as long on a CPU
         self._key, key = jax.random.split(self._key)
         self._params, self._state = _update(
-            self._params, self._state, self._target.images[batch], self._target.labels[batch], key, self._rate,
+            self._params, self._state, self._target.inputs[batch], self._target.labels[batch], key, self._rate,
             classes=self._classes,
         )  # fmt: skip
 
     def hits(self, samples: np.ndarray) -> np.ndarray:
         """Whether each sample is named rightly."""
-        images, labels = self._target.images[samples], self._target.labels[samples]
+        images, labels = self._target.inputs[samples], self._target.labels[samples]
         return np.asarray(_hits(self._params, images, labels, classes=self._classes))
 
 

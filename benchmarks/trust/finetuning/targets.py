@@ -1,8 +1,9 @@
-"""Targets: images of 28 x 28, most of two thousand labelled ones, and those that judge.
+"""Targets: images of 28 x 28 and news, most with two thousand labelled samples, and those that judge.
 
 M10, F10, C10   test images of MNIST, Fashion-MNIST and CIFAR-10 (grey), which no candidate has seen
 D               scikit-learn's digits of 8 x 8
 L               26 letters in the fonts that come with Matplotlib, bent, turned and thinned at random
+N               BBC News, texts of five topics
 """
 
 from collections.abc import Iterator
@@ -16,19 +17,20 @@ from PIL import Image, ImageFont
 import nrjax
 from benchmarks.paper.zoos import DATASETS, IMAGE_SIZE
 from benchmarks.trust.pools import split
-from benchmarks.trust.wider.collect import SIDE, digits, drawn
+from benchmarks.trust.wider.collect import SIDE, digits, drawn, news
 
 LABELLED, JUDGES = 2000, 2000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FAMILIES = ("DejaVu", "STIXGeneral", "cmr10", "cmss10", "cmtt10", "cmb10")  # fonts that have plain letters
-NAMES = (*(f"{letter}10" for letter in DATASETS), "D", "L")
+IMAGES, TEXTS = (*(f"{letter}10" for letter in DATASETS), "D", "L"), "N"
+NAMES = (*IMAGES, TEXTS)
 
 
 class Target(NamedTuple):
-    """Images `[samples, 28, 28, 1]`, labels 0 to classes - 1, and places of the labelled and of the judging ones."""
+    """Images `[samples, 28, 28, 1]` or texts, labels 0 to classes - 1, places of the labelled and of the judging ones."""
 
     name: str
-    images: np.ndarray
+    inputs: np.ndarray | list[str]
     labels: np.ndarray
     labelled: np.ndarray
     judges: np.ndarray
@@ -36,16 +38,19 @@ class Target(NamedTuple):
 
 def target(name: str, data_dir: str | None) -> Target:
     """One target; the labelled samples of a smaller budget are the first of these."""
-    if name == "D":
-        images, labels = _small(*digits())
+    if name == TEXTS:
+        inputs, labels = news()
+    elif name == "D":
+        inputs, labels = _small(*digits())
     elif name == "L":
-        images, labels = _small(*zip(*_letters(), strict=True))
+        inputs, labels = _small(*zip(*_letters(), strict=True))
     else:
         data = nrjax.load_dataset(DATASETS[name[0]], "test", image_size=IMAGE_SIZE, grayscale=True, data_dir=data_dir)
-        images, labels = np.asarray(data.images), data.labels
+        inputs, labels = np.asarray(data.images), data.labels
     labelled, judges = split(np.arange(len(labels)), min(LABELLED, len(labels) // 2))
     taken = np.concatenate([labelled, judges[:JUDGES]])
-    return Target(name, images[taken], labels[taken], *np.split(np.arange(len(taken)), [len(labelled)]))
+    chosen = [inputs[sample] for sample in taken] if isinstance(inputs, list) else inputs[taken]
+    return Target(name, chosen, labels[taken], *np.split(np.arange(len(taken)), [len(labelled)]))
 
 
 def _letters() -> Iterator[tuple[np.ndarray, int]]:

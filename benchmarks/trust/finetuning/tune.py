@@ -5,14 +5,13 @@ for every seed of head, order and dropout. Every candidate has the same budget.
 """
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.trust.finetuning.targets import Target
 
-RATES = (3e-4, 1e-3, 3e-3)
 SEEDS = (1, 2)
 MANY, BATCH, LARGE_BATCH = 1000, 50, 100  # samples from which batches are large
 EPOCHS, FEW_EPOCHS = 20, 10  # at most, of few samples and of many
@@ -58,12 +57,12 @@ class Tuned(NamedTuple):
     epochs: int
 
 
-def fine_tuned(begin: Begin, target: Target, labelled: np.ndarray) -> Tuned:
-    """A candidate on a budget of labelled samples."""
+def fine_tuned(begin: Begin, rates: Sequence[float], target: Target, labelled: np.ndarray) -> Tuned:
+    """A candidate on a budget of labelled samples, at the best of these learning rates."""
     fitted, held_out = np.split(labelled, [3 * len(labelled) // 4])
     epochs = FEW_EPOCHS if len(labelled) >= MANY else EPOCHS
     tried = {}
-    for rate in RATES:
+    for rate in rates:
         run = begin(target, fitted, rate, 0)
         best, at = -1.0, 0
         for epoch in range(1, epochs + 1):
@@ -84,9 +83,9 @@ def fine_tuned(begin: Begin, target: Target, labelled: np.ndarray) -> Tuned:
     return Tuned(np.stack(hits), rate, tried[rate][1])
 
 
-def one_epoch(begin: Begin, target: Target, labelled: np.ndarray) -> float:
-    """A cheap trial: one epoch on a tenth of the samples, judged by the other labelled ones."""
+def one_epoch(begin: Begin, rates: Sequence[float], target: Target, labelled: np.ndarray) -> float:
+    """A cheap trial: one epoch on a tenth of the samples at the middle rate, judged by the other labelled ones."""
     few, others = np.split(labelled, [len(labelled) // 10])
-    run = begin(target, few, RATES[1], 0)
+    run = begin(target, few, rates[len(rates) // 2], 0)
     run.epoch()
     return float(run.hits(others).mean())
