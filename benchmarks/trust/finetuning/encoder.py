@@ -26,12 +26,12 @@ def cut(layers: int, trained: bool = True) -> Any:
 
     logging.set_verbosity_error()  # it reports the pooler, which is left out
     torch.manual_seed(0)
-    config = AutoConfig.from_pretrained(encoder(), num_hidden_layers=layers)
     if not trained:
+        config = AutoConfig.from_pretrained(encoder(), num_hidden_layers=layers)
         return AutoModel.from_config(config, add_pooling_layer=False)
     network = AutoModel.from_pretrained(encoder(), use_safetensors=True, add_pooling_layer=False)
     network.encoder.layer = network.encoder.layer[:layers]
-    network.config = config
+    network.config.num_hidden_layers = layers
     return network
 
 

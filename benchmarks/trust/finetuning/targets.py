@@ -27,7 +27,7 @@ NAMES = (*IMAGES, TEXTS)
 
 
 class Target(NamedTuple):
-    """Images `[samples, 28, 28, 1]` or texts, labels 0 to classes - 1, places of the labelled and of the judging ones."""
+    """Images `[samples, 28, 28, 1]` or texts, labels from 0, places of the labelled and of the judging samples."""
 
     name: str
     inputs: np.ndarray | list[str]
