@@ -94,6 +94,7 @@ class CandidateResult:
       seconds: of loading that was waited for, of the forward pass, and of scoring.
       ms: milliseconds a sample of the forward pass; None where that is not known.
       zero_shot: accuracy of a zero-shot classifier's own predictions; None of other models.
+      peak_memory: the most bytes that its worker process held while it ran; None where it had none.
       died: why its process ended: `time`, `memory` or `crash`; empty where it did not.
       unreadable: why the model has no fingerprint, so that nothing is remembered of it; empty where it has one.
       left_out: the reason is a condition of the user's on what the model costs.
@@ -107,6 +108,7 @@ class CandidateResult:
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     ms: float | None = None
     zero_shot: float | None = None
+    peak_memory: int | None = None
     died: str = ""
     unreadable: str = ""
     left_out: bool = False

@@ -126,7 +126,10 @@ def _fields_of(result: CandidateResult) -> dict[str, Any]:
     """As fields of `ScoredModel`."""
     described = result.about.description if result.about else Description()
     parameters, size = (None if number is None else int(number) for number in (described.parameters, described.bytes))
-    return {"parameters": parameters, "bytes": size, "ms": result.ms, "zero_shot": result.zero_shot}
+    return {
+        "parameters": parameters, "bytes": size, "ms": result.ms, "zero_shot": result.zero_shot,
+        "peak_memory": result.peak_memory,
+    }  # fmt: skip
 
 
 def _labelled_samples(

@@ -14,6 +14,7 @@ WIDTH = 80  # of the sentences below a table
 COST_COLUMNS: dict[str, Callable[[ScoredModel], str]] = {
     "ms a sample": lambda model: "" if model.ms is None else f"{model.ms:.2g}",
     "parameters": lambda model: "" if model.parameters is None else f"{model.parameters:,}",
+    "peak memory": lambda model: "" if model.peak_memory is None else f"{model.peak_memory / 1e9:.2f} GB",
 }
 
 

@@ -10,7 +10,7 @@ from nrjax._version import __version__
 
 # Scores this close, the default tolerance of a silhouette, share a rank.
 TIE = 1e-5
-WHERE_KNOWN = ("zero_shot", "ms", "parameters", "bytes")  # fields that rows have where a model has them
+WHERE_KNOWN = ("zero_shot", "ms", "parameters", "bytes", "peak_memory")  # fields that rows have where a model has them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +65,8 @@ class ScoredModel:
         if there was only one batch, or if the features were stored before.
       zero_shot: accuracy of the own predictions of a zero-shot classifier (`hf-zeroshot:`), without training; None for
         other models, or if the features were stored before.
+      peak_memory: the most bytes that the worker process of a sweep held while the model ran, with the libraries that
+        it uses, looked at ten times a second; None where the model did not run in a worker process.
 
     Examples:
       >>> model = nrjax.rank_batch(features, labels)["F10"]
@@ -94,6 +96,7 @@ class ScoredModel:
     bytes: int | None = None
     ms: float | None = None
     zero_shot: float | None = None
+    peak_memory: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

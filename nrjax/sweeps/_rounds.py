@@ -4,6 +4,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from nrjax.ranking import CandidateResult, Job, Plan, Progress, RoundSpec, best_layers, unless_left_out
 from nrjax.scoring.model_scores import Request
@@ -14,6 +15,7 @@ from nrjax.sweeps._race import Standing, dropped, round_sizes
 from nrjax.sweeps._score_versions import versions_of
 from nrjax.sweeps._store import Store
 
+COSTS = ("ms", "zero_shot", "peak_memory")  # fields of a result that are stored beside its seconds
 ROUNDING = 1e-6  # of float32, relative to a value
 
 
@@ -165,10 +167,9 @@ class SweepRounds:
         about, costs = self._store.about(layers), self._store.costs(*extraction)
 
         def known(fingerprint: str) -> CandidateResult:
-            cost = costs.get(fingerprint, {})
+            stored: dict[str, Any] = {field: costs.get(fingerprint, {}).get(field) for field in COSTS}
             return CandidateResult(
-                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint), ms=cost.get("ms"),
-                zero_shot=cost.get("zero_shot"),
+                Job("", fingerprint), layers[fingerprint], about=about.get(fingerprint), **stored
             )  # fmt: skip
 
         return {fingerprint: known(fingerprint) for fingerprint in layers}
@@ -189,7 +190,8 @@ class SweepRounds:
             about = result.about or self._store.about([fingerprint])[fingerprint]
             self._store.add(
                 self._keys[name], about, self._target.fingerprint, samples, self._plan.extraction.key,
-                versions_of(request), result.layers, {**result.seconds, "ms": result.ms, "zero_shot": result.zero_shot},
+                versions_of(request), result.layers,
+                {**result.seconds, **{field: getattr(result, field) for field in COSTS}},
             )  # fmt: skip
 
 

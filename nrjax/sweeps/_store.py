@@ -70,7 +70,7 @@ class Store(Database):
           extraction: layers and precision, as text.
           settings: what decides the numbers of a score, as text, by score.
           layers: results, or why there is none.
-          cost: seconds of every part, `ms`, milliseconds a sample, and `zero_shot`, as in `CandidateResult`.
+          cost: seconds of every part, and `ms`, `zero_shot` and `peak_memory` as in `CandidateResult`.
         """
         described, fingerprint = about.description, about.fingerprint
         tags = {str(name): value for name, value in described.tags.items()}

@@ -71,7 +71,7 @@ class WorkerProcess:
         theirs.close()
         os.close(life)
         self._words = _StderrTail(self._process.stdout)
-        self._since, self._memory = 0.0, 0
+        self._since, self._memory, self._peak_memory = 0.0, 0, 0
         self._given: dict[str, Job] = {}  # handed out and not begun
         self._alone = self._idle = False
 
@@ -107,13 +107,15 @@ class WorkerProcess:
                 if kind == "ready":
                     self.devices = content
                 elif kind == "starts":
-                    self.running, self._since = self._given.pop(content), time.monotonic()
+                    self.running, self._since, self._peak_memory = self._given.pop(content), time.monotonic(), 0
                     listener.starts(content)
                 elif kind == "advances":
                     listener.advances(content)
                 elif kind == "done":
                     self.finished += 1
                     if self.running and self.running.name == content.job.name:
+                        self._look(None)
+                        content.peak_memory = self._peak_memory
                         self.running = None
                     yield content
                 elif kind == "warns":
@@ -160,11 +162,16 @@ class WorkerProcess:
         if time_limit is not None and self.running and time.monotonic() - self._since > time_limit:
             self.broke = "time"
         else:
-            with contextlib.suppress(psutil.Error):
-                self._memory = _memory_of(psutil.Process(self._process.pid), memory_limit)
+            self._look(memory_limit)
             if memory_limit is not None and self.suspects() and self._memory > memory_limit:
                 self.broke = "memory"
         return bool(self.broke)
+
+    def _look(self, memory_limit: int | None) -> None:
+        """How much memory it takes now."""
+        with contextlib.suppress(psutil.Error):
+            self._memory = _memory_of(psutil.Process(self._process.pid), memory_limit)
+            self._peak_memory = max(self._peak_memory, self._memory)
 
     @property
     def was_killed(self) -> bool:

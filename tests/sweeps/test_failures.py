@@ -167,3 +167,24 @@ def test_a_small_folder_for_temporary_files(tmp_path, monkeypatch):
     monkeypatch.setattr("nrjax.sweeps._setup._written", full)
     with pytest.raises(ValueError, match=r"no space for the samples .* \(No space left on device\)\. Set TMPDIR"):
         nrjax.sweep({"good": Linear(0)}, np.zeros((6, 6), np.float32), [0, 1] * 3, engine="local", progress=False)
+
+
+def grow():
+    memory = bytearray(700_000_000)
+    memory[::4096] = b"x" * len(memory[::4096])
+    time.sleep(0.5)
+
+
+def test_memory_of_each_candidate_is_known_and_stored(tmp_path, samples):
+    models = {"small": Linear(0), "large": embedder(grow, "l"), "small again": Linear(1)}
+    options = {"store": tmp_path / "r.db", "engine": "local", "workers": 1, "progress": False}
+    swept = nrjax.sweep(models, *samples, **options)
+    memory = {row["name"]: row["peak_memory"] for row in swept.ranking.rows()}
+    assert memory["large"] > 600_000_000 + max(memory["small"], memory["small again"])
+    assert min(memory.values()) > 50_000_000  # a process with JAX
+    again = nrjax.sweep(models, *samples, **options)
+    assert again.stored == 3
+    assert {row["name"]: row["peak_memory"] for row in again.ranking.rows()} == memory
+    assert "peak memory" in again.ranking.to_html()
+    inline = nrjax.sweep({"small": Linear(0)}, *samples, progress=False).ranking
+    assert inline["small"].peak_memory is None
