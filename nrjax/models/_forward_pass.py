@@ -118,14 +118,15 @@ class ForwardPass:
     def _check_widths(self, layers: Sequence[np.ndarray]) -> None:
         widths = [features.shape[1] for features in self._features] or [batch.shape[1] for batch in layers]
         for names, batch, width in zip(self._sources, layers, widths, strict=True):
+            if batch.shape[1] == width > 0:
+                continue
             layer = printable(str(names[0]))
             if not width:
                 raise ValueError(f"the model gives no features: {layer} has shape {batch.shape}.")
-            if batch.shape[1] != width:
-                raise ValueError(
-                    f"the model gives {width} dims for one batch and {batch.shape[1]} for another ({layer}); every "
-                    "sample needs as many. Bring samples to one size, or pool them."
-                )
+            raise ValueError(
+                f"the model gives {width} dims for one batch and {batch.shape[1]} for another ({layer}); every sample "
+                "needs as many. Bring samples to one size, or pool them."
+            )
 
     def _layers(self, outputs: Outputs, count: int) -> list[np.ndarray]:
         """Features of every requested layer in a batch, from the model's outputs; rows that fill up are dropped."""
