@@ -16,6 +16,7 @@ from nrjax.models._code import version_of
 from nrjax.models._embedder import EmbeddingModel
 from nrjax.models._model import Description, Inputs, Precision
 from nrjax.models._pairs import prepare_apart
+from nrjax.models._truncation import TruncatedTexts
 
 MAGIC = b"GGUF"
 POOLINGS = {"mean": 1, "cls": 2, "last": 3}  # of llama.cpp
@@ -48,7 +49,7 @@ class GgufModel(EmbeddingModel):
         self.inputs = Inputs("text", None, f"llama.cpp, {self._longest} tokens", _prepare, others=("words", "pair"))
         license = printable(shortened(metadata.get("general.license", ""), 60))
         self.description = Description(parameters, path.stat().st_size, source, license)
-        self._truncated, self._seen = 0, 0
+        self._truncated = TruncatedTexts(f"{self._longest:,} tokens")
 
     def _open(self, longest: int, pooling: int) -> Any:
         return self._runtime.Llama(
@@ -62,8 +63,7 @@ class GgufModel(EmbeddingModel):
         lengths = [len(self._model.tokenize(text.encode())) for text in batch]
         if not all(lengths):
             raise ValueError("an empty text has no tokens for this network; leave it out.")
-        self._truncated += sum(length > self._longest for length in lengths)
-        self._seen += len(lengths)
+        self._truncated.add(length > self._longest for length in lengths)
         return np.asarray(self._model.embed(batch), np.float32)
 
     def pool_by(self, pooling: str) -> None:
@@ -79,9 +79,7 @@ class GgufModel(EmbeddingModel):
 
     def remarks(self) -> list[str]:
         """The number of texts that were truncated since the last call."""
-        truncated, seen, self._truncated, self._seen = self._truncated, self._seen, 0, 0
-        words = f"{truncated:,} of {seen:,} texts are longer than {self._longest:,} tokens and were truncated."
-        return [words] if truncated else []
+        return self._truncated.take()
 
 
 def _prepare(samples: Any) -> Any:

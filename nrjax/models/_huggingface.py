@@ -26,6 +26,7 @@ from nrjax.models._steadiness import PADDED, relative_difference
 from nrjax.models._torch_calls import Call, record_calls
 from nrjax.models._torch_heads import find_averaged_heads, find_dense, find_head
 from nrjax.models._torch_runs import computing_in, in_inference, is_accelerated, tensors_on, weight_parts
+from nrjax.models._truncation import TRUNCATED, TruncatedTexts
 
 POOLED = "pooled"
 SHORT = 4  # tokens of a text that is padded to see whether that changes its features; one of half the length is, too
@@ -63,7 +64,7 @@ class HuggingFaceModel(Model):
         has_cls = any(name.endswith("cls_token") for name, _ in module.named_parameters())
         self._default = "cls" if has_cls else "mean"  # of images, where the network does not pool itself
         self._layers: list[Layer] | None = None
-        self._truncated, self._seen = 0, 0  # texts since the last remark
+        self._truncated = TruncatedTexts()
         self._heads: tuple[str, ...] | None = None  # of the classifier, as the first batch showed them
         self._told_padding = False
         self._word_remarks = WordRemarks()
@@ -75,9 +76,8 @@ class HuggingFaceModel(Model):
         if self._layers is None:
             is_text = self.inputs.kind == "text"
             size = tuple(input_shape or self.inputs.shape or (224, 224, 3))
-            counts = self._truncated, self._seen
-            outputs = self._run(self.inputs.prepare(["a"] if is_text else [np.zeros(size, np.uint8)]), "float32")
-            self._truncated, self._seen = counts
+            batch = self.inputs.prepare(["a"] if is_text else [np.zeros(size, np.uint8)])
+            outputs = self._run(batch, "float32")
             self._layers = [Layer(name, tuple(output().shape[1:])) for name, output in outputs.items()]
         return self._layers
 
@@ -91,6 +91,8 @@ class HuggingFaceModel(Model):
             return [combine(features) for features in self.outputs(batch.inputs, layers, precision)]
         if isinstance(batch, PositionBatch):
             return position_vectors(self.module, batch, layers, precision, POOLED)
+        if isinstance(batch, Mapping):
+            batch = self._truncated.add_batch(batch)
         if not isinstance(batch, Mapping) or "attention_mask" not in batch:
             return self._features(batch, layers, precision)
         if self._mixes is None:
@@ -135,7 +137,7 @@ class HuggingFaceModel(Model):
             return None
         longest = int(lengths.argmax())
         for length in dict.fromkeys((SHORT, int(lengths.max()) // 2 + 1)):
-            pair = {name: np.array(value[[longest, longest]]) for name, value in batch.items() if name != "truncated"}
+            pair = {name: np.array(value[[longest, longest]]) for name, value in batch.items()}
             pair["attention_mask"][1, length:] = 0
             pair["input_ids"][1, length:] = self.padding
             alone, padded = (
@@ -176,10 +178,8 @@ class HuggingFaceModel(Model):
 
     def remarks(self) -> list[str]:
         """The number of texts that were truncated since the last call; once, other heads, and what padding changes."""
-        truncated, seen, self._truncated, self._seen = self._truncated, self._seen, 0, 0
         remarks = self._word_remarks.take() + (self.of_pairs.remarks() if self.of_pairs else [])
-        if truncated:
-            remarks.append(f"{truncated:,} of {seen:,} texts are longer than the model takes and were truncated.")
+        remarks += self._truncated.take()
         if self._head_remark:
             remarks, self._head_remark = [*remarks, self._head_remark], ""
         if self._mixes and not self._told_padding:
@@ -196,9 +196,7 @@ class HuggingFaceModel(Model):
         With `pool_words` that pools a state, by the mask, instead of what pools texts.
         """
         arrays = dict(batch) if isinstance(batch, Mapping) else {"pixel_values": batch}
-        if "truncated" in arrays:
-            self._truncated += int(arrays.pop("truncated").sum())
-            self._seen += len(arrays["input_ids"])
+        arrays.pop(TRUNCATED, None)
         device = next(self.module.parameters()).device
         taken = {name: array for name, array in arrays.items() if self._takes is None or name in self._takes}
         tensors = tensors_on(device, taken)

@@ -19,6 +19,7 @@ from nrjax.models._pairs import PairBatch, prepare_apart
 from nrjax.models._position_batches import with_positions
 from nrjax.models._preprocessing import Preprocessing, pictures
 from nrjax.models._sentences import Sentences
+from nrjax.models._truncation import TRUNCATED
 from nrjax.models._whole_pictures import whole_pictures
 
 LONGEST = 512  # tokens, where neither tokenizer nor model says
@@ -93,7 +94,7 @@ def tokenized_texts(
             else:
                 truncated = [len(tokens) > longest for tokens in tokenizer(*given)["input_ids"]]
         arrays = {key: np.asarray(value, np.int64) for key, value in encoded.items()}
-        return arrays | {"truncated": np.array(truncated)}
+        return arrays | {TRUNCATED: np.array(truncated)}
 
     backend = getattr(tokenizer, "backend_tokenizer", None)
     exact = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)

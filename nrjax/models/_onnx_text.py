@@ -24,6 +24,7 @@ from nrjax.models._pairs import PairBatch, combine
 from nrjax.models._pooling import check_pooling
 from nrjax.models._sentences import sentence_settings
 from nrjax.models._steadiness import ONE_BY_ONE
+from nrjax.models._truncation import TruncatedTexts
 
 TOKENS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 EMBEDDING = "sentence_embedding"  # the name of an output that is pooled already
@@ -79,16 +80,14 @@ class OnnxTextModel(Model):
         )
         counts = [np.prod(list(tensor.dims), dtype=np.int64) for tensor in proto.graph.initializer]
         self.description = Description(int(np.sum(counts)), proto.ByteSize(), source)
-        self._truncated, self._seen, self._told_once = 0, 0, False
+        self._truncated, self._told_once = TruncatedTexts(), False
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """Tensors with a row for every text, or for every token; found by running two texts of one length."""
-        counts = self._truncated, self._seen
         batch = self.inputs.prepare(["a", "a"])
-        found = self._run({name: array for name, array in batch.items() if name != "truncated"}, self._values)
-        self._truncated, self._seen = counts
+        values = self._run(batch, self._values)
         tokens = batch["input_ids"].shape
-        return [Layer(name, value.shape[-1:]) for name, value in found.items() if _is_layer(value, tokens)]
+        return [Layer(name, value.shape[-1:]) for name, value in values.items() if _is_layer(value, tokens)]
 
     def outputs(self, batch: Any, layers: Sequence[LayerChoice], precision: Precision = "float32") -> list[np.ndarray]:
         """`[samples, dims]` of every layer, float32 on the host."""
@@ -101,14 +100,12 @@ class OnnxTextModel(Model):
             names = tuple(layer.name for layer in self.layers())
         chosen = [layer_name(layer, names, has_penultimate=True) for layer in layers]
         tensors = [self._penultimate if name == PENULTIMATE else name for name in chosen]
-        self._truncated += int(batch["truncated"].sum())
-        self._seen += len(batch["truncated"])
 
         def run(texts: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-            found = self._run(texts, tuple(dict.fromkeys(tensors)))
-            return [self._pooled(name, found[name], texts["input_ids"].shape) for name in tensors]
+            values = self._run(texts, tuple(dict.fromkeys(tensors)))
+            return [self._pooled(name, values[name], texts["input_ids"].shape) for name in tensors]
 
-        return run_by_length(batch, run, at_once=1 if self._one_by_one else None)
+        return run_by_length(self._truncated.add_batch(batch), run, at_once=1 if self._one_by_one else None)
 
     def _run(self, texts: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
         ids = texts["input_ids"]
@@ -142,10 +139,8 @@ class OnnxTextModel(Model):
 
     def remarks(self) -> list[str]:
         """The number of texts that were truncated since the last call; once, that they run one by one."""
-        truncated, seen, self._truncated, self._seen = self._truncated, self._seen, 0, 0
-        words = f"{truncated:,} of {seen:,} texts are longer than the model takes and were truncated."
         told, self._told_once = self._told_once, True
-        return [words] * bool(truncated) + [ONE_BY_ONE] * (self._one_by_one and not told)
+        return self._truncated.take() + [ONE_BY_ONE] * (self._one_by_one and not told)
 
 
 def _is_layer(value: Any, tokens: tuple[int, ...]) -> bool:
