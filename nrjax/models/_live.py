@@ -28,7 +28,7 @@ def as_model(model: object) -> Model:
     """
     if isinstance(model, Model):
         return model
-    model = _without_peft(model)
+    model = _without_wrapper(model)
     if isinstance(model, nnx.Module):
         return from_nnx(model)
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], nn.Module):
@@ -82,13 +82,14 @@ def _in_jax(model: object) -> Model | None:
     return None
 
 
-def _without_peft(model: object) -> Any:
-    """A pair whose network is wrapped by PEFT, with the network itself, in which the layers of adapters are."""
-    if isinstance(model, tuple) and len(model) == 2 and _is_instance(model[0], "peft", "PeftModel"):
-        wrapped: Any = model[0]
-        if not wrapped.active_peft_config.is_prompt_learning:  # such prompts are outside of the network
-            return wrapped.get_base_model(), model[1]
-    return model
+def _without_wrapper(model: object) -> Any:
+    """A pair whose network was compiled, or is wrapped by PEFT, with the network itself, which has the same layers."""
+    if not (isinstance(model, tuple) and len(model) == 2 and _is_instance(model[0], "torch", "nn", "Module")):
+        return model
+    network: Any = getattr(model[0], "_orig_mod", model[0])  # of torch.compile
+    if _is_instance(network, "peft", "PeftModel") and not network.active_peft_config.is_prompt_learning:
+        network = network.get_base_model()  # the adapters are in it; prompts would be outside
+    return network, model[1]
 
 
 def _is_prepared(model: object) -> bool:

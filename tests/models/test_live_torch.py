@@ -150,6 +150,17 @@ def test_a_compiled_network_of_timm():
     np.testing.assert_allclose(extract_features(compiled, PICTURES), extract_features(module, PICTURES), atol=1e-5)
 
 
+def test_a_compiled_network_of_transformers_with_its_processor():
+    transformers = pytest.importorskip("transformers", exc_type=ImportError)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    module = transformers.ViTModel(transformers.ViTConfig(image_size=16, patch_size=8, **sizes)).eval()
+    processor = transformers.ViTImageProcessor(size={"height": 16, "width": 16})
+    right = module(**processor(list(PICTURES), return_tensors="pt")).last_hidden_state[:, 0].detach().numpy()
+    compiled = torch.compile(module, backend="eager")
+    np.testing.assert_allclose(extract_features((compiled, processor), PICTURES), right, atol=1e-5)
+
+
 def test_four_frames_before_height_and_width():
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8 * 14 * 14, 3)).eval()
