@@ -34,7 +34,7 @@ class HuggingFaceAudioModel(HuggingFaceModel):
         self.classes = type(module).__name__.endswith(CLASSIFIERS)
         self._sound, self.is_live = sound, is_live
         self._mixes = None if sound.is_masked else True
-        self._windowed = self._filled = 0  # recordings since the last remark
+        self._seen = self._windowed = self._filled = 0  # recordings since the last remark
 
     def layers(self, input_shape: Sequence[int] | None = None) -> list[Layer]:
         """`hidden_states.0`, the embeddings, to the last, and `pooled`; found by running a second of noise."""
