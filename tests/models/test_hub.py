@@ -89,7 +89,7 @@ def hub(tmp_path):
 
     def run(*words):
         settings = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "home"),
-                    "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}  # fmt: skip
+                    "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}  # fmt: skip
         settings |= {"HF_HUB_CACHE": str(tmp_path / "home" / "hub")}
         return subprocess.run([sys.executable, "-m", "nrjax", *words], capture_output=True, text=True, cwd=tmp_path,
                               env=os.environ | settings)  # fmt: skip
