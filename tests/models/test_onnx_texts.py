@@ -71,6 +71,18 @@ def test_tokens_are_pooled(files, names):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_truncated_texts_are_counted(files):
+    place, network, export, _ = files
+    export(network, place / "long.onnx", NAMES, "last_hidden_state")
+    model = nrjax.load_model(f"onnx:{place / 'long.onnx'}")
+    with pytest.warns(RuntimeWarning, match="1 of 2 texts are longer than the model takes and were truncated"):
+        nrjax.extract_features(model, ["red cat dog", "green dog " * 1000])
+    nrjax.layers(model)
+    nrjax.extract_features(model, T)
+    assert not model.remarks()
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_classifier_and_the_folder_above(files, tmp_path):
     """The penultimate layer is what the classifier reads; optimum writes files into a folder of their own."""
     import torch
