@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-SIZE = 8000  # samples of a pool
+SIZE = 40_000  # samples of a pool; a target must be a small part of them, or it is closer to them than to new ones
 MODELS = 8
 SPREAD = 0.06  # of the distances between classes, from model to model
 

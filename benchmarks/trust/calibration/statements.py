@@ -12,6 +12,7 @@ from benchmarks.trust.calibration.pools import Case, draw_pool, draw_samples
 TIE = 1e-5
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97, 1.01)  # of P(first)
 FEWEST = 50  # statements that are judged
+TRUTH_DRAWS = 50  # whose mean is the truth of an accuracy
 
 
 class Statement(NamedTuple):
@@ -36,30 +37,28 @@ def statements_of(case: Case, score: str, pools: int, draws: int, seed: int = 0)
     """Of `draws` targets from each of so many pools.
 
     The truth of the silhouette is the pool's. An accuracy depends on how many samples there are to learn from: its
-    truth is the mean over the draws, from which a draw is `sqrt(1 - 1 / draws)` times as far as from the mean over
-    very many, for it is one of them.
+    truth is the mean over `TRUTH_DRAWS` other targets of this size.
     """
     rng, statements = np.random.default_rng(seed), []
     task = "regression" if case.numbers else None
     for _ in range(pools):
         features, labels = draw_pool(case, rng)
-        rankings = []
-        for _ in range(draws):
-            rows = draw_samples(case, labels, rng)
-            drawn = {name: array[rows] for name, array in features.items()}
-            rankings.append(nrjax.rank_batch(drawn, labels[rows], scores=score, task=task, confidence=True))
+
+        def ranking(rows: np.ndarray, *, confidence: bool = False) -> nrjax.Ranking:
+            drawn = {name: array[rows] for name, array in features.items()}  # noqa: B023
+            return nrjax.rank_batch(drawn, labels[rows], scores=score, task=task, confidence=confidence)  # noqa: B023
+
         if score == "silhouette":
-            truth, near = nrjax.rank_batch(features, labels, scores=score).scores, 1.0
+            truth = ranking(np.arange(len(labels))).scores
         else:
-            truth = {name: float(np.mean([ranking.scores[name] for ranking in rankings])) for name in features}
-            near = (1 - 1 / draws) ** 0.5
-        for ranking in rankings:
-            trues = {name: value + (truth[name] - value) / near for name, value in ranking.scores.items()}
-            best = max(trues.values())
-            first = sum(true >= best - TIE for true in trues.values())
-            for model in ranking:
+            others = [ranking(draw_samples(case, labels, rng)).scores for _ in range(TRUTH_DRAWS)]
+            truth = {name: float(np.mean([scores[name] for scores in others])) for name in features}
+        best = max(truth.values())
+        first = sum(true >= best - TIE for true in truth.values())
+        for _ in range(draws):
+            for model in ranking(draw_samples(case, labels, rng), confidence=True):
                 if model.interval is not None and model.p_first is not None:
-                    (low, high), true = model.interval, trues[model.name]
+                    (low, high), true = model.interval, truth[model.name]
                     statements.append(
                         Statement(
                             model.p_first, (true >= best - TIE) / first, true > high + TIE, true < low - TIE, high - low
