@@ -35,8 +35,6 @@ from nrjax.scoring.pairs import not_in_four
 from nrjax.scoring.score_kind import Kernel, ScoreKind
 from nrjax.target_tasks import TaskName
 
-TEACHING = 1.6  # of nearest neighbours, at any number of samples: `python -m benchmarks.trust.calibration.votes`
-
 
 def _silhouette(features: jax.Array, labels: jax.Array, *, n_classes: int) -> jax.Array:
     settings = kernels.ScoreSettings(min(10, len(features) - 1, features.shape[1]))
@@ -92,6 +90,15 @@ def _nothing(shares: np.ndarray) -> float:
     return 0.0
 
 
+def _none(error: float, samples: int) -> float:
+    return 1.0
+
+
+def _votes(error: float, samples: int) -> float:
+    """What neighbours teach does not fade with more samples: `python -m benchmarks.trust.calibration.teaching`."""
+    return 1.5
+
+
 def _kind_of(task: TaskName, name: str, estimate: Callable[..., Estimate], meaning: str, **fields: Any) -> ScoreKind:
     """A score of numbers or of several labels; its kernel is the estimate without its error."""
     eps = float(np.finfo(np.float32).eps)
@@ -137,14 +144,14 @@ _add(
     bounds=_shares, undefined=_too_few_for_neighbours,
     source='sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
     estimate=estimate_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
-    leaves_out=True, chance=_majority, teaching=TEACHING,
+    leaves_out=True, chance=_majority, teaching=_votes,
     others=(
         _kind_of(
             "regression", "knn", estimate_knn_of_numbers,
             "correlation with the mean of the 5 nearest neighbours (cosine), leaving one sample out",
             bounds=lambda outputs: (-1, 1), undefined=_too_few_for_neighbours, source="numpy.corrcoef of "
             'sklearn.neighbors.KNeighborsRegressor(5, metric="cosine")',
-            tolerance=1e-3, scale_free=True, leaves_out=True, chance=_nothing, teaching=TEACHING,
+            tolerance=1e-3, scale_free=True, leaves_out=True, chance=_nothing, teaching=_votes,
         ),
         _kind_of(
             "multilabel", "knn", estimate_knn_of_labels,
@@ -179,7 +186,7 @@ for _name, _estimate, _whose in (
         _kind_of(
             "regression", _name, _estimate, f"{_whose}'s correlation of the cosine of both texts with the numbers",
             bounds=lambda outputs: (-1, 1), undefined=not_in_four, source=f"scipy.stats.{_whose.lower()}r",
-            tolerance=1e-3, scale_free=True, chance=_nothing, reads="pairs",
+            tolerance=1e-3, scale_free=True, chance=_nothing, reads="pairs", teaching=_none,
         ),
         solvers=("gram",),
     )  # fmt: skip
@@ -197,7 +204,7 @@ _add(
     bounds=_shares, undefined=_too_few_for_neighbours,
     source='sklearn.metrics.balanced_accuracy_score of sklearn.neighbors.KNeighborsClassifier(5, metric="cosine")',
     estimate=estimate_balanced_knn, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
-    leaves_out=True, chance=_evenly, rarest_decides=True,
+    leaves_out=True, chance=_evenly, rarest_decides=True, teaching=_votes,
 )  # fmt: skip
 _add(
     "average_precision", kernels.average_precision,

@@ -25,7 +25,6 @@ BIAS_ERROR = 0.4  # of a bias, by which all biases of a ranking may be off toget
 LEAST_BEHIND = 0.1  # standard deviations, below which a difference says nothing of its size
 FEWEST = 20  # samples about which anything is said
 FEWEST_GROUPS = 8  # of samples, where these belong together
-FEW = 1000  # samples; from there on what one sample teaches the others no longer shows, or is known: `teaching`
 
 
 class Confidence(NamedTuple):

@@ -7,8 +7,7 @@ import numpy as np
 from nrjax.scoring.confidence import QUANTILE
 
 PARTS = 20  # of samples left out in turn, for scores whose influences are not known in closed form
-HALVES = 32  # of the samples, for accuracies of few samples: a power of two
-LEARNED = 1 / 2  # of the variance that halves have, where samples also teach each other
+HALVES = 32  # of the samples, for scores that rare classes decide: a power of two
 
 
 def influences_of_samples(values: np.ndarray) -> np.ndarray:
@@ -51,40 +50,18 @@ def influences_of_parts(
     return wider * (parts - 1) * (left_out.mean() - left_out)
 
 
-def influences_of_accuracy(
-    of_units: np.ndarray,
-    of_half: Callable[[np.ndarray], float],
-    strata: np.ndarray,
-    groups: np.ndarray | None = None,
+def influences_of_halves(
+    of_half: Callable[[np.ndarray], float], strata: np.ndarray, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Influences of samples, and of pairs of groups of them, on an accuracy that is learned from them.
-
-    A sample counts as a hit or not, and it teaches the others. Of n samples the first adds p (1 - p) / n to the
-    variance, the second, where accuracy grows as p - c/n, about c^2 / n^3. Scores of halves have the first as it is
-    and the second four times too large, so a quarter of what they have more than the hits would be right; measured it
-    is between none (MNIST) and nine tenths (CIFAR-10, 200 samples), so half. Leaving out little instead makes an
-    accuracy jump by more than its slope, and a jump counts many times over.
+    """Influences of pairs of parts of the samples on a score, by halves.
 
     Args:
-      of_units: influences of samples, or of groups of them, on the share of hits, the fits being as they are.
-      of_half: the accuracy of the samples with these indices, half of them.
+      of_half: the score of the samples with these indices, half of them.
       strata: class ids; the halves have the proportions of the classes.
       groups: of samples that stay together; None where each is its own.
 
     Source: balanced half-samples, McCarthy 1969, doi:10.2307/1402260.
     """
-    parts = (1 - LEARNED, of_units), (LEARNED, influences_of_halves(of_half, strata, groups))
-    units = sum(len(influences) for _, influences in parts)
-    return np.concatenate([  # each with its share of the variance, which is sum(influences^2) / (units (units - 1))
-        influences * np.sqrt(share * units * (units - 1) / (len(influences) * (len(influences) - 1)))
-        for share, influences in parts
-    ])  # fmt: skip
-
-
-def influences_of_halves(
-    of_half: Callable[[np.ndarray], float], strata: np.ndarray, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """Influences of pairs of parts of the samples on a score, by halves. Arguments: `influences_of_accuracy`."""
     units = _strata_of_units(strata, groups)
     places = np.arange(len(units) // 2 * 2)  # neighbours are of one class, and only one of the two is in a half
     by_class = _by_class(units)[places]

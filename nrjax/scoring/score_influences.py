@@ -4,11 +4,9 @@ import numpy as np
 
 from nrjax._utils.arrays import Array
 from nrjax.kernels.error_bounds import Estimate
-from nrjax.scoring.confidence import FEW
 from nrjax.scoring.estimates import estimate_scores
 from nrjax.scoring.influences import (
     by_unit,
-    influences_of_accuracy,
     influences_of_halves,
     influences_of_parts,
     influences_of_samples,
@@ -16,6 +14,7 @@ from nrjax.scoring.influences import (
 from nrjax.scoring.score_kind import ScoreKind
 from nrjax.targets import Target
 
+FEW = 1000  # samples: what fewer teach each other is seen by halves or parts of them, where it is not known
 FEW_OF_CLASS = 20  # samples: half of them may be none of more than a few
 
 
@@ -28,23 +27,26 @@ def score_influences(kind: ScoreKind, array: Array, estimate: Estimate, target: 
       estimate: the score of all samples.
       target: their labels.
     """
-    value = np.asarray(estimate.value)
-    of_samples = influences_of_samples(value) if value.ndim else estimate.influences
-    of_units = None if of_samples is None else by_unit(np.asarray(of_samples, np.float64), target.groups)
-    samples = target.n_classes * int(target.counts.min()) if kind.rarest_decides else len(target)
-    if of_units is not None and min(samples, target.independent) >= FEW:
-        return of_units * np.sqrt(kind.teaching)
 
     def score_of(chosen: np.ndarray) -> float:
         estimates = estimate_scores([array[chosen]], target.take(chosen), (kind,))
         return float(np.mean(estimates[0, kind].value, dtype=np.float64))
 
-    strata = _drawn_freely(target) if kind.rarest_decides else target.strata
-    if of_units is None or target.task != "classification":
-        return influences_of_parts(score_of, strata, target.groups)
+    value = np.asarray(estimate.value)
+    of_samples = influences_of_samples(value) if value.ndim else estimate.influences
+    samples = min(len(target), target.independent)
     if kind.rarest_decides:
-        return influences_of_halves(score_of, strata, target.groups)
-    return influences_of_accuracy(of_units, score_of, strata, target.groups)
+        samples = min(samples, target.n_classes * int(target.counts.min()))
+    if of_samples is None or (samples < FEW and target.task != "classification"):
+        return influences_of_parts(score_of, target.strata, target.groups)
+    if samples < FEW and kind.rarest_decides:
+        return influences_of_halves(score_of, _drawn_freely(target), target.groups)
+    error = 1.0
+    if kind.chance is not None:
+        right = float(np.mean(value, dtype=np.float64))
+        error = min((1 - right) / (1 - kind.chance(target.counts / len(target))), 1.0)
+    variance = kind.teaching(error, samples)
+    return by_unit(np.asarray(of_samples, np.float64), target.groups) * np.sqrt(variance)
 
 
 def _drawn_freely(target: Target) -> np.ndarray:

@@ -1,7 +1,9 @@
 """What was said about small targets, and whether it held."""
 
 import itertools
+import multiprocessing
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,17 +69,24 @@ def statements_of(case: Case, score: str, pools: int, draws: int, seed: int = 0)
     return statements
 
 
-def rows(cases: Sequence[Case], pools: int, draws: int) -> Iterator[tuple[dict[str, Any], list[Statement]]]:
-    """A row a case and score, with its statements."""
-    for case in cases:
-        for score in case.scores:
-            said = statements_of(case, score, pools, draws)
-            above, below = (np.mean([getattr(s, side) for s in said]) for side in ("above", "below"))
-            yield {
-                "pools": case.name, "samples": case.samples, "score": score, "statements": len(said),
-                "intervals hold": round(1 - float(above + below), 3), "above": round(float(above), 3),
-                "below": round(float(below), 3), "median width": round(float(np.median([s.width for s in said])), 3),
-            }, said  # fmt: skip
+def rows(
+    cases: Sequence[Case], pools: int, draws: int, jobs: int = 1
+) -> Iterator[tuple[dict[str, Any], list[Statement]]]:
+    """A row a case and score, with its statements; several at a time in processes of their own."""
+    pairs = [(case, score) for case in cases for score in case.scores]
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as processes:
+        yield from processes.map(_row, pairs, itertools.repeat(pools), itertools.repeat(draws))
+
+
+def _row(pair: tuple[Case, str], pools: int, draws: int) -> tuple[dict[str, Any], list[Statement]]:
+    case, score = pair
+    said = statements_of(case, score, pools, draws)
+    above, below = (np.mean([getattr(s, side) for s in said]) for side in ("above", "below"))
+    return {
+        "pools": case.name, "samples": case.samples, "score": score, "statements": len(said),
+        "intervals hold": round(1 - float(above + below), 3), "above": round(float(above), 3),
+        "below": round(float(below), 3), "median width": round(float(np.median([s.width for s in said])), 3),
+    }, said  # fmt: skip
 
 
 def table_of_first(said: Sequence[Statement]) -> list[dict[str, Any]]:
