@@ -34,13 +34,13 @@ def score_influences(kind: ScoreKind, array: Array, estimate: Estimate, target: 
 
     value = np.asarray(estimate.value)
     of_samples = influences_of_samples(value) if value.ndim else estimate.influences
-    samples = min(len(target), target.independent)
+    samples, strata = target.independent, target.strata
     if kind.rarest_decides:
-        samples = min(samples, target.n_classes * int(target.counts.min()))
+        samples, strata = min(samples, target.n_classes * int(target.counts.min())), _drawn_freely(target)
     if of_samples is None or (samples < FEW and target.task != "classification"):
-        return influences_of_parts(score_of, target.strata, target.groups)
+        return influences_of_parts(score_of, strata, target.groups)
     if samples < FEW and kind.rarest_decides:
-        return influences_of_halves(score_of, _drawn_freely(target), target.groups)
+        return influences_of_halves(score_of, strata, target.groups)
     error = 1.0
     if kind.chance is not None:
         right = float(np.mean(value, dtype=np.float64))
