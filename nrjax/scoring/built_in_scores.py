@@ -90,12 +90,13 @@ def _nothing(shares: np.ndarray) -> float:
     return 0.0
 
 
-def _none(error: float, samples: int) -> float:
-    return 1.0
+def _fits(error: float, samples: int) -> float:
+    """What samples teach linear probes fades with their number: `python -m benchmarks.trust.calibration.teaching`."""
+    return 1 + 17 * error / samples ** (2 / 3)
 
 
 def _votes(error: float, samples: int) -> float:
-    """What neighbours teach does not fade with more samples: `python -m benchmarks.trust.calibration.teaching`."""
+    """What neighbours teach does not fade with more samples, by the same command."""
     return 1.5
 
 
@@ -124,12 +125,12 @@ _add(
     bounds=_shares, undefined=_classes_of_one,
     source="sklearn.linear_model.RidgeClassifierCV after StandardScaler",
     estimate=estimate_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
-    leaves_out=True, chance=_majority,
+    leaves_out=True, chance=_majority, teaching=_fits,
     others=(
         _kind_of(
             "regression", "probe", estimate_probe_of_numbers, "R² of a linear probe, leaving one sample out",
             bounds=lambda outputs: (-math.inf, 1), source="sklearn.linear_model.RidgeCV after StandardScaler",
-            tolerance=1e-3, scale_free=True, leaves_out=True, chance=_nothing,
+            tolerance=1e-3, scale_free=True, leaves_out=True, chance=_nothing, teaching=_fits,
         ),
         _kind_of(
             "multilabel", "probe", estimate_probe_of_labels,
@@ -186,7 +187,7 @@ for _name, _estimate, _whose in (
         _kind_of(
             "regression", _name, _estimate, f"{_whose}'s correlation of the cosine of both texts with the numbers",
             bounds=lambda outputs: (-1, 1), undefined=not_in_four, source=f"scipy.stats.{_whose.lower()}r",
-            tolerance=1e-3, scale_free=True, chance=_nothing, reads="pairs", teaching=_none,
+            tolerance=1e-3, scale_free=True, chance=_nothing, reads="pairs",
         ),
         solvers=("gram",),
     )  # fmt: skip
@@ -196,7 +197,7 @@ _add(
     bounds=_shares, undefined=_classes_of_one,
     source="sklearn.metrics.balanced_accuracy_score of sklearn.linear_model.RidgeClassifierCV",
     estimate=estimate_balanced_probe, tolerance=1e-3, solvers=("gram", "svd"), begins_in_float32=True, scale_free=True,
-    leaves_out=True, chance=_evenly, rarest_decides=True,
+    leaves_out=True, chance=_evenly, rarest_decides=True, teaching=_fits,
 )  # fmt: skip
 _add(
     "balanced_knn", kernels.balanced_knn,

@@ -14,12 +14,15 @@ from nrjax.scoring.influences import (
 from nrjax.scoring.score_kind import ScoreKind
 from nrjax.targets import Target
 
-FEW = 1000  # samples: what fewer teach each other is seen by halves or parts of them, where it is not known
+FEW = 1000  # samples: what fewer teach each other is seen by parts or halves of them, where it is not known
 FEW_OF_CLASS = 20  # samples: half of them may be none of more than a few
 
 
 def score_influences(kind: ScoreKind, array: Array, estimate: Estimate, target: Target) -> np.ndarray:
     """Of samples, or of groups where there are any, or of parts of them.
+
+    Of accuracies it is known how much samples teach each other. Of other scores parts of the samples say it, of
+    scores that rare classes decide halves. Where there are many samples it hardly counts.
 
     Args:
       kind: the score.
@@ -37,16 +40,16 @@ def score_influences(kind: ScoreKind, array: Array, estimate: Estimate, target: 
     samples, strata = target.independent, target.strata
     if kind.rarest_decides:
         samples, strata = min(samples, target.n_classes * int(target.counts.min())), _drawn_freely(target)
-    if of_samples is None or (samples < FEW and target.task != "classification"):
+    known = kind.teaching is not None and target.task == "classification"
+    if of_samples is None or (samples < FEW and not known):
         return influences_of_parts(score_of, strata, target.groups)
     if samples < FEW and kind.rarest_decides:
         return influences_of_halves(score_of, strata, target.groups)
-    error = 1.0
-    if kind.chance is not None:
-        right = float(np.mean(value, dtype=np.float64))
-        error = min((1 - right) / (1 - kind.chance(target.counts / len(target))), 1.0)
-    variance = kind.teaching(error, samples)
-    return by_unit(np.asarray(of_samples, np.float64), target.groups) * np.sqrt(variance)
+    of_units = by_unit(np.asarray(of_samples, np.float64), target.groups)
+    if kind.teaching is None or kind.chance is None:
+        return of_units
+    error = (1 - float(np.mean(value, dtype=np.float64))) / (1 - kind.chance(target.counts / len(target)))
+    return of_units * np.sqrt(kind.teaching(min(error, 1.0), samples))
 
 
 def _drawn_freely(target: Target) -> np.ndarray:

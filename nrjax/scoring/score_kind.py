@@ -32,14 +32,6 @@ def always(samples: int, dims: int, counts: np.ndarray) -> None:
     """Defined everywhere."""
 
 
-def learned(error: float, samples: int) -> float:
-    """Variance of an accuracy of leaving one out, beside that of its hits: the rest learns from every sample, too.
-
-    Measured by `python -m benchmarks.trust.calibration.teaching`.
-    """
-    return 1 + 17 * error / samples ** (2 / 3)
-
-
 @functools.cache
 def never(labelled: bool, task: TaskName) -> Callable[[int, int, np.ndarray], str]:
     """Why a score means nothing for a task, and what to take."""
@@ -76,8 +68,8 @@ class ScoreKind:
       leaves_out: whether it judges samples by the rest, without their group where there are groups; `estimate` then
         takes `groups`.
       chance: its value where features say nothing, from the shares of classes or labels; None where nobody knows.
-      teaching: how many times the variance of its values by themselves a mean over samples has, as every sample also
-        decides for others; from the error, that by chance being 1, and the number of samples.
+      teaching: how many times the variance of the samples' values by themselves an accuracy has, as every sample also
+        decides for others; from the error, that by chance being 1, and the number of samples. None where nobody knows.
       rarest_decides: whether rare classes count as much as others, so that their samples decide how sure it is.
 
     Examples:
@@ -107,7 +99,7 @@ class ScoreKind:
     others: tuple["ScoreKind", ...] = ()
     leaves_out: bool = False
     chance: Callable[[np.ndarray], float] | None = None
-    teaching: Callable[[float, int], float] = learned
+    teaching: Callable[[float, int], float] | None = None
     rarest_decides: bool = False
 
     def of(self, target: Target) -> "ScoreKind":
