@@ -44,7 +44,9 @@ def _ratios(score: str, a_class: int, draws: int, kind: int) -> tuple[float, flo
         targets = {str(i): (means[labels] + noise[i]).astype(np.float32) for i in range(AT_ONCE)}
         accuracies += nrjax.rank_batch(targets, labels, scores=score).scores.values()
     mean = float(np.mean(accuracies))
-    known = nrjax.available_scores()[score].teaching((1 - mean) / (1 - 1 / classes), len(labels))
+    teaching = nrjax.available_scores()[score].teaching
+    assert teaching is not None
+    known = teaching((1 - mean) / (1 - 1 / classes), len(labels))
     return float(np.var(accuracies, ddof=1)) / (mean * (1 - mean) / len(labels)), known
 
 
