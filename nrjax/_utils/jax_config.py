@@ -23,6 +23,11 @@ def neutral_config() -> Iterator[None]:
         yield
 
 
+def is_accelerator(device: Any) -> bool:
+    """Whether a device of JAX, None being the default one, is anything but a CPU."""
+    return (jax.default_backend() if device is None else device.platform) != "cpu"
+
+
 def jax_device(name: str) -> Any:
     """A device of JAX by its name: `cpu`, `cuda`, `cuda:1`, `tpu:0`. Raises ValueError where there is none."""
     kind, _, number = name.partition(":")

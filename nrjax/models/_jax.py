@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nrjax._utils.jax_config import jax_device, neutral_config
+from nrjax._utils.jax_config import is_accelerator, jax_device, neutral_config
 from nrjax.errors import FingerprintError
 from nrjax.models._capture import Trace
 from nrjax.models._content import code_of, digest_of
@@ -206,7 +206,7 @@ class JaxModel(Model):
     @property
     def accelerated(self) -> bool:
         """Whether JAX computes on anything but the CPU."""
-        return (jax.default_backend() if self.device is None else self.device.platform) != "cpu"
+        return is_accelerator(self.device)
 
     def move(self, device: str) -> None:
         """Chooses the device, such as `cpu` or `cuda:1`."""

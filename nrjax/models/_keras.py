@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from nrjax._utils.frameworks import framework
-from nrjax._utils.jax_config import jax_device
+from nrjax._utils.jax_config import is_accelerator, jax_device
 from nrjax.models._content import code_of
 from nrjax.models._feature_maps import INPUT, Maps, layout_of, prefix_tokens
 from nrjax.models._image_inputs import image_inputs
@@ -47,7 +47,7 @@ class KerasModel(Model):
         if image_size is not None and known is None and self._preprocessing.image_size is None:
             self._preprocessing = dataclasses.replace(self._preprocessing, image_size=image_size)
         self.inputs = image_inputs(
-            known, self._preprocessing, channels_first=False, as_bytes=self._accelerated,
+            known, self._preprocessing, channels_first=False, as_bytes=lambda: self.accelerated,
             of_bytes=preprocessing is None and self._preprocessing.scale != 1 / 255,
         )  # fmt: skip
         self._device: Any = None  # of JAX; None is the default one
@@ -87,10 +87,10 @@ class KerasModel(Model):
             raise ValueError(f"its backend is {self._keras.backend.backend()}, which chooses the device; leave it out.")
         self._device = jax_device(device)
 
-    def _accelerated(self) -> bool:
-        """Whether bytes are normalised where the network is: on CPUs NumPy is faster than a program of XLA."""
-        device = self._device or jax.devices()[0]
-        return self._on_jax and device.platform != "cpu"
+    @property
+    def accelerated(self) -> bool:
+        """Whether JAX computes it on anything but the CPU; then bytes are normalised there, else NumPy is faster."""
+        return self._on_jax and is_accelerator(self._device)
 
     def map_layers(self, batch: Any) -> list[str]:
         """Layers with a map."""

@@ -403,6 +403,21 @@ class TestKeras:
         model = keras.Model(entry, layers.Dense(2)(layers.Flatten()(layers.Rescaling(-1.0, 1.0)(entry))))
         close(extract_features(model, IMAGES, -1), model(IMAGES.astype(np.float32) / 255), 1e-3)
 
+    def test_bytes_that_are_normalised_on_the_device(self, keras, monkeypatch):
+        """What a network on an accelerator gets, and what NumPy makes of them on a CPU: the same numbers."""
+        if keras.backend.backend() != "jax":
+            pytest.skip("the backend of Keras is not JAX")
+        layers, entry = keras.layers, keras.Input((16, 16, 3))
+        seen = nrjax.Preprocessing(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1))
+        network = keras.Model(entry, layers.Dense(2)(layers.Dense(4, name="low")(layers.Flatten()(entry))))
+        model = nrjax.from_keras(network, preprocessing=seen)
+        images = RNG.integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+        from_host = extract_features(model, images, "low")
+        assert model.inputs.prepare(images).dtype == np.float32
+        monkeypatch.setattr("nrjax.models._keras.is_accelerator", lambda device: True)
+        assert model.inputs.prepare(images).dtype == np.uint8
+        np.testing.assert_allclose(extract_features(model, images, "low"), from_host, atol=1e-5)
+
     def test_a_dense_layer_that_is_called_twice(self, keras):
         entry, dense = keras.Input((4,)), keras.layers.Dense(4, name="dense")
         model = keras.Model(entry, dense(keras.ops.tanh(dense(entry))))
