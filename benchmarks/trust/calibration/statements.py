@@ -42,23 +42,18 @@ def statements_of(case: Case, score: str, pools: int, draws: int, seed: int = 0)
     truth is the mean over `TRUTH_DRAWS` other targets of this size.
     """
     rng, statements = np.random.default_rng(seed), []
-    task = "regression" if case.numbers else None
+    options: dict[str, Any] = {"scores": score, "task": "regression" if case.numbers else None}
     for _ in range(pools):
         features, labels = draw_pool(case, rng)
-
-        def ranking(rows: np.ndarray, *, confidence: bool = False) -> nrjax.Ranking:
-            drawn = {name: array[rows] for name, array in features.items()}  # noqa: B023
-            return nrjax.rank_batch(drawn, labels[rows], scores=score, task=task, confidence=confidence)  # noqa: B023
-
         if score == "silhouette":
-            truth = ranking(np.arange(len(labels))).scores
+            truth = nrjax.rank_batch(features, labels, **options).scores
         else:
-            others = [ranking(draw_samples(case, labels, rng)).scores for _ in range(TRUTH_DRAWS)]
-            truth = {name: float(np.mean([scores[name] for scores in others])) for name in features}
+            others = [nrjax.rank_batch(*_drawn(case, features, labels, rng), **options) for _ in range(TRUTH_DRAWS)]
+            truth = {name: float(np.mean([ranking.scores[name] for ranking in others])) for name in features}
         best = max(truth.values())
         first = sum(true >= best - TIE for true in truth.values())
         for _ in range(draws):
-            for model in ranking(draw_samples(case, labels, rng), confidence=True):
+            for model in nrjax.rank_batch(*_drawn(case, features, labels, rng), **options, confidence=True):
                 if model.interval is not None and model.p_first is not None:
                     (low, high), true = model.interval, truth[model.name]
                     statements.append(
@@ -67,6 +62,14 @@ def statements_of(case: Case, score: str, pools: int, draws: int, seed: int = 0)
                         )
                     )
     return statements
+
+
+def _drawn(
+    case: Case, features: dict[str, np.ndarray], labels: np.ndarray, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """A target from a pool."""
+    rows = draw_samples(case, labels, rng)
+    return {name: array[rows] for name, array in features.items()}, labels[rows]
 
 
 def rows(
